@@ -1,0 +1,171 @@
+//! The admin server: `/metrics`, `/healthz` and `/readyz`, on a port of its own.
+//!
+//! It answers one small request a connection and nothing else, so that whoever reaches it can hold
+//! up little: connections are counted, and each has [`CONNECTION_TIME`] from its first byte to its
+//! last.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use crate::health::Health;
+use crate::metrics::{MEDIA_TYPE, Registry};
+
+/// How long a connection may take, from its beginning to the end of its only answer.
+pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
+
+/// How many connections may be open; more wait in the kernel's queue.
+const MOST_CONNECTIONS: u32 = 64;
+
+/// How long a request's head may take.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+
+/// How long a failing `accept` pauses: the usual cause, too many open files, does not pass at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+struct Admin {
+    registry: Registry,
+    health: Health,
+}
+
+/// Serves until `shutdown` is ready, then finishes the requests in progress.
+pub async fn serve(
+    listener: TcpListener,
+    registry: Registry,
+    health: Health,
+    shutdown: impl Future<Output = ()>,
+) {
+    let admin = Arc::new(Admin { registry, health });
+    let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let admin = Arc::clone(&admin);
+                tokio::spawn(async move {
+                    connection(stream, admin).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin server cannot accept a connection");
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    () = sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    // Every connection ends within CONNECTION_TIME, so this does as well.
+    let _all = permits.acquire_many(MOST_CONNECTIONS).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn connection(stream: TcpStream, admin: Arc<Admin>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = admin.answer(&request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(CONNECTION_TIME, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin server failed"),
+        Err(_elapsed) => tracing::debug!("a connection to the admin server took too long"),
+    }
+}
+
+impl Admin {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let mut response = match request.uri().path() {
+            "/metrics" => self.metrics(),
+            "/healthz" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => match self.health.reason() {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(reason) => text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("not ready: {reason}\n"),
+                ),
+            },
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /metrics, /healthz and /readyz\n",
+            ),
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        match self.registry.encode() {
+            Ok(metrics) => answer(StatusCode::OK, MEDIA_TYPE, metrics),
+            Err(error) => {
+                tracing::error!(%error, "the metrics cannot be written");
+                text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the metrics cannot be written\n",
+                )
+            }
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    answer(status, "text/plain; charset=utf-8", body)
+}
+
+fn answer(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

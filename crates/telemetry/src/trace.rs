@@ -1,0 +1,234 @@
+//! W3C trace context, level 1: the `traceparent` header.
+//!
+//! It identifies a request across programs. Spans are not recorded and nothing is exported: the
+//! identifiers go into the logs and on to whomever the function calls.
+
+use http::{HeaderName, HeaderValue};
+
+use crate::random::random;
+
+/// The header's name.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The name of the header with what vendors add; see [`crate::limit_tracestate`].
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Length of a header of version 00: `00-` trace (32) `-` parent (16) `-` flags (2).
+const LENGTH: usize = 55;
+
+/// The only flag that level 1 defines.
+const SAMPLED: u8 = 1;
+
+/// Which trace a request belongs to, and which call of it this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    /// The whole trace. Never all zero.
+    pub trace_id: [u8; 16],
+    /// The caller's part of it. Never all zero.
+    pub parent_id: [u8; 8],
+    /// The caller may have recorded the trace.
+    pub sampled: bool,
+}
+
+impl TraceContext {
+    /// Reads a `traceparent` header. `None` means that the specification wants the header ignored,
+    /// and `tracestate` with it.
+    pub fn parse(header: &[u8]) -> Option<Self> {
+        let (known, rest) = header.split_at_checked(LENGTH)?;
+        let version = byte(known[0], known[1])?;
+        // A later version may append to what level 1 defines, but only after another dash.
+        let tail_is_valid = match version {
+            0 => rest.is_empty(),
+            0xff => false,
+            _ => rest.first().is_none_or(|first| *first == b'-'),
+        };
+        if !tail_is_valid || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
+            return None;
+        }
+        let trace_id = bytes(&known[3..35])?;
+        let parent_id = bytes(&known[36..52])?;
+        let flags = byte(known[53], known[54])?;
+        if trace_id == [0; 16] || parent_id == [0; 8] {
+            return None;
+        }
+        Some(Self {
+            trace_id,
+            parent_id,
+            sampled: flags & SAMPLED != 0,
+        })
+    }
+
+    /// Starts a trace, which nobody records yet.
+    pub fn generate() -> Self {
+        let mut trace_id = [0; 16];
+        trace_id[..8].copy_from_slice(&random().to_be_bytes());
+        trace_id[8..].copy_from_slice(&random().to_be_bytes());
+        Self {
+            trace_id,
+            parent_id: random().to_be_bytes(),
+            sampled: false,
+        }
+    }
+
+    /// The same trace for a call that is made because of this one.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self {
+            parent_id: random().to_be_bytes(),
+            ..self
+        }
+    }
+
+    /// The header's value, in version 00.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "every text written here is a header's value"
+    )]
+    pub fn to_header(self) -> HeaderValue {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&self.trace_id, &mut text[3..35]);
+        write_hex(&self.parent_id, &mut text[36..52]);
+        text[54] = if self.sampled { b'1' } else { b'0' };
+        HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes are a header's value")
+    }
+}
+
+/// Shows the trace's identifier, which is what a person searches for.
+impl std::fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.trace_id
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Lower-case hexadecimal only: the specification refuses capitals.
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn byte(high: u8, low: u8) -> Option<u8> {
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+fn bytes<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    for (target, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *target = byte(pair[0], pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TraceContext;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    /// `expected` is the header that the parsed context is written as.
+    fn check(header: &str, expected: Option<&str>) {
+        let parsed = TraceContext::parse(header.as_bytes());
+        let written = parsed.map(TraceContext::to_header);
+        assert_eq!(
+            written.as_ref().map(|value| value.to_str().unwrap()),
+            expected,
+            "{header}: {parsed:?}"
+        );
+    }
+
+    #[test]
+    fn version_00_is_read_strictly() {
+        let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        check(VALID, Some(VALID));
+        check(unsampled, Some(unsampled));
+        // Flags that level 1 does not know are read over and not passed on.
+        check(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",
+            Some(VALID),
+        );
+        check(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02",
+            Some(unsampled),
+        );
+        for refused in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7_01",
+            "0g-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            " 0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-é1",
+        ] {
+            check(refused, None);
+        }
+    }
+
+    #[test]
+    fn later_versions_are_read_as_far_as_version_00_goes() {
+        check(
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            Some(VALID),
+        );
+        check(
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what",
+            Some(VALID),
+        );
+        check(
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            Some(VALID),
+        );
+        check(
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.what",
+            None,
+        );
+        check(
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            None,
+        );
+    }
+
+    #[test]
+    fn a_child_stays_in_its_trace() {
+        let parent = TraceContext::parse(VALID.as_bytes()).unwrap();
+        let child = parent.child();
+        assert_eq!(child.trace_id, parent.trace_id);
+        assert_eq!(child.sampled, parent.sampled);
+        assert_ne!(child.parent_id, parent.parent_id);
+        assert_eq!(child.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+
+    #[test]
+    fn generated_contexts_are_valid_and_differ() {
+        let contexts: std::collections::HashSet<_> =
+            (0..1000).map(|_| TraceContext::generate()).collect();
+        assert_eq!(contexts.len(), 1000);
+        for context in contexts {
+            assert_eq!(
+                TraceContext::parse(context.to_header().as_bytes()),
+                Some(context)
+            );
+        }
+    }
+}
