@@ -1,0 +1,199 @@
+//! What a function may be called: a DNS label, because its name becomes part of host names.
+//!
+//! Refuses everything that RFC 1123 does not allow in a label, and anything longer than 63.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::shown::Shown;
+
+/// A function's name: lower-case letters, digits and inner hyphens, at most 63.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionName(String);
+
+impl FunctionName {
+    /// The most characters of a name.
+    pub const MOST: usize = 63;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of a function whose file or folder is called `stem`: capitals become small, and
+    /// `_`, `.` and spaces become hyphens. What is no name even then is refused.
+    pub fn from_file_stem(stem: &str) -> Result<Self, NameError> {
+        let mapped: String = stem
+            .chars()
+            .map(|character| match character {
+                '_' | '.' | ' ' => '-',
+                other => other.to_ascii_lowercase(),
+            })
+            .collect();
+        // The error shows what was found, not what became of it.
+        mapped.parse().map_err(|error| match error {
+            NameError::Malformed { .. } => NameError::Malformed {
+                name: Shown(stem).to_string(),
+            },
+            other => other,
+        })
+    }
+}
+
+impl FromStr for FunctionName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let bytes = text.as_bytes();
+        let well_formed = bytes.iter().all(|byte| inner(*byte) || *byte == b'-')
+            && inner(bytes[0])
+            && inner(bytes[bytes.len() - 1]);
+        if !well_formed {
+            return Err(NameError::Malformed {
+                name: Shown(text).to_string(),
+            });
+        }
+        if text.len() > Self::MOST {
+            return Err(NameError::TooLong { length: text.len() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for FunctionName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for FunctionName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is no function's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// There is no text.
+    #[error("a function's name can't be empty")]
+    Empty,
+    /// A character that no name may have, or a hyphen at an end.
+    #[error(
+        "\"{name}\" can't be a function's name: \
+         only a-z, 0-9 and hyphens, with a letter or digit at both ends"
+    )]
+    Malformed {
+        /// The text, safe to print.
+        name: String,
+    },
+    /// More characters than a DNS label may have.
+    #[error("a function's name can't have {length} characters, the most is 63")]
+    TooLong {
+        /// How many it has.
+        length: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FunctionName, NameError};
+
+    fn check(input: &str, accepted: bool) {
+        let parsed = input.parse::<FunctionName>();
+        assert_eq!(parsed.is_ok(), accepted, "{input:?}: {parsed:?}");
+        if let Ok(name) = parsed {
+            assert_eq!(name.as_str(), input);
+            assert_eq!(name.to_string(), input);
+        }
+    }
+
+    #[test]
+    fn takes_dns_labels_only() {
+        for name in [
+            "a",
+            "0",
+            "a-b",
+            "prime-numbers",
+            "9lives",
+            "a--b",
+            "xn--bcher-kva",
+        ] {
+            check(name, true);
+        }
+        for name in [
+            "",
+            "-",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "a.b",
+            "a b",
+            " a",
+            "a\n",
+            "\0",
+            "é",
+            "ａ",
+            "a/b",
+            "../a",
+            "a\u{200d}b",
+        ] {
+            check(name, false);
+        }
+    }
+
+    #[test]
+    fn has_at_most_63_characters() {
+        check(&"a".repeat(62), true);
+        check(&"a".repeat(63), true);
+        check(&"a".repeat(64), false);
+        assert_eq!(
+            "a".repeat(1 << 20).parse::<FunctionName>(),
+            Err(NameError::TooLong { length: 1 << 20 })
+        );
+    }
+
+    #[test]
+    fn derives_from_a_file_stem() {
+        fn check(stem: &str, expected: Option<&str>) {
+            let name = FunctionName::from_file_stem(stem).ok();
+            assert_eq!(
+                name.as_ref().map(FunctionName::as_str),
+                expected,
+                "{stem:?}"
+            );
+        }
+        check("primes", Some("primes"));
+        check("prime_numbers", Some("prime-numbers"));
+        check("FuzzySearch", Some("fuzzysearch"));
+        check("Hello World", Some("hello-world"));
+        check("hello.component", Some("hello-component"));
+        check("_private", None);
+        check("primes_", None);
+        check("", None);
+        check("größe", None);
+        check("a+b", None);
+        check(&"a".repeat(64), None);
+    }
+
+    #[test]
+    fn shows_the_stem_that_was_found() {
+        let error = FunctionName::from_file_stem("_My\u{1b}Stem").expect_err("it is refused");
+        assert!(
+            error.to_string().starts_with("\"_My\\u{1b}Stem\""),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Reads `function.yaml`: text in, raw file or a located complaint out.
+//!
+//! Refuses what only an attack needs: anchors and aliases, merge keys, tags, deep nesting, duplicate
+//! keys, several documents, and more than [`MAX_FILE_BYTES`].
+
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter, budget::BudgetBreach};
+
+use crate::diagnostics::{FileError, Position};
+use crate::file::FunctionFile;
+use crate::shown::{Shown, ShownSentence};
+use crate::suggest::nearest;
+
+/// The most bytes that a `function.yaml` may have.
+pub const MAX_FILE_BYTES: usize = 256 * 1024;
+
+/// How deep the collections of a file may nest: `instances: { reuse: {} }` is three.
+const MAX_DEPTH: usize = 8;
+
+/// Reads the text of a `function.yaml`. `origin` is what messages call it. An empty text is a file
+/// that leaves everything out.
+pub fn parse(text: &str, origin: &str) -> Result<FunctionFile, FileError> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(FileError {
+            origin: origin.to_owned(),
+            position: None,
+            message: format!(
+                "the file has {} bytes, the most is {MAX_FILE_BYTES}",
+                text.len()
+            ),
+            allowed: Vec::new(),
+            help: None,
+        });
+    }
+    serde_saphyr::from_str_with_options::<Option<FunctionFile>>(text, options())
+        .map(Option::unwrap_or_default)
+        .map_err(|error| complaint(&error, origin))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_events: 64 * 1024,
+            max_nodes: 32 * 1024,
+            max_total_scalar_bytes: MAX_FILE_BYTES,
+            max_anchors: 0,
+            max_aliases: 0,
+            max_documents: 1,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Error,
+        reject_unsupported_tags: true,
+        reject_tagged_field_names: true,
+        emit_comments: false,
+        with_snippet: false,
+    }
+}
+
+/// The reader's error in our words.
+fn complaint(error: &Error, origin: &str) -> FileError {
+    let Words {
+        message,
+        allowed,
+        help,
+    } = words(error.without_snippet());
+    FileError {
+        origin: origin.to_owned(),
+        position: error.location().as_ref().and_then(Position::of),
+        message,
+        allowed,
+        help,
+    }
+}
+
+/// What a complaint says, apart from where.
+struct Words {
+    message: String,
+    allowed: Vec<&'static str>,
+    help: Option<String>,
+}
+
+impl Words {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            allowed: Vec::new(),
+            help: None,
+        }
+    }
+
+    fn help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+
+    /// An unknown word among a few known ones.
+    fn unknown(kind: &str, plural: &str, word: &str, allowed: &[&'static str]) -> Self {
+        let list = allowed.join(", ");
+        let help = match nearest(word, allowed) {
+            Some(near) => format!("did you mean \"{near}\"? {plural} here: {list}"),
+            None => format!("{plural} here: {list}"),
+        };
+        Self {
+            allowed: allowed.to_vec(),
+            ..Self::new(format!("unknown {kind} \"{}\"", Shown(word)))
+        }
+        .help(help)
+    }
+}
+
+fn words(error: &Error) -> Words {
+    match error {
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => Words::unknown("key", "keys", field, expected),
+        Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => Words::unknown("word", "words", variant, expected),
+        Error::SerdeMissingField { field, .. } => {
+            Words::new(format!("the key \"{field}\" is missing"))
+        }
+        Error::DuplicateMappingKey { key, .. } => {
+            let words = match key {
+                Some(key) => Words::new(format!("the key \"{}\" is there twice", Shown(key))),
+                None => Words::new("a key is there twice"),
+            };
+            words.help("keep one of them")
+        }
+        // What is expected is the reader's own word, such as "mapping start".
+        Error::Unexpected { expected, .. } => Words::new(format!("expected {expected}")).help(
+            "keys belong below their group as \"key: value\", items in a list as \"- item\", \
+             and all else is one value",
+        ),
+        Error::NullIntoString { .. } => {
+            Words::new("a value is missing").help("write \"\" for an empty text")
+        }
+        Error::MultipleDocuments { .. } => refuse_documents(),
+        Error::MergeKeyNotAllowed { .. } => {
+            Words::new("merge keys (<<) are not allowed").help("write the keys out")
+        }
+        Error::UnknownAnchor { .. } => refuse_anchors(),
+        Error::Budget { breach, .. } => excess(breach),
+        // Syntax errors and the like: the library's message, which may repeat a part of the file.
+        other => {
+            let message = UserMessageFormatter.format_message(other);
+            Words::new(ShownSentence(&message).to_string())
+        }
+    }
+}
+
+/// A file that asks for more than any function's description needs.
+fn excess(breach: &BudgetBreach) -> Words {
+    match breach {
+        BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. } => refuse_anchors(),
+        BudgetBreach::Documents { .. } => refuse_documents(),
+        BudgetBreach::Depth { .. } => {
+            Words::new(format!("nested deeper than the most allowed, {MAX_DEPTH}"))
+        }
+        _ => Words::new("the file is larger than any function's description needs to be"),
+    }
+}
+
+fn refuse_documents() -> Words {
+    Words::new("the file has more than one document")
+        .help("one file describes one function: remove the --- and what follows")
+}
+
+fn refuse_anchors() -> Words {
+    Words::new("anchors (&) and aliases (*) are not allowed")
+        .help("write the value out, and quote a text that starts with & or *")
+}
