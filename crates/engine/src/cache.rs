@@ -1,0 +1,286 @@
+//! Compiled modules on disk, and the only place where compiled code is loaded.
+//!
+//! A file is taken only if it carries a keyed hash made with a key that this folder alone has, over
+//! the name it is stored under and every byte of it. The name says what was compiled, by which
+//! wasmtime, with which configuration; so a file that was copied, renamed, cut short, flipped or
+//! written by anybody without the key is not loaded but compiled again. The folder is readable by
+//! its owner only, who could as well attach a debugger: the hash guards against files from elsewhere,
+//! not against the owner.
+//!
+//! Layout of a file: the compiled module, then [`MAC_LENGTH`] bytes of keyed BLAKE3.
+
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+
+use crate::config::Flavour;
+use crate::error::{EngineError, LoadError};
+
+/// Bytes of the keyed hash at the end of each file.
+const MAC_LENGTH: usize = blake3::OUT_LEN;
+
+/// Separates this use of the key from any other.
+const CONTEXT: &[u8] = b"sampan compiled module v1\0";
+
+/// The folder of compiled modules.
+pub(crate) struct Cache {
+    folder: PathBuf,
+    key: [u8; blake3::KEY_LEN],
+}
+
+/// What a compiled module is stored under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key(String);
+
+impl Key {
+    /// The key of a module with this SHA-256 digest, compiled for this engine.
+    pub(crate) fn new(digest: &str, engine: &Engine, flavour: Flavour) -> Self {
+        struct Feed(Sha256);
+        impl Hasher for Feed {
+            fn write(&mut self, bytes: &[u8]) {
+                self.0.update(bytes);
+            }
+            fn finish(&self) -> u64 {
+                // Only the bytes fed are of interest.
+                0
+            }
+        }
+        let mut feed = Feed(Sha256::new());
+        digest.hash(&mut feed);
+        flavour.as_str().hash(&mut feed);
+        // Covers wasmtime's version, the target, the processor's features and every setting that
+        // changes code.
+        engine.precompile_compatibility_hash().hash(&mut feed);
+        Self(hex(&feed.0.finalize()))
+    }
+}
+
+/// Loaded code, of either shape.
+#[derive(Clone)]
+pub(crate) enum Code {
+    Component(Component),
+    Module(Module),
+}
+
+impl Cache {
+    /// Opens the folder, making it and its key when they are not there.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Cache`] with the path at fault, [`EngineError::CacheKey`] for a key file of the
+    /// wrong length.
+    pub(crate) fn open(folder: &Path) -> Result<Self, EngineError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| EngineError::Cache { path, source }
+        };
+        let modules = folder.join("modules");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&modules)
+            .map_err(at(&modules))?;
+        let path = folder.join("key");
+        let key = read_or_make_key(&path).map_err(at(&path))?;
+        let key = key.try_into().map_err(|_| EngineError::CacheKey { path })?;
+        remove_leftovers(&modules).map_err(at(&modules))?;
+        Ok(Self {
+            folder: modules,
+            key,
+        })
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(format!("{}.cwasm", key.0))
+    }
+
+    /// Loads what is stored under `key`; `None` when there is nothing, or nothing that verifies.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`] when the file is there but cannot be read.
+    pub(crate) fn load(
+        &self,
+        key: &Key,
+        engine: &Engine,
+        component: bool,
+    ) -> Result<Option<Code>, LoadError> {
+        let path = self.path(key);
+        let failed = |error: io::Error| LoadError::Cache {
+            path: path.clone(),
+            message: error.to_string(),
+        };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        if !self.verifies(key, &mut file).map_err(failed)? {
+            tracing::warn!(path = %path.display(), "a cached module does not verify; compiling again");
+            return Ok(None);
+        }
+        match deserialize(engine, &file, component) {
+            Ok(code) => Ok(Some(code)),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a cached module does not load; compiling again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stores compiled bytes, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`] when the folder is full, read-only or gone.
+    pub(crate) fn store(&self, key: &Key, compiled: &[u8]) -> Result<(), LoadError> {
+        let path = self.path(key);
+        self.write(key, compiled, &path)
+            .map_err(|error| LoadError::Cache {
+                path,
+                message: error.to_string(),
+            })
+    }
+
+    fn write(&self, key: &Key, compiled: &[u8], path: &Path) -> io::Result<()> {
+        let mut temporary = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempfile_in(&self.folder)?;
+        // Held until the file is in place: says that it is no leftover of a crash.
+        flock(temporary.as_file(), FlockOperation::LockShared)?;
+        let mut mac = self.mac(key);
+        mac.update(compiled);
+        temporary.write_all(compiled)?;
+        temporary.write_all(mac.finalize().as_bytes())?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn mac(&self, key: &Key) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(&self.key);
+        mac.update(CONTEXT);
+        mac.update(key.0.as_bytes());
+        mac
+    }
+
+    fn verifies(&self, key: &Key, file: &mut File) -> io::Result<bool> {
+        let length = file.metadata()?.len();
+        let Some(payload) = length.checked_sub(MAC_LENGTH as u64) else {
+            return Ok(false);
+        };
+        let mut mac = self.mac(key);
+        let mut buffer = vec![0; 256 << 10];
+        let mut rest = payload;
+        while rest > 0 {
+            let want = buffer
+                .len()
+                .min(usize::try_from(rest).unwrap_or(usize::MAX));
+            let chunk = &mut buffer[..want];
+            file.read_exact(chunk)?;
+            mac.update(chunk);
+            rest -= want as u64;
+        }
+        let mut stored = [0; MAC_LENGTH];
+        file.read_exact(&mut stored)?;
+        file.rewind()?;
+        // blake3's comparison takes the same time wherever the first difference is.
+        Ok(mac.finalize() == blake3::Hash::from_bytes(stored))
+    }
+}
+
+/// Prefix of files that are being written.
+const TEMPORARY: &str = ".writing-";
+
+/// Removes what a process that was killed while writing has left: files that nobody holds a lock on.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            continue;
+        }
+        let path = entry.path();
+        match File::open(&path) {
+            Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => {
+                fs::remove_file(&path)?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The key file's bytes; a new random key is put in place whole, and the first of two racing
+/// processes wins.
+fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        read => return read,
+    }
+    let mut key = [0; blake3::KEY_LEN];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .make_in(folder, |path| {
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+        })?;
+    temporary.as_file_mut().write_all(&key)?;
+    temporary.as_file().sync_all()?;
+    match temporary.persist_noclobber(path) {
+        Ok(_) => Ok(key.to_vec()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => fs::read(path),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// Maps compiled code into the process.
+#[expect(
+    unsafe_code,
+    reason = "loading compiled code is what this module exists for"
+)]
+fn deserialize(engine: &Engine, file: &File, component: bool) -> wasmtime::Result<Code> {
+    // Opens the very file that was verified, whatever has been put under its name since.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: deserialisation asks that the bytes come from wasmtime's own compiler and do not
+    // change while they are mapped. `Cache::load` is the only caller; it has just verified, through
+    // this descriptor, a keyed hash that only `Cache::store` makes, over bytes that our own compiler
+    // process wrote. Files are never written in place, only replaced by renaming.
+    unsafe {
+        if component {
+            Component::deserialize_file(engine, path).map(Code::Component)
+        } else {
+            Module::deserialize_file(engine, path).map(Code::Module)
+        }
+    }
+}
+
+/// The `sha256:...` digest of an artifact's bytes.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -1,0 +1,86 @@
+//! One call, as both its ends see it: the one that polls the guest, and the store that it runs in.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::clock::Clock;
+use crate::error::CallError;
+use crate::function::Inner;
+
+/// What a handler answers.
+pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
+
+pub(crate) struct Call {
+    pub(crate) function: Arc<Inner>,
+    pub(crate) clock: Clock,
+    pub(crate) request_id: Option<Box<str>>,
+    /// The trace that outbound calls are part of, unless the guest says otherwise.
+    pub(crate) traceparent: Option<HeaderValue>,
+    /// Written by the guest within a poll and taken by the poller right after it, so it needs no
+    /// waker.
+    answer: Mutex<Option<Answer>>,
+    outbound_open: AtomicU32,
+}
+
+impl Call {
+    pub(crate) fn new(
+        function: Arc<Inner>,
+        timeout: Duration,
+        processor_limit: Duration,
+        request_id: Option<Box<str>>,
+        traceparent: Option<HeaderValue>,
+    ) -> Self {
+        Self {
+            function,
+            clock: Clock::start(timeout, processor_limit),
+            request_id,
+            traceparent,
+            answer: Mutex::new(None),
+            outbound_open: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    pub(crate) fn take_answer(&self) -> Option<Answer> {
+        self.answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Tells the function's observer of a failure, and passes it on. Every failure passes here
+    /// exactly once.
+    pub(crate) fn failed(&self, error: CallError) -> CallError {
+        self.function
+            .observer
+            .failed(&error, self.request_id.as_deref());
+        error
+    }
+
+    /// Takes one of the call's outbound connections; `None` when all are in use.
+    pub(crate) fn open_outbound(self: &Arc<Self>) -> Option<OutboundPermit> {
+        let most = self.function.spec.limits.outbound_connections;
+        self.outbound_open
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+                (open < most).then_some(open + 1)
+            })
+            .ok()
+            .map(|_| OutboundPermit(Arc::clone(self)))
+    }
+}
+
+/// One outbound connection in use, until dropped.
+pub(crate) struct OutboundPermit(Arc<Call>);
+
+impl Drop for OutboundPermit {
+    fn drop(&mut self) {
+        self.0.outbound_open.fetch_sub(1, Ordering::AcqRel);
+    }
+}

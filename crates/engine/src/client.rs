@@ -1,0 +1,212 @@
+//! The HTTP client of one function: pooled connections to the upstreams that its rules allow.
+//!
+//! The pool belongs to one function, so a connection that was made under its rules is never lent to
+//! another's.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use sampan_spec::{Function, OutboundRules, Permit, Scheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::resolve::resolve;
+
+/// How long making a connection may take, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept for the next call.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Idle connections kept for each upstream.
+const IDLE_EACH: usize = 16;
+
+pub(crate) type OutboundClient = Client<Connector, WasiBody>;
+
+/// A client that connects only to what `function` may call.
+pub(crate) fn new(function: Arc<Function>, tls: Arc<rustls::ClientConfig>) -> OutboundClient {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_EACH)
+        .build(Connector {
+            function,
+            tls: TlsConnector::from(tls),
+        })
+}
+
+/// The TLS configuration of all functions: Mozilla's roots, TLS 1.2 and 1.3.
+pub(crate) fn tls() -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// What the rules say of a request's scheme, host and port; `None` when no rule allows them.
+pub(crate) fn permit(rules: &OutboundRules, uri: &Uri) -> Option<(Scheme, u16, Permit)> {
+    let scheme: Scheme = uri.scheme_str()?.parse().ok()?;
+    let port = uri.port_u16().unwrap_or_else(|| scheme.default_port());
+    Some((scheme, port, rules.permit(scheme, uri.host()?, port)?))
+}
+
+/// Why no connection was made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("no rule allows it")]
+    Denied,
+    #[error("the name does not resolve")]
+    Resolve(#[source] io::Error),
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    #[error("no TLS session")]
+    Tls(#[source] io::Error),
+    #[error("not a name that a certificate can have")]
+    Name,
+    #[error("no connection in time")]
+    Timeout,
+}
+
+impl From<&ConnectError> for Error {
+    fn from(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Denied => Self::HttpRequestDenied,
+            ConnectError::Resolve(_) => Self::DnsError {
+                rcode: None,
+                info_code: None,
+            },
+            ConnectError::Connect(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
+                Self::ConnectionRefused
+            }
+            ConnectError::Connect(_) => Self::DestinationUnavailable,
+            ConnectError::Tls(_) => Self::TlsProtocolError,
+            ConnectError::Name => Self::TlsCertificateError,
+            ConnectError::Timeout => Self::ConnectionTimeout,
+        }
+    }
+}
+
+/// Makes connections under one function's rules.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    function: Arc<Function>,
+    tls: TlsConnector,
+}
+
+impl Connector {
+    async fn connect(self, uri: Uri) -> Result<Transport, ConnectError> {
+        let (scheme, port, permit) =
+            permit(&self.function.outbound, &uri).ok_or(ConnectError::Denied)?;
+        let host = uri.host().ok_or(ConnectError::Denied)?;
+        let addresses = resolve(host, port, &permit).await?;
+        let stream = TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(ConnectError::Connect)?;
+        stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+        match scheme {
+            Scheme::Http => Ok(Transport::Plain(TokioIo::new(stream))),
+            Scheme::Https => {
+                let bare = host.trim_start_matches('[').trim_end_matches(']');
+                let name = ServerName::try_from(bare.to_owned()).map_err(|_| ConnectError::Name)?;
+                let stream = self
+                    .tls
+                    .connect(name, stream)
+                    .await
+                    .map_err(ConnectError::Tls)?;
+                Ok(Transport::Tls(Box::new(TokioIo::new(stream))))
+            }
+        }
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = Transport;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Transport, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move {
+            tokio::time::timeout(CONNECT, connector.connect(uri))
+                .await
+                .unwrap_or(Err(ConnectError::Timeout))
+        })
+    }
+}
+
+/// A connection to an upstream.
+pub(crate) enum Transport {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl Connection for Transport {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+/// Calls the same method of whichever transport it is.
+macro_rules! forward {
+    ($self:expr, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Transport::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Transport::Tls($stream) => {
+                let $stream = Pin::new(&mut **$stream);
+                $call
+            }
+        }
+    };
+}
+
+impl Read for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        forward!(self, stream => stream.poll_read(context, buffer))
+    }
+}
+
+impl Write for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        forward!(self, stream => stream.poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, stream => stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, stream => stream.poll_shutdown(context))
+    }
+}

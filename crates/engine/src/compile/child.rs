@@ -1,0 +1,93 @@
+//! The compiler's own process.
+//!
+//! It limits itself, reads WebAssembly from standard input and writes compiled code to standard
+//! output. It holds nothing that would be worth taking: no environment, no files, no network use.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::REFUSED;
+use crate::config::{self, Flavour};
+
+/// Runs as the compiler: the arguments that follow are `sequential|concurrent`,
+/// `component|module`, seconds of processor time and bytes of address space.
+///
+/// The program named by [`crate::CompileCommand`] calls this with the arguments after its own.
+#[must_use]
+pub fn main(arguments: &[String]) -> ExitCode {
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Refused(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(REFUSED)
+        }
+        Err(Failure::Setup(message)) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Failure {
+    Setup(String),
+    Refused(String),
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let setup = |message: &str| Failure::Setup(message.to_owned());
+    let [flavour, shape, seconds, bytes] = arguments else {
+        return Err(setup(
+            "the compiler is started by sampan itself, not by hand",
+        ));
+    };
+    let flavour = match flavour.as_str() {
+        "sequential" => Flavour::Sequential,
+        "concurrent" => Flavour::Concurrent,
+        _ => return Err(setup("unknown engine")),
+    };
+    let seconds: u64 = seconds
+        .parse()
+        .map_err(|_| setup("the time limit is not a number"))?;
+    let bytes: u64 = bytes
+        .parse()
+        .map_err(|_| setup("the memory limit is not a number"))?;
+    // The kernel sends SIGXCPU at the lower limit, which tells the parent what happened, and SIGKILL
+    // at the upper one.
+    limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
+    limit(Resource::As, bytes, bytes)?;
+    limit(Resource::Core, 0, 0)?;
+
+    let mut wasm = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut wasm)
+        .map_err(|error| setup(&error.to_string()))?;
+    let engine = wasmtime::Engine::new(&config::compiler(flavour))
+        .map_err(|error| setup(&format!("{error:#}")))?;
+    let compiled = match shape.as_str() {
+        "component" => engine.precompile_component(&wasm),
+        "module" => engine.precompile_module(&wasm),
+        _ => return Err(setup("neither component nor module")),
+    }
+    .map_err(|error| Failure::Refused(format!("{error:#}")))?;
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(&compiled)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| setup(&error.to_string()))
+}
+
+fn limit(resource: Resource, soft: u64, hard: u64) -> Result<(), Failure> {
+    // A limit inherited from the parent may be lower already and cannot be raised.
+    let inherited = rustix::process::getrlimit(resource)
+        .maximum
+        .unwrap_or(u64::MAX);
+    let limits = Rlimit {
+        current: Some(soft.min(inherited)),
+        maximum: Some(hard.min(inherited)),
+    };
+    setrlimit(resource, limits)
+        .map_err(|error| Failure::Setup(format!("cannot limit {resource:?}: {error}")))
+}

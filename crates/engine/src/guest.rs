@@ -1,0 +1,98 @@
+//! A guest under way: its future, polled by whoever waits for its answer, within its time.
+//!
+//! There is no task a request. The future is polled first by [`crate::LoadedFunction::handle`] and
+//! then by the answer's body, in the task of the connection; so an answer that is ready at once
+//! costs no wake-up, backpressure is that nobody polls, and a client that goes away cancels the
+//! guest by dropping it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep};
+
+use crate::call::Call;
+use crate::error::CallError;
+use crate::ticker::Active;
+
+pub(crate) type GuestFuture = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
+
+pub(crate) struct Guest {
+    /// `None` once the guest has ended; the deadline still holds for the rest of its answer.
+    future: Option<GuestFuture>,
+    /// Made when the guest first waits: most answers are ready before a timer would be worth it.
+    timer: Option<Pin<Box<Sleep>>>,
+    pub(crate) call: Arc<Call>,
+    _active: Active,
+}
+
+impl Guest {
+    pub(crate) fn new(call: Arc<Call>, future: GuestFuture) -> Self {
+        let active = call.function.activate();
+        Self {
+            future: Some(future),
+            timer: None,
+            call,
+            _active: active,
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.future.is_none()
+    }
+
+    /// Runs the guest on. `Ready(Ok)` when it has ended, now or before.
+    ///
+    /// The failure is not reported yet: that is for the caller, who knows whether it still matters.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        let Some(future) = &mut self.future else {
+            return Poll::Ready(Ok(()));
+        };
+        self.call.clock.enter();
+        let polled = future.as_mut().poll(context);
+        self.call.clock.leave();
+        match polled {
+            Poll::Ready(result) => {
+                self.future = None;
+                Poll::Ready(result)
+            }
+            Poll::Pending => self.poll_deadline(context).map(Err),
+        }
+    }
+
+    /// Ready when the call's time is over; the guest is then gone.
+    pub(crate) fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<CallError> {
+        let deadline = self.call.clock.deadline();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::from_std(deadline))));
+        timer.as_mut().poll(context).map(|()| {
+            self.future = None;
+            self.call.clock.deadline_error()
+        })
+    }
+}
+
+impl Future for Guest {
+    type Output = ();
+
+    /// Runs a guest whose answer is complete to its end; see [`Guest::finish_in_background`].
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        Guest::poll(this, context).map(|result| {
+            if let Err(error) = result {
+                this.call.failed(error);
+            }
+        })
+    }
+}
+
+impl Guest {
+    /// Lets a guest that works on after its answer do so, within its time, in a task of its own.
+    pub(crate) fn finish_in_background(self) {
+        if !self.has_ended() {
+            tokio::spawn(self);
+        }
+    }
+}

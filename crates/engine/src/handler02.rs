@@ -1,0 +1,103 @@
+//! Calling a wasi:http 0.2 handler.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
+
+use crate::call::Call;
+use crate::error::CallError;
+use crate::host::{Host, Stdio};
+use crate::idle::{Idle, Used, reuse};
+use crate::module::Module;
+
+pub(crate) struct Handler02 {
+    pre: ProxyPre<Host>,
+    idle: Idle<Instance>,
+}
+
+struct Instance {
+    store: Store<Host>,
+    proxy: Proxy,
+}
+
+impl Handler02 {
+    pub(crate) fn new(pre: ProxyPre<Host>) -> Self {
+        Self {
+            pre,
+            idle: Idle::new(),
+        }
+    }
+
+    pub(crate) fn idle(&self) -> &Idle<impl Send> {
+        &self.idle
+    }
+
+    /// Runs one request. The answer goes to `call` as soon as the guest gives it; the future ends
+    /// when the guest returns.
+    pub(crate) async fn run(
+        &self,
+        module: &Module,
+        call: Arc<Call>,
+        request: http::Request<WasiBody>,
+    ) -> Result<(), CallError> {
+        let mut used = match self.idle.take() {
+            Some(mut used) => {
+                used.instance.store.data_mut().begin(Arc::clone(&call));
+                used.instance.store.set_epoch_deadline(1);
+                used
+            }
+            None => Used {
+                instance: self.instantiate(module, &call).await?,
+                served: 0,
+            },
+        };
+        let Instance { store, proxy } = &mut used.instance;
+        serve(store, proxy, &call, request)
+            .await
+            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+        if let Some((requests, _)) = reuse(&call.function.spec.instances) {
+            self.idle.put(used, requests);
+        }
+        Ok(())
+    }
+
+    async fn instantiate(&self, module: &Module, call: &Arc<Call>) -> Result<Instance, CallError> {
+        let started = Instant::now();
+        let mut store = Host::store(module.engine(), Arc::clone(call), Stdio::Log)
+            .map_err(|error| CallError::of(error, false))?;
+        let proxy = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+        call.function.observer.instantiated(started.elapsed());
+        Ok(Instance { store, proxy })
+    }
+}
+
+async fn serve(
+    store: &mut Store<Host>,
+    proxy: &Proxy,
+    call: &Arc<Call>,
+    request: http::Request<WasiBody>,
+) -> wasmtime::Result<()> {
+    let request = store
+        .data_mut()
+        .http()
+        .new_incoming_request(Scheme::Http, request)?;
+    let answer = Arc::clone(call);
+    let out = store
+        .data_mut()
+        .http()
+        .new_response_outparam_from_callback(move |response| {
+            answer.answer(response.map_err(|code| CallError::Guest(format!("{code:?}"))));
+        })?;
+    proxy
+        .wasi_http_incoming_handler()
+        .call_handle(store, request, out)
+        .await
+}

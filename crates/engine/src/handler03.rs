@@ -1,0 +1,97 @@
+//! Calling a wasi:http 0.3 handler.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime_wasi_http::p3::Request;
+use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
+
+use crate::call::Call;
+use crate::error::CallError;
+use crate::host::{Host, Stdio};
+use crate::idle::{Idle, Used, reuse};
+use crate::module::Module;
+
+pub(crate) struct Handler03 {
+    pre: ServicePre<Host>,
+    idle: Idle<Instance>,
+}
+
+struct Instance {
+    store: Store<Host>,
+    service: Service,
+}
+
+impl Handler03 {
+    pub(crate) fn new(pre: ServicePre<Host>) -> Self {
+        Self {
+            pre,
+            idle: Idle::new(),
+        }
+    }
+
+    pub(crate) fn idle(&self) -> &Idle<impl Send> {
+        &self.idle
+    }
+
+    /// Runs one request. The answer goes to `call` as soon as the guest gives it; the future ends
+    /// when the guest's last task has.
+    pub(crate) async fn run(
+        &self,
+        module: &Module,
+        call: Arc<Call>,
+        request: http::Request<WasiBody>,
+    ) -> Result<(), CallError> {
+        let mut used = match self.idle.take() {
+            Some(mut used) => {
+                used.instance.store.data_mut().begin(Arc::clone(&call));
+                used.instance.store.set_epoch_deadline(1);
+                used
+            }
+            None => Used {
+                instance: self.instantiate(module, &call).await?,
+                served: 0,
+            },
+        };
+        let Instance { store, service } = &mut used.instance;
+        let (request, transmitted) = Request::from_http(store.data_mut().http().hooks, request);
+        let served = store
+            .run_concurrent(async |accessor| {
+                match service.handle(accessor, request).await? {
+                    Err(code) => call.answer(Err(CallError::Guest(format!("{code:?}")))),
+                    Ok(response) => {
+                        let response = accessor
+                            .with(|mut store| response.into_http(&mut store, transmitted))?;
+                        call.answer(Ok(response));
+                    }
+                }
+                // The guest writes its answer's body, and whatever else, after it has returned.
+                poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+                wasmtime::error::Ok(())
+            })
+            .await;
+        served
+            .flatten()
+            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+        if let Some((requests, _)) = reuse(&call.function.spec.instances) {
+            self.idle.put(used, requests);
+        }
+        Ok(())
+    }
+
+    async fn instantiate(&self, module: &Module, call: &Arc<Call>) -> Result<Instance, CallError> {
+        let started = Instant::now();
+        let mut store = Host::store(module.engine(), Arc::clone(call), Stdio::Log)
+            .map_err(|error| CallError::of(error, false))?;
+        let service = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+        call.function.observer.instantiated(started.elapsed());
+        Ok(Instance { store, service })
+    }
+}

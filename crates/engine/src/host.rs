@@ -1,0 +1,220 @@
+//! What a store holds for its guest: the host's side of every import.
+//!
+//! Most handlers use little of WASI, so its context is built when a guest first asks for something
+//! of it: an instance that only answers a request never pays for clocks, files and random numbers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::cli::{StdinStream, StdoutStream};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::call::Call;
+use crate::limiter::Limiter;
+use crate::observer::Stream;
+use crate::outbound::Hooks;
+use crate::output::Output;
+
+/// Handles that one instance may hold in the host's table.
+const HANDLES: usize = 10_000;
+
+/// Bytes that one call of a host function may make the host allocate for its arguments.
+const HOSTCALL_BYTES: usize = 16 << 20;
+
+/// Bytes of random numbers that one call may ask for.
+const RANDOM_BYTES: u64 = 16 << 20;
+
+pub(crate) struct Host {
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    wasi: Option<Box<WasiCtx>>,
+    preview1: Option<Box<WasiP1Ctx>>,
+    stdio: Stdio,
+    outputs: Vec<Arc<Output>>,
+    pub(crate) limiter: Limiter,
+    pub(crate) call: Arc<Call>,
+}
+
+/// What a guest's standard streams, arguments and folders are.
+pub(crate) enum Stdio {
+    /// A handler: nothing to read, output goes to the function's log.
+    Log,
+    /// A command with streams of its own.
+    Command(Box<CommandStdio>),
+}
+
+pub(crate) struct CommandStdio {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) stdin: Option<Box<dyn StdinStream + Sync>>,
+    pub(crate) stdout: Option<Box<dyn StdoutStream + Sync>>,
+    /// Standard error goes to the function's log when this is `None`.
+    pub(crate) stderr: Option<Box<dyn StdoutStream + Sync>>,
+    pub(crate) folders: Vec<Folder>,
+}
+
+/// A folder of the host that a command sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    pub(crate) host: PathBuf,
+    pub(crate) guest: String,
+    pub(crate) writable: bool,
+}
+
+impl Host {
+    /// A store for one instance, with every limit set.
+    pub(crate) fn store(
+        engine: &wasmtime::Engine,
+        call: Arc<Call>,
+        stdio: Stdio,
+    ) -> wasmtime::Result<Store<Self>> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let host = Self {
+            table,
+            http: WasiHttpCtx::new(),
+            hooks: Hooks::new(Arc::clone(&call)),
+            wasi: None,
+            preview1: None,
+            stdio,
+            outputs: Vec::new(),
+            limiter: Limiter::new(call.function.spec.limits.memory.bytes()),
+            call,
+        };
+        let mut store = Store::try_new(engine, host)?;
+        store.limiter(|host| &mut host.limiter);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.epoch_deadline_callback(|store| {
+            store.data().call.clock.check_running()?;
+            // Other requests of this thread get their turn once a tick.
+            Ok(wasmtime::UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        Ok(store)
+    }
+
+    /// Hands a used store to the next call.
+    pub(crate) fn begin(&mut self, call: Arc<Call>) {
+        for output in &self.outputs {
+            output.begin(&call);
+        }
+        self.hooks = Hooks::new(Arc::clone(&call));
+        self.limiter.refused = None;
+        self.call = call;
+    }
+
+    /// Builds the preview 1 context, which [`Host::preview1`] then lends.
+    pub(crate) fn prepare_preview1(&mut self) -> wasmtime::Result<()> {
+        let context = self.builder()?.build_p1();
+        self.preview1 = Some(Box::new(context));
+        Ok(())
+    }
+
+    /// The preview 1 context.
+    ///
+    /// # Panics
+    ///
+    /// When [`Host::prepare_preview1`] was not called: only preview 1 modules are linked with this,
+    /// and their one way to be instantiated prepares it.
+    pub(crate) fn preview1(&mut self) -> &mut WasiP1Ctx {
+        self.preview1
+            .as_mut()
+            .expect("prepared before the module is instantiated")
+    }
+
+    /// Builds the context of a command now, so that a folder that cannot be opened is an error.
+    pub(crate) fn prepare_wasi(&mut self) -> wasmtime::Result<()> {
+        self.wasi = Some(Box::new(self.builder()?.build()));
+        Ok(())
+    }
+
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    fn builder(&mut self) -> wasmtime::Result<WasiCtxBuilder> {
+        let mut builder = WasiCtxBuilder::new();
+        builder.max_random_size(RANDOM_BYTES);
+        let function = Arc::clone(&self.call.function);
+        match &mut self.stdio {
+            Stdio::Log => {
+                builder
+                    .arg(function.spec.name.as_str())
+                    .args(&function.spec.arguments);
+                builder.envs(&function.spec.environment);
+                builder
+                    .stdout(self.output(Stream::Stdout))
+                    .stderr(self.output(Stream::Stderr));
+            }
+            Stdio::Command(command) => {
+                builder.args(&command.arguments).envs(&command.environment);
+                for folder in &command.folders {
+                    let permissions = if folder.writable {
+                        FsPerms::ReadWrite
+                    } else {
+                        FsPerms::ReadOnly
+                    };
+                    builder.preopened_dir(&folder.host, &folder.guest, permissions)?;
+                }
+                if let Some(stdin) = command.stdin.take() {
+                    builder.stdin(stdin);
+                }
+                let (stdout, stderr) = (command.stdout.take(), command.stderr.take());
+                match stdout {
+                    Some(stdout) => builder.stdout(stdout),
+                    None => builder.stdout(self.output(Stream::Stdout)),
+                };
+                match stderr {
+                    Some(stderr) => builder.stderr(stderr),
+                    None => builder.stderr(self.output(Stream::Stderr)),
+                };
+            }
+        }
+        Ok(builder)
+    }
+
+    fn output(&mut self, stream: Stream) -> crate::output::Handle {
+        let output = Arc::new(Output::new(stream, &self.call));
+        self.outputs.push(Arc::clone(&output));
+        crate::output::Handle(output)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for output in &self.outputs {
+            output.finish();
+        }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        if self.wasi.is_none() {
+            // Only opening a folder can fail, and only commands have folders, whose context is
+            // prepared before they start.
+            let mut builder = self.builder().expect("a handler's context opens nothing");
+            self.wasi = Some(Box::new(builder.build()));
+        }
+        let wasi = self.wasi.as_mut().expect("built above");
+        WasiCtxView {
+            ctx: wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
