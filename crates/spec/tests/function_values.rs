@@ -1,0 +1,133 @@
+//! The values of `function.yaml` that have no bound of their own: files, texts, variables, lists.
+
+use sampan_spec::{Function, MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
+
+/// The whole complaint about a file, or nothing.
+fn check(text: &str, expected: Option<&str>) {
+    let complaint = Function::parse(text, "f", "name")
+        .err()
+        .map(|error| error.to_string());
+    assert_eq!(complaint.as_deref(), expected, "{text:?}");
+}
+
+#[test]
+fn the_file_lies_beside_its_description() {
+    let written = |file: &str| format!("file: {file}");
+    for file in [
+        "a.wasm",
+        "out/a.wasm",
+        "../target/release/a.wasm",
+        "größe.wasm",
+        "'a b.wasm'",
+    ] {
+        check(&written(file), None);
+    }
+    check(
+        "file: /tmp/a.wasm",
+        Some("f:1:7: file: /tmp/a.wasm is absolute"),
+    );
+    check(
+        "file: 'C:\\a.wasm'",
+        Some("f:1:7: file: C:\\a.wasm is absolute"),
+    );
+    check("file: ''", Some("f:1:7: file: it is empty"));
+    check(
+        "file: \"a\\0b\"",
+        Some("f:1:7: file: \"a\\0b\" has a control character"),
+    );
+    check(
+        "file: \"a\\nb\"",
+        Some("f:1:7: file: \"a\\nb\" has a control character"),
+    );
+}
+
+#[test]
+fn texts_have_an_end_and_obey_no_terminal() {
+    let long = |length: usize| format!("description: {}", "ä".repeat(length));
+    check(&long(4_095), None);
+    check(&long(4_096), None);
+    check(
+        &long(4_097),
+        Some("f:1:14: description: it has 4097 characters, the most is 4096"),
+    );
+    check("description: |\n  two\n  lines", None);
+    check("description: \"tab\\there\"", None);
+    check(
+        "description: \"\\e[31mred\"",
+        Some("f:1:14: description: \"\\u{1b}[31mred\" has a control character"),
+    );
+    for example in ["/", "/?n=100", "/a/b?c=%20"] {
+        check(&format!("example: {example}"), None);
+    }
+    for example in ["n=100", "http://a/", "''", "/a b", "'/#a'", "/größe"] {
+        let shown = example.trim_matches('\'');
+        let expected = format!("f:1:10: example: {shown} is not a path with a query");
+        check(&format!("example: {example}"), Some(&expected));
+    }
+}
+
+#[test]
+fn the_environment_is_what_a_program_can_be_given() {
+    let one = |name: &str| format!("env: [{{name: {name}, value: ''}}]");
+    for name in ["A", "a.b-c", "'1'", "GRÖSSE", "'with space'"] {
+        check(&one(name), None);
+    }
+    for (name, shown) in [
+        ("''", ""),
+        ("A=B", "A=B"),
+        ("\"A\\0\"", "A\\0"),
+        ("\"A\\n\"", "A\\n"),
+    ] {
+        let expected = format!("f:1:14: env[0].name: \"{shown}\" can't be the name of a variable");
+        check(&one(name), Some(&expected));
+    }
+    check(
+        "env:\n- {name: A, value: 1}\n- {name: B, value: 2}\n- {name: A, value: 3}",
+        Some("f:4:10: env[2].name: A is set twice"),
+    );
+    check(
+        "env: [{name: A, value: \"b\\0\"}]",
+        Some("f:1:24: env[0].value: it has a NUL character"),
+    );
+    check("env: [{name: A, value: \"a=b\\n\\t😀\"}]", None);
+    check(
+        "args: [a, \"b\\0\"]",
+        Some("f:1:11: args[1]: it has a NUL character"),
+    );
+    check("args: [-1, 2.50, true, 'a b', '']", None);
+}
+
+#[test]
+fn lists_have_an_end() {
+    fn check(head: &str, item: fn(usize) -> String, most: usize, field: &str) {
+        let text = |items: usize| {
+            (0..items).fold(format!("{head}\n"), |text, index| {
+                text + "  - " + &item(index) + "\n"
+            })
+        };
+        for allowed in [most - 1, most] {
+            assert_eq!(
+                Function::parse(&text(allowed), "f", "name").err(),
+                None,
+                "{head}"
+            );
+        }
+        let error = Function::parse(&text(most + 1), "f", "name").expect_err("it is refused");
+        let said = format!("{field}: there are {}, the most is {most}", most + 1);
+        assert_eq!(error.message, said);
+        assert!(error.line() > Some(most as u64), "{error}");
+    }
+    check(
+        "env:",
+        |index| format!("{{name: A{index}, value: b}}"),
+        MAX_ENVIRONMENT,
+        "env",
+    );
+    check("args:", |index| index.to_string(), MAX_ENVIRONMENT, "args");
+    check(
+        "outbound:\n  allow:",
+        |index| format!("http://a{index}"),
+        MAX_OUTBOUND_RULES,
+        "outbound.allow",
+    );
+}
