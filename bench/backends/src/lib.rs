@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The real services behind two of the functions, for tests, `cargo xtask up` and the experiments:
+//! a private PostgreSQL with a REST front for `user-manager`, and a text over HTTP for `fuzzysearch`.
+//!
+//! [`Backends`] starts and stops them together. Nothing here knows functions or WebAssembly, and
+//! nothing stays behind: whoever holds the [`Backends`] may stop it, drop it or be killed.
+
+mod backends;
+mod cache;
+mod hamlet;
+mod markdown;
+mod postgres;
+mod server;
+mod text;
+mod users;
+
+pub use backends::{
+    Backends, Options, StartError, TEXT_ADDRESS, TextOptions, USERS_ADDRESS, UsersOptions,
+};
+pub use cache::{CacheError, folder as cache_folder};
+pub use hamlet::{HamletError, obtain as obtain_hamlet};
+pub use postgres::{
+    AccountError, Cluster, ClusterError, ClusterOptions, FolderError, ProgramsError,
+};
+pub use server::BindError;
+pub use text::TextError;
+pub use users::UsersError;

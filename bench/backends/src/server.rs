@@ -1,0 +1,160 @@
+//! An HTTP/1.1 server for small answers: accepts, bounds what a client may hold, hands requests to a
+//! handler, and finishes what is in progress when it is told to stop.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+/// How long a request's head may take.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// How many connections may be open; more wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 1024;
+
+/// How long requests in progress may take once the server is told to stop.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// How long a failing `accept` pauses: the usual cause, too many open files, does not pass at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An answer.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Why a server does not listen.
+#[derive(Debug, Error)]
+#[error("failed to listen on {address} for the {service}")]
+pub struct BindError {
+    /// What would have listened.
+    pub service: &'static str,
+    /// Where.
+    pub address: SocketAddr,
+    /// The cause.
+    pub source: io::Error,
+}
+
+/// What answers requests.
+pub(crate) trait Handler: Send + Sync + 'static {
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
+}
+
+/// A server that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(
+        service: &'static str,
+        listen: SocketAddr,
+        handler: impl Handler,
+    ) -> Result<Server, BindError> {
+        let failed = |source| BindError {
+            service,
+            address: listen,
+            source,
+        };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(accept(listener, Arc::new(handler), stopped));
+        Ok(Server {
+            address,
+            stop,
+            task,
+        })
+    }
+
+    /// Where it listens, with the port that the kernel chose when it was asked to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nothing more and waits for the requests in progress.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        // It fails only when it panicked; there is nothing left to stop then.
+        let _stopped = (&mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watch::Receiver<bool>) {
+    let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let mut until = stopped.clone();
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            biased;
+            _ = until.wait_for(|stop| *stop) => break,
+            // What has ended is forgotten.
+            Some(_) = connections.join_next() => continue,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let serving = connection(stream, Arc::clone(&handler), stopped.clone());
+                connections.spawn(async move {
+                    serving.await;
+                    drop(permit);
+                });
+            }
+            Err(_passing) => sleep(PAUSE).await,
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    // Whoever takes longer is cut off: dropping the set ends its tasks.
+    let _in_time = timeout(STOP_TIME, all).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    handler: Arc<impl Handler>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Answers are written whole, so there is nothing to wait for. It fails on a dead connection only.
+    let _set = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let handler = Arc::clone(&handler);
+        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    // A connection's errors are its client's doing, and the client has seen them.
+    tokio::select! {
+        _ended = &mut serving => return,
+        _ = stopped.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ended = serving.await;
+}
