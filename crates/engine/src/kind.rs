@@ -100,7 +100,6 @@ impl Surface {
                 } => {
                     let length = unchecked_range.end - unchecked_range.start;
                     rest = rest.get(length..).unwrap_or_default();
-                    parser.skip_section();
                 }
                 Payload::ComponentImportSection(section) => {
                     for import in section {

@@ -33,7 +33,6 @@ impl Limiter {
             refused: None,
         }
     }
-
 }
 
 impl ResourceLimiter for Limiter {
