@@ -1,0 +1,358 @@
+//! What is counted of each function, and how a scrape finds it.
+//!
+//! A function's numbers are looked up once, when it is deployed, and belong to its name: deploying it
+//! again counts on. Requests in progress are not counted here but read from admission.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+use sampan_engine::{CallError, Outbound};
+use sampan_spec::FunctionName;
+use sampan_telemetry::Registry;
+
+use crate::admission::{Admission, Crowded};
+use crate::histogram::Histogram;
+
+const OUTCOMES: [Outbound; 5] = [
+    Outbound::Answered,
+    Outbound::Denied,
+    Outbound::DeniedAddress,
+    Outbound::LimitReached,
+    Outbound::Failed,
+];
+
+/// The first status code and the number of possible ones.
+const FIRST_CODE: u16 = 100;
+const CODES: usize = 900;
+
+/// The numbers of all functions. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    functions: Mutex<BTreeMap<FunctionName, Arc<FunctionMetrics>>>,
+    unrouted: Codes,
+}
+
+/// The numbers of one function.
+#[derive(Debug, Default)]
+pub struct FunctionMetrics {
+    codes: Codes,
+    took: Histogram,
+    queue_full: AtomicU64,
+    queue_timeout: AtomicU64,
+    instantiation: Histogram,
+    compilation: Histogram,
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+    failures: Mutex<BTreeMap<&'static str, u64>>,
+    outbound: [AtomicU64; OUTCOMES.len()],
+    /// Of every deployment that still has requests, or may get them.
+    admissions: Mutex<Vec<Weak<Admission>>>,
+}
+
+/// Requests by status code.
+#[derive(Debug)]
+struct Codes(Box<[AtomicU64]>);
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self((0..CODES).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Codes {
+    fn count(&self, code: u16) {
+        // `http::StatusCode` is from 100 to 999.
+        if let Some(count) = self.0.get(usize::from(code.wrapping_sub(FIRST_CODE))) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The codes that have occurred, with their numbers.
+    fn counted(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Relaxed));
+        (FIRST_CODE..).zip(counts).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Metrics {
+    /// Numbers that are shown by `registry`.
+    pub fn register(registry: &Registry) -> Self {
+        let metrics = Self::default();
+        registry.register_collector(metrics.clone());
+        metrics
+    }
+
+    /// The numbers of a function, new or as they stand.
+    pub fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
+        let mut functions = self.functions();
+        Arc::clone(functions.entry(name.clone()).or_default())
+    }
+
+    /// Shows the numbers of a function no longer.
+    pub fn forget(&self, name: &FunctionName) {
+        self.functions().remove(name);
+    }
+
+    /// Counts a request that no function got.
+    pub(crate) fn count_unrouted(&self, code: u16) {
+        self.0.unrouted.count(code);
+    }
+
+    fn functions(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Arc<FunctionMetrics>>> {
+        // Nothing panics between lock and unlock.
+        self.0
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FunctionMetrics {
+    /// Counts a request that is over.
+    pub(crate) fn answered(&self, code: u16, took: Duration) {
+        self.codes.count(code);
+        self.took.observe(took);
+    }
+
+    pub(crate) fn rejected(&self, crowded: Crowded) {
+        let count = match crowded {
+            Crowded::QueueFull => &self.queue_full,
+            Crowded::Waited => &self.queue_timeout,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn instantiated(&self, took: Duration) {
+        self.instantiation.observe(took);
+    }
+
+    pub(crate) fn compiled(&self, took: Duration) {
+        self.compilation.observe(took);
+    }
+
+    pub(crate) fn cached(&self, hit: bool) {
+        let count = if hit {
+            &self.cache_hits
+        } else {
+            &self.cache_misses
+        };
+        count.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn failed(&self, error: &CallError) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry(error.cause()).or_default() += 1;
+    }
+
+    pub(crate) fn called_out(&self, outcome: Outbound) {
+        let place = OUTCOMES.iter().position(|known| *known == outcome);
+        if let Some(count) = place.and_then(|place| self.outbound.get(place)) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Shows the requests in progress of a deployment.
+    pub(crate) fn watch(&self, admission: &Arc<Admission>) {
+        let mut admissions = self.admissions();
+        admissions.retain(|admission| admission.strong_count() > 0);
+        admissions.push(Arc::downgrade(admission));
+    }
+
+    fn sum(&self, number: impl Fn(&Admission) -> u64) -> u64 {
+        self.admissions()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|admission| number(&admission))
+            .sum()
+    }
+
+    fn admissions(&self) -> MutexGuard<'_, Vec<Weak<Admission>>> {
+        self.admissions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let functions: Vec<_> = self
+            .functions()
+            .iter()
+            .map(|(name, f)| (name.clone(), Arc::clone(f)))
+            .collect();
+        let mut scrape = Scrape {
+            encoder: &mut encoder,
+            functions: &functions,
+        };
+        scrape.counters(
+            "function_requests",
+            "Requests by status code; 499 is a client that went away",
+            |function, count| {
+                function
+                    .codes
+                    .counted()
+                    .try_for_each(|(code, value)| count(("code", code), value))
+            },
+        )?;
+        scrape.histogram(
+            "function_request_duration",
+            "Time until the end of the answer",
+            |f| &f.took,
+        )?;
+        scrape.gauge(
+            "function_requests_in_progress",
+            "Requests in progress",
+            |f| f.sum(Admission::in_progress),
+        )?;
+        scrape.gauge(
+            "function_requests_queued",
+            "Requests waiting for their turn",
+            |f| f.sum(Admission::waiting),
+        )?;
+        scrape.counters(
+            "function_requests_rejected",
+            "Requests without a turn",
+            |f, count| {
+                count(("reason", "queue_full"), f.queue_full.load(Relaxed))?;
+                count(("reason", "queue_timeout"), f.queue_timeout.load(Relaxed))
+            },
+        )?;
+        scrape.histogram("function_instantiation", "Time to make an instance", |f| {
+            &f.instantiation
+        })?;
+        scrape.histogram("function_compilation", "Time to compile a module", |f| {
+            &f.compilation
+        })?;
+        scrape.counters(
+            "function_cache_lookups",
+            "Lookups of compiled modules",
+            |f, count| {
+                count(("result", "hit"), f.cache_hits.load(Relaxed))?;
+                count(("result", "miss"), f.cache_misses.load(Relaxed))
+            },
+        )?;
+        scrape.counters(
+            "function_failures",
+            "Calls that failed",
+            |function, count| {
+                let failures = function
+                    .failures
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
+                failures
+                    .into_iter()
+                    .try_for_each(|(cause, value)| count(("cause", cause), value))
+            },
+        )?;
+        scrape.counters(
+            "function_outbound_calls",
+            "Outbound calls",
+            |function, count| {
+                OUTCOMES
+                    .iter()
+                    .zip(&function.outbound)
+                    .try_for_each(|(outcome, value)| {
+                        count(("outcome", outcome.as_str()), value.load(Relaxed))
+                    })
+            },
+        )?;
+        let mut unrouted = encoder.encode_descriptor(
+            "unrouted_requests",
+            "Requests that no function got",
+            None,
+            MetricType::Counter,
+        )?;
+        self.0.unrouted.counted().try_for_each(|(code, value)| {
+            let labels = [("code", code)];
+            unrouted
+                .encode_family(&labels)?
+                .encode_counter::<NoLabelSet, _, u64>(&value, None)
+        })
+    }
+}
+
+/// One scrape: writes a kind of metric for all functions.
+struct Scrape<'a, 'b> {
+    encoder: &'a mut DescriptorEncoder<'b>,
+    functions: &'a [(FunctionName, Arc<FunctionMetrics>)],
+}
+
+impl Scrape<'_, '_> {
+    /// Counters that differ by one label more.
+    fn counters<V>(
+        &mut self,
+        name: &str,
+        help: &str,
+        each: impl Fn(
+            &FunctionMetrics,
+            &mut dyn FnMut((&'static str, V), u64) -> fmt::Result,
+        ) -> fmt::Result,
+    ) -> fmt::Result
+    where
+        (&'static str, V): prometheus_client::encoding::EncodeLabel,
+    {
+        let mut metric = self
+            .encoder
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (name, function) in self.functions {
+            each(function, &mut |label, value| {
+                let labels = ([("function", name.as_str())], [label]);
+                family(&mut metric, &labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl Fn(&FunctionMetrics) -> u64,
+    ) -> fmt::Result {
+        let mut metric = self
+            .encoder
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (name, function) in self.functions {
+            let labels = [("function", name.as_str())];
+            family(&mut metric, &labels)?.encode_gauge(&value(function))?;
+        }
+        Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        histogram: impl Fn(&FunctionMetrics) -> &Histogram,
+    ) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let mut metric = self
+            .encoder
+            .encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        for (name, function) in self.functions {
+            let labels = [("function", name.as_str())];
+            histogram(function).encode(family(&mut metric, &labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn family<'a, L: EncodeLabelSet>(
+    metric: &'a mut MetricEncoder<'_>,
+    labels: &'a L,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    metric.encode_family(labels)
+}

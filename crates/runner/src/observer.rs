@@ -1,0 +1,55 @@
+//! What the engine tells of a function, into its numbers and into the logs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sampan_engine::{CallError, Observer, Outbound, Stream};
+use sampan_spec::FunctionName;
+
+use crate::metrics::{FunctionMetrics, Metrics};
+
+/// Counts and logs what happens to one function. What the guest writes is logged under the target
+/// `guest`.
+#[derive(Debug)]
+pub struct FunctionObserver {
+    name: FunctionName,
+    metrics: Arc<FunctionMetrics>,
+}
+
+impl FunctionObserver {
+    /// For the function of this name.
+    pub fn new(name: FunctionName, metrics: &Metrics) -> Self {
+        let metrics = metrics.function(&name);
+        Self { name, metrics }
+    }
+}
+
+impl Observer for FunctionObserver {
+    fn compiled(&self, took: Duration) {
+        self.metrics.compiled(took);
+        tracing::info!(function = %self.name, ?took, "compiled");
+    }
+
+    fn cache(&self, hit: bool) {
+        self.metrics.cached(hit);
+    }
+
+    fn instantiated(&self, took: Duration) {
+        self.metrics.instantiated(took);
+    }
+
+    fn failed(&self, error: &CallError, request_id: Option<&str>) {
+        self.metrics.failed(error);
+        let cause = error.cause();
+        tracing::warn!(function = %self.name, cause, request_id, %error, "a call failed");
+    }
+
+    fn outbound(&self, outcome: Outbound) {
+        self.metrics.called_out(outcome);
+    }
+
+    fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {
+        let stream = stream.as_str();
+        tracing::info!(target: "guest", function = %self.name, stream, request_id, "{line}");
+    }
+}

@@ -1,0 +1,145 @@
+//! The HTTP server: listens, takes connections, hands requests to a [`Handler`] and stops.
+//!
+//! It keeps what a client may do to a connection within bounds (see [`ServerConfig`]) and knows
+//! nothing of functions. HTTP/1.1 and HTTP/2 with prior knowledge share each port.
+
+mod accept;
+mod alarm;
+mod answer_body;
+mod check;
+mod conduct;
+mod config;
+mod connection;
+mod connections;
+mod frames;
+mod handler;
+mod listen;
+mod request_body;
+mod socket;
+mod stream;
+mod watch;
+mod watchdog;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch as value;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::accept::{Service, accept};
+use self::connections::Connections;
+use self::watch::Order;
+
+pub use self::check::Malformed;
+pub use self::config::{MAX_URI_BYTES, MINIMUM_PROGRESS, ServerConfig};
+pub use self::handler::Handler;
+pub use self::listen::BindError;
+pub use self::request_body::{BodyFault, RequestBody};
+
+/// How long connections that were cut may take to be gone.
+const CUT: Duration = Duration::from_secs(5);
+
+/// A server that listens and does not answer yet: the kernel keeps who connects waiting.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// How a server's life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Connections that did not finish in time and were cut.
+    pub cut: usize,
+    /// How long stopping took.
+    pub drained_in: Duration,
+}
+
+impl Server {
+    /// Listens on all of the configuration's addresses.
+    pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for address in &config.listen {
+            let listener = listen::listen(*address)?;
+            let actual: io::Result<SocketAddr> = listener.local_addr();
+            addresses.push(actual.map_err(|source| BindError {
+                address: *address,
+                source,
+            })?);
+            listeners.push(listener);
+        }
+        Ok(Self {
+            config,
+            listeners,
+            addresses,
+        })
+    }
+
+    /// The addresses, in the configuration's order, with the ports that the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves until `shutdown` is ready. Then it accepts no more, finishes what is in progress for as
+    /// long as the configuration says, and cuts the rest. Dropping the future cuts everything.
+    pub async fn run<H: Handler>(
+        self,
+        handler: Arc<H>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Summary {
+        let Self {
+            config, listeners, ..
+        } = self;
+        let drain = config.drain;
+        let connections = Connections::new(config.max_connections);
+        let _cut = CutOnDrop(Arc::clone(&connections));
+        let service = Service {
+            handler,
+            config: Arc::new(config),
+            connections: Arc::clone(&connections),
+        };
+        let (stop, stopped) = value::channel(false);
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            accepting.spawn(accept(listener, service.clone(), stopped.clone()));
+        }
+        drop(service);
+        shutdown.await;
+        let begun = Instant::now();
+        connections.order(Order::Drain);
+        // The receivers live in the tasks that are waited for next.
+        let _ = stop.send(true);
+        while accepting.join_next().await.is_some() {}
+        let in_time = timeout(drain, connections.all_closed()).await.is_ok();
+        let cut = if in_time {
+            0
+        } else {
+            connections.order(Order::Cut)
+        };
+        if timeout(CUT, connections.all_closed()).await.is_err() {
+            tracing::warn!("connections that were cut are still not gone");
+        }
+        Summary {
+            connections: connections.opened(),
+            cut,
+            drained_in: begun.elapsed(),
+        }
+    }
+}
+
+struct CutOnDrop(Arc<Connections>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.order(Order::Cut);
+    }
+}

@@ -1,0 +1,147 @@
+//! Accepts connections until told to stop, whatever the kernel says meanwhile.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::config::ServerConfig;
+use super::connection;
+use super::connections::Connections;
+use super::handler::Handler;
+
+/// How long a failing `accept` pauses at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What every connection is served with.
+pub(super) struct Service<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) connections: Arc<Connections>,
+}
+
+impl<H> Clone for Service<H> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: Arc::clone(&self.handler),
+            config: Arc::clone(&self.config),
+            connections: Arc::clone(&self.connections),
+        }
+    }
+}
+
+/// Accepts from `listener` until `stop` is true. Connections that the kernel has accepted by then
+/// are served as well.
+pub(super) async fn accept<H: Handler>(
+    listener: TcpListener,
+    service: Service<H>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            // The sender outlives this task; if it did not, stopping would be right as well.
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = next(&listener, &service.connections) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = FIRST_PAUSE;
+                service.spawn(stream, peer);
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                if pause == FIRST_PAUSE {
+                    tracing::warn!(%error, "no connection can be accepted for now");
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+    while let Some((stream, peer)) = waiting(&listener).await {
+        service.spawn(stream, peer);
+    }
+}
+
+async fn next(
+    listener: &TcpListener,
+    connections: &Connections,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    connections.room().await;
+    listener.accept().await
+}
+
+/// A connection that the kernel has accepted already.
+async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|context| match listener.poll_accept(context) {
+        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Whether the failure is one connection's, so that the next may well be accepted. The rest is the
+/// server's, such as no file descriptor left, and does not pass at once.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+    )
+}
+
+impl<H: Handler> Service<H> {
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
+        let service = self.clone();
+        let place = service.connections.enter();
+        // Without it, the last packet of an answer waits for the client's acknowledgement. It fails
+        // only on a connection that is gone already.
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(async move {
+            let Service {
+                handler, config, ..
+            } = service;
+            connection::serve(stream, peer, handler, &config, place.watch()).await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::concerns_one_connection;
+
+    #[test]
+    fn what_concerns_the_server_is_told_from_what_concerns_a_connection() {
+        fn check(code: i32, expected: bool) {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(concerns_one_connection(&error), expected, "{error}");
+        }
+        const ECONNABORTED: i32 = 103;
+        const EINTR: i32 = 4;
+        const ENETDOWN: i32 = 100;
+        const EMFILE: i32 = 24;
+        const ENFILE: i32 = 23;
+        const ENOMEM: i32 = 12;
+        for passing in [ECONNABORTED, EINTR, ENETDOWN] {
+            check(passing, true);
+        }
+        for lasting in [EMFILE, ENFILE, ENOMEM] {
+            check(lasting, false);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a request has to be before anybody looks at it, beyond what the parser makes sure of.
+//!
+//! Where the parser leaves a doubt about whom a request is for, it is refused instead of guessed.
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Version};
+
+use super::config::MAX_URI_BYTES;
+
+/// Why a request is refused unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// HTTP/1.1 without a Host field.
+    NoHost,
+    /// More than one Host field.
+    ManyHosts,
+    /// A Host field that is no host.
+    BadHost,
+    /// A Host field that names another host than the request's target.
+    OtherHost,
+    /// A target that is no path.
+    BadTarget,
+    /// A target that is too long.
+    LongTarget,
+    /// CONNECT, which asks for a proxy.
+    Connect,
+}
+
+/// Checks a request's head.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
+    if *request.method() == Method::CONNECT {
+        return Err(Malformed::Connect);
+    }
+    let target = request.uri();
+    let path = target.path();
+    if path.len() + target.query().map_or(0, |query| query.len() + 1) > MAX_URI_BYTES {
+        return Err(Malformed::LongTarget);
+    }
+    let whole_server = path == "*" && *request.method() == Method::OPTIONS;
+    if !path.starts_with('/') && !whole_server {
+        return Err(Malformed::BadTarget);
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), target.authority()) {
+        // On HTTP/1.1 a target with a host does not make up for a missing field.
+        (None, _) if request.version() == Version::HTTP_11 => Err(Malformed::NoHost),
+        (None, _) => Ok(()),
+        (Some(_), _) if hosts.next().is_some() => Err(Malformed::ManyHosts),
+        (Some(host), authority) => check_host(host, authority),
+    }
+}
+
+fn check_host(host: &HeaderValue, authority: Option<&Authority>) -> Result<(), Malformed> {
+    let host = host.as_bytes();
+    if !host.iter().all(|byte| is_host_byte(*byte)) {
+        return Err(Malformed::BadHost);
+    }
+    match authority {
+        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host) => {
+            Err(Malformed::OtherHost)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names, IPv4 and bracketed IPv6 addresses, ports. What can end a host in some parser (`/`, `@`,
+/// `,`, spaces and so on) is not among it.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%')
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request, Version};
+
+    use super::{Malformed, check};
+    use crate::server::MAX_URI_BYTES;
+
+    fn checked(
+        version: Version,
+        method: Method,
+        target: &str,
+        hosts: &[&str],
+    ) -> Option<Malformed> {
+        let mut request = Request::builder()
+            .version(version)
+            .method(method)
+            .uri(target);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        check(&request.body(()).unwrap()).err()
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        fn check(version: Version, target: &str, hosts: &[&str], expected: Option<Malformed>) {
+            let found = checked(version, Method::GET, target, hosts);
+            assert_eq!(found, expected, "{version:?} {target} {hosts:?}");
+        }
+        let http1 = Version::HTTP_11;
+        check(http1, "/", &["a"], None);
+        check(http1, "/", &["a.localhost:8080"], None);
+        check(http1, "/", &["[::1]:8080"], None);
+        check(http1, "/", &[""], None);
+        check(http1, "/", &[], Some(Malformed::NoHost));
+        check(http1, "http://a/", &[], Some(Malformed::NoHost));
+        check(Version::HTTP_10, "/", &[], None);
+        check(http1, "/", &["a", "a"], Some(Malformed::ManyHosts));
+        check(
+            Version::HTTP_10,
+            "/",
+            &["a", "b"],
+            Some(Malformed::ManyHosts),
+        );
+        for bad in ["a b", "a/b", "a@b", "a,b", "a#b", "a\\b", "a?b", "é"] {
+            check(http1, "/", &[bad], Some(Malformed::BadHost));
+        }
+        check(http1, "http://a/", &["A"], None);
+        check(http1, "http://a/", &["b"], Some(Malformed::OtherHost));
+        check(http1, "http://a:80/", &["a"], Some(Malformed::OtherHost));
+        check(Version::HTTP_2, "http://a/", &[], None);
+        check(Version::HTTP_2, "http://a/", &["a"], None);
+        check(
+            Version::HTTP_2,
+            "http://a/",
+            &["b"],
+            Some(Malformed::OtherHost),
+        );
+    }
+
+    #[test]
+    fn a_target_is_a_path_of_bounded_length() {
+        fn check(method: &Method, target: &str, expected: Option<Malformed>) {
+            let found = checked(Version::HTTP_11, method.clone(), target, &["a"]);
+            assert_eq!(found, expected, "{method} {target}");
+        }
+        check(&Method::GET, "/a/b?c=d", None);
+        check(&Method::OPTIONS, "*", None);
+        check(&Method::GET, "*", Some(Malformed::BadTarget));
+        check(&Method::GET, "a", Some(Malformed::BadTarget));
+        check(&Method::CONNECT, "a:80", Some(Malformed::Connect));
+        let path = |length: usize| format!("/{}", "x".repeat(length - 1));
+        check(&Method::GET, &path(MAX_URI_BYTES - 1), None);
+        check(&Method::GET, &path(MAX_URI_BYTES), None);
+        check(
+            &Method::GET,
+            &path(MAX_URI_BYTES + 1),
+            Some(Malformed::LongTarget),
+        );
+        let query = |length: usize| format!("/?{}", "x".repeat(length - 2));
+        check(&Method::GET, &query(MAX_URI_BYTES), None);
+        check(
+            &Method::GET,
+            &query(MAX_URI_BYTES + 1),
+            Some(Malformed::LongTarget),
+        );
+    }
+}

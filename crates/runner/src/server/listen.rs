@@ -1,0 +1,62 @@
+//! Opens the listening sockets.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// Connections that the kernel holds while the server is busy; it caps this at `somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl BindError {
+    /// What a person can do about it, where that is known.
+    pub fn help(&self) -> Option<String> {
+        let port = self.address.port();
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => Some(format!(
+                "another program listens on port {port}: end it, or choose another port"
+            )),
+            io::ErrorKind::PermissionDenied => Some(format!(
+                "port {port} needs privileges: choose one from 1024 on"
+            )),
+            io::ErrorKind::AddrNotAvailable => Some(format!(
+                "no interface of this machine has the address {}",
+                self.address.ip()
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Listens on an address. IPv6 addresses take IPv6 only, so that `0.0.0.0` and `[::]` go together.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    open(address).map_err(|source| BindError { address, source })
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart must not wait for connections of the last run to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

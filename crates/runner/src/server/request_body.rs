@@ -1,0 +1,211 @@
+//! A request's body on its way to whoever answers: limited in length and in how long it may stall.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use sampan_engine::RequestBodyError;
+use tokio::time::{Sleep, sleep_until};
+
+use super::config::MINIMUM_PROGRESS;
+use super::watch::Watch;
+
+/// The body of a request. It reads from the client only what is polled for.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Incoming,
+    /// `None` when there is no body, which costs nothing then.
+    guard: Option<Box<Guard>>,
+}
+
+#[derive(Debug)]
+struct Guard {
+    watch: Arc<Watch>,
+    fault: Arc<Fault>,
+    limit: u64,
+    received: u64,
+    ended: bool,
+    stall: Stall,
+}
+
+/// Notices a client that sends next to nothing while its body is waited for.
+#[derive(Debug)]
+struct Stall {
+    timeout: Duration,
+    /// Made when the body is first waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes received when the timer was set; `None` when it is not set.
+    since: Option<u64>,
+}
+
+/// Where the failure of a body is left for whoever waits for the answer.
+#[derive(Debug, Default)]
+struct Fault {
+    error: OnceLock<RequestBodyError>,
+    waker: AtomicWaker,
+}
+
+/// Sees a body fail, also when whoever reads it does not let on.
+#[derive(Debug)]
+pub struct BodyFault(Option<Arc<Fault>>);
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, watch: &Arc<Watch>, timeout: Duration) -> Self {
+        let guard = (!incoming.is_end_stream()).then(|| {
+            Box::new(Guard {
+                watch: Arc::clone(watch),
+                fault: Arc::default(),
+                limit: u64::MAX,
+                received: 0,
+                ended: false,
+                stall: Stall {
+                    timeout,
+                    timer: None,
+                    since: None,
+                },
+            })
+        });
+        Self { incoming, guard }
+    }
+
+    /// Allows `limit` bytes. An error when the client has announced more; when it turns out to send
+    /// more, the body fails.
+    pub fn limit(&mut self, limit: u64) -> Result<(), RequestBodyError> {
+        let Some(guard) = &mut self.guard else {
+            return Ok(());
+        };
+        if self.incoming.size_hint().lower() > limit {
+            return Err(RequestBodyError::TooLarge { limit });
+        }
+        guard.limit = limit;
+        Ok(())
+    }
+
+    /// Lets the caller see the body fail after giving it away.
+    pub fn fault(&self) -> BodyFault {
+        BodyFault(self.guard.as_ref().map(|guard| Arc::clone(&guard.fault)))
+    }
+}
+
+impl BodyFault {
+    /// Waits for `answer`, but not when the body fails before: a request that was cut off is not
+    /// answered as if it were whole.
+    pub async fn race<T>(self, answer: impl Future<Output = T>) -> Result<T, RequestBodyError> {
+        let Some(fault) = self.0 else {
+            return Ok(answer.await);
+        };
+        let mut answer = pin!(answer);
+        poll_fn(|context| {
+            fault.waker.register(context.waker());
+            let polled = answer.as_mut().poll(context);
+            match fault.error.get() {
+                Some(error) => Poll::Ready(Err(error.clone())),
+                None => polled.map(Ok),
+            }
+        })
+        .await
+    }
+}
+
+impl Guard {
+    fn fail(&mut self, error: RequestBodyError) -> RequestBodyError {
+        self.ended = true;
+        self.watch.leave_unread();
+        // Only the first error is kept, and there is only one.
+        let _ = self.fault.error.set(error.clone());
+        self.fault.waker.wake();
+        error
+    }
+
+    fn receive(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestBodyError> {
+        let Some(data) = frame.data_ref() else {
+            return Ok(());
+        };
+        self.received += data.len() as u64;
+        if self.received > self.limit {
+            return Err(self.fail(RequestBodyError::TooLarge { limit: self.limit }));
+        }
+        self.stall.progress(self.received);
+        Ok(())
+    }
+}
+
+impl Stall {
+    fn progress(&mut self, received: u64) {
+        if self
+            .since
+            .is_some_and(|since| received - since >= MINIMUM_PROGRESS)
+        {
+            self.since = None;
+        }
+    }
+
+    /// Ready when the client had its time.
+    fn poll(&mut self, received: u64, context: &mut Context<'_>) -> Poll<()> {
+        let end = || (Instant::now() + self.timeout).into();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(end())));
+        if self.since.is_none() {
+            self.since = Some(received);
+            timer.as_mut().reset(end());
+        }
+        timer.as_mut().poll(context)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let Self { incoming, guard } = &mut *self;
+        let Some(guard) = guard else {
+            return Poll::Ready(None);
+        };
+        if let Some(error) = guard.fault.error.get() {
+            return Poll::Ready(Some(Err(error.clone())));
+        }
+        Poll::Ready(match Pin::new(incoming).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => Some(guard.receive(&frame).map(|()| frame)),
+            Poll::Ready(Some(Err(error))) => {
+                Some(Err(guard.fail(RequestBodyError::Broken(error.to_string()))))
+            }
+            Poll::Ready(None) => {
+                guard.ended = true;
+                None
+            }
+            Poll::Pending => {
+                ready!(guard.stall.poll(guard.received, context));
+                Some(Err(guard.fail(RequestBodyError::Stalled)))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.ended) || self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(guard) = &self.guard
+            && !self.is_end_stream()
+        {
+            guard.watch.leave_unread();
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A connection's socket: tells HTTP/1 from HTTP/2 by the first bytes, notes what comes and goes,
+//! and closes so that the last answer arrives.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::config::MAX_URI_BYTES;
+use super::frames::Frames;
+use super::watch::Watch;
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A request line with the longest target allowed: the method, the version and two spaces get what
+/// is ample for them.
+const MAX_LINE_BYTES: usize = MAX_URI_BYTES + 256;
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// The socket's view of the bytes that arrive.
+#[derive(Debug)]
+enum Incoming {
+    /// Nothing is known yet.
+    Unknown,
+    /// HTTP/1, with the bytes of a request line that has not ended; `None` after its end.
+    Http1 {
+        line: Option<usize>,
+    },
+    Http2(Frames),
+}
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    watch: Arc<Watch>,
+    incoming: Incoming,
+    /// What was read to tell the protocol, and is read once more by it.
+    first: [u8; PREFACE.len()],
+    first_filled: usize,
+    first_taken: usize,
+    /// The write side is closed.
+    shut: bool,
+    line_too_long: bool,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
+        Self {
+            stream,
+            watch,
+            incoming: Incoming::Unknown,
+            first: [0; PREFACE.len()],
+            first_filled: 0,
+            first_taken: 0,
+            shut: false,
+            line_too_long: false,
+        }
+    }
+
+    /// Reads until it is certain what the client speaks. `Ok(None)` when it has closed before.
+    pub(super) fn poll_protocol(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Protocol>>> {
+        loop {
+            let mut buffer = ReadBuf::new(&mut self.first[self.first_filled..]);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            let count = buffer.filled().len();
+            if count == 0 {
+                return Poll::Ready(Ok(None));
+            }
+            self.first_filled += count;
+            let first = &self.first[..self.first_filled];
+            if !PREFACE.starts_with(first) {
+                self.incoming = Incoming::Http1 { line: Some(0) };
+                return Poll::Ready(Ok(Some(Protocol::Http1)));
+            }
+            if first.len() == PREFACE.len() {
+                self.incoming = Incoming::Http2(Frames::new(Instant::now()));
+                return Poll::Ready(Ok(Some(Protocol::Http2)));
+            }
+        }
+    }
+
+    /// Whether reading failed because a request line was longer than allowed.
+    pub(super) fn line_is_too_long(&self) -> bool {
+        self.line_too_long
+    }
+
+    /// A flood is not read any further; what is to be sent still is.
+    fn poll_read_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.watch.is_flooded() {
+            return Poll::Pending;
+        }
+        let first = &self.first[self.first_taken..self.first_filled];
+        if first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let count = first.len().min(buffer.remaining());
+        buffer.put_slice(&first[..count]);
+        self.first_taken += count;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks at what was read. An error stands for what hyper would take but the server does not.
+    fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.incoming {
+            Incoming::Unknown => {}
+            Incoming::Http1 { line } => {
+                if bytes.is_empty() || self.watch.is_busy() {
+                    // The end, or a body, or the next request before this one is answered.
+                    *line = None;
+                    return Ok(());
+                }
+                if !self.watch.is_partial() {
+                    self.watch.head_begun();
+                    *line = Some(0);
+                }
+                if let Some(length) = line {
+                    *length += bytes.len();
+                    if bytes.contains(&b'\n') {
+                        *line = None;
+                    } else if *length > MAX_LINE_BYTES {
+                        self.line_too_long = true;
+                        return Err(io::Error::from(io::ErrorKind::InvalidData));
+                    }
+                }
+            }
+            Incoming::Http2(frames) => {
+                let seen = frames.feed(bytes, Instant::now);
+                if seen.progress {
+                    self.watch.head_arrived();
+                }
+                if seen.partial {
+                    self.watch.head_begun();
+                }
+                if seen.flood {
+                    self.watch.flood();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.poll_read_bytes(context, buffer))?;
+        Poll::Ready(self.note(&buffer.filled()[before..]))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch.note_write(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.watch.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Closes the write side. A client that may still be sending is then read from until it closes
+    /// as well, because the kernel would otherwise reset the connection and take back the answer.
+    /// The watchdog ends the wait.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.shut {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.shut = true;
+        }
+        if !self.watch.is_unread() && !self.watch.is_partial() {
+            return Poll::Ready(Ok(()));
+        }
+        self.watch.linger();
+        let mut waste = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut waste);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Ready(Ok(count)) => self.wrote(*count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.block(),
+        }
+    }
+}

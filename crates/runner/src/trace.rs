@@ -1,0 +1,111 @@
+//! The trace that a request belongs to, on its way from the client to the function.
+//!
+//! A trace that the client has begun goes on; none is begun here, because nothing records the
+//! runner's part of it, and the request's identifier does for the logs.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderValue};
+use sampan_telemetry::{TRACEPARENT, TRACESTATE, TraceContext, limit_tracestate};
+
+/// Gives the function its own part of the client's trace. Headers that the specification wants
+/// ignored are removed, so that the function does not see them either.
+pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
+    let given = headers.get(TRACEPARENT)?;
+    let parsed = TraceContext::parse(given.as_bytes());
+    let single = headers.get_all(TRACEPARENT).iter().nth(1).is_none();
+    let Some(context) = parsed.filter(|_| single) else {
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+        return None;
+    };
+    let context = context.child();
+    headers.insert(TRACEPARENT, context.to_header());
+    limit_state(headers);
+    Some(context)
+}
+
+fn limit_state(headers: &mut HeaderMap) {
+    let mut values = headers.get_all(TRACESTATE).iter();
+    let Some(first) = values.next() else { return };
+    let rest: Vec<_> = values.map(HeaderValue::to_str).collect();
+    let joined: Result<String, _> = std::iter::once(first.to_str())
+        .chain(rest)
+        .collect::<Result<Vec<_>, _>>()
+        .map(|v| v.join(","));
+    let limited = joined
+        .ok()
+        .and_then(|state| match limit_tracestate(&state) {
+            Some(Cow::Borrowed(_)) => Some(state),
+            Some(Cow::Owned(shorter)) => Some(shorter),
+            None => None,
+        });
+    match limited.map(HeaderValue::try_from) {
+        Some(Ok(state)) => drop(headers.insert(TRACESTATE, state)),
+        _ => drop(headers.remove(TRACESTATE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::continue_trace;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    /// `state` is what is left of `tracestate`, and `goes_on` whether the trace does.
+    fn check(given: &[(&'static str, &str)], goes_on: bool, state: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let context = continue_trace(&mut headers);
+        assert_eq!(context.is_some(), goes_on, "{given:?}");
+        let parent = headers
+            .get("traceparent")
+            .map(|parent| parent.to_str().unwrap());
+        assert_eq!(
+            parent.is_some_and(|parent| parent.starts_with(&PARENT[..36])),
+            goes_on
+        );
+        assert_ne!(parent, Some(PARENT), "a child has its own identifier");
+        let left = headers
+            .get("tracestate")
+            .map(|state| state.to_str().unwrap());
+        assert_eq!(left, state, "{given:?}");
+    }
+
+    #[test]
+    fn a_valid_trace_goes_on_and_an_invalid_one_ends() {
+        check(&[], false, None);
+        check(&[("traceparent", PARENT)], true, None);
+        check(
+            &[("traceparent", PARENT), ("tracestate", "a=1")],
+            true,
+            Some("a=1"),
+        );
+        let two = [
+            ("traceparent", PARENT),
+            ("tracestate", "a=1"),
+            ("tracestate", "b=2"),
+        ];
+        check(&two, true, Some("a=1,b=2"));
+        check(
+            &[("traceparent", "00-what"), ("tracestate", "a=1")],
+            false,
+            None,
+        );
+        check(
+            &[("traceparent", PARENT), ("traceparent", PARENT)],
+            false,
+            None,
+        );
+        let long = format!("a=1,b={}", "x".repeat(600));
+        check(
+            &[("traceparent", PARENT), ("tracestate", &long)],
+            true,
+            Some("a=1"),
+        );
+    }
+}

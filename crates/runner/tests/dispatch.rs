@@ -1,0 +1,597 @@
+//! From a request to its function and back, with plain code in place of functions.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use sampan_engine::{CallContext, CallError};
+use sampan_runner::{
+    Callee, Deployed, Dispatch, Entry, Metrics, RequestBody, RouteTable, Routes, Server,
+    ServerConfig,
+};
+use sampan_spec::{ByteSize, Function, FunctionName};
+use sampan_telemetry::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tells what it sees, in the way that its path asks for.
+struct Plain {
+    function: Arc<Function>,
+    /// Shown in answers, to tell deployments apart.
+    version: &'static str,
+    /// Each call of `/hold` takes one to answer, each answer's body of `/hold-body` one to end.
+    released: Arc<Semaphore>,
+}
+
+struct PlainBody {
+    text: Option<Bytes>,
+    released: Option<Arc<Semaphore>>,
+    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Body for PlainBody {
+    type Data = Bytes;
+    type Error = CallError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
+        if let Some(text) = self.text.take() {
+            return Poll::Ready(Some(Ok(Frame::data(text))));
+        }
+        if let Some(released) = self.released.take() {
+            self.waiting = Some(Box::pin(async move {
+                released.acquire().await.unwrap().forget();
+            }));
+        }
+        match &mut self.waiting {
+            Some(waiting) => waiting.as_mut().poll(context).map(|()| None),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Callee for Plain {
+    type Body = PlainBody;
+
+    fn function(&self) -> &Arc<Function> {
+        &self.function
+    }
+
+    async fn handle(
+        &self,
+        request: Request<RequestBody>,
+        context: CallContext,
+    ) -> Result<Response<PlainBody>, CallError> {
+        let (head, body) = request.into_parts();
+        let text = match head.uri.path() {
+            "/hold" => {
+                self.released.acquire().await.unwrap().forget();
+                "released".to_owned()
+            }
+            "/deadline" => {
+                return Err(CallError::Deadline {
+                    limit: Duration::from_secs(1),
+                });
+            }
+            "/instances" => return Err(CallError::Instances),
+            "/interim" => {
+                let mut response = Response::new(PlainBody::text("interim"));
+                *response.status_mut() = StatusCode::EARLY_HINTS;
+                return Ok(response);
+            }
+            "/body" => match body.collect().await {
+                Ok(body) => format!("{} bytes", body.to_bytes().len()),
+                // What a guest would do that does not care.
+                Err(_) => "all is well".to_owned(),
+            },
+            _ => format!(
+                "version={} target={} context={:?} headers={:?}",
+                self.version, head.uri, context.request_id, head.headers
+            ),
+        };
+        let mut body = PlainBody::text(&text);
+        if head.uri.path() == "/hold-body" {
+            body.released = Some(Arc::clone(&self.released));
+        }
+        Ok(Response::new(body))
+    }
+}
+
+impl PlainBody {
+    fn text(text: &str) -> Self {
+        let text = Some(Bytes::copy_from_slice(text.as_bytes()));
+        Self {
+            text,
+            released: None,
+            waiting: None,
+        }
+    }
+}
+
+struct Fixture {
+    address: SocketAddr,
+    routes: RouteTable<Plain>,
+    metrics: Metrics,
+    registry: Registry,
+    released: Arc<Semaphore>,
+}
+
+impl Fixture {
+    /// Serves these functions by name.
+    fn named(names: &[&str], adjust: impl Fn(&mut Function)) -> Self {
+        Self::start(|deploy| {
+            Routes::named(names.iter().map(|name| {
+                let name: FunctionName = name.parse().unwrap();
+                let mut function = Function::bare(name.clone());
+                adjust(&mut function);
+                (name, Entry::Ready(deploy(function, "1")))
+            }))
+        })
+    }
+
+    fn start(
+        routes: impl FnOnce(&dyn Fn(Function, &'static str) -> Arc<Deployed<Plain>>) -> Routes<Plain>,
+    ) -> Self {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        let released = Arc::new(Semaphore::new(0));
+        let routes = RouteTable::new(routes(&|function, version| {
+            deploy(function, version, &released, &metrics)
+        }));
+        let config = ServerConfig::new(vec!["127.0.0.1:0".parse().unwrap()]);
+        let server = Server::bind(config).unwrap();
+        let address = server.addresses()[0];
+        let dispatch = Dispatch::new(routes.clone(), metrics.clone());
+        tokio::spawn(server.run(dispatch, std::future::pending()));
+        Self {
+            address,
+            routes,
+            metrics,
+            registry,
+            released,
+        }
+    }
+
+    async fn send(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn get(&self, host: &str, target: &str) -> String {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        read(&mut self.send(&request).await).await
+    }
+
+    /// Waits until a scrape has this line.
+    async fn wait_for(&self, line: &str) {
+        let begun = Instant::now();
+        while !self
+            .registry
+            .encode()
+            .unwrap()
+            .lines()
+            .any(|found| found == line)
+        {
+            let text = self.registry.encode().unwrap();
+            assert!(begun.elapsed() < PATIENCE, "no {line} in {text}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn deploy(
+    function: Function,
+    version: &'static str,
+    released: &Arc<Semaphore>,
+    metrics: &Metrics,
+) -> Arc<Deployed<Plain>> {
+    let released = Arc::clone(released);
+    Deployed::new(
+        Plain {
+            function: Arc::new(function),
+            version,
+            released,
+        },
+        metrics,
+    )
+}
+
+async fn read(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    answer
+}
+
+/// Expects an answer with this status that contains these texts.
+fn check(answer: &str, status: u16, texts: &[&str]) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{status}: {answer}"
+    );
+    for text in texts {
+        assert!(answer.contains(text), "{text}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_named_function_is_found_by_path_and_by_host() {
+    let fixture = Fixture::named(&["primes", "sorter"], |_| {});
+    let here = "127.0.0.1";
+    let primes = |target: &str| format!("version=1 target={target} ");
+    check(
+        &fixture.get(here, "/function/primes").await,
+        200,
+        &[&primes("/")],
+    );
+    check(
+        &fixture.get(here, "/function/primes/").await,
+        200,
+        &[&primes("/")],
+    );
+    check(
+        &fixture.get(here, "/function/primes?n=1").await,
+        200,
+        &[&primes("/?n=1")],
+    );
+    check(
+        &fixture.get(here, "/function/primes/a/b?n=1").await,
+        200,
+        &[&primes("/a/b?n=1")],
+    );
+    check(
+        &fixture.get("primes.localhost", "/").await,
+        200,
+        &[&primes("/")],
+    );
+    check(
+        &fixture.get("PRIMES.localhost:80", "/x?y").await,
+        200,
+        &[&primes("/x?y")],
+    );
+    let nested = "/function/sorter/x";
+    check(
+        &fixture.get("primes.localhost", nested).await,
+        200,
+        &[&primes(nested)],
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404_and_says_what_to_do() {
+    let fixture = Fixture::named(&["primes"], |_| {});
+    let unknown = ["sampan-cause: no_function", "GET / lists the functions"];
+    check(
+        &fixture.get("127.0.0.1", "/function/other/").await,
+        404,
+        &unknown,
+    );
+    check(&fixture.get("127.0.0.1", "/function/").await, 404, &unknown);
+    check(
+        &fixture.get("127.0.0.1", "/function/Primes").await,
+        404,
+        &unknown,
+    );
+    check(&fixture.get("other.localhost", "/").await, 404, &unknown);
+    check(&fixture.get("a.primes.localhost", "/").await, 404, &unknown);
+    let lost = ["sampan-cause: no_route", "/function/NAME/"];
+    for target in [
+        "/functions",
+        "/function",
+        "/favicon.ico",
+        "//",
+        "/function%2Fprimes",
+    ] {
+        check(&fixture.get("127.0.0.1", target).await, 404, &lost);
+    }
+    let answer = fixture.get("127.0.0.1", "/function/other/").await;
+    assert!(!answer.contains("primes"), "{answer}");
+    fixture
+        .wait_for("sampan_unrouted_requests_total{code=\"404\"} 11")
+        .await;
+}
+
+#[tokio::test]
+async fn the_root_lists_the_functions() {
+    let fixture = Fixture::named(&["primes", "sorter"], |function| {
+        function.description = Some("Finds <primes> & more".to_owned());
+        function.example = Some("/?n=1&m=2".to_owned());
+    });
+    let name: FunctionName = "broken".parse().unwrap();
+    fixture
+        .routes
+        .set_entry(&name, Some(&Entry::Failed("no\nsuch file".to_owned())));
+    let plain = fixture.get("127.0.0.1:8080", "/").await;
+    check(&plain, 200, &["content-type: text/plain"]);
+    let line =
+        "primes  http://127.0.0.1:8080/function/primes/?n=1&m=2  ready  Finds <primes> & more\n";
+    assert!(plain.contains(line), "{plain}");
+    assert!(plain.contains("broken  http://127.0.0.1:8080/function/broken/  no such file\n"));
+    let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+                   accept: text/html,application/xhtml+xml;q=0.9\r\n\r\n";
+    let html = read(&mut fixture.send(request).await).await;
+    check(
+        &html,
+        200,
+        &[
+            "content-type: text/html",
+            "href=\"/function/primes/?n=1&amp;m=2\"",
+        ],
+    );
+    assert!(html.contains("Finds &lt;primes&gt; &amp; more"), "{html}");
+    let post = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let refused = read(&mut fixture.send(post).await).await;
+    check(&refused, 405, &["allow: GET, HEAD"]);
+}
+
+#[tokio::test]
+async fn a_function_that_is_not_ready_says_so() {
+    let fixture = Fixture::named(&[], |_| {});
+    let name: FunctionName = "primes".parse().unwrap();
+    fixture.routes.set_entry(&name, Some(&Entry::Compiling));
+    let compiling = fixture.get("primes.localhost", "/").await;
+    check(
+        &compiling,
+        503,
+        &["retry-after: 1", "sampan-cause: compiling"],
+    );
+    let cause = "primes.wasm: not\nWebAssembly".to_owned();
+    fixture.routes.set_entry(&name, Some(&Entry::Failed(cause)));
+    let failed = fixture.get("primes.localhost", "/").await;
+    check(
+        &failed,
+        503,
+        &["could not be loaded: primes.wasm: not WebAssembly\n"],
+    );
+    assert!(!failed.contains("retry-after"), "{failed}");
+}
+
+#[tokio::test]
+async fn routes_change_between_two_requests_of_a_connection() {
+    let fixture = Fixture::named(&["primes"], |_| {});
+    let name: FunctionName = "primes".parse().unwrap();
+    let request = "GET / HTTP/1.1\r\nhost: primes.localhost\r\n\r\n";
+    let mut stream = fixture.send(request).await;
+    let mut answer = [0; 4096];
+    let count = stream.read(&mut answer).await.unwrap();
+    check(
+        &String::from_utf8_lossy(&answer[..count]),
+        200,
+        &["version=1"],
+    );
+
+    let next = deploy(
+        Function::bare(name.clone()),
+        "2",
+        &fixture.released,
+        &fixture.metrics,
+    );
+    fixture.routes.set_entry(&name, Some(&Entry::Ready(next)));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let count = stream.read(&mut answer).await.unwrap();
+    check(
+        &String::from_utf8_lossy(&answer[..count]),
+        200,
+        &["version=2"],
+    );
+
+    fixture.routes.set_entry(&name, None);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let count = stream.read(&mut answer).await.unwrap();
+    check(&String::from_utf8_lossy(&answer[..count]), 404, &[]);
+    // The numbers belong to the name.
+    fixture
+        .wait_for("sampan_function_requests_total{function=\"primes\",code=\"200\"} 2")
+        .await;
+}
+
+#[tokio::test]
+async fn a_pod_serves_every_path_and_host() {
+    let fixture = Fixture::start(|deploy| {
+        Routes::single(deploy(Function::bare("primes".parse().unwrap()), "1"))
+    });
+    for target in ["/", "/function/other/x", "/a?b"] {
+        let text = format!("target={target} ");
+        check(&fixture.get("other.localhost", target).await, 200, &[&text]);
+    }
+}
+
+#[tokio::test]
+async fn identifiers_and_traces_reach_function_and_client() {
+    let fixture = Fixture::named(&["primes"], |_| {});
+    let request = |fields: &str| {
+        format!("GET / HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n{fields}\r\n")
+    };
+    let given = read(&mut fixture.send(&request("x-request-id: abc-1\r\n")).await).await;
+    let texts = [
+        "\r\nx-request-id: abc-1\r\n",
+        "context=Some(\"abc-1\")",
+        "\"x-request-id\": \"abc-1\"",
+    ];
+    check(&given, 200, &texts);
+    let fresh = read(&mut fixture.send(&request("x-request-id: a b\r\n")).await).await;
+    let identifier = fresh
+        .split("\r\nx-request-id: ")
+        .nth(1)
+        .unwrap()
+        .split("\r\n")
+        .next()
+        .unwrap();
+    assert_eq!(identifier.len(), 16, "{fresh}");
+    check(&fresh, 200, &[&format!("context=Some(\"{identifier}\")")]);
+
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("traceparent: {trace}-00f067aa0ba902b7-01\r\n");
+    let traced = read(&mut fixture.send(&request(&parent)).await).await;
+    check(&traced, 200, &[trace]);
+    assert!(!traced.contains("00f067aa0ba902b7"), "{traced}");
+    // Refusals have an identifier as well.
+    let lost = fixture.get("other.localhost", "/").await;
+    check(&lost, 404, &["x-request-id: "]);
+}
+
+async fn post(fixture: &Fixture, fields: &str, body: &str) -> String {
+    let request = format!(
+        "POST /body HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n{fields}\r\n{body}"
+    );
+    read(&mut fixture.send(&request).await).await
+}
+
+#[tokio::test]
+async fn a_functions_own_limits_hold() {
+    let fixture = Fixture::named(&["primes"], |function| {
+        function.limits.request_body = ByteSize(100);
+        function.limits.request_headers = ByteSize(1024);
+    });
+    // What the runner adds counts as well, so that the function never gets more than it allows.
+    let identifier = "x-request-id: 1\r\n";
+    let around =
+        format!("host: primes.localhost\r\nconnection: close\r\n{identifier}x: \r\n").len();
+    for (extra, status) in [(-1, 200), (0, 200), (1, 431)] {
+        let length = (1024 - around).checked_add_signed(extra).unwrap();
+        let fields = format!("{identifier}x: {}\r\n", "y".repeat(length));
+        check(&post(&fixture, &fields, "").await, status, &[]);
+    }
+    for (length, status) in [(99, 200), (100, 200), (101, 413)] {
+        let body = "x".repeat(length);
+        let announced = format!("content-length: {length}\r\n");
+        check(&post(&fixture, &announced, &body).await, status, &[]);
+        let chunks = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+        check(
+            &post(&fixture, "transfer-encoding: chunked\r\n", &chunks).await,
+            status,
+            &[],
+        );
+    }
+}
+
+#[tokio::test]
+async fn failures_are_mapped_and_counted() {
+    let fixture = Fixture::named(&["primes"], |_| {});
+    let get = async |target| fixture.get("primes.localhost", target).await;
+    check(&get("/deadline").await, 504, &["sampan-cause: deadline"]);
+    check(
+        &get("/instances").await,
+        503,
+        &["sampan-cause: instances", "retry-after: 1"],
+    );
+    check(
+        &get("/interim").await,
+        502,
+        &["sampan-cause: interim_status"],
+    );
+    for code in [502, 503, 504] {
+        let line =
+            format!("sampan_function_requests_total{{function=\"primes\",code=\"{code}\"}} 1");
+        fixture.wait_for(&line).await;
+    }
+    fixture
+        .wait_for("sampan_function_request_duration_seconds_count{function=\"primes\"} 3")
+        .await;
+}
+
+const HOLD: &str = "GET /hold HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn more_requests_than_allowed_wait_and_more_than_that_are_refused() {
+    let fixture = Fixture::named(&["primes", "sorter"], |function| {
+        function.limits.concurrency = 2;
+        function.limits.queue = 3;
+    });
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        streams.push(fixture.send(HOLD).await);
+    }
+    fixture
+        .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 2")
+        .await;
+    fixture
+        .wait_for("sampan_function_requests_queued{function=\"primes\"} 3")
+        .await;
+    let refused = fixture.get("primes.localhost", "/hold").await;
+    check(
+        &refused,
+        503,
+        &["retry-after: 1", "sampan-cause: queue_full"],
+    );
+    let line =
+        "sampan_function_requests_rejected_total{function=\"primes\",reason=\"queue_full\"} 1";
+    fixture.wait_for(line).await;
+    // Neighbours do not notice.
+    check(&fixture.get("sorter.localhost", "/").await, 200, &[]);
+    // Who goes away while waiting makes room.
+    drop(streams.pop());
+    fixture
+        .wait_for("sampan_function_requests_queued{function=\"primes\"} 2")
+        .await;
+    fixture.released.add_permits(4);
+    for mut stream in streams {
+        check(&read(&mut stream).await, 200, &["released"]);
+    }
+    fixture
+        .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 0")
+        .await;
+    fixture
+        .wait_for("sampan_function_requests_total{function=\"primes\",code=\"499\"} 1")
+        .await;
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_functions_timeout() {
+    let fixture = Fixture::named(&["primes"], |function| {
+        function.limits.concurrency = 1;
+        function.limits.timeout = Duration::from_millis(50);
+    });
+    let _holding = fixture.send(HOLD).await;
+    fixture
+        .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 1")
+        .await;
+    let waited = fixture.get("primes.localhost", "/").await;
+    check(
+        &waited,
+        503,
+        &["retry-after: 1", "sampan-cause: queue_timeout"],
+    );
+}
+
+#[tokio::test]
+async fn a_turn_lasts_until_the_answers_body_has_ended() {
+    let fixture = Fixture::named(&["primes"], |function| function.limits.concurrency = 1);
+    let hold = "GET /hold-body HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n\r\n";
+    let mut holding = fixture.send(hold).await;
+    let mut head = [0; 16];
+    holding.read_exact(&mut head).await.unwrap();
+    let mut waiting = fixture.send(&hold.replace("/hold-body", "/")).await;
+    fixture
+        .wait_for("sampan_function_requests_queued{function=\"primes\"} 1")
+        .await;
+    fixture.released.add_permits(1);
+    check(&read(&mut waiting).await, 200, &[]);
+    // Or until the client has gone.
+    let mut holding = fixture.send(hold).await;
+    holding.read_exact(&mut head).await.unwrap();
+    fixture
+        .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 1")
+        .await;
+    drop(holding);
+    fixture
+        .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 0")
+        .await;
+}

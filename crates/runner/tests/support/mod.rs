@@ -1,0 +1,248 @@
+//! A server with a plain handler in place of functions, and clients that write raw bytes.
+
+#![expect(dead_code, reason = "each test file uses its part")]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use sampan_engine::RequestBodyError;
+use sampan_runner::{Handler, Malformed, RequestBody, Server, ServerConfig, Summary};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longer than anything that is meant to end takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What "closed within ten seconds" is tested with.
+pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_millis(300);
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) struct Fixture {
+    pub(crate) address: SocketAddr,
+    pub(crate) handler: Arc<Plain>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Summary>,
+}
+
+/// Answers by path; see `call`.
+#[derive(Default)]
+pub(crate) struct Plain {
+    /// Method and path of every request.
+    pub(crate) seen: Mutex<Vec<String>>,
+    /// Requests in progress.
+    pub(crate) busy: Arc<AtomicUsize>,
+}
+
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A server whose clients have little time.
+pub(crate) async fn start_strict() -> Fixture {
+    start(|config| {
+        config.header_timeout = CLIENT_TIMEOUT;
+        config.body_timeout = CLIENT_TIMEOUT;
+        config.write_timeout = CLIENT_TIMEOUT;
+    })
+    .await
+}
+
+pub(crate) async fn start(adjust: impl FnOnce(&mut ServerConfig)) -> Fixture {
+    let mut config = ServerConfig::new(vec!["127.0.0.1:0".parse().unwrap()]);
+    adjust(&mut config);
+    let server = Server::bind(config).unwrap();
+    let address = server.addresses()[0];
+    let handler = Arc::new(Plain::default());
+    let (stop, stopped) = oneshot::channel();
+    let running = Arc::clone(&handler);
+    let serving =
+        tokio::spawn(async move { server.run(running, async { drop(stopped.await) }).await });
+    Fixture {
+        address,
+        handler,
+        stop,
+        serving,
+    }
+}
+
+impl Fixture {
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends `bytes` and reads until the server closes.
+    pub(crate) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect().await;
+        // The server may refuse before it has taken everything.
+        let _ = stream.write_all(bytes.as_ref()).await;
+        read_to_close(&mut stream).await
+    }
+
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.handler.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn busy(&self) -> usize {
+        self.handler.busy.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn wait_until_busy(&self, expected: usize) {
+        let begun = Instant::now();
+        while self.busy() != expected {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} busy instead of {expected}",
+                self.busy()
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Tells the server to stop and leaves waiting to the caller.
+    pub(crate) fn stop(self) -> JoinHandle<Summary> {
+        self.stop.send(()).unwrap();
+        self.serving
+    }
+}
+
+pub(crate) async fn read_to_close(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    // A reset after the answer is a way to close as well.
+    drop(read.expect("the server closes"));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The statuses of all HTTP/1 answers in `text`; bodies here never look like one.
+pub(crate) fn statuses(text: &str) -> Vec<u16> {
+    text.split("HTTP/1.")
+        .skip(1)
+        .map(|answer| answer[2..5].parse().unwrap())
+        .collect()
+}
+
+impl Handler for Plain {
+    type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+    async fn call(&self, mut request: Request<RequestBody>, _: SocketAddr) -> Response<Self::Body> {
+        let busy = Busy::new(&self.busy);
+        let path = request.uri().path().to_owned();
+        self.seen
+            .lock()
+            .unwrap()
+            .push(format!("{} {path}", request.method()));
+        let limit = if path == "/limit" { 100 } else { u64::MAX };
+        if let Err(error) = request.body_mut().limit(limit) {
+            return failed(&error);
+        }
+        match path.as_str() {
+            "/ignore" => text(StatusCode::OK, "ignored"),
+            "/never" => std::future::pending().await,
+            "/echo" => Response::new(held(request.into_body().map_err(Into::into), busy)),
+            "/big" => Response::new(held(big(1024), busy)),
+            "/endless" => Response::new(held(big(usize::MAX), busy)),
+            "/broken" => {
+                let frames = [Ok(Frame::data(Bytes::from("half"))), Err("broken".into())];
+                // The second frame comes with a later packet than the first.
+                let frames = stream::iter(frames).then(|frame| async {
+                    tokio::task::yield_now().await;
+                    frame
+                });
+                Response::new(StreamBody::new(frames).boxed_unsync())
+            }
+            _ => {
+                let method = request.method().clone();
+                let fault = request.body().fault();
+                // The handler does not let on that the body failed: the race does.
+                let collected = fault.race(async {
+                    match request.into_body().collect().await {
+                        Ok(body) => {
+                            let trailers = body.trailers().map_or(0, http::HeaderMap::len);
+                            (body.to_bytes().len(), trailers)
+                        }
+                        Err(_) => std::future::pending().await,
+                    }
+                });
+                match collected.await {
+                    Ok((bytes, trailers)) => text(
+                        StatusCode::OK,
+                        &format!("{method} {path} {bytes} bytes {trailers} trailers\n"),
+                    ),
+                    Err(error) => failed(&error),
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, malformed: Malformed) -> Response<Self::Body> {
+        match malformed {
+            Malformed::LongTarget => text(StatusCode::URI_TOO_LONG, "target"),
+            Malformed::Connect => text(StatusCode::NOT_IMPLEMENTED, "connect"),
+            _ => text(StatusCode::BAD_REQUEST, &format!("{malformed:?}")),
+        }
+    }
+
+    fn header_bytes(&self) -> usize {
+        32 * 1024
+    }
+}
+
+/// A body that counts as a request in progress until it is dropped.
+fn held<B>(body: B, busy: Busy) -> UnsyncBoxBody<Bytes, BoxError>
+where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
+{
+    body.map_frame(move |frame| {
+        let _held = &busy;
+        frame
+    })
+    .boxed_unsync()
+}
+
+/// `frames` frames of 64 KiB.
+fn big(frames: usize) -> impl http_body::Body<Data = Bytes, Error = BoxError> {
+    let frame = Bytes::from(vec![b'x'; 64 * 1024]);
+    let frames =
+        stream::iter(0..frames).map(move |_| Ok::<_, Infallible>(Frame::data(frame.clone())));
+    StreamBody::new(frames).map_err(|never| match never {})
+}
+
+fn failed(error: &RequestBodyError) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
+    let status = match error {
+        RequestBodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        RequestBodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+        RequestBodyError::Broken(_) => StatusCode::BAD_REQUEST,
+    };
+    text(status, "body")
+}
+
+fn text(status: StatusCode, text: &str) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
+    let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
