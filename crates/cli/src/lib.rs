@@ -1,1 +1,55 @@
-//! Placeholder.
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema` and `completions`.
+//!
+//! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
+//! that turns their errors into a message, an advice and an exit code. It refuses to know how
+//! WebAssembly is run (the engine does) and how HTTP is served (the runner does).
+
+mod arguments;
+mod completions;
+mod data;
+mod exit;
+mod failure;
+mod inspect;
+mod new;
+mod output;
+mod run;
+mod schema;
+mod shown;
+mod source;
+mod terminal;
+mod up;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+/// The hidden command that the engine starts this program with to compile a module.
+const COMPILE: &str = "__compile";
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    // Before anything else: the compiler's process is to start fast and to hold nothing.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == COMPILE) {
+        let rest: Vec<String> = arguments
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect();
+        return sampan_engine::compile_child(&rest);
+    }
+    // Ends the program itself on `--help`, `--version` and on arguments that it does not understand.
+    let outcome = match Arguments::parse().command {
+        Command::Up(up) => up::up(&up),
+        Command::Run(run) => run::run(run),
+        Command::Inspect(inspect) => inspect::inspect(&inspect),
+        Command::New(new) => new::new(&new),
+        Command::Schema => schema::schema(),
+        Command::Completions(completions) => completions::completions(&completions),
+    };
+    outcome.unwrap_or_else(|failure| {
+        failure.show();
+        failure.exit.into()
+    })
+}

@@ -27,7 +27,7 @@ use crate::outbound::traceparent;
 use crate::ticker::Active;
 
 /// How long a module that nobody calls stays in memory; the cache on disk has it for the next call.
-const MODULE_IDLE: Duration = Duration::from_secs(60);
+const MODULE_IDLE: Duration = Duration::from_mins(1);
 
 /// A function that is compiled, linked and ready. Cheap to clone.
 #[derive(Clone)]
@@ -156,7 +156,7 @@ impl LoadedFunction {
     /// [`CallError`], also when the file is no command. Dropping the future ends the command.
     pub async fn run(&self, io: CommandIo) -> Result<i32, CallError> {
         // Far enough for any job, near enough for a timer.
-        const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
         let timeout = io.timeout.unwrap_or(FOR_EVER);
         let call = Arc::new(Call::new(
             Arc::clone(&self.0),

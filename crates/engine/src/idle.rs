@@ -123,7 +123,7 @@ mod tests {
             },
             many,
         );
-        assert!(idle.sweep(Duration::from_secs(3600)));
+        assert!(idle.sweep(Duration::from_hours(1)));
         assert!(!idle.sweep(Duration::ZERO));
         assert!(idle.take().is_none());
     }

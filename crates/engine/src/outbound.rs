@@ -24,7 +24,7 @@ use crate::client::{self, ConnectError};
 use crate::observer::Outbound;
 
 /// How long an outbound call may wait for its answer's head when the guest does not say.
-const FIRST_BYTE: Duration = Duration::from_secs(60);
+const FIRST_BYTE: Duration = Duration::from_mins(1);
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 

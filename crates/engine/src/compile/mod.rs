@@ -103,7 +103,7 @@ impl Compiler {
         let mut compiled = Vec::new();
         let mut message = Vec::new();
         let exchange = async {
-            let (_, out, err) = tokio::join!(
+            let ((), out, err) = tokio::join!(
                 feed,
                 stdout.read_to_end(&mut compiled),
                 stderr.read_to_end(&mut message),
@@ -119,8 +119,7 @@ impl Compiler {
 }
 
 fn wall(time: Duration) -> Duration {
-    time.saturating_mul(WALL_FACTOR)
-        .max(Duration::from_secs(60))
+    time.saturating_mul(WALL_FACTOR).max(Duration::from_mins(1))
 }
 
 fn verdict(

@@ -1,0 +1,246 @@
+//! What may be written after `sampan`, and what `--help` teaches about it.
+//!
+//! Refuses to act: values are parsed and checked here, and used elsewhere.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit::Exit;
+use crate::values::{self, Folder};
+
+/// Runs WebAssembly functions on this machine.
+///
+/// A function is one .wasm file: an HTTP handler (wasi:http 0.2 or 0.3) or a WASI command. `sampan
+/// up` serves as many of them as there are in a folder and swaps each one when its file changes;
+/// `sampan run` runs a command like any other program. No cluster, no registry and no container
+/// engine is needed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sampan",
+    version,
+    arg_required_else_help = true,
+    after_help = "`sampan help COMMAND` explains a command.",
+    after_long_help = after_long_help()
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+fn after_long_help() -> String {
+    format!(
+        "Begin with a function of your own:
+  sampan new hello              makes the folder hello
+  cd hello
+  cargo build --release
+  sampan up                     serves it at http://127.0.0.1:8080/function/hello
+
+Exit codes:
+{}
+What fails is told on standard error in two lines: what and where, and what to do.",
+        Exit::help()
+    )
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(Up),
+    Run(Run),
+    Inspect(Inspect),
+    New(New),
+    /// Prints the JSON schema of function.yaml
+    ///
+    /// Editors use it to complete and check a function.yaml. The page docs/cli.md says how.
+    Schema,
+    Completions(Completions),
+}
+
+/// Serves functions over HTTP, and watches their files
+///
+/// Each PATH is a folder with a function.yaml, a folder of such folders and of bare .wasm files, a
+/// function.yaml, or a .wasm file. Every function gets two URLs: /function/NAME and, with
+/// any path, NAME.localhost. Those that are ready are served while others still compile; one that is
+/// broken answers 503 with the cause and disturbs no other.
+///
+/// A file that changes is compiled while its old version goes on answering, and takes over between
+/// two requests. What cannot be loaded never replaces what works.
+///
+/// The first SIGINT (Ctrl-C) or SIGTERM stops taking connections, lets requests in progress finish
+/// and ends with 0; a second one ends at once.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan up                          the folder you are in
+  sampan up functions/               every function below functions/
+  sampan up target/wasm32-wasip2/release/hello.wasm --listen 9000
+  sampan up --output json | jq .     one event a line, for programs
+
+Served as they are: HTTP handlers. A WASI command answers requests the CGI way when its
+function.yaml says `http: cgi`.")]
+pub(crate) struct Up {
+    /// Folders, function.yaml files and .wasm files
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Where to listen; may be given several times
+    ///
+    /// ADDRESS:PORT, or only a port on 127.0.0.1. Port 0 lets the system choose one.
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Where to serve /metrics, /healthz and /readyz; off by default
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
+    pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// How log lines on standard error look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// How events on standard output look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    /// Do not watch files: what was found at the start is served until the end
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+    /// How long requests in progress may take to finish at the end
+    #[arg(long, value_name = "TIME", value_parser = values::time, default_value = "10s")]
+    pub(crate) drain: Duration,
+}
+
+/// Runs a WASI command with this terminal's streams
+///
+/// FILE is a .wasm that exports a command: a core module of WASI preview 1 with _start, or a component
+/// with wasi:cli/run. It may also be a function.yaml, whose environment, arguments and memory
+/// limit then hold. The command sees no environment, no folders and no network but what is given here.
+///
+/// It ends with the command's own exit code.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan run hello.wasm
+  sampan run count.wasm --dir .::/data:ro -- /data/words.txt
+  echo text | sampan run upper.wasm --env LANG=C
+
+Exit codes: the command's own; 134 when it trapped, 124 when --timeout ended it.")]
+pub(crate) struct Run {
+    /// The command: a .wasm file or a function.yaml
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Sets a variable of the command's environment
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = values::variable)]
+    pub(crate) environment: Vec<(String, String)>,
+    /// Shows a folder to the command, under another name and read-only if wanted
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = values::folder)]
+    pub(crate) folders: Vec<Folder>,
+    /// Ends the command after this time, such as 10s
+    #[arg(long, value_name = "TIME", value_parser = values::positive_time)]
+    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// What the command gets as its arguments
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Shows what a .wasm file is and whether this host can run it
+///
+/// Nothing is compiled or run. It ends with 0 when `sampan up` or `sampan run` can run the file, with 14
+/// when it is valid WebAssembly that this host cannot run, and then says what is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan inspect hello.wasm
+  sampan inspect hello.wasm --output json | jq -r .missing[]")]
+pub(crate) struct Inspect {
+    /// The .wasm file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How the answer looks
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// Makes the source of a new function in Rust
+///
+/// It builds and runs as it stands. NAME becomes part of host names: a-z, 0-9 and inner hyphens, at
+/// most 63.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan new hello
+  sampan new hello --path services/hello")]
+pub(crate) struct New {
+    /// The function's name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The folder to make; default: NAME in the current folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// Prints what makes a shell complete sampan's arguments
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan completions bash > ~/.local/share/bash-completion/completions/sampan
+  sampan completions zsh > ~/.zfunc/_sampan
+  sampan completions fish > ~/.config/fish/completions/sampan.fish")]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Where Sampan keeps what it remembers.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// The folder of compiled modules; default: `$XDG_DATA_HOME/sampan`, or `~/.local/share/sampan`
+    #[arg(id = "data", long = "data", value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// How the answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::Parser as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_documentation_is_understood() {
+        let page = include_str!("../../../docs/cli.md");
+        let commands: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ "))
+            .filter(|line| line.starts_with("sampan "))
+            .collect();
+        assert!(commands.len() > 5, "{commands:?}");
+        for command in commands {
+            let command = command.split(['|', '>', '#']).next().unwrap_or_default();
+            let parsed = Arguments::try_parse_from(command.split_whitespace());
+            if let Err(error) = parsed {
+                assert!(!error.use_stderr(), "{command}: {error}");
+            }
+        }
+    }
+}

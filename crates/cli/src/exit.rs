@@ -1,0 +1,138 @@
+//! The program's exit codes, which are part of its interface: scripts rely on them.
+//!
+//! Refuses a second meaning for a code. What `sampan --help` and docs/cli.md say comes from here.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// All went well.
+    Success,
+    /// Nothing below fits.
+    Unexpected,
+    /// The arguments were not understood; clap's own code.
+    Usage,
+    /// A file or folder cannot be read.
+    Missing,
+    /// A file is not WebAssembly that can be compiled.
+    Wasm,
+    /// A function.yaml is wrong.
+    FunctionFile,
+    /// Two functions have one name.
+    SameName,
+    /// WebAssembly that this host, or this command, cannot run.
+    NotRunnable,
+    /// None of several functions can be served.
+    NothingToServe,
+    /// An address cannot be listened on.
+    Address,
+    /// The data folder cannot be used.
+    Data,
+    /// Files cannot be watched.
+    Watch,
+    /// Something is in the way of what was to be written.
+    Exists,
+    /// A command took longer than `--timeout`; the code that timeout(1) uses.
+    Timeout,
+    /// A second SIGINT came; the code that shells show for a program that SIGINT ended.
+    Interrupted,
+    /// A command trapped; the code that shells show for a program that aborted.
+    Trap,
+    /// A second SIGTERM came.
+    Terminated,
+}
+
+impl Exit {
+    /// Every way to end, in the order of the codes.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Success,
+        Self::Unexpected,
+        Self::Usage,
+        Self::Missing,
+        Self::Wasm,
+        Self::FunctionFile,
+        Self::SameName,
+        Self::NotRunnable,
+        Self::NothingToServe,
+        Self::Address,
+        Self::Data,
+        Self::Watch,
+        Self::Exists,
+        Self::Timeout,
+        Self::Interrupted,
+        Self::Trap,
+        Self::Terminated,
+    ];
+
+    /// The code and what it means.
+    fn entry(self) -> (u8, &'static str) {
+        match self {
+            Self::Success => (0, "all went well"),
+            Self::Unexpected => (1, "a failure of the machine or of Sampan itself"),
+            Self::Usage => (2, "arguments that were not understood"),
+            Self::Missing => (10, "a file or folder that is not there or cannot be read"),
+            Self::Wasm => (11, "a file that is not WebAssembly, or does not compile"),
+            Self::FunctionFile => (12, "a function.yaml with a mistake"),
+            Self::SameName => (13, "two functions of one name"),
+            Self::NotRunnable => (14, "WebAssembly that this host or this command cannot run"),
+            Self::NothingToServe => (15, "no function that could be served"),
+            Self::Address => (16, "an address that cannot be listened on"),
+            Self::Data => (17, "a data folder that cannot be used"),
+            Self::Watch => (18, "files that cannot be watched"),
+            Self::Exists => (19, "something that is in the way and is not overwritten"),
+            Self::Timeout => (124, "run: the command took longer than --timeout"),
+            Self::Interrupted => (130, "up: ended at once by a second SIGINT"),
+            Self::Trap => (134, "run: the command trapped"),
+            Self::Terminated => (143, "up: ended at once by a second SIGTERM"),
+        }
+    }
+
+    /// The code that the system sees.
+    pub(crate) fn code(self) -> u8 {
+        self.entry().0
+    }
+
+    /// What the code means, in a few words.
+    pub(crate) fn about(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// All codes as the end of the help text.
+    pub(crate) fn help() -> String {
+        let mut text = String::new();
+        for exit in Self::ALL {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.about());
+        }
+        text
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn each_code_is_there_once_and_in_order() {
+        let codes: Vec<u8> = Exit::ALL.map(Exit::code).to_vec();
+        assert!(codes.is_sorted_by(|one, next| one < next), "{codes:?}");
+        assert!(Exit::ALL.is_sorted());
+    }
+
+    #[test]
+    fn the_documentation_has_every_code() {
+        let page = include_str!("../../../docs/cli.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} |", exit.code(), exit.about());
+            assert!(page.contains(&row), "docs/cli.md lacks {row}");
+        }
+    }
+}

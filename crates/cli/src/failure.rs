@@ -1,0 +1,534 @@
+//! What is said when something fails: one line of what and where, one line of what to do, and the exit
+//! code. The only place that turns the errors of other crates into these three.
+//!
+//! Refuses to recognise an error by its text, and to show a stack of causes: the chain becomes one line.
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
+
+use sampan_engine::{CallError, EngineError, InspectError, LoadError, TrapCause};
+use sampan_runner::BindError;
+use sampan_spec::FileError;
+
+use crate::exit::Exit;
+use crate::shown::one_line;
+use crate::terminal::Style;
+
+/// What went wrong, as a person is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    /// What and where, in one line that is safe to print.
+    pub(crate) message: String,
+    /// What to do, in one line that is safe to print.
+    pub(crate) help: String,
+    /// How the program ends if this ends it.
+    pub(crate) exit: Exit,
+}
+
+impl Failure {
+    /// A failure in words; both texts may hold what others wrote.
+    pub(crate) fn new(exit: Exit, message: impl AsRef<str>, help: impl AsRef<str>) -> Self {
+        Self {
+            message: one_line(message.as_ref()),
+            help: one_line(help.as_ref()),
+            exit,
+        }
+    }
+
+    /// Writes both lines to standard error.
+    pub(crate) fn show(&self) {
+        let style = Style::of(&io::stderr());
+        let text = format!(
+            "{} {}\n{}  {}\n",
+            style.bad("error:"),
+            self.message,
+            style.advice("help:"),
+            self.help
+        );
+        // There is nowhere left to complain to; the exit code still tells.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// A file or folder cannot be read.
+    pub(crate) fn read(path: &Path, error: &io::Error) -> Self {
+        let shown = path.display();
+        let (message, help) = match error.kind() {
+            ErrorKind::NotFound => (
+                format!("{shown} is not there"),
+                "check the path, which is taken from the current folder".to_owned(),
+            ),
+            ErrorKind::PermissionDenied => (
+                format!("{shown} cannot be read: permission denied"),
+                "make it readable for the user that runs sampan".to_owned(),
+            ),
+            ErrorKind::IsADirectory => (
+                format!("{shown} is a folder"),
+                "name a file in it; only `sampan up` takes folders".to_owned(),
+            ),
+            _ => (
+                format!("{shown} cannot be read: {error}"),
+                "check the file and the disk that it is on".to_owned(),
+            ),
+        };
+        Self::new(Exit::Missing, message, help)
+    }
+
+    /// A `function.yaml` has a mistake.
+    pub(crate) fn function_file(error: &FileError) -> Self {
+        let help = match error.help() {
+            Some(help) => help.to_owned(),
+            None => "`sampan schema` prints every key and what it takes".to_owned(),
+        };
+        Self::new(Exit::FunctionFile, error.to_string(), help)
+    }
+
+    /// The engine does not start.
+    pub(crate) fn engine(error: &EngineError) -> Self {
+        let message = chain(error);
+        match error {
+            EngineError::Cache { source, .. } => Self::new(
+                Exit::Data,
+                message,
+                advice_on_folder(Some(source.kind()), "--data FOLDER"),
+            ),
+            EngineError::CacheKey { .. } => {
+                Self::new(Exit::Data, message, "or choose another folder with --data")
+            }
+            EngineError::Wasmtime(_) => Self::new(
+                Exit::Unexpected,
+                message,
+                "it reserves terabytes of addresses (not memory): lift `ulimit -v`, if one is set",
+            ),
+            EngineError::Thread(_) => Self::new(
+                Exit::Unexpected,
+                message,
+                "raise the limit of processes and threads (`ulimit -u`)",
+            ),
+        }
+    }
+
+    /// The WebAssembly of a function cannot be made ready.
+    pub(crate) fn load(file: &Path, error: &LoadError) -> Self {
+        let message = format!("{}: {}", file.display(), chain(error));
+        match error {
+            // The message has the path already.
+            LoadError::Read { .. } => Self::new(
+                Exit::Missing,
+                chain(error),
+                "check that the file is there and readable",
+            ),
+            LoadError::Cache { .. } => Self::new(
+                Exit::Data,
+                format!("{}: {}", file.display(), chain(error)),
+                advice_on_folder(None, "--data FOLDER"),
+            ),
+            LoadError::ArtifactSize { .. } => Self::new(
+                Exit::Wasm,
+                message,
+                "raise limits.artifact in a function.yaml beside it, if it is meant to be that large",
+            ),
+            LoadError::NotWasm(_) => Self::new(
+                Exit::Wasm,
+                message,
+                "build it again: for Rust, `cargo build --release --target wasm32-wasip2`",
+            ),
+            LoadError::Precompiled => Self::new(
+                Exit::Wasm,
+                message,
+                "sampan compiles by itself and remembers the result",
+            ),
+            LoadError::Compile(_) => Self::new(
+                Exit::Wasm,
+                message,
+                "build it again with a current toolchain; `sampan inspect` shows what is in it",
+            ),
+            LoadError::CompileTime { .. } => Self::new(
+                Exit::Wasm,
+                message,
+                "raise limits.compileTime in its function.yaml, if you trust the file",
+            ),
+            LoadError::CompileKilled { .. } => Self::new(
+                Exit::Wasm,
+                message,
+                "raise limits.compileMemory in its function.yaml, if you trust the file",
+            ),
+            LoadError::NoStart => Self::new(
+                Exit::NotRunnable,
+                message,
+                "build a program (with a main function) or a component, not a library",
+            ),
+            LoadError::NoEntry => Self::new(
+                Exit::NotRunnable,
+                message,
+                "export one of the three; `sampan new` makes a function that does",
+            ),
+            LoadError::WrongKind { .. } => Self::new(
+                Exit::NotRunnable,
+                message,
+                "`sampan inspect` shows what the file is",
+            ),
+            LoadError::MissingImports { .. } => Self::new(
+                Exit::NotRunnable,
+                message,
+                "build it for wasm32-wasip2 with WASI and wasi:http only; `sampan inspect` lists what it imports",
+            ),
+            LoadError::Link(_) => Self::new(
+                Exit::NotRunnable,
+                message,
+                "build it with a current toolchain; `sampan inspect` lists what it imports",
+            ),
+            LoadError::Compiler(_) => Self::new(
+                Exit::Unexpected,
+                message,
+                "sampan starts itself to compile: check that processes can be started and memory is free",
+            ),
+        }
+    }
+
+    /// A file cannot be inspected.
+    pub(crate) fn inspect(file: &Path, error: &InspectError) -> Self {
+        match error {
+            InspectError::Load(error) => Self::load(file, error),
+            InspectError::Invalid(_) => Self::new(
+                Exit::Wasm,
+                format!("{}: {}", file.display(), chain(error)),
+                "build it again: for Rust, `cargo build --release --target wasm32-wasip2`",
+            ),
+        }
+    }
+
+    /// A command that was run did not come to its own end.
+    pub(crate) fn call(file: &Path, error: &CallError) -> Self {
+        let shown = file.display();
+        match error {
+            CallError::Trap { cause, message } => {
+                let (what, help) = trap(*cause);
+                let what = match what {
+                    Some(what) => what.to_owned(),
+                    None => message.clone(),
+                };
+                Self::new(Exit::Trap, format!("{shown} trapped: {what}"), help)
+            }
+            CallError::Deadline { limit } => Self::new(
+                Exit::Timeout,
+                format!("{shown} was ended after {limit:?}, the time that --timeout gives it"),
+                "give it more time, or none to let it run as long as it wants",
+            ),
+            CallError::Reload(error) => Self::load(file, error),
+            CallError::WrongKind(_) => Self::new(
+                Exit::NotRunnable,
+                format!("{shown}: {error}"),
+                format!("serve it: sampan up {shown}"),
+            ),
+            _ => Self::new(
+                Exit::Unexpected,
+                format!("{shown}: {}", chain(error)),
+                "check the folders given with --dir and the machine's free memory",
+            ),
+        }
+    }
+
+    /// An address cannot be listened on; `option` is how it is chosen.
+    pub(crate) fn bind(error: &BindError, option: &str) -> Self {
+        let help = match error.help() {
+            Some(help) => format!("{help} ({option} ADDRESS:PORT)"),
+            None => format!("choose another address with {option} ADDRESS:PORT"),
+        };
+        Self::new(Exit::Address, chain(error), help)
+    }
+
+    /// Something of the operating system failed that no argument can help.
+    pub(crate) fn system(what: &str, error: &dyn Error) -> Self {
+        Self::new(
+            Exit::Unexpected,
+            format!("{what}: {}", chain(error)),
+            "check the limits of processes, threads and open files (`ulimit -a`)",
+        )
+    }
+}
+
+/// An error and its causes as one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What to do about a folder that cannot be written.
+pub(crate) fn advice_on_folder(kind: Option<ErrorKind>, option: &str) -> String {
+    match kind {
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            format!("free some space, or choose another folder with {option}")
+        }
+        Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            format!("make it writable for this user, or choose another folder with {option}")
+        }
+        _ => format!(
+            "make sure that it is writable and not full, or choose another folder with {option}"
+        ),
+    }
+}
+
+/// A trap in words, unless only the engine's own words say anything, and what to do.
+fn trap(cause: TrapCause) -> (Option<&'static str>, &'static str) {
+    match cause {
+        TrapCause::Unreachable => (
+            Some("it reached code that must not be reached, which is how a panic or an abort ends"),
+            "see what it printed before",
+        ),
+        TrapCause::StackOverflow => (
+            Some("its stack is exhausted"),
+            "look for a recursion without end",
+        ),
+        TrapCause::MemoryOutOfBounds => (
+            Some("it accessed memory that it does not have"),
+            "look for a bad pointer or index in its unsafe code",
+        ),
+        TrapCause::OutOfMemory => (
+            Some("it needed more memory than limits.memory allows"),
+            "run it by a function.yaml that raises limits.memory",
+        ),
+        TrapCause::Arithmetic => (
+            Some("a division by zero, an overflow or a number that does not fit"),
+            "look for the numbers that it computes with",
+        ),
+        TrapCause::IndirectCall => (
+            Some("it called a function pointer that leads nowhere, or to another type"),
+            "build all parts of it with one toolchain",
+        ),
+        TrapCause::Resources => (
+            Some("it holds more handles than a guest may"),
+            "look for files or streams that it never closes",
+        ),
+        TrapCause::Other => (None, "see what it printed before"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+
+    const FILE: &str = "shop/cart.wasm";
+
+    fn check(failure: &Failure, exit: Exit, message: &str, help: &str) {
+        assert_eq!(failure.exit, exit, "{failure:?}");
+        assert!(failure.message.contains(message), "{failure:?}");
+        assert!(failure.help.contains(help), "{failure:?}");
+        for line in [&failure.message, &failure.help] {
+            assert!(
+                !line.is_empty() && !line.contains(['\n', '\u{1b}']),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_load_error_names_the_file_and_what_to_do() {
+        let check = |error: LoadError, exit, message, help| {
+            let failure = Failure::load(Path::new(FILE), &error);
+            check(&failure, exit, message, help);
+            assert!(failure.message.contains(FILE), "{failure:?}");
+        };
+        check(
+            LoadError::Read {
+                path: PathBuf::from(FILE),
+                message: "gone".into(),
+            },
+            Exit::Missing,
+            "gone",
+            "is there",
+        );
+        check(
+            LoadError::ArtifactSize { size: 9, limit: 8 },
+            Exit::Wasm,
+            "9 bytes",
+            "limits.artifact",
+        );
+        check(
+            LoadError::NotWasm("it begins with 23\n21".into()),
+            Exit::Wasm,
+            "begins with 23 21",
+            "build it again",
+        );
+        check(
+            LoadError::Precompiled,
+            Exit::Wasm,
+            "native code",
+            "compiles by itself",
+        );
+        check(
+            LoadError::NoStart,
+            Exit::NotRunnable,
+            "_start",
+            "main function",
+        );
+        check(
+            LoadError::NoEntry,
+            Exit::NotRunnable,
+            "exports neither",
+            "sampan new",
+        );
+        check(
+            LoadError::MissingImports {
+                names: vec!["acme:db/query".into(), "evil\u{1b}[2J".into()],
+            },
+            Exit::NotRunnable,
+            "acme:db/query, evil\\u{1b}[2J",
+            "sampan inspect",
+        );
+        check(
+            LoadError::Compile("bad".into()),
+            Exit::Wasm,
+            "bad",
+            "build it again",
+        );
+        check(
+            LoadError::CompileTime {
+                limit: Duration::from_secs(2),
+            },
+            Exit::Wasm,
+            "2s",
+            "limits.compileTime",
+        );
+        check(
+            LoadError::CompileKilled {
+                signal: 9,
+                limit: 7,
+            },
+            Exit::Wasm,
+            "signal 9",
+            "limits.compileMemory",
+        );
+        check(
+            LoadError::Compiler("no fork".into()),
+            Exit::Unexpected,
+            "no fork",
+            "processes",
+        );
+        check(
+            LoadError::Cache {
+                path: PathBuf::from("/data/x"),
+                message: "No space left on device".into(),
+            },
+            Exit::Data,
+            "No space left",
+            "--data",
+        );
+        check(
+            LoadError::Link("odd".into()),
+            Exit::NotRunnable,
+            "odd",
+            "toolchain",
+        );
+    }
+
+    #[test]
+    fn a_folder_of_modules_that_fails_is_about_data() {
+        let at = |kind: ErrorKind| EngineError::Cache {
+            path: PathBuf::from("/data/cache"),
+            source: kind.into(),
+        };
+        let check = |error: EngineError, exit, message, help| {
+            check(&Failure::engine(&error), exit, message, help);
+        };
+        check(
+            at(ErrorKind::StorageFull),
+            Exit::Data,
+            "/data/cache",
+            "free some space",
+        );
+        check(
+            at(ErrorKind::ReadOnlyFilesystem),
+            Exit::Data,
+            "/data/cache",
+            "writable",
+        );
+        check(
+            at(ErrorKind::PermissionDenied),
+            Exit::Data,
+            "/data/cache",
+            "--data",
+        );
+        check(
+            at(ErrorKind::NotADirectory),
+            Exit::Data,
+            "/data/cache",
+            "--data",
+        );
+        check(
+            EngineError::CacheKey {
+                path: PathBuf::from("/data/key"),
+            },
+            Exit::Data,
+            "/data/key",
+            "--data",
+        );
+        check(
+            EngineError::Wasmtime("no".into()),
+            Exit::Unexpected,
+            "no",
+            "ulimit -v",
+        );
+    }
+
+    #[test]
+    fn each_way_of_a_command_to_fail_has_its_code() {
+        let check = |error: CallError, exit, message, help| {
+            check(&Failure::call(Path::new(FILE), &error), exit, message, help);
+        };
+        let trap = |cause| CallError::Trap {
+            cause,
+            message: "error while executing\n  0: somewhere\n: odd".into(),
+        };
+        check(trap(TrapCause::Unreachable), Exit::Trap, "panic", "printed");
+        check(
+            trap(TrapCause::OutOfMemory),
+            Exit::Trap,
+            "limits.memory",
+            "function.yaml",
+        );
+        check(
+            trap(TrapCause::Other),
+            Exit::Trap,
+            "0: somewhere : odd",
+            "printed",
+        );
+        check(
+            CallError::Deadline {
+                limit: Duration::from_secs(10),
+            },
+            Exit::Timeout,
+            "10s",
+            "more time",
+        );
+        check(
+            CallError::Host("odd".into()),
+            Exit::Unexpected,
+            "odd",
+            "--dir",
+        );
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_say_why() {
+        let check = |kind: ErrorKind, message, help| {
+            let failure = Failure::read(Path::new(FILE), &kind.into());
+            check(&failure, Exit::Missing, message, help);
+            assert!(failure.message.contains(FILE), "{failure:?}");
+        };
+        check(ErrorKind::NotFound, "not there", "check the path");
+        check(ErrorKind::PermissionDenied, "permission denied", "readable");
+        check(ErrorKind::IsADirectory, "is a folder", "sampan up");
+        check(ErrorKind::TimedOut, "cannot be read", "disk");
+    }
+}

@@ -1,0 +1,262 @@
+//! `sampan inspect`: what a file is, and whether this host can run it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use sampan_engine::{Inspection, Kind};
+use sampan_spec::LIMITS;
+use serde::Serialize;
+
+use crate::arguments::{Inspect, Output};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{pretty_json, print};
+use crate::shown::{lines, one_line};
+use crate::source::read_bytes;
+use crate::terminal::Style;
+
+/// Shows what a file is. Ends with [`Exit::NotRunnable`] for what this host cannot run.
+pub(crate) fn inspect(arguments: &Inspect) -> Result<ExitCode, Failure> {
+    let file = &arguments.file;
+    let answer = read(file)
+        .and_then(|bytes| {
+            sampan_engine::inspect(&bytes).map_err(|error| Failure::inspect(file, &error))
+        })
+        .map(|inspection| Answer::new(file, &inspection));
+    match (answer, arguments.output) {
+        (Ok(answer), Output::Text) => {
+            print(&text(&answer, Style::of(&io::stdout())))?;
+            Ok(answer.exit().into())
+        }
+        (Ok(answer), Output::Json) => {
+            print(&pretty_json(&answer)?)?;
+            Ok(answer.exit().into())
+        }
+        (Err(failure), Output::Text) => Err(failure),
+        (Err(failure), Output::Json) => {
+            print(&pretty_json(&Refusal::new(file, &failure))?)?;
+            Err(failure)
+        }
+    }
+}
+
+/// Reads the file, unless it is larger than any function may be.
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let most = LIMITS
+        .iter()
+        .find(|limit| limit.key == "artifact")
+        .map_or(u64::MAX, |limit| limit.bound.most);
+    let bytes = read_bytes(file, most).map_err(|error| Failure::read(file, &error))?;
+    if bytes.len() as u64 > most {
+        return Err(Failure::new(
+            Exit::Wasm,
+            format!(
+                "{}: more than {most} bytes, the most that any function may have",
+                file.display()
+            ),
+            "build it smaller: without debug information, optimised for size",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// What is printed, in both forms.
+#[derive(Debug, Serialize)]
+struct Answer {
+    file: String,
+    /// Whether `sampan up` or `sampan run` can run it.
+    runnable: bool,
+    /// `http-0.2`, `http-0.3`, `command-0.2`, `command-preview1`, or nothing.
+    kind: Option<&'static str>,
+    /// The same for people, or why there is nothing to run.
+    description: String,
+    /// Whether it is a component; otherwise it is a core module.
+    component: bool,
+    size: u64,
+    digest: String,
+    /// Those of the imports that this host lacks.
+    missing: Vec<String>,
+    /// What to do with it.
+    help: String,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    /// As WIT, for components.
+    world: Option<String>,
+}
+
+/// What is printed as JSON when there is no answer.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    file: String,
+    runnable: bool,
+    error: &'a str,
+    help: &'a str,
+    exit_code: u8,
+}
+
+impl<'a> Refusal<'a> {
+    fn new(file: &Path, failure: &'a Failure) -> Self {
+        Self {
+            file: file.display().to_string(),
+            runnable: false,
+            error: &failure.message,
+            help: &failure.help,
+            exit_code: failure.exit.code(),
+        }
+    }
+}
+
+impl Answer {
+    fn new(file: &Path, inspection: &Inspection) -> Self {
+        let kind = inspection.kind.as_ref();
+        let help = match kind {
+            // Its exit code and its message are the answer's already.
+            Err(error) => Failure::load(file, error).help,
+            Ok(_) if !inspection.missing.is_empty() => {
+                "build it without what this host lacks: WASI and wasi:http only".to_owned()
+            }
+            Ok(Kind::HttpHandler02 | Kind::HttpHandler03) => {
+                one_line(&format!("sampan up {}", file.display()))
+            }
+            Ok(Kind::Command02 | Kind::CommandPreview1) => {
+                one_line(&format!("sampan run {}", file.display()))
+            }
+        };
+        Self {
+            file: file.display().to_string(),
+            runnable: inspection.runs(),
+            kind: kind.ok().map(|kind| kind.as_str()),
+            description: match kind {
+                Ok(kind) => kind.to_string(),
+                Err(error) => error.to_string(),
+            },
+            component: inspection.component,
+            size: inspection.size,
+            digest: inspection.digest.clone(),
+            missing: inspection.missing.clone(),
+            help,
+            imports: inspection.imports.clone(),
+            exports: inspection.exports.clone(),
+            world: inspection.world.clone(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.runnable {
+            Exit::Success
+        } else {
+            Exit::NotRunnable
+        }
+    }
+}
+
+/// The answer for a person.
+fn text(answer: &Answer, style: Style) -> String {
+    let mut text = String::new();
+    let mut row = |label: &str, value: &str| {
+        let label = style.strong(&format!("{label:<9}"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{label} {value}");
+    };
+    row("file", &one_line(&answer.file));
+    row("is", &one_line(&answer.description));
+    row("size", &format!("{} bytes", grouped(answer.size)));
+    row("digest", &answer.digest);
+    let verdict = match (answer.runnable, answer.missing.is_empty()) {
+        (true, _) => format!("yes: {}", answer.help),
+        (false, true) => format!("{}: {}", style.bad("no"), answer.help),
+        (false, false) => format!("{}, this host lacks what it imports", style.bad("no")),
+    };
+    row("runs here", &verdict);
+    list(&mut row, "missing", &answer.missing);
+    if !answer.missing.is_empty() {
+        row("", &answer.help);
+    }
+    list(&mut row, "imports", &answer.imports);
+    list(&mut row, "exports", &answer.exports);
+    if let Some(world) = &answer.world {
+        row("world", "as WIT:");
+        text.push('\n');
+        text.push_str(&lines(world));
+    }
+    text
+}
+
+fn list(row: &mut impl FnMut(&str, &str), label: &str, names: &[String]) {
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    for (label, name) in labels.zip(names) {
+        row(label, &one_line(name));
+    }
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let check = |number, expected: &str| assert_eq!(grouped(number), expected);
+        check(0, "0");
+        check(999, "999");
+        check(1_000, "1,000");
+        check(84_211, "84,211");
+        check(12_345_678, "12,345,678");
+    }
+
+    #[test]
+    fn the_text_says_what_it_is_and_what_to_do() {
+        fn check(wat: &str, exit: Exit, parts: &[&str]) {
+            let bytes = wat::parse_str(wat).expect("the test's module is valid");
+            let inspection = sampan_engine::inspect(&bytes).expect("it is WebAssembly");
+            let answer = Answer::new(Path::new("x.wasm"), &inspection);
+            assert_eq!(answer.exit(), exit, "{wat}");
+            let text = text(&answer, Style::PLAIN);
+            for part in parts {
+                assert!(text.contains(part), "{wat} lacks {part}: {text}");
+            }
+        }
+        check(
+            r#"(module (func (export "_start")))"#,
+            Exit::Success,
+            &[
+                "a command (WASI preview 1 module)",
+                "yes: sampan run x.wasm",
+                "_start",
+            ],
+        );
+        check(
+            r#"(module (import "acme" "evil\1b[2J" (func)) (func (export "_start")))"#,
+            Exit::NotRunnable,
+            &[
+                "no, this host lacks",
+                "missing   acme evil\\u{1b}[2J",
+                "WASI and wasi:http only",
+            ],
+        );
+        check(
+            "(module)",
+            Exit::NotRunnable,
+            &["_start", "no: build a program"],
+        );
+        check(
+            "(component)",
+            Exit::NotRunnable,
+            &["exports neither", "world     as WIT:"],
+        );
+    }
+}

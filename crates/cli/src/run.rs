@@ -1,0 +1,176 @@
+//! `sampan run`: a WASI command with this terminal's streams.
+//!
+//! Refuses HTTP handlers before anything is compiled, and gives the command nothing that was not asked
+//! for: no environment, no folders, no network.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use sampan_engine::{CommandIo, LoadError, NoObserver, Wasm};
+use sampan_spec::{Function, FunctionName, HttpMode};
+use tokio::runtime;
+
+use crate::arguments::Run;
+use crate::data::engine;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::source::{Origin, Source};
+use crate::values::Folder;
+
+/// One command has one instance, and few commands more than one memory.
+const INSTANCES: u32 = 16;
+
+/// Runs a command to its end and returns its exit code.
+pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
+    let Run {
+        file,
+        environment,
+        folders,
+        timeout,
+        data,
+        arguments,
+    } = arguments;
+    let Source { mut function, wasm } = source(&file)?;
+    check_file(&wasm)?;
+    for folder in &folders {
+        check_folder(&folder.host)?;
+    }
+    let described = Arc::make_mut(&mut function);
+    // The engine refuses HTTP handlers for a function of this mode, and does so before compiling.
+    described.http = HttpMode::Cgi;
+    set_all(&mut described.environment, environment);
+
+    let engine = engine(&data.resolve()?, Some(INSTANCES))?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("no runtime for the command", &error))?;
+    let code = runtime.block_on(async {
+        let loaded = engine
+            .load(function, Wasm::File(wasm.clone()), Arc::new(NoObserver))
+            .await
+            .map_err(|error| refuse(&wasm, &error))?;
+        let mut io = CommandIo::default().inherit();
+        io.arguments = arguments;
+        io.timeout = timeout;
+        for Folder {
+            host,
+            guest,
+            writable,
+        } in folders
+        {
+            io = io.folder(host, guest, writable);
+        }
+        loaded
+            .run(io)
+            .await
+            .map_err(|error| Failure::call(&wasm, &error))
+    });
+    // A thread may still wait for input that nobody reads any more.
+    runtime.shutdown_background();
+    Ok(ExitCode::from(exit_code(code?)))
+}
+
+/// What is to be run: a described function, or any .wasm whatever its name.
+fn source(file: &Path) -> Result<Source, Failure> {
+    let origin = Origin::of_file(file.to_owned());
+    match &origin {
+        Origin::Described(_) => origin.read(),
+        Origin::Bare(path) => {
+            // Nothing but the command itself sees the name, as its zeroth argument, so a file name that
+            // makes no name of a function is no reason not to run it.
+            let name = FunctionName::from_file_stem(&origin.default_name())
+                .or_else(|_| "command".parse())
+                .map_err(|error| Failure::system("no name for the command", &error))?;
+            Ok(Source {
+                function: Arc::new(Function::bare(name)),
+                wasm: path.clone(),
+            })
+        }
+    }
+}
+
+fn check_file(path: &Path) -> Result<(), Failure> {
+    let metadata = path
+        .metadata()
+        .map_err(|error| Failure::read(path, &error))?;
+    if metadata.is_dir() {
+        return Err(Failure::read(
+            path,
+            &std::io::ErrorKind::IsADirectory.into(),
+        ));
+    }
+    Ok(())
+}
+
+fn check_folder(path: &Path) -> Result<(), Failure> {
+    let metadata = path
+        .metadata()
+        .map_err(|error| Failure::read(path, &error))?;
+    if metadata.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Missing,
+        format!("{} is not a folder", path.display()),
+        "give --dir the folder that the file is in",
+    ))
+}
+
+/// Why a file is not run; an HTTP handler is told where it belongs.
+fn refuse(wasm: &Path, error: &LoadError) -> Failure {
+    let LoadError::WrongKind { kind, .. } = error else {
+        return Failure::load(wasm, error);
+    };
+    let shown = wasm.display();
+    Failure::new(
+        Exit::NotRunnable,
+        format!("{shown} is {kind}, not a command"),
+        format!("serve it: sampan up {shown}"),
+    )
+}
+
+/// Sets variables; one that is there already changes its value.
+fn set_all(environment: &mut Vec<(String, String)>, variables: Vec<(String, String)>) {
+    for (name, value) in variables {
+        match environment.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => environment.push((name, value)),
+        }
+    }
+}
+
+/// The part of an exit code that the system keeps. A failure stays one: 256 does not become 0.
+fn exit_code(code: i32) -> u8 {
+    let [low, ..] = code.to_le_bytes();
+    if low == 0 && code != 0 { 1 } else { low }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_keep_their_low_byte_but_never_become_success() {
+        let check = |code, expected| assert_eq!(exit_code(code), expected, "{code}");
+        check(0, 0);
+        check(1, 1);
+        check(255, 255);
+        check(256, 1);
+        check(257, 1);
+        check(-1, 255);
+        check(i32::MIN, 1);
+    }
+
+    #[test]
+    fn variables_replace_those_of_the_description() {
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut environment = Vec::from([("A", "1"), ("B", "2")].map(pair));
+        set_all(
+            &mut environment,
+            Vec::from([("B", "3"), ("C", "4"), ("C", "5")].map(pair)),
+        );
+        assert_eq!(environment, [("A", "1"), ("B", "3"), ("C", "5")].map(pair));
+    }
+}

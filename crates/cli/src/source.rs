@@ -1,0 +1,186 @@
+//! From a file that a user named to what the engine needs: the function and where its WebAssembly is.
+//!
+//! Refuses to read the WebAssembly itself, which the engine does under the function's limits.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sampan_spec::{Function, FunctionName, MAX_FILE_BYTES};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// What a function's file is called when nobody says otherwise.
+pub(crate) const FUNCTION_FILE: &str = "function.yaml";
+
+/// The file that makes a function. Two functions are the same one if theirs is the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Origin {
+    /// A `function.yaml`, which names a .wasm.
+    Described(PathBuf),
+    /// A .wasm with the default of everything.
+    Bare(PathBuf),
+}
+
+/// A function as its files describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The validated function.
+    pub(crate) function: Arc<Function>,
+    /// Its WebAssembly.
+    pub(crate) wasm: PathBuf,
+}
+
+impl Origin {
+    /// What a file is, judged by its name.
+    pub(crate) fn of_file(path: PathBuf) -> Self {
+        let yaml = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if yaml {
+            Self::Described(path)
+        } else {
+            Self::Bare(path)
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Described(path) | Self::Bare(path) => path,
+        }
+    }
+
+    /// The name of a function whose files do not say one: the folder's, or the .wasm's.
+    pub(crate) fn default_name(&self) -> String {
+        let stem = match self {
+            Self::Described(path) => path.parent().and_then(Path::file_name),
+            Self::Bare(path) => path.file_stem(),
+        };
+        stem.unwrap_or(OsStr::new(""))
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Reads what there is to read of the function's description.
+    pub(crate) fn read(&self) -> Result<Source, Failure> {
+        match self {
+            Self::Described(path) => described(path, &self.default_name()),
+            Self::Bare(path) => {
+                let name = FunctionName::from_file_stem(&self.default_name()).map_err(|error| {
+                    Failure::new(
+                        Exit::FunctionFile,
+                        format!("{}: {error}", path.display()),
+                        "rename the file, or name the function in a function.yaml in a folder of its own",
+                    )
+                })?;
+                Ok(Source {
+                    function: Arc::new(Function::bare(name)),
+                    wasm: path.clone(),
+                })
+            }
+        }
+    }
+}
+
+/// Reads a file, but no more than one byte past `most`.
+pub(crate) fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(most.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn described(path: &Path, default_name: &str) -> Result<Source, Failure> {
+    // One byte more than allowed is enough for the reader to see that there is too much.
+    let bytes =
+        read_bytes(path, MAX_FILE_BYTES as u64).map_err(|error| Failure::read(path, &error))?;
+    let shown = path.display().to_string();
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::new(
+            Exit::FunctionFile,
+            format!("{shown}: not a text in UTF-8, from byte {at} on"),
+            "save it as UTF-8",
+        )
+    })?;
+    let function = Function::parse(&text, &shown, default_name)
+        .map_err(|error| Failure::function_file(&error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // Validation gives every described function a file.
+    let wasm = folder.join(function.file.as_deref().unwrap_or_default());
+    Ok(Source {
+        function: Arc::new(function),
+        wasm,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_judged_by_its_name() {
+        fn check(path: &str, described: bool, default_name: &str) {
+            let origin = Origin::of_file(PathBuf::from(path));
+            assert_eq!(matches!(origin, Origin::Described(_)), described, "{path}");
+            assert_eq!(origin.default_name(), default_name, "{path}");
+        }
+        check("/shop/cart/function.yaml", true, "cart");
+        check("/shop/cart/other.yml", true, "cart");
+        check("/shop/cart.wasm", false, "cart");
+        check("/shop/cart.v2.wasm", false, "cart.v2");
+        check("/shop/cart", false, "cart");
+    }
+
+    #[test]
+    fn a_description_leads_to_its_wasm() {
+        fn check(text: &[u8], expected: Result<(&str, &str), (Exit, &str)>) {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let cart = folder.path().join("cart");
+            fs::create_dir(&cart).expect("a folder");
+            let path = cart.join(FUNCTION_FILE);
+            fs::write(&path, text).expect("a file");
+            let read = Origin::of_file(path).read();
+            match (read, expected) {
+                (Ok(source), Ok((name, wasm))) => {
+                    assert_eq!(source.function.name.as_str(), name);
+                    assert_eq!(source.wasm, cart.join(wasm));
+                }
+                (Err(failure), Err((exit, message))) => {
+                    assert_eq!(failure.exit, exit, "{failure:?}");
+                    assert!(failure.message.contains(message), "{failure:?}");
+                }
+                (read, expected) => panic!("{read:?}, expected {expected:?}"),
+            }
+        }
+        check(b"", Ok(("cart", "cart.wasm")));
+        check(b"name: basket", Ok(("basket", "basket.wasm")));
+        check(b"file: target/x.wasm", Ok(("cart", "target/x.wasm")));
+        check(
+            b"name: basket\nlimit: {}\n",
+            Err((
+                Exit::FunctionFile,
+                "function.yaml:2:1: unknown key \"limit\"",
+            )),
+        );
+        check(
+            b"limits: { memory: 5Ti }",
+            Err((Exit::FunctionFile, "limits.memory")),
+        );
+        check(
+            b"name: \xff",
+            Err((Exit::FunctionFile, "UTF-8, from byte 6")),
+        );
+        check(
+            &vec![b' '; MAX_FILE_BYTES + 1],
+            Err((Exit::FunctionFile, "the most is")),
+        );
+    }
+}

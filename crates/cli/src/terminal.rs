@@ -1,0 +1,72 @@
+//! Colours, and whether there are any.
+//!
+//! Refuses to colour what is not read by a person at a terminal that wants it.
+
+use std::env;
+use std::io::IsTerminal;
+
+/// How text is set off on one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Style {
+    colored: bool,
+}
+
+impl Style {
+    /// No colours at all.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Self = Self { colored: false };
+
+    /// The style for a stream of this process.
+    pub(crate) fn of(stream: &impl IsTerminal) -> Self {
+        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self {
+            // https://no-color.org: present and not empty, whatever its value.
+            colored: is_interactive(stream) && !set("NO_COLOR"),
+        }
+    }
+
+    /// Headings and names.
+    pub(crate) fn strong(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// What matters less.
+    pub(crate) fn faint(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    /// What went wrong.
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    /// What to do.
+    pub(crate) fn advice(self, text: &str) -> String {
+        self.paint("36", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colored {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Whether a person sits at the other end, at a terminal that can move its cursor.
+pub(crate) fn is_interactive(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("TERM").is_none_or(|value| value != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Style;
+
+    #[test]
+    fn only_coloured_styles_have_escapes() {
+        let colored = Style { colored: true };
+        assert_eq!(colored.bad("error"), "\x1b[1;31merror\x1b[0m");
+        assert_eq!(Style::PLAIN.bad("error"), "error");
+    }
+}

@@ -1,0 +1,171 @@
+//! What `sampan up` tells: each event is a line of JSON for programs; the text for people is made of
+//! the same events.
+//!
+//! The names of events and fields are part of the program's interface; docs/cli.md lists them.
+
+use serde::Serialize;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// The arguments were understood.
+    Starting {
+        version: &'static str,
+        paths: Vec<String>,
+        data: String,
+    },
+    /// Connections are taken.
+    Listening {
+        url: String,
+        addresses: Vec<String>,
+        admin: Option<String>,
+        watching: bool,
+    },
+    /// A function's first version is being loaded.
+    Loading(Named),
+    /// A function is served.
+    Ready(Served),
+    /// A function's new version is served.
+    Changed(Served),
+    /// A function cannot be served as its files are.
+    Failed {
+        #[serde(flatten)]
+        named: Named,
+        message: String,
+        help: String,
+        exit_code: u8,
+        /// Whether an earlier version still is.
+        still_served: bool,
+    },
+    /// A function's files are gone.
+    Removed(Named),
+    /// Everything found at the start is served or has failed.
+    Settled {
+        served: usize,
+        failed: usize,
+        milliseconds: u64,
+    },
+    /// Something else went wrong, and serving goes on.
+    Trouble { message: String, help: String },
+    /// The program was asked to stop.
+    Stopping { signal: &'static str },
+    /// The program has stopped.
+    Stopped {
+        connections: u64,
+        cut: usize,
+        milliseconds: u64,
+    },
+    /// The program ends because of a failure.
+    Error {
+        message: String,
+        help: String,
+        exit_code: u8,
+    },
+}
+
+/// Which function.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Named {
+    /// The function's name, or what would be its name.
+    pub(crate) function: String,
+    /// Its function.yaml or .wasm.
+    pub(crate) file: String,
+}
+
+/// A function that is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Served {
+    #[serde(flatten)]
+    pub(crate) named: Named,
+    /// What its .wasm is, such as `http-0.2`.
+    pub(crate) kind: &'static str,
+    pub(crate) digest: String,
+    /// Where it answers; a path of its own may follow.
+    pub(crate) urls: Vec<String>,
+    /// A path and query that make a good first request.
+    pub(crate) example: Option<String>,
+    /// How long it took from reading its file to serving it.
+    pub(crate) milliseconds: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_documented_with_its_fields() {
+        let page = include_str!("../../../../docs/cli.md");
+        let named = || Named {
+            function: "f".into(),
+            file: "f.wasm".into(),
+        };
+        let served = || Served {
+            named: named(),
+            kind: "http-0.2",
+            digest: "sha256:0".into(),
+            urls: Vec::new(),
+            example: None,
+            milliseconds: 1,
+        };
+        let text = String::new;
+        let events = [
+            Event::Starting {
+                version: "0",
+                paths: Vec::new(),
+                data: text(),
+            },
+            Event::Listening {
+                url: text(),
+                addresses: Vec::new(),
+                admin: None,
+                watching: true,
+            },
+            Event::Loading(named()),
+            Event::Ready(served()),
+            Event::Changed(served()),
+            Event::Failed {
+                named: named(),
+                message: text(),
+                help: text(),
+                exit_code: 1,
+                still_served: false,
+            },
+            Event::Removed(named()),
+            Event::Settled {
+                served: 0,
+                failed: 0,
+                milliseconds: 0,
+            },
+            Event::Trouble {
+                message: text(),
+                help: text(),
+            },
+            Event::Stopping { signal: "SIGINT" },
+            Event::Stopped {
+                connections: 0,
+                cut: 0,
+                milliseconds: 0,
+            },
+            Event::Error {
+                message: text(),
+                help: text(),
+                exit_code: 1,
+            },
+        ];
+        for event in events {
+            let value = serde_json::to_value(&event).expect("it is JSON");
+            let fields = value.as_object().expect("it is an object");
+            let name = fields["event"].as_str().expect("it is a text");
+            let row = format!("| `{name}` |");
+            let row = page.lines().find(|line| line.starts_with(&row));
+            let row = row.unwrap_or_else(|| panic!("docs/cli.md lacks the event {name}"));
+            for field in fields.keys().filter(|field| *field != "event") {
+                assert!(
+                    row.contains(&format!("`{field}`")),
+                    "docs/cli.md: {name} lacks {field}"
+                );
+            }
+        }
+    }
+}

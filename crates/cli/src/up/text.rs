@@ -1,0 +1,520 @@
+//! What `sampan up` says to a person: a table once everything had its chance, then a line for each
+//! thing that happens.
+//!
+//! Pure: it is told events and the time, and gives back text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::shown::one_line;
+use crate::terminal::Style;
+
+use super::event::{Event, Named, Served};
+
+/// The table waits for functions that are ready within this time.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A compilation shorter than this is not worth a spinner.
+const BLINK: Duration = Duration::from_millis(300);
+
+/// Without a terminal, a line now and then says that it still goes on.
+const NOTE: Duration = Duration::from_secs(5);
+
+/// What is known and what has been said.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts, none of which is a state of another"
+)]
+pub(crate) struct Text {
+    style: Style,
+    /// Spinners show what is being compiled.
+    interactive: bool,
+    rows: BTreeMap<Named, Row>,
+    table_shown: bool,
+    settled: bool,
+    begun: Instant,
+    noted: Instant,
+    paths: String,
+    watching: bool,
+}
+
+#[derive(Debug)]
+enum Row {
+    Loading(Instant),
+    Served(Served),
+    Failed { message: String, help: String },
+}
+
+impl Text {
+    pub(crate) fn new(style: Style, interactive: bool, now: Instant) -> Self {
+        Self {
+            style,
+            interactive,
+            rows: BTreeMap::new(),
+            table_shown: false,
+            settled: false,
+            begun: now,
+            noted: now,
+            paths: String::new(),
+            watching: false,
+        }
+    }
+
+    /// Whether time alone can give something to say.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.settled || !self.loading().is_empty()
+    }
+
+    /// What has been compiling for long enough to be shown.
+    pub(crate) fn waiting(&self, now: Instant) -> Vec<(String, Instant)> {
+        let mut loading = self.loading();
+        loading.retain(|(_, since)| now.duration_since(*since) >= BLINK);
+        loading
+    }
+
+    /// Puts an event into words.
+    pub(crate) fn put(&mut self, event: &Event, now: Instant) -> String {
+        match event {
+            Event::Starting { paths, .. } => {
+                self.paths = paths.join(", ");
+                String::new()
+            }
+            Event::Listening {
+                url,
+                admin,
+                watching,
+                ..
+            } => {
+                self.begun = now;
+                self.watching = *watching;
+                let admin = admin.as_ref();
+                let admin = admin.map_or_else(String::new, |admin| format!(", admin on {admin}"));
+                format!("listening on {}{admin}\n", self.style.strong(url))
+            }
+            Event::Loading(named) => {
+                self.rows.insert(named.clone(), Row::Loading(now));
+                String::new()
+            }
+            Event::Ready(served) => {
+                self.rows
+                    .insert(served.named.clone(), Row::Served(served.clone()));
+                if self.table_shown {
+                    self.ready(served)
+                } else {
+                    String::new()
+                }
+            }
+            Event::Changed(served) => {
+                // It may have another name now.
+                self.rows.retain(|named, _| named.file != served.named.file);
+                self.rows
+                    .insert(served.named.clone(), Row::Served(served.clone()));
+                self.line(
+                    "changed",
+                    &served.named.function,
+                    &after(served.milliseconds),
+                )
+            }
+            Event::Failed {
+                named,
+                message,
+                help,
+                still_served,
+                ..
+            } => {
+                if !still_served {
+                    let (message, help) = (message.clone(), help.clone());
+                    self.rows
+                        .insert(named.clone(), Row::Failed { message, help });
+                }
+                if self.table_shown || *still_served {
+                    self.failed(&named.function, message, help, *still_served)
+                } else {
+                    String::new()
+                }
+            }
+            Event::Removed(named) => {
+                self.rows.remove(named);
+                self.line("removed", &named.function, &one_line(&named.file))
+            }
+            Event::Settled { served, failed, .. } => {
+                self.settled = true;
+                let table = self.table_once();
+                table + &self.summary(*served, *failed)
+            }
+            Event::Trouble { message, help } => {
+                format!(
+                    "{} {message}\n         {help}\n",
+                    self.style.bad("trouble ")
+                )
+            }
+            Event::Stopping { signal } => {
+                format!("{signal}: requests in progress may finish; once more ends at once\n")
+            }
+            Event::Stopped { cut, .. } => match cut {
+                0 => "stopped\n".to_owned(),
+                _ => format!("stopped; {cut} connections did not finish in time and were cut\n"),
+            },
+            // The program's end tells it on standard error; here go the rows that it sums up.
+            Event::Error { .. } => {
+                if self.rows.len() > 1 {
+                    self.table_once()
+                } else {
+                    String::new()
+                }
+            }
+        }
+    }
+
+    /// What to say because time has passed.
+    pub(crate) fn tick(&mut self, now: Instant) -> String {
+        if !self.table_shown {
+            if self.rows.is_empty() || now.duration_since(self.begun) < GRACE {
+                return String::new();
+            }
+            self.noted = now;
+            return self.table_once();
+        }
+        if self.interactive || now.duration_since(self.noted) < NOTE {
+            return String::new();
+        }
+        let loading = self.loading();
+        if loading.is_empty() {
+            return String::new();
+        }
+        self.noted = now;
+        let names: Vec<String> = loading
+            .iter()
+            .map(|(name, since)| format!("{name} ({} s)", now.duration_since(*since).as_secs()))
+            .collect();
+        format!("still compiling: {}\n", names.join(", "))
+    }
+
+    fn loading(&self) -> Vec<(String, Instant)> {
+        let rows = self.rows.iter();
+        rows.filter_map(|(named, row)| match row {
+            Row::Loading(since) => Some((one_line(&named.function), *since)),
+            Row::Served(_) | Row::Failed { .. } => None,
+        })
+        .collect()
+    }
+
+    fn table_once(&mut self) -> String {
+        if self.table_shown || self.rows.is_empty() {
+            self.table_shown = true;
+            return String::new();
+        }
+        self.table_shown = true;
+        self.table()
+    }
+
+    fn table(&self) -> String {
+        let kind = |row: &Row| match row {
+            Row::Loading(_) => "compiling",
+            Row::Served(served) => served.kind,
+            Row::Failed { .. } => "failed",
+        };
+        let names = self
+            .rows
+            .keys()
+            .map(|named| one_line(&named.function).chars().count());
+        let first = names.chain(["FUNCTION".len()]).max().unwrap_or_default();
+        let kinds = self.rows.values().map(|row| kind(row).len());
+        let second = kinds.chain(["KIND".len()]).max().unwrap_or_default();
+        let heading = format!("{:<first$}  {:<second$}  {}", "FUNCTION", "KIND", "URL");
+        let mut text = format!("\n{}\n", self.style.faint(&heading));
+        for (named, row) in &self.rows {
+            let name = format!("{:<first$}", one_line(&named.function));
+            let shown = format!("{:<second$}", kind(row));
+            let shown = match row {
+                Row::Failed { .. } => self.style.bad(&shown),
+                Row::Loading(_) => self.style.faint(&shown),
+                Row::Served(_) => shown,
+            };
+            let lines = match row {
+                Row::Served(served) => urls(served),
+                Row::Failed { message, help } => vec![message.clone(), help.clone()],
+                Row::Loading(_) => vec![one_line(&named.file)],
+            };
+            let beginnings = [format!("{}  {shown}", self.style.strong(&name))];
+            let beginnings = beginnings
+                .into_iter()
+                .chain(std::iter::repeat(" ".repeat(first + second + 2)));
+            for (beginning, line) in beginnings.zip(lines) {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{beginning}  {line}");
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    fn summary(&self, served: usize, failed: usize) -> String {
+        let count = match (served, failed) {
+            (0, _) => format!(
+                "no functions yet: put a .wasm, or a folder with a function.yaml, into {}",
+                one_line(&self.paths)
+            ),
+            (1, 0) => "1 function is ready".to_owned(),
+            (served, 0) => format!("{served} functions are ready"),
+            (served, failed) => format!("{served} of {} functions are ready", served + failed),
+        };
+        let watching = if self.watching {
+            "; files are watched"
+        } else {
+            ""
+        };
+        format!("{count}{watching}; Ctrl-C stops\n")
+    }
+
+    fn ready(&self, served: &Served) -> String {
+        let urls = urls(served);
+        let url = urls.first().map_or("", String::as_str);
+        let detail = format!("{url}  {}", self.style.faint(&after(served.milliseconds)));
+        self.line("ready", &served.named.function, &detail)
+    }
+
+    fn failed(&self, name: &str, message: &str, help: &str, still_served: bool) -> String {
+        let served = if still_served {
+            "; the version before is still served"
+        } else {
+            ""
+        };
+        let first = self.line("failed", name, &format!("{message}{served}"));
+        format!("{first}         {help}\n")
+    }
+
+    fn line(&self, what: &str, name: &str, detail: &str) -> String {
+        let what = format!("{what:<8}");
+        let what = if what.starts_with("failed") {
+            self.style.bad(&what)
+        } else {
+            self.style.faint(&what)
+        };
+        format!("{what} {}  {detail}\n", self.style.strong(&one_line(name)))
+    }
+}
+
+/// The URLs of a function with the example behind.
+fn urls(served: &Served) -> Vec<String> {
+    let example = served.example.as_deref().unwrap_or_default();
+    served
+        .urls
+        .iter()
+        .map(|url| format!("{url}{}", one_line(example)))
+        .collect()
+}
+
+fn after(milliseconds: u64) -> String {
+    // A tenth of a second is as much as anybody wants to read.
+    let tenths = milliseconds.div_ceil(100);
+    format!("after {}.{} s", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A conversation, with the time in seconds.
+    struct Talk {
+        text: Text,
+        start: Instant,
+    }
+
+    impl Talk {
+        fn new(interactive: bool) -> Self {
+            let start = Instant::now();
+            Self {
+                text: Text::new(Style::PLAIN, interactive, start),
+                start,
+            }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        fn put(&mut self, seconds: u64, event: &Event, expected: &str) {
+            let now = self.at(seconds);
+            assert_eq!(self.text.put(event, now), expected, "{event:?}");
+        }
+
+        fn tick(&mut self, seconds: u64, expected: &str) {
+            let now = self.at(seconds);
+            assert_eq!(self.text.tick(now), expected, "after {seconds} s");
+        }
+    }
+
+    fn named(name: &str) -> Named {
+        Named {
+            function: name.to_owned(),
+            file: format!("{name}.wasm"),
+        }
+    }
+
+    fn served(name: &str, milliseconds: u64) -> Served {
+        Served {
+            named: named(name),
+            kind: "http-0.2",
+            digest: "sha256:0".to_owned(),
+            urls: vec![
+                format!("http://h/function/{name}"),
+                format!("http://{name}.localhost"),
+            ],
+            example: Some("/?n=1".to_owned()),
+            milliseconds,
+        }
+    }
+
+    fn failed(name: &str, still_served: bool) -> Event {
+        Event::Failed {
+            named: named(name),
+            message: format!("{name}.wasm: not WebAssembly"),
+            help: "build it again".to_owned(),
+            exit_code: 11,
+            still_served,
+        }
+    }
+
+    fn listening() -> Event {
+        let (url, addresses) = ("http://h".to_owned(), Vec::new());
+        Event::Listening {
+            url,
+            addresses,
+            admin: None,
+            watching: true,
+        }
+    }
+
+    #[test]
+    fn everything_that_is_ready_soon_is_one_table() {
+        let mut talk = Talk::new(false);
+        talk.put(0, &listening(), "listening on http://h\n");
+        talk.put(0, &Event::Loading(named("aes")), "");
+        talk.put(0, &Event::Loading(named("prime-numbers")), "");
+        talk.put(0, &failed("bad", false), "");
+        talk.put(0, &Event::Ready(served("prime-numbers", 90)), "");
+        talk.put(0, &Event::Ready(served("aes", 90)), "");
+        talk.put(
+            0,
+            &Event::Settled {
+                served: 2,
+                failed: 1,
+                milliseconds: 90,
+            },
+            "
+FUNCTION       KIND      URL
+aes            http-0.2  http://h/function/aes/?n=1
+                         http://aes.localhost/?n=1
+bad            failed    bad.wasm: not WebAssembly
+                         build it again
+prime-numbers  http-0.2  http://h/function/prime-numbers/?n=1
+                         http://prime-numbers.localhost/?n=1
+
+2 of 3 functions are ready; files are watched; Ctrl-C stops
+",
+        );
+        assert!(!talk.text.is_waiting());
+    }
+
+    #[test]
+    fn what_takes_longer_follows_in_lines_of_its_own() {
+        let mut talk = Talk::new(false);
+        talk.put(0, &listening(), "listening on http://h\n");
+        talk.put(0, &Event::Loading(named("slow")), "");
+        talk.put(0, &Event::Ready(served("aes", 90)), "");
+        talk.tick(0, "");
+        talk.tick(
+            1,
+            "
+FUNCTION  KIND       URL
+aes       http-0.2   http://h/function/aes/?n=1
+                     http://aes.localhost/?n=1
+slow      compiling  slow.wasm
+
+",
+        );
+        talk.tick(5, "");
+        talk.tick(6, "still compiling: slow (6 s)\n");
+        talk.tick(10, "");
+        talk.put(
+            14,
+            &Event::Ready(served("slow", 14_120)),
+            "ready    slow  http://h/function/slow/?n=1  after 14.2 s\n",
+        );
+        talk.put(
+            14,
+            &Event::Settled {
+                served: 2,
+                failed: 0,
+                milliseconds: 14_120,
+            },
+            "2 functions are ready; files are watched; Ctrl-C stops\n",
+        );
+        talk.tick(60, "");
+    }
+
+    #[test]
+    fn on_a_terminal_spinners_show_what_compiles() {
+        let mut talk = Talk::new(true);
+        talk.put(0, &listening(), "listening on http://h\n");
+        talk.put(0, &Event::Loading(named("slow")), "");
+        assert_eq!(talk.text.waiting(talk.at(0)), []);
+        assert_eq!(
+            talk.text.waiting(talk.at(1)),
+            [("slow".to_owned(), talk.start)]
+        );
+        assert_ne!(talk.text.tick(talk.at(1)), "");
+        talk.tick(9, "");
+        talk.put(
+            9,
+            &Event::Ready(served("slow", 9_000)),
+            "ready    slow  http://h/function/slow/?n=1  after 9.0 s\n",
+        );
+        assert_eq!(talk.text.waiting(talk.at(10)), []);
+    }
+
+    #[test]
+    fn later_events_are_a_line_each() {
+        let mut talk = Talk::new(false);
+        talk.put(0, &listening(), "listening on http://h\n");
+        talk.put(
+            0,
+            &Event::Settled { served: 0, failed: 0, milliseconds: 0 },
+            "no functions yet: put a .wasm, or a folder with a function.yaml, into ; files are watched; Ctrl-C stops\n",
+        );
+        talk.put(1, &Event::Loading(named("aes")), "");
+        talk.put(
+            1,
+            &Event::Ready(served("aes", 90)),
+            "ready    aes  http://h/function/aes/?n=1  after 0.1 s\n",
+        );
+        talk.put(
+            2,
+            &Event::Changed(served("aes", 120)),
+            "changed  aes  after 0.2 s\n",
+        );
+        talk.put(
+            3,
+            &failed("aes", true),
+            "failed   aes  aes.wasm: not WebAssembly; the version before is still served\n         build it again\n",
+        );
+        talk.put(4, &Event::Removed(named("aes")), "removed  aes  aes.wasm\n");
+        talk.put(
+            5,
+            &Event::Stopping { signal: "SIGINT" },
+            "SIGINT: requests in progress may finish; once more ends at once\n",
+        );
+        talk.put(
+            5,
+            &Event::Stopped {
+                connections: 3,
+                cut: 0,
+                milliseconds: 1,
+            },
+            "stopped\n",
+        );
+    }
+}
