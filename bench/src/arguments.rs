@@ -1,0 +1,83 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures Sampan on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare functions with native programs, and measure starts and memory
+    ///
+    /// Prints a table and writes all samples as JSON. What is compared is measured in turns, several
+    /// times; a ratio is that of one turn, and the table shows the median of the turns with the least
+    /// and the greatest. Needs Debian's package `wrk`.
+    Engine(Engine),
+    /// Call all functions for long, and see whether anything grows
+    ///
+    /// Every answer is checked. It fails when one is wrong, or when memory or open files grow after
+    /// the first tenth of the requests.
+    Soak(Soak),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Engine {
+    /// Measure only these; all when none is named
+    #[arg(value_enum, value_name = "MEASURE")]
+    pub(crate) measures: Vec<Measure>,
+
+    /// A `wasmtime` program to measure in the same run
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) against: Option<PathBuf>,
+
+    /// How often everything is measured, in turns
+    #[arg(long, value_name = "COUNT", default_value_t = 7)]
+    pub(crate) repeats: usize,
+
+    /// How long one load lasts, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    pub(crate) seconds: u64,
+
+    /// How many functions lie idle for the measure of memory
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) idle: usize,
+
+    /// Where the samples go
+    #[arg(long, value_name = "FILE", default_value = "bench-engine.json")]
+    pub(crate) json: PathBuf,
+}
+
+/// What `engine` can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measure {
+    /// Requests a second at 50 connections, an instance a request and with instances reused
+    Throughput,
+    /// The median latency of one connection
+    Latency,
+    /// Processor time a request of each of the nine functions
+    Processor,
+    /// The first request to a function that was never called
+    First,
+    /// From a file's arrival in a watched folder to the first answer
+    Arrival,
+    /// Memory of idle functions
+    Idle,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// How many requests, over all functions
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    pub(crate) requests: u64,
+
+    /// How many connections
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) connections: usize,
+}

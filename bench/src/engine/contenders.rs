@@ -1,0 +1,89 @@
+//! The servers of one and the same answer that are compared: native, fresh instances, reused
+//! instances, and `wasmtime serve` if asked for.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use crate::files::Files;
+use crate::process::Process;
+use crate::programs::{Sampan, Server};
+
+/// The function of the comparison, which answers a few bytes and does nothing else.
+pub(super) const HELLO: &str = "hello";
+
+/// All of them, running.
+pub(super) struct Contenders {
+    native: Server,
+    sampan: Sampan,
+    wasmtime: Option<Server>,
+    _folder: TempDir,
+}
+
+/// One of them.
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    pub(super) url: String,
+    pub(super) process: Process,
+}
+
+impl Contenders {
+    pub(super) async fn start(files: &Files, wasmtime: Option<&Path>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let component = folder.path().join(format!("{HELLO}.wasm"));
+        fs::write(&component, files.component(HELLO)?)?;
+        for (name, more) in [("fresh", ""), ("reused", REUSE)] {
+            let function = folder.path().join(name);
+            fs::create_dir(&function)?;
+            fs::copy(&component, function.join("hello.wasm"))?;
+            let file = format!("name: {name}\nfile: hello.wasm\n{more}");
+            fs::write(function.join("function.yaml"), file)?;
+        }
+        let functions = ["fresh", "reused"].map(|name| folder.path().join(name));
+        let sampan = Sampan::up(files, &folder.path().join("data"), &functions).await?;
+        let wasmtime = match wasmtime {
+            Some(program) => Some(
+                Server::wasmtime(program, &component)
+                    .await
+                    .context("failed at --against")?,
+            ),
+            None => None,
+        };
+        Ok(Self {
+            native: Server::native(files, HELLO, &[]).await?,
+            sampan,
+            wasmtime,
+            _folder: folder,
+        })
+    }
+
+    /// The native program.
+    pub(super) fn native(&self) -> Result<Contender> {
+        contender("native", &self.native, "/")
+    }
+
+    /// All others.
+    pub(super) fn others(&self) -> Result<Vec<Contender>> {
+        let sampan = &self.sampan.server;
+        let mut others = vec![
+            contender("fresh instances", sampan, "/function/fresh/")?,
+            contender("reused instances", sampan, "/function/reused/")?,
+        ];
+        if let Some(wasmtime) = &self.wasmtime {
+            others.push(contender("wasmtime serve", wasmtime, "/")?);
+        }
+        Ok(others)
+    }
+}
+
+const REUSE: &str = "instances: { reuse: { requests: 1000 } }\n";
+
+fn contender(name: &'static str, server: &Server, path: &str) -> Result<Contender> {
+    Ok(Contender {
+        name,
+        url: server.url(path),
+        process: server.process()?,
+    })
+}

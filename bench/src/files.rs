@@ -1,0 +1,96 @@
+//! The files that are measured: where they are, and how one component is made into many.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The functions with the queries of the published experiments, and what their answers begin with.
+pub(crate) const FUNCTIONS: [(&str, &str, &str); 9] = [
+    ("aes", "/?length=1000&iterations=100", "CLEAR TEXT MESSAGE:"),
+    (
+        "float-operation",
+        "/?n=10000000",
+        "Number: 10000000.000000\nSin: 0.420548\n",
+    ),
+    ("fuzzysearch", "/?search=Hamlet", "["),
+    ("linear-equations", "/?unknowns=128", ""),
+    ("matmul", "/?dimensions=50", ""),
+    ("n-body", "/?n=1000", "-0.169075164\n-0.169087605"),
+    (
+        "prime-numbers",
+        "/?n=100",
+        "The value is: [2, 3, 5, 7, 11, 13,",
+    ),
+    ("user-manager", "/?entries=1", "Iterated 1 times"),
+    (
+        "whatlang",
+        "/?text=The%20quick%20brown%20fox%20jumps%20over%20the%20lazy%20dog",
+        "<i>The quick brown fox jumps over the lazy dog</i> = <b>eng</b>",
+    ),
+];
+
+/// The built functions and programs.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    functions: PathBuf,
+    programs: PathBuf,
+}
+
+impl Files {
+    /// Where `cargo xtask` says that they are.
+    pub(crate) fn find() -> Result<Self> {
+        let functions = std::env::var_os("SAMPAN_FUNCTIONS_DIR")
+            .context("SAMPAN_FUNCTIONS_DIR is not set; start this by `cargo xtask bench`")?;
+        let own = std::env::current_exe().context("failed to find this program")?;
+        let programs = own.parent().context("this program is in no folder")?;
+        Ok(Self {
+            functions: functions.into(),
+            programs: programs.to_owned(),
+        })
+    }
+
+    /// A program that was built with this one.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    /// The native program of a function.
+    pub(crate) fn native(&self, function: &str) -> PathBuf {
+        self.functions.join("bin").join(function)
+    }
+
+    /// The folder of a function's component and `function.yaml`.
+    pub(crate) fn function(&self, function: &str) -> PathBuf {
+        self.functions.join(function)
+    }
+
+    /// A function's component.
+    pub(crate) fn component(&self, function: &str) -> Result<Vec<u8>> {
+        let path = self.function(function).join(format!("{function}.wasm"));
+        fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
+    }
+}
+
+/// A component like `component` whose bytes no other one has: a custom section at its end holds
+/// `number`. Source: the component model's binary format, where custom sections are as in core
+/// WebAssembly.
+pub(crate) fn distinct(component: &[u8], number: u64) -> Vec<u8> {
+    const NAME: &[u8] = b"sampan-bench";
+    let mut section = vec![u8::try_from(NAME.len()).unwrap_or(u8::MAX)];
+    section.extend_from_slice(NAME);
+    section.extend_from_slice(&number.to_le_bytes());
+    let mut bytes = component.to_vec();
+    bytes.push(0);
+    bytes.push(u8::try_from(section.len()).unwrap_or(u8::MAX));
+    bytes.extend(section);
+    bytes
+}
+
+/// Writes a file elsewhere in the folder and moves it to its name, as careful programs do.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().context("a path without a name")?;
+    let draft = path.with_file_name(format!(".{}", name.to_string_lossy()));
+    let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, path));
+    written.with_context(|| format!("failed to write {}", path.display()))
+}

@@ -1,0 +1,47 @@
+//! `sampan-bench`: measures the programs as their users see them, over HTTP and as processes.
+//!
+//! Every figure is a ratio of two things measured in one run, taken in turns, because machines differ
+//! and are noisy. It refuses to know how anything works inside: it links none of the other crates.
+
+mod arguments;
+mod engine;
+mod files;
+mod http_client;
+mod load;
+mod process;
+mod programs;
+mod report;
+mod soak;
+mod statistics;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let outcome = runtime.block_on(async {
+        match &arguments.command {
+            Command::Engine(engine) => engine::run(engine).await,
+            Command::Soak(soak) => soak::run(soak).await,
+        }
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,49 @@
+//! What the kernel says of a process: processor time, memory, open files.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+/// A process that is measured, by its number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
+    /// Processor time in microseconds, in the kernel's resolution of (usually) 10 ms.
+    ///
+    /// Source: proc(5), `/proc/pid/stat`, fields 14 and 15.
+    pub(crate) fn processor_microseconds(self) -> Result<u64> {
+        let stat = self.read("stat")?;
+        // The second field is a name in parentheses that may hold anything.
+        let (_, fields) = stat.rsplit_once(')').context("stat without a name")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |index: usize| -> Result<u64> {
+            let field = fields.get(index).context("stat is too short")?;
+            Ok(field.parse()?)
+        };
+        let per_second = rustix::param::clock_ticks_per_second();
+        Ok((ticks(11)? + ticks(12)?) * 1_000_000 / per_second)
+    }
+
+    /// Resident memory in bytes, pages shared with others counted in full.
+    pub(crate) fn resident(self) -> Result<u64> {
+        let rollup = self.read("smaps_rollup")?;
+        let line = rollup.lines().find(|line| line.starts_with("Rss:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        let kibibytes: u64 = kibibytes.context("smaps_rollup without Rss")?.parse()?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// The number of open files.
+    pub(crate) fn open_files(self) -> Result<usize> {
+        let folder = format!("/proc/{}/fd", self.0);
+        Ok(fs::read_dir(&folder)
+            .with_context(|| format!("failed to read {folder}"))?
+            .count())
+    }
+
+    fn read(self, name: &str) -> Result<String> {
+        let path = format!("/proc/{}/{name}", self.0);
+        fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
+    }
+}
