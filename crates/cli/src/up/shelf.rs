@@ -569,7 +569,7 @@ mod tests {
         bench.put("a.wasm", "a", 5);
         bench.look(&["load a.wasm"]);
         bench.load("a.wasm", Ok("five"), "changed a.wasm");
-        bench.places(&[("a", "five 2")]);
+        bench.places(&[("a", "five 3")]);
         assert_eq!(bench.shelf.failures(), Vec::<&Failure>::new());
     }
 
