@@ -1,0 +1,40 @@
+//! What the nine functions share. A function is a crate with a `handle` that turns a [`Request`] into a [`Response`];
+//! this crate owns everything around it: the parameters of the query and their ranges, the answers to mistakes,
+//! outbound HTTP, randomness, and the two front ends that make one source into two artifacts:
+//!
+//! - [`component!`] in `src/lib.rs` exports `handle` as a component of the world `wasi:http/proxy` 0.2;
+//! - [`program!`] in `src/main.rs` serves it as a native HTTP program.
+//!
+//! What no function does here: read a request's body or its headers, keep anything between two requests, or use the
+//! network except through [`Http`].
+
+mod error;
+mod executor;
+mod function;
+mod normal;
+mod number;
+mod outbound;
+mod parameter;
+mod query;
+mod random;
+mod request;
+mod response;
+pub mod testing;
+mod url;
+
+#[cfg(not(target_family = "wasm"))]
+pub mod native;
+#[cfg(target_family = "wasm")]
+pub mod wasm;
+
+pub use error::Error;
+pub use function::Function;
+pub use normal::normal_numbers;
+pub use number::push_number;
+pub use outbound::{Http, OutboundError, OutboundRequest, OutboundResponse};
+pub use parameter::{ParameterError, Problem};
+pub use query::Query;
+pub use random::{Generator, generator};
+pub use request::{Method, Request};
+pub use response::Response;
+pub use url::{InvalidUrl, Url, url_from_environment};

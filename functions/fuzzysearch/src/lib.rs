@@ -1,0 +1,5 @@
+//! The function `fuzzysearch` as a component.
+
+mod handler;
+
+function::component!(async handler::handle);

@@ -1,0 +1,5 @@
+//! The function `fuzzysearch` as a native program.
+
+mod handler;
+
+function::program!(async handler::handle);

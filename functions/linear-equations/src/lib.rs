@@ -1,0 +1,6 @@
+//! The function `linear-equations` as a component.
+
+mod handler;
+mod system;
+
+function::component!(handler::handle);

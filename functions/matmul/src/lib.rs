@@ -1,0 +1,6 @@
+//! The function `matmul` as a component.
+
+mod handler;
+mod product;
+
+function::component!(handler::handle);

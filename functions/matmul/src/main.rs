@@ -1,0 +1,6 @@
+//! The function `matmul` as a native program.
+
+mod handler;
+mod product;
+
+function::program!(handler::handle);

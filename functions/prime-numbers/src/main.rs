@@ -1,0 +1,5 @@
+//! The function `prime-numbers` as a native program.
+
+mod handler;
+
+function::program!(handler::handle);

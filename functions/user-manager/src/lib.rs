@@ -1,0 +1,6 @@
+//! The function `user-manager` as a component.
+
+mod handler;
+mod person;
+
+function::component!(async handler::handle);

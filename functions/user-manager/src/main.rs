@@ -1,0 +1,6 @@
+//! The function `user-manager` as a native program.
+
+mod handler;
+mod person;
+
+function::program!(async handler::handle);

@@ -1,0 +1,5 @@
+//! The function `whatlang` as a component.
+
+mod handler;
+
+function::component!(handler::handle);
