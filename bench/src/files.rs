@@ -65,9 +65,13 @@ impl Files {
         self.functions.join(function)
     }
 
-    /// A function's component.
+    /// The component of a function that is only measured.
     pub(crate) fn component(&self, function: &str) -> Result<Vec<u8>> {
-        let path = self.function(function).join(format!("{function}.wasm"));
+        let path = self
+            .functions
+            .join("bench")
+            .join(function)
+            .join(format!("{function}.wasm"));
         fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
     }
 }

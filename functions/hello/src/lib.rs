@@ -1,0 +1,5 @@
+//! The function `hello` as a component.
+
+mod handler;
+
+function::component!(handler::handle);

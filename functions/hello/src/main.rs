@@ -1,0 +1,5 @@
+//! The function `hello` as a native program.
+
+mod handler;
+
+function::program!(handler::handle);
