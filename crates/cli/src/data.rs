@@ -71,21 +71,13 @@ mod tests {
                 "{data_home:?} {home:?}"
             );
         }
-        check(Some("/data"), Some("/home/ann"), Some("/data/sampan"));
-        check(
-            None,
-            Some("/home/ann"),
-            Some("/home/ann/.local/share/sampan"),
-        );
-        check(
-            Some(""),
-            Some("/home/ann"),
-            Some("/home/ann/.local/share/sampan"),
-        );
+        check(Some("/data"), Some("/h/ann"), Some("/data/sampan"));
+        check(None, Some("/h/ann"), Some("/h/ann/.local/share/sampan"));
+        check(Some(""), Some("/h/ann"), Some("/h/ann/.local/share/sampan"));
         check(
             Some("data"),
-            Some("/home/ann"),
-            Some("/home/ann/.local/share/sampan"),
+            Some("/h/ann"),
+            Some("/h/ann/.local/share/sampan"),
         );
         check(None, None, None);
         check(None, Some(""), None);

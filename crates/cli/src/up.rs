@@ -6,6 +6,7 @@
 mod discover;
 mod event;
 mod keeper;
+mod load;
 mod look;
 mod progress;
 mod report;

@@ -4,13 +4,12 @@
 //! or a file: only a start at which nothing can be served ends it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sampan_engine::{Engine, Wasm};
-use sampan_runner::{Deployed, Entry, FunctionObserver, Metrics, RouteTable, Routes};
-use sampan_spec::{FunctionName, HttpMode};
+use sampan_engine::Engine;
+use sampan_runner::{Deployed, Entry, Metrics, RouteTable, Routes};
+use sampan_spec::FunctionName;
 use sampan_telemetry::Health;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -22,9 +21,10 @@ use crate::source::{Origin, Source};
 
 use super::discover::Root;
 use super::event::{Event, Named, Served};
+use super::load::{Version, load};
 use super::look::{View, look};
 use super::report::Reporter;
-use super::shelf::{Live, News, Place, Shelf, Step};
+use super::shelf::{News, Place, Shelf, Step};
 use super::urls::Base;
 use super::watch::{Inbox, Watches};
 
@@ -36,8 +36,6 @@ const LOADS: usize = 32;
 
 /// How often folders are looked at again because new ones were found, before anything is served.
 const MOST_LOOKS: usize = 16;
-
-type Version = Live<Arc<Deployed>>;
 
 /// What the keeper works with.
 pub(crate) struct Keeper {
@@ -351,35 +349,6 @@ impl Work {
     }
 }
 
-/// Makes a function ready to take requests.
-async fn load(engine: &Engine, metrics: &Metrics, source: Source) -> Result<Version, Failure> {
-    let Source { function, wasm } = source;
-    let observer = Arc::new(FunctionObserver::new(function.name.clone(), metrics));
-    let loaded = engine
-        .load(
-            Arc::clone(&function),
-            Wasm::File(PathBuf::clone(&wasm)),
-            observer,
-        )
-        .await
-        .map_err(|error| Failure::load(&wasm, &error))?;
-    let kind = loaded.kind();
-    if !kind.handles_http() && function.http != HttpMode::Cgi {
-        return Err(Failure::new(
-            Exit::NotRunnable,
-            format!("{} is {kind}, not an HTTP handler", wasm.display()),
-            "run it with `sampan run`, or write `http: cgi` in its function.yaml if it answers the CGI way",
-        ));
-    }
-    let digest = loaded.digest().to_owned();
-    Ok(Live {
-        function,
-        kind,
-        digest,
-        deployed: Deployed::new(loaded, metrics),
-    })
-}
-
 /// One cause is told as it is; several are in the rows already.
 fn nothing_to_serve(failures: &[&Failure]) -> Failure {
     if let [failure] = failures {
@@ -402,27 +371,4 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cause_of_all_failures_is_the_cause_of_the_end() {
-        fn check(exits: &[Exit], expected: Exit, message: &str) {
-            let failures: Vec<Failure> = exits
-                .iter()
-                .map(|exit| Failure::new(*exit, "it failed", "mend it"))
-                .collect();
-            let failures: Vec<&Failure> = failures.iter().collect();
-            let failure = nothing_to_serve(&failures);
-            assert_eq!(
-                (failure.exit, failure.message.as_str()),
-                (expected, message)
-            );
-            assert_eq!(failure.help, "mend it");
-        }
-        check(&[Exit::Wasm], Exit::Wasm, "it failed");
-        let two = "none of 2 functions can be served; the first: it failed";
-        check(&[Exit::Data, Exit::Data], Exit::Data, two);
-        check(&[Exit::Wasm, Exit::Missing], Exit::NothingToServe, two);
-    }
-}
+mod tests;

@@ -1,0 +1,204 @@
+//! What people read of each event.
+
+use super::*;
+
+/// A conversation, with the time in seconds.
+struct Talk {
+    text: Text,
+    start: Instant,
+}
+
+impl Talk {
+    fn new(interactive: bool) -> Self {
+        let start = Instant::now();
+        Self {
+            text: Text::new(Style::PLAIN, interactive, start),
+            start,
+        }
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.start + Duration::from_secs(seconds)
+    }
+
+    fn put(&mut self, seconds: u64, event: &Event, expected: &str) {
+        let now = self.at(seconds);
+        assert_eq!(self.text.put(event, now), expected, "{event:?}");
+    }
+
+    fn tick(&mut self, seconds: u64, expected: &str) {
+        let now = self.at(seconds);
+        assert_eq!(self.text.tick(now), expected, "after {seconds} s");
+    }
+}
+
+fn named(name: &str) -> Named {
+    Named {
+        function: name.to_owned(),
+        file: format!("{name}.wasm"),
+    }
+}
+
+fn served(name: &str, milliseconds: u64) -> Served {
+    Served {
+        named: named(name),
+        kind: "http-0.2",
+        digest: "sha256:0".to_owned(),
+        urls: vec![
+            format!("http://h/function/{name}"),
+            format!("http://{name}.localhost"),
+        ],
+        example: Some("/?n=1".to_owned()),
+        milliseconds,
+    }
+}
+
+fn failed(name: &str, still_served: bool) -> Event {
+    Event::Failed {
+        named: named(name),
+        message: format!("{name}.wasm: not WebAssembly"),
+        help: "build it again".to_owned(),
+        exit_code: 11,
+        still_served,
+    }
+}
+
+fn listening() -> Event {
+    let (url, addresses) = ("http://h".to_owned(), Vec::new());
+    Event::Listening {
+        url,
+        addresses,
+        admin: None,
+        watching: true,
+    }
+}
+
+#[test]
+fn everything_that_is_ready_soon_is_one_table() {
+    let mut talk = Talk::new(false);
+    talk.put(0, &listening(), "listening on http://h\n");
+    talk.put(0, &Event::Loading(named("aes")), "");
+    talk.put(0, &Event::Loading(named("prime-numbers")), "");
+    talk.put(0, &failed("bad", false), "");
+    talk.put(0, &Event::Ready(served("prime-numbers", 90)), "");
+    talk.put(0, &Event::Ready(served("aes", 90)), "");
+    talk.put(
+        0,
+        &Event::Settled {
+            served: 2,
+            failed: 1,
+            milliseconds: 90,
+        },
+        "
+FUNCTION       KIND      URL
+aes            http-0.2  http://h/function/aes/?n=1
+                         http://aes.localhost/?n=1
+bad            failed    bad.wasm: not WebAssembly
+                         build it again
+prime-numbers  http-0.2  http://h/function/prime-numbers/?n=1
+                         http://prime-numbers.localhost/?n=1
+
+2 of 3 functions are ready; files are watched; Ctrl-C stops
+",
+    );
+    assert!(!talk.text.is_waiting());
+}
+
+#[test]
+fn what_takes_longer_follows_in_lines_of_its_own() {
+    let mut talk = Talk::new(false);
+    talk.put(0, &listening(), "listening on http://h\n");
+    talk.put(0, &Event::Loading(named("slow")), "");
+    talk.put(0, &Event::Ready(served("aes", 90)), "");
+    talk.tick(0, "");
+    talk.tick(
+        1,
+        "
+FUNCTION  KIND       URL
+aes       http-0.2   http://h/function/aes/?n=1
+                     http://aes.localhost/?n=1
+slow      compiling  slow.wasm
+
+",
+    );
+    talk.tick(5, "");
+    talk.tick(6, "still compiling: slow (6 s)\n");
+    talk.tick(10, "");
+    talk.put(
+        14,
+        &Event::Ready(served("slow", 14_120)),
+        "ready    slow  http://h/function/slow/?n=1  after 14.2 s\n",
+    );
+    talk.put(
+        14,
+        &Event::Settled {
+            served: 2,
+            failed: 0,
+            milliseconds: 14_120,
+        },
+        "2 functions are ready; files are watched; Ctrl-C stops\n",
+    );
+    talk.tick(60, "");
+}
+
+#[test]
+fn on_a_terminal_spinners_show_what_compiles() {
+    let mut talk = Talk::new(true);
+    talk.put(0, &listening(), "listening on http://h\n");
+    talk.put(0, &Event::Loading(named("slow")), "");
+    assert_eq!(talk.text.waiting(talk.at(0)), []);
+    assert_eq!(
+        talk.text.waiting(talk.at(1)),
+        [("slow".to_owned(), talk.start)]
+    );
+    assert_ne!(talk.text.tick(talk.at(1)), "");
+    talk.tick(9, "");
+    talk.put(
+        9,
+        &Event::Ready(served("slow", 9_000)),
+        "ready    slow  http://h/function/slow/?n=1  after 9.0 s\n",
+    );
+    assert_eq!(talk.text.waiting(talk.at(10)), []);
+}
+
+#[test]
+fn later_events_are_a_line_each() {
+    let mut talk = Talk::new(false);
+    talk.put(0, &listening(), "listening on http://h\n");
+    talk.put(
+            0,
+            &Event::Settled { served: 0, failed: 0, milliseconds: 0 },
+            "no functions yet: put a .wasm, or a folder with a function.yaml, into ; files are watched; Ctrl-C stops\n",
+        );
+    talk.put(1, &Event::Loading(named("aes")), "");
+    talk.put(
+        1,
+        &Event::Ready(served("aes", 90)),
+        "ready    aes  http://h/function/aes/?n=1  after 0.1 s\n",
+    );
+    talk.put(
+        2,
+        &Event::Changed(served("aes", 120)),
+        "changed  aes  after 0.2 s\n",
+    );
+    talk.put(
+            3,
+            &failed("aes", true),
+            "failed   aes  aes.wasm: not WebAssembly; the version before is still served\n         build it again\n",
+        );
+    talk.put(4, &Event::Removed(named("aes")), "removed  aes  aes.wasm\n");
+    talk.put(
+        5,
+        &Event::Stopping { signal: "SIGINT" },
+        "SIGINT: requests in progress may finish; once more ends at once\n",
+    );
+    talk.put(
+        5,
+        &Event::Stopped {
+            connections: 3,
+            cut: 0,
+            milliseconds: 1,
+        },
+        "stopped\n",
+    );
+}

@@ -1,0 +1,110 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::stages::Stage;
+use crate::toolchain::Choice;
+
+/// Sets up, builds, serves, tests, measures and checks the project.
+///
+/// What is built goes to `$CARGO_TARGET_DIR`, or else to `sampan/target` in your cache folder, so that
+/// the long build of the engine outlives a checkout. Export `CARGO_TARGET_DIR` yourself if you call
+/// cargo directly as well.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Arguments {
+    /// Install nothing; name what is missing and how to install it
+    ///
+    /// Without this, root gets Debian's packages by apt-get, and rustup its components and targets.
+    #[arg(long, global = true)]
+    pub(crate) no_install: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the nine functions on this machine, whatever it takes
+    ///
+    /// Sets up what is missing, builds the functions and `sampan` in the release profile, starts the
+    /// services behind `fuzzysearch` and `user-manager`, and serves all nine until Ctrl-C. A service
+    /// that cannot be started takes its function along and nothing else. The first time takes about
+    /// ten minutes on two cores; afterwards it takes seconds.
+    Up(Up),
+    /// Run every test, in stages
+    ///
+    /// Each stage gets a line with its time, and its whole output goes to a file. The last line counts
+    /// the stages. A stage that this machine cannot hold is skipped, and named with what it needs;
+    /// with CI=true that is a failure.
+    Test(Test),
+    /// Build the functions as components and as native programs
+    ///
+    /// They are staged in `functions` of the target folder: NAME/NAME.wasm and NAME/function.yaml for
+    /// `sampan up`, and bin/NAME, the native programs.
+    Functions(Functions),
+    /// Check what no compiler checks
+    ///
+    /// The arrows between the crates and the list of unsafe code against ARCHITECTURE.md; that every
+    /// Rust file says what it is for and stays short; lints; licences and sources of all dependencies
+    /// against deny.toml; links between documents; traces of one machine in files meant for all.
+    Tidy,
+    /// Run one of the benchmarks
+    ///
+    /// Builds the functions and the programs first; then everything after NAME goes to `sampan-bench`.
+    Bench(Bench),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Where the functions are served, instead of 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) toolchain: Toolchain,
+
+    /// What `sampan up` is told besides
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The stages to run, in their usual order; all when none is named
+    #[arg(value_enum, value_name = "STAGE")]
+    pub(crate) stages: Vec<Stage>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Functions {
+    /// The functions to build; all when none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) toolchain: Toolchain,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Toolchain {
+    /// The compiler of the components
+    #[arg(long = "toolchain", value_enum, default_value_t, value_name = "WHICH")]
+    pub(crate) choice: Choice,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The benchmark; `cargo xtask bench help` lists them
+    pub(crate) name: String,
+
+    /// What it is told
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENTS"
+    )]
+    pub(crate) arguments: Vec<String>,
+}

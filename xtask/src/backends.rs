@@ -1,0 +1,158 @@
+//! Starts the services behind two of the functions, as `sampan-backends` runs them. They live as long
+//! as somebody holds the pipe that is their stdin: nobody has to stop them.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::io::FdFlags;
+use serde_json::Value;
+
+use crate::repository::Repository;
+
+/// A service, and what depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service {
+    /// What `sampan-backends` calls it.
+    pub(crate) name: &'static str,
+    /// Where the functions' files expect it.
+    pub(crate) address: &'static str,
+    /// The function that does not work without it.
+    pub(crate) function: &'static str,
+}
+
+/// All of them. The addresses stand in the functions' files.
+pub(crate) const SERVICES: [Service; 2] = [
+    Service {
+        name: "text",
+        address: "127.0.0.1:8091",
+        function: "fuzzysearch",
+    },
+    Service {
+        name: "users",
+        address: "127.0.0.1:8092",
+        function: "user-manager",
+    },
+];
+
+/// Holds the services' stdin open.
+#[derive(Debug)]
+pub(crate) struct Lifeline(PipeWriter);
+
+/// A service on its way.
+#[derive(Debug)]
+pub(crate) struct Starting {
+    pub(crate) service: Service,
+    child: Child,
+    stdout: ChildStdout,
+    log: PathBuf,
+}
+
+/// A service that answers.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) service: Service,
+    pub(crate) address: String,
+    pub(crate) url: String,
+}
+
+impl Lifeline {
+    /// The end to hold, and the one to give to the services.
+    pub(crate) fn new() -> Result<(Lifeline, PipeReader)> {
+        let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
+        Ok((Lifeline(writer), reader))
+    }
+
+    /// Lets the program that replaces this one hold it on.
+    pub(crate) fn keep_through_exec(&self) -> Result<()> {
+        rustix::io::fcntl_setfd(&self.0, FdFlags::empty()).context("failed to keep a pipe open")
+    }
+}
+
+impl Starting {
+    pub(crate) fn start(
+        repository: &Repository,
+        service: Service,
+        lifeline: &PipeReader,
+    ) -> Result<Starting> {
+        let log = log_file(&repository.logs(), service)?;
+        let said = File::create(&log).with_context(|| format!("failed to write {}", log.display()));
+        let program = repository.program("sampan-backends");
+        let listen = if is_free(service.address) {
+            service.address
+        } else {
+            "127.0.0.1:0"
+        };
+        let mut command = Command::new(&program);
+        command
+            .args([
+                "serve",
+                "--print-ready",
+                "--until-stdin-closes",
+                "--only",
+                service.name,
+            ])
+            .args([&format!("--{}-listen", service.name), listen])
+            .stdin(lifeline.try_clone().context("failed to share a pipe")?)
+            .stdout(Stdio::piped())
+            .stderr(said?)
+            // Ctrl-C is for whoever serves; the services go when that is done.
+            .process_group(0);
+        let child = command.spawn();
+        let mut child = child.with_context(|| format!("failed to start {}", program.display()))?;
+        let stdout = child.stdout.take().context("a service has no stdout")?;
+        Ok(Starting {
+            service,
+            child,
+            stdout,
+            log,
+        })
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn ready(mut self) -> Result<Running> {
+        let mut line = String::new();
+        let read = BufReader::new(self.stdout).read_line(&mut line);
+        if read.context("failed to read from a service")? == 0 {
+            let status = self.child.wait().context("failed to wait for a service")?;
+            let said = fs::read_to_string(&self.log).unwrap_or_default();
+            let said = said.trim().trim_start_matches("error: ").to_owned();
+            if said.is_empty() {
+                bail!("it ended with {status}");
+            }
+            bail!("{said}");
+        }
+        let ready: Value = serde_json::from_str(&line).context("a service said no JSON")?;
+        let field = |name: &str| {
+            let value = ready[self.service.name][name].as_str();
+            value
+                .map(str::to_owned)
+                .with_context(|| format!("a service said no {name}: {line}"))
+        };
+        Ok(Running {
+            service: self.service,
+            address: field("address")?,
+            url: field("url")?,
+        })
+    }
+}
+
+impl Running {
+    /// Whether it is elsewhere than the functions' files expect.
+    pub(crate) fn moved(&self) -> bool {
+        self.address != self.service.address
+    }
+}
+
+fn log_file(folder: &Path, service: Service) -> Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    Ok(folder.join(format!("backend-{}.log", service.name)))
+}
+
+fn is_free(address: &str) -> bool {
+    TcpListener::bind(address).is_ok()
+}

@@ -1,0 +1,93 @@
+//! Calling cargo, so that everybody who calls it builds the same things with the same features.
+//!
+//! Features are unified over what is selected, so the main workspace is always selected whole:
+//! anything less would compile the engine again with other features.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::repository::Repository;
+
+/// Cargo in the main workspace.
+pub(crate) fn main_workspace(repository: &Repository, subcommand: &str) -> Command {
+    let mut command = cargo();
+    command
+        .current_dir(repository.root())
+        .env("CARGO_TARGET_DIR", repository.target())
+        .arg(subcommand);
+    lock(&mut command);
+    command
+}
+
+/// Cargo in the functions' workspace, called in its folder because that is where it looks for its
+/// configuration.
+pub(crate) fn functions_workspace(repository: &Repository, subcommand: &str) -> Command {
+    let mut command = cargo();
+    command
+        .current_dir(repository.functions())
+        .env("CARGO_TARGET_DIR", repository.functions_target())
+        .arg(subcommand);
+    lock(&mut command);
+    command
+}
+
+/// Builds all programs of the main workspace.
+pub(crate) fn build_programs(repository: &Repository) -> Result<()> {
+    let mut command = main_workspace(repository, "build");
+    run(command.args(["--release", "--workspace", "--bins"]))
+}
+
+/// The cargo that runs us, or else the one in `PATH`.
+pub(crate) fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// On CI the lock files are what was committed, or it fails.
+pub(crate) fn lock(command: &mut Command) {
+    if is_ci() {
+        command.arg("--locked");
+    }
+}
+
+/// Whether nobody is watching.
+pub(crate) fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// Runs a command with its output on ours.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("failed to start {}", shown(command)))?;
+    if !status.success() {
+        bail!("{} ended with {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy().into_owned());
+    let words: Vec<_> = std::iter::once(name).chain(arguments).collect();
+    format!("`{}`", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_typed() {
+        let mut command = Command::new("/usr/bin/cargo");
+        assert_eq!(
+            shown(command.args(["fmt", "--check"])),
+            "`cargo fmt --check`"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! `cargo xtask functions`: builds the functions both ways and stages them where everything else
+//! looks for them.
+
+mod catalogue;
+mod staging;
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::arguments::Functions;
+use crate::cargo;
+use crate::machine::Machine;
+use crate::repository::Repository;
+use crate::toolchain;
+
+pub(crate) use catalogue::Function;
+
+/// Builds and stages what was asked for.
+pub(crate) fn run(repository: &Repository, machine: &Machine, asked: &Functions) -> Result<()> {
+    let begun = Instant::now();
+    let toolchain = toolchain::provide(asked.toolchain.choice, machine.may_install())?;
+    eprintln!("building components with {}", toolchain.name());
+    let functions = Function::select(repository, &asked.names)?;
+    for mut command in commands(repository, toolchain, &functions) {
+        cargo::run(&mut command)?;
+    }
+    stage(repository, &functions)?;
+    let (count, folder) = (functions.len(), repository.staged());
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!(
+        "staged {count} functions in {} ({seconds:.1} s)",
+        folder.display()
+    );
+    Ok(())
+}
+
+/// The commands that build the functions: the components, then the native programs.
+pub(crate) fn commands(
+    repository: &Repository,
+    toolchain: toolchain::Toolchain,
+    functions: &[Function],
+) -> [Command; 2] {
+    let packages = functions
+        .iter()
+        .flat_map(|function| ["--package", &function.package]);
+    let packages: Vec<_> = packages.collect();
+    let mut components = toolchain.build(repository);
+    components.arg("--lib").args(&packages);
+    let mut programs = cargo::functions_workspace(repository, "build");
+    programs.args(["--release", "--bins"]).args(&packages);
+    [components, programs]
+}
+
+/// Puts what was built in its place.
+pub(crate) fn stage(repository: &Repository, functions: &[Function]) -> Result<()> {
+    functions
+        .iter()
+        .try_for_each(|function| staging::stage(repository, function))
+}

@@ -1,0 +1,105 @@
+//! Which functions there are: the packages of the functions' workspace that build both a component
+//! and a program, which names them. Those with a `function.yaml` are served; the others are only
+//! measured.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cargo;
+use crate::metadata::{Metadata, Package};
+use crate::repository::Repository;
+
+/// The file that makes `sampan up` serve a function.
+pub(super) const FILE: &str = "function.yaml";
+
+/// A function, as its package says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) package: String,
+    /// Its component's file, as cargo names it.
+    pub(super) component: String,
+    pub(super) folder: PathBuf,
+    /// Whether `sampan up` is to find it.
+    pub(super) is_served: bool,
+}
+
+impl Function {
+    /// The functions with these names, or all.
+    pub(crate) fn select(repository: &Repository, names: &[String]) -> Result<Vec<Function>> {
+        let mut command = cargo::functions_workspace(repository, "metadata");
+        command.arg("--no-deps");
+        let metadata = Metadata::read(command).context("failed to list the functions")?;
+        let all = metadata
+            .members()
+            .filter_map(Function::of)
+            .collect::<Vec<_>>();
+        select(all, names)
+    }
+
+    fn of(package: &Package) -> Option<Function> {
+        let folder = package.folder();
+        let (program, library) = (package.target("bin")?, package.target("cdylib")?);
+        Some(Function {
+            name: program.to_owned(),
+            package: package.name.clone(),
+            component: format!("{}.wasm", library.replace('-', "_")),
+            is_served: folder.join(FILE).is_file(),
+            folder,
+        })
+    }
+}
+
+fn select(mut all: Vec<Function>, names: &[String]) -> Result<Vec<Function>> {
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    let known: Vec<_> = all.iter().map(|function| function.name.clone()).collect();
+    let unknown = names.iter().find(|name| !known.contains(name));
+    match unknown {
+        Some(name) => bail!(
+            "there is no function `{name}`; there are {}",
+            known.join(", ")
+        ),
+        None if all.is_empty() => bail!("there is no package of a function in functions/"),
+        None => {}
+    }
+    all.retain(|function| names.is_empty() || names.contains(&function.name));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(name: &str) -> Function {
+        Function {
+            name: name.to_owned(),
+            package: format!("{name}-function"),
+            component: format!("{name}.wasm"),
+            folder: PathBuf::from(name),
+            is_served: true,
+        }
+    }
+
+    #[test]
+    fn functions_are_selected_by_name() {
+        fn check(names: &[&str], expected: Result<&[&str], &str>) {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            let selected = select(vec![function("matmul"), function("aes")], &names);
+            match (selected, expected) {
+                (Ok(selected), Ok(expected)) => {
+                    let selected: Vec<_> = selected.into_iter().map(|one| one.name).collect();
+                    assert_eq!(selected, expected);
+                }
+                (Err(error), Err(expected)) => assert_eq!(error.to_string(), expected),
+                (selected, expected) => panic!("{selected:?}, not {expected:?}"),
+            }
+        }
+        check(&[], Ok(&["aes", "matmul"]));
+        check(&["matmul"], Ok(&["matmul"]));
+        check(
+            &["hello"],
+            Err("there is no function `hello`; there are aes, matmul"),
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Puts built functions where `sampan up`, the tests and the benchmarks look for them. A file is
+//! replaced at once and only when it changed, because somebody may be watching the folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::catalogue::{FILE, Function};
+use crate::repository::Repository;
+use crate::toolchain::TARGET;
+
+/// The folder of what is not served, which `sampan up` does not look into.
+const MEASURED: &str = "bench";
+
+pub(super) fn stage(repository: &Repository, function: &Function) -> Result<()> {
+    let (built, staged) = (repository.functions_target(), repository.staged());
+    let component = built.join(TARGET).join("release").join(&function.component);
+    let folder = if function.is_served {
+        let folder = staged.join(&function.name);
+        place(&function.folder.join(FILE), &folder.join(FILE))?;
+        folder
+    } else {
+        staged.join(MEASURED).join(&function.name)
+    };
+    place(&component, &folder.join(format!("{}.wasm", function.name)))?;
+    let program = built.join("release").join(&function.name);
+    place(&program, &staged.join("bin").join(&function.name))
+}
+
+fn place(from: &Path, to: &Path) -> Result<()> {
+    copy(from, to)
+        .with_context(|| format!("failed to stage {} as {}", from.display(), to.display()))
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if is_same(from, to)? {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let new = beside(to);
+    fs::copy(from, &new)?;
+    fs::rename(&new, to)
+}
+
+fn is_same(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::read(to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        staged => Ok(staged? == fs::read(from)?),
+    }
+}
+
+/// A name that nobody takes for a function's.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_only_when_it_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("deep/to"));
+        let modified = || fs::metadata(&to).unwrap().modified().unwrap();
+
+        fs::write(&from, "one").unwrap();
+        place(&from, &to).unwrap();
+        let first = modified();
+        place(&from, &to).unwrap();
+        assert_eq!(modified(), first);
+
+        fs::write(&from, "two").unwrap();
+        place(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "two");
+        assert_eq!(fs::read_dir(to.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_not_built_is_named() {
+        let error = place(Path::new("/absent/aes.wasm"), Path::new("/absent/staged"));
+        assert!(error.unwrap_err().to_string().contains("/absent/aes.wasm"));
+    }
+}

@@ -1,0 +1,54 @@
+//! `cargo xtask`: the only door. It sets the machine up, builds, serves, tests, measures and checks
+//! the project, by calling the tools that do so.
+//!
+//! It knows processes, files and what cargo tells of the workspace. It links none of the project's
+//! crates, so that it compiles in seconds and works when they don't.
+
+mod arguments;
+mod backends;
+mod bench;
+mod cargo;
+mod functions;
+mod machine;
+mod markdown;
+mod metadata;
+mod packages;
+mod repository;
+mod stages;
+mod tidy;
+mod toolchain;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use machine::Machine;
+use repository::Repository;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let repository = Repository::find()?;
+    let machine = Machine::new(!arguments.no_install);
+    match &arguments.command {
+        Command::Up(up) => up::run(&repository, &machine, up),
+        Command::Test(test) => stages::run(&repository, &machine, &test.stages),
+        Command::Functions(functions) => {
+            functions::run(&repository, &machine, functions).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Tidy => tidy::run(&repository),
+        Command::Bench(bench) => bench::run(&repository, &machine, bench),
+    }
+}

@@ -1,0 +1,121 @@
+//! Where things are: the checkout, and what is built outside of it.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The checkout and its target folder.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Repository {
+    pub(crate) fn find() -> Result<Repository> {
+        // Asked for at run time: one program may serve several checkouts from one target folder.
+        let root = match env::var_os("CARGO_MANIFEST_DIR") {
+            Some(package) => PathBuf::from(package).parent().map(Path::to_owned),
+            None => root_above(&env::current_dir().context("failed to find the current folder")?),
+        };
+        let root = root.context("this is no checkout of the project; call `cargo xtask` in one")?;
+        let target = target(env::var_os).context(
+            "there is no place for what is built: neither CARGO_TARGET_DIR, XDG_CACHE_HOME nor HOME \
+             is set",
+        )?;
+        // A relative folder means one thing to cargo, wherever we call it.
+        let target = root.join(target);
+        Ok(Repository { root, target })
+    }
+
+    /// The checkout.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the functions' workspace.
+    pub(crate) fn functions(&self) -> PathBuf {
+        self.root.join("functions")
+    }
+
+    /// Cargo's target folder.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A program of the workspace, once built.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
+    /// Where the built functions are staged.
+    pub(crate) fn staged(&self) -> PathBuf {
+        self.target.join("functions")
+    }
+
+    /// The target folder of the functions' workspace.
+    pub(crate) fn functions_target(&self) -> PathBuf {
+        self.target.join("functions-build")
+    }
+
+    /// Where this program keeps its own files: the logs of stages and services.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.target.join("xtask")
+    }
+}
+
+fn root_above(folder: &Path) -> Option<PathBuf> {
+    let is_root = |folder: &&Path| folder.join("xtask/Cargo.toml").is_file();
+    folder.ancestors().find(is_root).map(Path::to_owned)
+}
+
+/// The same rule stands in `.ci/run` and in the README.
+fn target(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("CARGO_TARGET_DIR").or_else(|| {
+        let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        caches.map(|caches| caches.join("sampan/target"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_variable_that_is_set_decides() {
+        fn check(variables: &[(&str, &str)], expected: Option<&str>) {
+            let folder = target(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            });
+            assert_eq!(folder, expected.map(PathBuf::from), "{variables:?}");
+        }
+        let home = ("HOME", "/h");
+        check(&[home], Some("/h/.cache/sampan/target"));
+        check(&[home, ("XDG_CACHE_HOME", "/x")], Some("/x/sampan/target"));
+        check(&[home, ("CARGO_TARGET_DIR", "/t")], Some("/t"));
+        check(
+            &[home, ("CARGO_TARGET_DIR", "")],
+            Some("/h/.cache/sampan/target"),
+        );
+        check(&[], None);
+    }
+
+    #[test]
+    fn the_checkout_is_found_from_inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("crates/spec/src");
+        std::fs::create_dir_all(&inside).unwrap();
+        assert_eq!(root_above(&inside), None);
+        std::fs::create_dir(folder.path().join("xtask")).unwrap();
+        std::fs::write(folder.path().join("xtask/Cargo.toml"), "").unwrap();
+        assert_eq!(root_above(&inside).as_deref(), Some(folder.path()));
+    }
+}

@@ -1,0 +1,199 @@
+//! `cargo xtask test`: every test of the project, in stages. This is the list of the stages, with what
+//! each needs and runs; [`recorder`] runs commands, [`report`] says how it went.
+
+mod recorder;
+mod report;
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::cargo;
+use crate::functions::{self, Function};
+use crate::machine::{Machine, Missing, Need};
+use crate::repository::Repository;
+use crate::tidy;
+use crate::toolchain::{self, Choice};
+use recorder::Recorder;
+use report::{Outcome, Report};
+
+/// Tells tests where the staged functions are.
+pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
+
+/// A stage, in the order of how soon it can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Stage {
+    /// What no compiler checks: see `cargo xtask tidy`
+    Tidy,
+    /// The format of all Rust files
+    Format,
+    /// Lints, of which none may speak up
+    Clippy,
+    /// Tests inside the crates, and examples in their documents
+    Unit,
+    /// The functions: their tests, and both builds of each
+    Functions,
+    /// Whole programs over real sockets, with the real services
+    EndToEnd,
+}
+
+impl Stage {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Stage::Tidy => "tidy",
+            Stage::Format => "format",
+            Stage::Clippy => "clippy",
+            Stage::Unit => "unit",
+            Stage::Functions => "functions",
+            Stage::EndToEnd => "end-to-end",
+        }
+    }
+
+    fn needs(self) -> &'static [Need] {
+        match self {
+            Stage::Tidy => &[Need::Git],
+            Stage::Format => &[Need::Rustfmt],
+            Stage::Clippy => &[Need::Clippy, Need::Linker],
+            Stage::Unit => &[Need::Linker],
+            Stage::Functions => &[Need::Linker, Need::Components],
+            Stage::EndToEnd => &[Need::Linker, Need::Components, Need::Postgres, Need::Pip],
+        }
+    }
+
+    fn run(self, repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+        match self {
+            Stage::Tidy => check_tidy(repository, recorder),
+            Stage::Format => recorder.run_all(formats(repository)),
+            Stage::Clippy => recorder.run_all(lints(repository)),
+            Stage::Unit => recorder.run_all(unit_tests(repository)),
+            Stage::Functions => {
+                let mut tests = cargo::functions_workspace(repository, "test");
+                recorder.run(tests.args(["--workspace", "--no-fail-fast"]))?;
+                build_functions(repository, recorder)
+            }
+            Stage::EndToEnd => {
+                build_functions(repository, recorder)?;
+                recorder.run_all(end_to_end_tests(repository))
+            }
+        }
+    }
+}
+
+/// Runs the stages, all of them when none is named.
+pub(crate) fn run(repository: &Repository, machine: &Machine, named: &[Stage]) -> Result<ExitCode> {
+    let mut report = Report::default();
+    for stage in Stage::value_variants() {
+        if named.is_empty() || named.contains(stage) {
+            let begun = Instant::now();
+            let (outcome, note) = attempt(*stage, repository, machine)?;
+            report.add(stage.name(), outcome, begun.elapsed(), note);
+        }
+    }
+    print!("{report}");
+    Ok(report.exit_code())
+}
+
+/// Runs one stage if this machine can hold it.
+fn attempt(stage: Stage, repository: &Repository, machine: &Machine) -> Result<(Outcome, String)> {
+    eprintln!("==> {}", stage.name());
+    let missing = machine.provide(stage.needs());
+    if !missing.is_empty() {
+        // Where nobody watches, a stage that did not run would pass for one that passed.
+        let outcome = if cargo::is_ci() {
+            Outcome::Failed
+        } else {
+            Outcome::Skipped
+        };
+        return Ok((outcome, lacks(&missing)));
+    }
+    let mut recorder = Recorder::create(&repository.logs(), stage.name())?;
+    let ran = stage.run(repository, &mut recorder);
+    recorder.finish();
+    let tests = recorder.tests();
+    let note = if tests > 0 {
+        format!("{tests} tests")
+    } else {
+        String::new()
+    };
+    match ran {
+        Ok(()) => Ok((Outcome::Passed, note)),
+        Err(error) => {
+            recorder.show_failure()?;
+            eprintln!("error: {error:#}");
+            eprintln!("       all that it said is in {}", recorder.log().display());
+            Ok((Outcome::Failed, format!("{error:#}")))
+        }
+    }
+}
+
+fn lacks(missing: &[Missing]) -> String {
+    let needs = missing
+        .iter()
+        .map(|missing| format!("needs {}: {}", missing.what, missing.remedy));
+    needs.collect::<Vec<_>>().join("; ")
+}
+
+fn check_tidy(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    let problems = tidy::check(repository)?;
+    for problem in &problems {
+        recorder.say(&problem.to_string())?;
+    }
+    match problems.len() {
+        0 => Ok(()),
+        count => bail!("{count} problems"),
+    }
+}
+
+fn formats(repository: &Repository) -> Vec<Command> {
+    let folders = [repository.root().to_owned(), repository.functions()];
+    let format = |folder| {
+        let mut command = cargo::cargo();
+        command
+            .current_dir(folder)
+            .args(["fmt", "--all", "--check"]);
+        command
+    };
+    folders.into_iter().map(format).collect()
+}
+
+fn lints(repository: &Repository) -> Vec<Command> {
+    let mut main = cargo::main_workspace(repository, "clippy");
+    main.arg("--release");
+    let mut commands = vec![main, cargo::functions_workspace(repository, "clippy")];
+    for command in &mut commands {
+        command.args(["--workspace", "--all-targets", "--", "-D", "warnings"]);
+    }
+    commands
+}
+
+fn unit_tests(repository: &Repository) -> Vec<Command> {
+    let test = |selection: &[&str]| {
+        let mut command = cargo::main_workspace(repository, "test");
+        command
+            .args(["--release", "--workspace", "--no-fail-fast"])
+            .args(selection);
+        command
+    };
+    vec![test(&["--lib", "--bins"]), test(&["--doc"])]
+}
+
+fn end_to_end_tests(repository: &Repository) -> Vec<Command> {
+    // Tests of one package start programs of another, which their own build does not cover.
+    let mut programs = cargo::main_workspace(repository, "build");
+    programs.args(["--release", "--workspace", "--bins"]);
+    let mut tests = cargo::main_workspace(repository, "test");
+    tests.args(["--release", "--workspace", "--no-fail-fast", "--test", "*"]);
+    tests.env(FUNCTIONS_FOLDER, repository.staged());
+    vec![programs, tests]
+}
+
+fn build_functions(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    let toolchain = toolchain::provide(Choice::Any, false)?;
+    let functions = Function::select(repository, &[])?;
+    for mut command in functions::commands(repository, toolchain, &functions) {
+        recorder.run(&mut command)?;
+    }
+    functions::stage(repository, &functions)
+}

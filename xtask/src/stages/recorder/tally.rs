@@ -1,0 +1,91 @@
+//! Reads what cargo's test runner says: how many tests passed, and what it says of those that failed.
+
+/// The most lines of a failure that are shown; the file has the rest.
+const MOST_LINES: usize = 200;
+
+/// How many lines of the end are shown when nothing says where the failure is.
+const TAIL: usize = 60;
+
+/// A count of tests over many runs.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    passed: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, line: &str) {
+        self.passed += passed(line).unwrap_or(0);
+    }
+
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+}
+
+/// The count in `test result: ok. 13 passed; 0 failed; ...`.
+fn passed(line: &str) -> Option<u64> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    counts.split_once(" passed")?.0.parse().ok()
+}
+
+/// What a runner says between `failures:` and its result, for each run with failures; otherwise the
+/// end of the text.
+pub(super) fn failures(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside |= line == "failures:";
+        if inside {
+            lines.push(line);
+        }
+        inside &= !line.starts_with("test result: ");
+    }
+    if lines.is_empty() {
+        let all: Vec<_> = text.lines().collect();
+        return all[all.len().saturating_sub(TAIL)..].to_vec();
+    }
+    lines.truncate(MOST_LINES);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_that_passed_are_counted() {
+        fn check(line: &str, expected: u64) {
+            let mut tally = Tally::default();
+            tally.add(line);
+            assert_eq!(tally.passed(), expected, "{line}");
+        }
+        check(
+            "test result: ok. 13 passed; 0 failed; 0 ignored; 0 measured",
+            13,
+        );
+        check("test result: FAILED. 12 passed; 1 failed; 0 ignored", 12);
+        check("test one ... ok", 0);
+        check("test result: odd", 0);
+    }
+
+    #[test]
+    fn what_failed_is_shown_and_the_rest_is_not() {
+        let text = "test a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b ----\nboom\n\n\
+            test result: FAILED. 1 passed; 1 failed\nnext run\ntest result: ok. 1 passed\n";
+        let shown = failures(text);
+        assert_eq!(shown.first(), Some(&"failures:"));
+        assert!(shown.contains(&"boom"));
+        assert_eq!(
+            shown.last(),
+            Some(&"test result: FAILED. 1 passed; 1 failed")
+        );
+    }
+
+    #[test]
+    fn without_a_runner_the_end_is_shown() {
+        let lines: Vec<_> = (0..100).map(|line| line.to_string()).collect();
+        let text = lines.join("\n");
+        let shown = failures(&text);
+        assert_eq!((shown.len(), shown[0], shown[59]), (60, "40", "99"));
+    }
+}

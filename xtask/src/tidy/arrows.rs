@@ -1,0 +1,199 @@
+//! The arrows between the crates, compared with ARCHITECTURE.md both ways. The document has a block
+//!
+//! ````text
+//! ```arrows
+//! # A comment. Names are those of packages.
+//! sampan-spec ->
+//! sampan-engine -> sampan-spec
+//! sampan-runner -> sampan-engine, sampan-spec
+//! sampan-engine -/> hyper, kube
+//! ```
+//! ````
+//!
+//! Each package of the workspace has one line with `->` and all packages of the workspace that it
+//! uses, those of its tests left out. A line with `-/>` names packages, also of others, that it must
+//! not need to be built, not even by way of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ARCHITECTURE, Problem};
+use crate::markdown::{self, Line};
+use crate::metadata::{Metadata, Package};
+
+/// What a package uses, by names.
+type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Rule<'a> {
+    Uses(&'a str, BTreeSet<&'a str>),
+    Never(&'a str, Vec<&'a str>),
+}
+
+pub(super) fn check(architecture: Option<&str>, workspace: &Metadata) -> Vec<Problem> {
+    let Some(block) = architecture.and_then(|text| markdown::block(text, "arrows")) else {
+        let message = "there must be a block ```arrows with lines `package -> package, package`";
+        return vec![Problem::new(ARCHITECTURE, message)];
+    };
+    let mut problems = Vec::new();
+    let mut drawn = Arrows::new();
+    for line in block {
+        match parse(line.text) {
+            None => {}
+            Some(Ok(Rule::Uses(user, used))) => {
+                let before = drawn.insert(user, used);
+                let again = before.map(|_| format!("`{user}` has a line already"));
+                problems.extend(again.map(|message| problem(line, message)));
+            }
+            Some(Ok(Rule::Never(user, never))) => {
+                let broken = never.iter().filter_map(|used| path(workspace, user, used));
+                problems.extend(broken.map(|path| problem(line, format!("{path} must not be"))));
+            }
+            Some(Err(message)) => problems.push(problem(line, message.to_owned())),
+        }
+    }
+    let differences = compare(&drawn, &arrows(workspace)).into_iter();
+    problems.extend(differences.map(|message| Problem::new(ARCHITECTURE, message)));
+    problems
+}
+
+fn problem(line: Line<'_>, message: String) -> Problem {
+    Problem::new(ARCHITECTURE, message).at(line.number)
+}
+
+/// Nothing for a line without a rule.
+fn parse(line: &str) -> Option<Result<Rule<'_>, &'static str>> {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return None;
+    }
+    let rule = if let Some((user, used)) = line.split_once("-/>") {
+        Ok(Rule::Never(user.trim(), list(used).collect()))
+    } else if let Some((user, used)) = line.split_once("->") {
+        Ok(Rule::Uses(user.trim(), list(used).collect()))
+    } else {
+        Err("this is neither `a -> b, c` nor `a -/> b, c`")
+    };
+    Some(rule)
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+}
+
+fn arrows(workspace: &Metadata) -> Arrows<'_> {
+    let members: BTreeSet<_> = workspace
+        .members()
+        .map(|package| package.name.as_str())
+        .collect();
+    workspace
+        .members()
+        .map(|package| (package.name.as_str(), uses(package, &members)))
+        .collect()
+}
+
+fn uses<'a>(package: &'a Package, members: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    let ours = package
+        .dependencies
+        .iter()
+        .filter(|used| used.path.is_some() && !used.is_for_tests());
+    ours.map(|used| used.name.as_str())
+        .filter(|name| members.contains(name))
+        .collect()
+}
+
+fn compare(drawn: &Arrows<'_>, real: &Arrows<'_>) -> Vec<String> {
+    let mut messages = Vec::new();
+    for (user, used) in real {
+        let Some(shown) = drawn.get(user) else {
+            messages.push(format!("the arrows of `{user}` are not drawn"));
+            continue;
+        };
+        let extra = used
+            .difference(shown)
+            .map(|used| format!("`{user} -> {used}` is not drawn"));
+        let gone = shown
+            .difference(used)
+            .map(|used| format!("`{user} -> {used}` is no more"));
+        messages.extend(extra.chain(gone));
+    }
+    let unknown = drawn.keys().filter(|user| !real.contains_key(*user));
+    messages.extend(unknown.map(|user| format!("there is no package `{user}`")));
+    messages
+}
+
+/// A way from a package of the workspace to another package, if there is one: the shortest.
+fn path(workspace: &Metadata, from: &str, to: &str) -> Option<String> {
+    let graph = workspace.graph();
+    let names: BTreeMap<_, _> = workspace
+        .packages
+        .iter()
+        .map(|package| (package.id.as_str(), package.name.as_str()))
+        .collect();
+    let start = workspace.members().find(|package| package.name == from)?;
+    let mut reached = BTreeSet::from([start.id.as_str()]);
+    let mut ways = vec![vec![start.id.as_str()]];
+    while !ways.is_empty() {
+        let mut longer = Vec::new();
+        for way in ways {
+            let last = way.last()?;
+            if way.len() > 1 && names.get(last) == Some(&to) {
+                let way: Vec<_> = way.iter().filter_map(|id| names.get(id).copied()).collect();
+                return Some(format!("`{}`", way.join(" -> ")));
+            }
+            for next in graph.get(last).into_iter().flatten() {
+                if reached.insert(next) {
+                    longer.push([way.as_slice(), &[*next]].concat());
+                }
+            }
+        }
+        ways = longer;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_an_arrow_a_ban_or_nothing() {
+        fn check(line: &str, expected: &Option<Result<Rule<'_>, ()>>) {
+            assert_eq!(
+                &parse(line).map(|rule| rule.map_err(drop)),
+                expected,
+                "{line}"
+            );
+        }
+        check("# all", &None);
+        check("", &None);
+        check("a ->", &Some(Ok(Rule::Uses("a", BTreeSet::new()))));
+        check(
+            "a -> b, c # both",
+            &Some(Ok(Rule::Uses("a", BTreeSet::from(["b", "c"])))),
+        );
+        check("a -/> kube", &Some(Ok(Rule::Never("a", vec!["kube"]))));
+        check("a uses b", &Some(Err(())));
+    }
+
+    #[test]
+    fn differences_are_told_both_ways() {
+        fn check(drawn: &[(&'static str, &[&'static str])], expected: &[&str]) {
+            let drawn = drawn
+                .iter()
+                .map(|(user, used)| (*user, used.iter().copied().collect()))
+                .collect();
+            let real = Arrows::from([("a", BTreeSet::from(["b"])), ("b", BTreeSet::new())]);
+            assert_eq!(compare(&drawn, &real), expected);
+        }
+        check(&[("a", &["b"]), ("b", &[])], &[]);
+        check(&[("a", &[]), ("b", &[])], &["`a -> b` is not drawn"]);
+        check(&[("a", &["b"]), ("b", &["a"])], &["`b -> a` is no more"]);
+        check(&[("a", &["b"])], &["the arrows of `b` are not drawn"]);
+        check(
+            &[("a", &["b"]), ("b", &[]), ("c", &[])],
+            &["there is no package `c`"],
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Rules for every Rust file: it opens by saying what it is for, it is short, and its name says more
+//! than that it is shared.
+
+use std::path::Path;
+
+use super::Problem;
+use super::sources::Sources;
+
+/// The most lines of a file. Aim for 150; past this, split it by noun.
+const MOST_LINES: usize = 400;
+
+/// Names that say nothing, of files and of folders.
+const EMPTY_NAMES: [&str; 8] = [
+    "util", "utils", "common", "helper", "helpers", "imp", "misc", "shared",
+];
+
+pub(super) fn check(sources: &Sources) -> Vec<Problem> {
+    let files = sources.with_extension("rs");
+    files
+        .flat_map(|(path, text)| check_file(path, text))
+        .collect()
+}
+
+fn check_file(path: &Path, text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let first = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    if !first.starts_with("//!") {
+        let message = "the file must open with `//!`: what it owns, and what it refuses";
+        problems.push(Problem::new(path, message).at(1));
+    }
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        let message = format!("the file has {lines} lines; split what has more than {MOST_LINES}");
+        problems.push(Problem::new(path, message));
+    }
+    let empty = path.iter().find_map(|part| {
+        let name = Path::new(part).file_stem()?.to_str()?;
+        EMPTY_NAMES.iter().find(|&&empty| empty == name)
+    });
+    if let Some(name) = empty {
+        let message = format!("`{name}` is no name; say what is in it");
+        problems.push(Problem::new(path, message));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_it_is_for_and_is_short_and_named() {
+        fn check(path: &str, text: &str, expected: &[&str]) {
+            let problems = check_file(Path::new(path), text);
+            assert_eq!(problems.len(), expected.len(), "{path}: {problems:?}");
+            for (problem, part) in problems.iter().zip(expected) {
+                assert!(problem.to_string().contains(part), "{problem}");
+            }
+        }
+        let long = |lines: usize| format!("//! A.\n{}", "\n".repeat(lines - 1));
+        check("src/a.rs", "//! A.\n", &[]);
+        check("src/a.rs", "\n//! A.\nfn a() {}\n", &[]);
+        check(
+            "src/a.rs",
+            "use b;\n//! A.\n",
+            &["src/a.rs:1: the file must open"],
+        );
+        check("src/a.rs", "", &["must open"]);
+        check("src/a.rs", &long(400), &[]);
+        check("src/a.rs", &long(401), &["has 401 lines"]);
+        check("src/utils.rs", "//! A.", &["`utils`"]);
+        check("tests/common/mod.rs", "//! A.", &["`common`"]);
+        check("src/import.rs", "//! A.", &[]);
+    }
+}

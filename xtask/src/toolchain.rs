@@ -1,0 +1,301 @@
+//! The compiler of the components, which is one of two: rustup's, with the target's standard library
+//! beside it, or Debian's, which builds the standard library along. Neither's bytes are the other's,
+//! so nothing may be expected of the bytes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use crate::cargo;
+use crate::machine::has_program;
+use crate::packages;
+use crate::repository::Repository;
+
+/// What components are compiled for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi";
+
+/// Which of them is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Choice {
+    /// The first that is there
+    #[default]
+    Any,
+    /// Only rustup's
+    Rustup,
+    /// Only Debian's
+    Debian,
+}
+
+/// One that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Toolchain {
+    Rustup,
+    Debian,
+}
+
+impl Choice {
+    fn candidates(self) -> &'static [Toolchain] {
+        match self {
+            Choice::Any => &[Toolchain::Rustup, Toolchain::Debian],
+            Choice::Rustup => &[Toolchain::Rustup],
+            Choice::Debian => &[Toolchain::Debian],
+        }
+    }
+}
+
+impl Toolchain {
+    /// What to call it in a line of progress.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Toolchain::Rustup => "rustup's compiler",
+            Toolchain::Debian => "Debian's compiler",
+        }
+    }
+
+    /// `cargo build` of components, in the functions' workspace.
+    pub(crate) fn build(self, repository: &Repository) -> Command {
+        let mut command = match self {
+            Toolchain::Rustup => cargo::functions_workspace(repository, "build"),
+            Toolchain::Debian => debian(repository),
+        };
+        command.args(["--release", "--target", TARGET]);
+        command
+    }
+
+    fn is_there(self) -> bool {
+        match self {
+            Toolchain::Rustup => has_standard_library(),
+            Toolchain::Debian => debian_is_whole(),
+        }
+    }
+
+    fn install(self) -> Result<()> {
+        match self {
+            Toolchain::Rustup if has_program("rustup") => {
+                eprintln!("  rustup target add {TARGET}");
+                let mut command = Command::new("rustup");
+                let output = output(command.args(["target", "add", TARGET]))?;
+                if !output.status.success() {
+                    let said = String::from_utf8_lossy(&output.stderr);
+                    bail!(
+                        "rustup has no {TARGET} here: {}",
+                        said.lines().last().unwrap_or("?")
+                    );
+                }
+                Ok(())
+            }
+            Toolchain::Rustup => bail!("there is no rustup"),
+            Toolchain::Debian if packages::can_install() => {
+                if packages::depends(LLVM_PACKAGE)?.is_empty() {
+                    packages::update()?;
+                }
+                packages::install(&debian_packages(linker_package()?))
+            }
+            Toolchain::Debian => bail!("only root can install Debian's"),
+        }
+    }
+
+    /// What to type to get it.
+    fn remedy(self) -> String {
+        match self {
+            Toolchain::Rustup => format!("rustup target add {TARGET}"),
+            Toolchain::Debian => {
+                // Without Debian's lists, the name stands for the rule.
+                let linker = linker_package().ok().flatten();
+                let linker = linker.unwrap_or_else(|| "lld-VERSION-OF-ITS-LLVM".to_owned());
+                packages::line(&debian_packages(Some(linker)))
+            }
+        }
+    }
+}
+
+/// The first of the choice that is there.
+pub(crate) fn find(choice: Choice) -> Option<Toolchain> {
+    choice
+        .candidates()
+        .iter()
+        .copied()
+        .find(|toolchain| toolchain.is_there())
+}
+
+/// Installs the first of the choice that can be. The rustup one fails at once where rustup's server
+/// lacks the target or cannot be reached.
+pub(crate) fn install(choice: Choice) -> Result<Toolchain> {
+    let mut failures = Vec::new();
+    for toolchain in choice.candidates() {
+        match toolchain.install() {
+            Ok(()) if toolchain.is_there() => return Ok(*toolchain),
+            Ok(()) => failures.push(format!("{} is still incomplete", toolchain.name())),
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    bail!("{}", failures.join("; "))
+}
+
+/// The lines that would install it, the best first.
+pub(crate) fn remedies(choice: Choice) -> Vec<String> {
+    choice
+        .candidates()
+        .iter()
+        .map(|toolchain| toolchain.remedy())
+        .collect()
+}
+
+/// The compiler to use, installed if it may be.
+pub(crate) fn provide(choice: Choice, may_install: bool) -> Result<Toolchain> {
+    if let Some(toolchain) = find(choice) {
+        return Ok(toolchain);
+    }
+    let tried = if may_install {
+        install(choice)
+    } else {
+        Err(anyhow::anyhow!("not installed"))
+    };
+    tried.with_context(|| {
+        let lines = remedies(choice).join("\n  ");
+        format!("there is no Rust compiler for {TARGET}; install one of\n  {lines}\n")
+    })
+}
+
+fn has_standard_library() -> bool {
+    let mut command = Command::new("rustc");
+    let printed = output(command.args(["--print", "target-libdir", "--target", TARGET]));
+    let Some(folder) = printed.ok().filter(|output| output.status.success()) else {
+        return false;
+    };
+    let folder = PathBuf::from(String::from_utf8_lossy(&folder.stdout).trim());
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names = files.map(|file| file.file_name());
+    names.any(|name| name.to_string_lossy().starts_with("libstd-"))
+}
+
+/// Whether every package of Debian's is there, told by what each of them is needed for.
+fn debian_is_whole() -> bool {
+    let exists = |path: &str| Path::new(path).exists();
+    let Some(libraries) = debian_libraries() else {
+        return false;
+    };
+    exists(DEBIAN_CARGO)
+        && libraries.join("src/rust/library/std/Cargo.toml").exists()
+        && linker_is_there(&libraries)
+        // A link to the linker of the right version, which is a package of its own.
+        && exists("/usr/bin/rust-lld")
+        && exists(&format!("{DEBIAN_LIBC}/libc.a"))
+}
+
+/// The folder of the libraries of Debian's compiler, if that knows the target.
+fn debian_libraries() -> Option<PathBuf> {
+    let printed = |what: &str| {
+        let mut command = Command::new(DEBIAN_RUSTC);
+        let output = output(cleared(&mut command).args(["--print", what])).ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let targets = printed("target-list")?;
+    let sysroot = printed("sysroot")?;
+    let known = targets.lines().any(|target| target == TARGET);
+    known.then(|| Path::new(sysroot.trim()).join("lib/rustlib"))
+}
+
+fn linker_is_there(libraries: &Path) -> bool {
+    let hosts = fs::read_dir(libraries).into_iter().flatten().flatten();
+    let mut linkers = hosts.map(|host| host.path().join("bin/wasm-component-ld"));
+    linkers.any(|linker| linker.exists())
+}
+
+fn debian(repository: &Repository) -> Command {
+    let mut command = Command::new(DEBIAN_CARGO);
+    cleared(&mut command)
+        .current_dir(repository.functions())
+        .env("CARGO_TARGET_DIR", repository.functions_target())
+        .env("RUSTC", DEBIAN_RUSTC)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(
+            "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            format!("-Lnative={DEBIAN_LIBC}"),
+        )
+        .args(["build", "-Zbuild-std=std,panic_abort"]);
+    cargo::lock(&mut command);
+    command
+}
+
+/// Without what rustup's cargo told us for its own compiler.
+fn cleared(command: &mut Command) -> &mut Command {
+    const THEIRS: [&str; 7] = [
+        "RUSTUP_TOOLCHAIN",
+        "CARGO",
+        "LD_LIBRARY_PATH",
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+    ];
+    for variable in THEIRS {
+        command.env_remove(variable);
+    }
+    command
+}
+
+const LLVM_PACKAGE: &str = "rust-web-llvm";
+
+/// The linker must be of the version of the compiler's LLVM, which only the lists can tell.
+fn linker_package() -> Result<Option<String>> {
+    Ok(linker_for(&packages::depends(LLVM_PACKAGE)?))
+}
+
+fn linker_for(depends: &[String]) -> Option<String> {
+    let versions = depends.iter().filter_map(|name| {
+        let version = name
+            .strip_prefix("llvm-")
+            .or_else(|| name.strip_prefix("libllvm"))?;
+        version.parse::<u32>().ok()
+    });
+    versions.max().map(|version| format!("lld-{version}"))
+}
+
+fn debian_packages(linker: Option<String>) -> Vec<String> {
+    let names = ["rustc-web", "cargo-web", "rust-web-src", LLVM_PACKAGE];
+    let names = names.into_iter().map(str::to_owned);
+    names
+        .chain(linker)
+        .chain(["wasi-libc".to_owned()])
+        .collect()
+}
+
+fn output(command: &mut Command) -> Result<Output> {
+    let output = command.output();
+    output.with_context(|| format!("failed to start {}", cargo::shown(command)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_linker_follows_the_version_of_llvm() {
+        fn check(depends: &[&str], expected: Option<&str>) {
+            let depends: Vec<_> = depends.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(linker_for(&depends).as_deref(), expected, "{depends:?}");
+        }
+        check(&["libc6", "llvm-22"], Some("lld-22"));
+        check(&["libllvm19", "libgcc-s1"], Some("lld-19"));
+        check(&["llvm-runtime"], None);
+        check(&[], None);
+    }
+
+    #[test]
+    fn the_packages_are_named_with_the_linker() {
+        let packages = debian_packages(Some("lld-22".to_owned()));
+        let expected = "rustc-web cargo-web rust-web-src rust-web-llvm lld-22 wasi-libc";
+        assert_eq!(packages.join(" "), expected);
+    }
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask up`: from whatever this machine has to nine served functions. In the end this process
+//! becomes `sampan up`, so signals and the exit code are its own.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::arguments::{Functions, Up};
+use crate::backends::{Lifeline, Running, SERVICES, Starting};
+use crate::cargo;
+use crate::functions;
+use crate::machine::{Machine, Need};
+use crate::repository::Repository;
+
+pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result<ExitCode> {
+    step("the machine", || {
+        // What the services need is no reason to stop: a function that lacks its service says so.
+        for missing in machine.provide(&[Need::Linker, Need::Postgres, Need::Pip]) {
+            eprintln!(
+                "  missing: {}; to install it: {}",
+                missing.what, missing.remedy
+            );
+        }
+        Ok(())
+    })?;
+    step("the functions", || {
+        let all = Functions {
+            names: Vec::new(),
+            toolchain: up.toolchain,
+        };
+        functions::run(repository, machine, &all)
+    })?;
+    step("the programs", || cargo::build_programs(repository))?;
+
+    let (lifeline, reader) = Lifeline::new()?;
+    let running = step("the services", || Ok(start(repository, &reader)))?;
+    drop(reader);
+
+    let folder = settle(repository, &running)?;
+    let mut command = Command::new(repository.program("sampan"));
+    command.arg("up").arg(folder);
+    if let Some(listen) = up.listen {
+        command.args(["--listen", &listen.to_string()]);
+    }
+    command.args(&up.arguments);
+    lifeline.keep_through_exec()?;
+    let error = command.exec();
+    Err(error).with_context(|| format!("failed to start {}", cargo::shown(&command)))
+}
+
+/// Says what is being done and how long it took.
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("==> {name}");
+    let begun = Instant::now();
+    let done = work().with_context(|| format!("failed at {name}"))?;
+    eprintln!("    {name}: {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+fn start(repository: &Repository, lifeline: &std::io::PipeReader) -> Vec<Running> {
+    // All are started before any is waited for.
+    let starting =
+        SERVICES.map(|service| (service, Starting::start(repository, service, lifeline)));
+    let mut running = Vec::new();
+    for (service, started) in starting {
+        match started.and_then(Starting::ready) {
+            Ok(ready) => {
+                eprintln!("  {:<6} {}", service.name, ready.url);
+                running.push(ready);
+            }
+            Err(error) => {
+                let function = service.function;
+                eprintln!(
+                    "  {:<6} not started, so `{function}` will answer 502",
+                    service.name
+                );
+                for line in format!("{error:#}").lines() {
+                    eprintln!("         {line}");
+                }
+            }
+        }
+    }
+    running
+}
+
+/// The folder to serve: the staged functions, or copies with the addresses of services that had to
+/// move because theirs were taken.
+fn settle(repository: &Repository, running: &[Running]) -> Result<PathBuf> {
+    let staged = repository.staged();
+    let moved: Vec<_> = running.iter().filter(|service| service.moved()).collect();
+    if moved.is_empty() {
+        return Ok(staged);
+    }
+    for service in &moved {
+        let (from, to) = (service.service.address, &service.address);
+        eprintln!(
+            "  {from} is taken; `{}` is told {to}",
+            service.service.function
+        );
+    }
+    let moves: Vec<_> = moved
+        .iter()
+        .map(|service| (service.service.address, service.address.as_str()))
+        .collect();
+    let copies = repository.target().join("functions-moved");
+    copy(&staged, &copies, &moves)
+        .with_context(|| format!("failed to copy the functions to {}", copies.display()))?;
+    Ok(copies)
+}
+
+fn copy(staged: &Path, copies: &Path, moves: &[(&str, &str)]) -> std::io::Result<()> {
+    if copies.exists() {
+        fs::remove_dir_all(copies)?;
+    }
+    for entry in fs::read_dir(staged)? {
+        let folder = entry?.path();
+        let file = folder.join("function.yaml");
+        let Some(name) = folder.file_name().filter(|_| file.is_file()) else {
+            continue;
+        };
+        let copy = copies.join(name);
+        fs::create_dir_all(&copy)?;
+        let text = fs::read_to_string(&file)?;
+        fs::write(copy.join("function.yaml"), replace(&text, moves))?;
+        let mut component = name.to_owned();
+        component.push(".wasm");
+        fs::copy(folder.join(&component), copy.join(&component))?;
+    }
+    Ok(())
+}
+
+fn replace(text: &str, moves: &[(&str, &str)]) -> String {
+    moves
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_move_in_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let (staged, copies) = (folder.path().join("staged"), folder.path().join("copies"));
+        fs::create_dir_all(staged.join("search")).unwrap();
+        fs::create_dir_all(staged.join("bin")).unwrap();
+        fs::write(staged.join("bin/search"), "a program").unwrap();
+        fs::write(staged.join("search/search.wasm"), "a component").unwrap();
+        let text = "env: http://127.0.0.1:8091/a\nallow: http://127.0.0.1:8091\n";
+        fs::write(staged.join("search/function.yaml"), text).unwrap();
+
+        copy(&staged, &copies, &[("127.0.0.1:8091", "127.0.0.1:40001")]).unwrap();
+        copy(&staged, &copies, &[("127.0.0.1:8091", "127.0.0.1:40002")]).unwrap();
+        let text = fs::read_to_string(copies.join("search/function.yaml")).unwrap();
+        assert_eq!(
+            text,
+            "env: http://127.0.0.1:40002/a\nallow: http://127.0.0.1:40002\n"
+        );
+        assert!(copies.join("search/search.wasm").exists());
+        assert!(!copies.join("bin").exists());
+    }
+}
