@@ -93,9 +93,23 @@ impl fmt::Display for Url {
 
 /// The URL that an environment variable holds.
 pub fn url_from_environment(variable: &'static str) -> Result<Url, FunctionError> {
-    let text = std::env::var_os(variable).ok_or(FunctionError::NoVariable { variable })?;
-    Url::parse(&text.to_string_lossy())
-        .map_err(|source| FunctionError::Variable { variable, source })
+    let text = value(variable).ok_or(FunctionError::NoVariable { variable })?;
+    Url::parse(&text).map_err(|source| FunctionError::Variable { variable, source })
+}
+
+/// Asks WASI itself, because the standard library of a component sees no environment; see
+/// `wasm/preview1.rs`.
+#[cfg(target_family = "wasm")]
+fn value(variable: &str) -> Option<String> {
+    let variables = wasip2::cli::environment::get_environment();
+    let mut variables = variables.into_iter();
+    Some(variables.find(|(name, _)| name == variable)?.1)
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn value(variable: &str) -> Option<String> {
+    let value = std::env::var_os(variable)?;
+    Some(value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! host, which cost more than anything else around a small function.
 
 mod outbound;
+mod preview1;
 
 use wasip2::http::types::{Fields, OutgoingBody, OutgoingResponse};
 use wasip2::io::streams::OutputStream;
