@@ -44,6 +44,15 @@ impl Call {
         }
     }
 
+    /// What an instance is made under that waits for its call: it has the time of one.
+    pub(crate) fn preparing(function: Arc<Inner>) -> Self {
+        let (timeout, processor_time) = {
+            let limits = &function.spec.limits;
+            (limits.timeout, limits.processor_time)
+        };
+        Self::new(function, timeout, processor_time, None, None)
+    }
+
     pub(crate) fn answer(&self, answer: Answer) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }

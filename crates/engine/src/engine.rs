@@ -14,6 +14,7 @@ use crate::compile::{Compiler, Job};
 use crate::config::{EngineConfig, Flavour, runtime};
 use crate::error::{EngineError, LoadError};
 use crate::function::{Inner, LoadedFunction, Watched};
+use crate::idle::Spares;
 use crate::kind::{Kind, Surface};
 use crate::link;
 use crate::module::{Linkers, Module};
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     cache: Cache,
     compiler: Compiler,
     pub(crate) tls: Arc<rustls::ClientConfig>,
+    spares: Arc<Spares>,
     pub(crate) ticker: Ticker,
     pub(crate) module_idle: Option<Duration>,
     watched: Arc<Mutex<Watched>>,
@@ -104,6 +106,7 @@ impl Engine {
             cache,
             compiler: Compiler::new(config.compiler.clone()),
             tls,
+            spares: Spares::of(config.instances),
             ticker,
             module_idle: config.module_idle,
             watched,
@@ -162,6 +165,10 @@ impl Shared {
             Flavour::Sequential => &self.sequential,
             Flavour::Concurrent => &self.concurrent,
         }
+    }
+
+    pub(crate) fn spares(&self) -> &Arc<Spares> {
+        &self.spares
     }
 
     fn key(&self, kind: Kind, digest: &str) -> Key {

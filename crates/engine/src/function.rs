@@ -19,7 +19,7 @@ use crate::command::{self, CommandIo};
 use crate::engine::{Shared, Wasm};
 use crate::error::{CallError, RequestBodyError};
 use crate::guest::{Guest, GuestFuture};
-use crate::idle::reuse;
+use crate::idle::patience;
 use crate::kind::Kind;
 use crate::module::{Entry, Module};
 use crate::observer::Observer;
@@ -241,13 +241,12 @@ impl Inner {
         use std::sync::atomic::Ordering;
         let mut slot = self.module.write().unwrap_or_else(PoisonError::into_inner);
         let Some(warm) = &mut *slot else { return false };
-        if let Some((_, idle)) = reuse(&self.spec.instances) {
-            match &warm.module.entry {
-                Entry::Handler02(handler) => handler.idle().sweep(idle),
-                Entry::Handler03(handler) => handler.idle().sweep(idle),
-                Entry::Command02(_) | Entry::Preview1(_) => false,
-            };
-        }
+        let idle = patience(&self.spec.instances);
+        match &warm.module.entry {
+            Entry::Handler02(handler) => handler.idle().sweep(idle),
+            Entry::Handler03(handler) => handler.idle().sweep(idle),
+            Entry::Command02(_) | Entry::Preview1(_) => false,
+        };
         if warm.called.swap(false, Ordering::Relaxed) {
             warm.since = Instant::now();
         }

@@ -11,9 +11,10 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
 
 use crate::call::Call;
 use crate::error::CallError;
+use crate::function::Inner;
 use crate::host::{Host, Stdio};
 use crate::idle::{Idle, Used, reuse};
-use crate::module::Module;
+use crate::module::{Entry, Module};
 
 pub(crate) struct Handler03 {
     pre: ServicePre<Host>,
@@ -41,7 +42,7 @@ impl Handler03 {
     /// when the guest's last task has.
     pub(crate) async fn run(
         &self,
-        module: &Module,
+        module: &Arc<Module>,
         call: Arc<Call>,
         request: http::Request<WasiBody>,
     ) -> Result<(), CallError> {
@@ -76,10 +77,26 @@ impl Handler03 {
         served
             .flatten()
             .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
-        if let Some((requests, _)) = reuse(&call.function.spec.instances) {
-            self.idle.put(used, requests);
+        match reuse(&call.function.spec.instances) {
+            Some(requests) => self.idle.put(used, requests),
+            None => replace(
+                Arc::clone(module),
+                used.instance,
+                Arc::clone(&call.function),
+            ),
         }
         Ok(())
+    }
+
+    /// Makes a spare if one is wanted. One that cannot be made is not: the next request tries
+    /// itself, and tells of the failure.
+    async fn prepare(&self, module: &Module, function: Arc<Inner>) {
+        if let Some(permit) = self.idle.wants_spare(function.engine.spares()) {
+            let call = Arc::new(Call::preparing(function));
+            if let Ok(spare) = self.instantiate(module, &call).await {
+                self.idle.put_spare(spare, permit);
+            }
+        }
     }
 
     async fn instantiate(&self, module: &Module, call: &Arc<Call>) -> Result<Instance, CallError> {
@@ -94,4 +111,14 @@ impl Handler03 {
         call.function.observer.instantiated(started.elapsed());
         Ok(Instance { store, service })
     }
+}
+
+/// Clears a used instance away and makes a spare in its place, once the answer is on its way.
+fn replace(module: Arc<Module>, used: Instance, function: Arc<Inner>) {
+    tokio::spawn(async move {
+        drop(used);
+        if let Entry::Handler03(handler) = &module.entry {
+            handler.prepare(&module, function).await;
+        }
+    });
 }

@@ -1,7 +1,13 @@
-//! Instances that wait for another request, for functions that ask for reuse.
+//! Instances that wait for a request: used ones, for functions that ask for reuse, and spares, which
+//! were made ahead and have seen no request yet.
+//!
+//! A spare is made when a request has taken an instance and been answered, so that neither making
+//! one nor clearing the used one away is on the way of an answer. It serves one request like any
+//! other fresh instance.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sampan_spec::InstancePolicy;
@@ -16,7 +22,22 @@ struct Entry<T> {
     instance: T,
     served: u32,
     since: Instant,
+    /// A spare's share of the spares that all functions together may have.
+    _permit: Option<SparePermit>,
 }
+
+/// How many spares there may be.
+pub(crate) struct Spares {
+    each: usize,
+    all: usize,
+    now: AtomicUsize,
+}
+
+/// Lets one spare be, until dropped.
+pub(crate) struct SparePermit(Arc<Spares>);
+
+/// How long a spare waits for a request.
+const SPARE_IDLE: Duration = Duration::from_secs(1);
 
 /// An instance with the number of requests that it has served before.
 pub(crate) struct Used<T> {
@@ -49,10 +70,33 @@ impl<T> Idle<T> {
         if served >= requests.get() {
             return;
         }
+        self.push(used.instance, served, None);
+    }
+
+    /// Keeps an instance that was made ahead.
+    pub(crate) fn put_spare(&self, instance: T, permit: SparePermit) {
+        self.push(instance, 0, Some(permit));
+    }
+
+    /// Asks whether a spare is wanted.
+    pub(crate) fn wants_spare(&self, spares: &Arc<Spares>) -> Option<SparePermit> {
+        let waiting = self
+            .stack
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
+        if waiting >= spares.each {
+            return None;
+        }
+        Spares::permit(spares)
+    }
+
+    fn push(&self, instance: T, served: u32, permit: Option<SparePermit>) {
         let entry = Entry {
-            instance: used.instance,
+            instance,
             served,
             since: Instant::now(),
+            _permit: permit,
         };
         self.stack
             .lock()
@@ -74,12 +118,47 @@ impl<T> Idle<T> {
     }
 }
 
-/// How many requests an instance may serve, and how long it may wait; `None` when each request has
-/// its own.
-pub(crate) fn reuse(policy: &InstancePolicy) -> Option<(NonZeroU32, Duration)> {
+/// How many requests an instance may serve; `None` when each request has its own.
+pub(crate) fn reuse(policy: &InstancePolicy) -> Option<NonZeroU32> {
     match policy {
         InstancePolicy::Fresh => None,
-        InstancePolicy::Reuse { requests, idle } => Some((*requests, *idle)),
+        InstancePolicy::Reuse { requests, .. } => Some(*requests),
+    }
+}
+
+/// How long an instance may wait for a request.
+pub(crate) fn patience(policy: &InstancePolicy) -> Duration {
+    match policy {
+        InstancePolicy::Fresh => SPARE_IDLE,
+        InstancePolicy::Reuse { idle, .. } => *idle,
+    }
+}
+
+impl Spares {
+    /// Spares for as many requests of one function as can run at once, and a quarter of the pool
+    /// for all functions.
+    pub(crate) fn of(instances: u32) -> Arc<Self> {
+        Arc::new(Self {
+            each: std::thread::available_parallelism().map_or(1, usize::from),
+            all: usize::try_from(instances / 4).unwrap_or(usize::MAX),
+            now: AtomicUsize::new(0),
+        })
+    }
+
+    fn permit(spares: &Arc<Self>) -> Option<SparePermit> {
+        spares
+            .now
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now < spares.all).then_some(now + 1)
+            })
+            .ok()
+            .map(|_| SparePermit(Arc::clone(spares)))
+    }
+}
+
+impl Drop for SparePermit {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -110,6 +189,31 @@ mod tests {
         idle.put(used, two);
         assert_eq!(idle.take().map(|used| used.instance), Some('a'));
         assert!(idle.take().is_none());
+    }
+
+    #[test]
+    fn spares_are_few_for_one_function_and_for_all() {
+        let spares = Arc::new(Spares {
+            each: 2,
+            all: 3,
+            now: AtomicUsize::new(0),
+        });
+        let check = |idle: &Idle<char>, expected: bool| {
+            let permit = idle.wants_spare(&spares);
+            assert_eq!(permit.is_some(), expected);
+            if let Some(permit) = permit {
+                idle.put_spare('a', permit);
+            }
+        };
+        let (one, other) = (Idle::new(), Idle::new());
+        check(&one, true);
+        check(&one, true);
+        check(&one, false);
+        check(&other, true);
+        check(&other, false);
+        // A spare that is taken makes room for another.
+        assert_eq!(one.take().map(|used| used.served), Some(0));
+        check(&other, true);
     }
 
     #[test]
