@@ -32,17 +32,24 @@ fn exchange(request: OutboundRequest<'_>) -> Result<IncomingResponse, OutboundEr
     let outgoing = head(request.url, request.json)?;
     let body = outgoing.body().map_err(|()| refused("the body"))?;
     let pending = outgoing_handler::handle(outgoing, None).map_err(failed)?;
-    if let Some(json) = request.json {
+    let sent = send(body, request.json);
+    pending.subscribe().block();
+    match pending.get() {
+        // A request that is denied or cut off takes no more of its body: the cause is here, and the
+        // body only knows that nobody takes it.
+        Some(Ok(Err(code))) => Err(failed(code)),
+        Some(Ok(Ok(answer))) => sent.map(|()| answer),
+        Some(Err(())) | None => Err(refused("to say what became of the request")),
+    }
+}
+
+fn send(body: OutgoingBody, json: Option<&[u8]>) -> Result<(), OutboundError> {
+    if let Some(json) = json {
         let stream = body.write().map_err(|()| refused("the body"))?;
         super::write(&stream, json)
             .ok_or_else(|| OutboundError::Transport("the connection was closed".to_owned()))?;
     }
-    OutgoingBody::finish(body, None).map_err(failed)?;
-    pending.subscribe().block();
-    match pending.get() {
-        Some(Ok(answer)) => answer.map_err(failed),
-        Some(Err(())) | None => Err(refused("to say what became of the request")),
-    }
+    OutgoingBody::finish(body, None).map_err(failed)
 }
 
 fn head(url: &Url, json: Option<&[u8]>) -> Result<OutgoingRequest, OutboundError> {
