@@ -41,7 +41,31 @@ pub(crate) fn build_programs(repository: &Repository) -> Result<()> {
 
 /// The cargo that runs us, or else the one in `PATH`.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    forget_ourselves(&mut command);
+    command
+}
+
+/// Takes away what cargo told this program of its own package. A build script that looks at it, as that
+/// of ring does, would run again whenever cargo is called by somebody else, and all that uses its
+/// package be compiled again.
+pub(crate) fn forget_ourselves(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_of_a_package) {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn is_of_a_package(variable: &str) -> bool {
+    const NAMES: [&str; 4] = [
+        "CARGO_BIN_NAME",
+        "CARGO_CRATE_NAME",
+        "CARGO_PRIMARY_PACKAGE",
+        "OUT_DIR",
+    ];
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix)) || NAMES.contains(&variable)
 }
 
 /// On CI the lock files are what was committed, or it fails.
@@ -81,6 +105,21 @@ pub(crate) fn shown(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_said_of_a_package_is_forgotten() {
+        fn check(variable: &str, expected: bool) {
+            assert_eq!(is_of_a_package(variable), expected, "{variable}");
+        }
+        check("CARGO_PKG_NAME", true);
+        check("CARGO_MANIFEST_DIR", true);
+        check("CARGO_BIN_EXE_sampan", true);
+        check("OUT_DIR", true);
+        check("CARGO_HOME", false);
+        check("CARGO_TARGET_DIR", false);
+        check("CARGO_NET_OFFLINE", false);
+        check("PATH", false);
+    }
 
     #[test]
     fn a_command_is_shown_as_typed() {

@@ -242,6 +242,7 @@ fn cleared(command: &mut Command) -> &mut Command {
     for variable in THEIRS {
         command.env_remove(variable);
     }
+    cargo::forget_ourselves(command);
     command
 }
 
