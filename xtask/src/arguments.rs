@@ -37,8 +37,8 @@ pub(crate) enum Command {
     /// Run every test, in stages
     ///
     /// Each stage gets a line with its time, and its whole output goes to a file. The last line counts
-    /// the stages. A stage that this machine cannot hold is skipped, and named with what it needs;
-    /// with CI=true that is a failure.
+    /// the tests, and as one each stage that has none. A stage that this machine cannot hold is skipped,
+    /// and named with what it needs; with CI=true that is a failure.
     Test(Test),
     /// Build the functions as components and as native programs
     ///

@@ -16,7 +16,7 @@ use crate::machine::{Machine, Missing, Need};
 use crate::repository::Repository;
 use crate::tidy;
 use crate::toolchain::{self, Choice};
-use recorder::Recorder;
+use recorder::{Recorder, Tally};
 use report::{Outcome, Report};
 
 /// Tells tests where the staged functions are.
@@ -87,8 +87,8 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, named: &[Stage]) -
     for stage in Stage::value_variants() {
         if named.is_empty() || named.contains(stage) {
             let begun = Instant::now();
-            let (outcome, note) = attempt(*stage, repository, machine)?;
-            report.add(stage.name(), outcome, begun.elapsed(), note);
+            let (outcome, tests, note) = attempt(*stage, repository, machine)?;
+            report.add(stage.name(), outcome, begun.elapsed(), tests, note);
         }
     }
     print!("{report}");
@@ -96,7 +96,11 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, named: &[Stage]) -
 }
 
 /// Runs one stage if this machine can hold it.
-fn attempt(stage: Stage, repository: &Repository, machine: &Machine) -> Result<(Outcome, String)> {
+fn attempt(
+    stage: Stage,
+    repository: &Repository,
+    machine: &Machine,
+) -> Result<(Outcome, Tally, String)> {
     eprintln!("==> {}", stage.name());
     let missing = machine.provide(stage.needs());
     if !missing.is_empty() {
@@ -106,24 +110,19 @@ fn attempt(stage: Stage, repository: &Repository, machine: &Machine) -> Result<(
         } else {
             Outcome::Skipped
         };
-        return Ok((outcome, lacks(&missing)));
+        return Ok((outcome, Tally::default(), lacks(&missing)));
     }
     let mut recorder = Recorder::create(&repository.logs(), stage.name())?;
     let ran = stage.run(repository, &mut recorder);
     recorder.finish();
     let tests = recorder.tests();
-    let note = if tests > 0 {
-        format!("{tests} tests")
-    } else {
-        String::new()
-    };
     match ran {
-        Ok(()) => Ok((Outcome::Passed, note)),
+        Ok(()) => Ok((Outcome::Passed, tests, String::new())),
         Err(error) => {
             recorder.show_failure()?;
             eprintln!("error: {error:#}");
             eprintln!("       all that it said is in {}", recorder.log().display());
-            Ok((Outcome::Failed, format!("{error:#}")))
+            Ok((Outcome::Failed, tests, format!("{error:#}")))
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::shown;
-use tally::Tally;
+pub(super) use tally::Tally;
 
 /// How often a sign of life is given where lines cannot be written over.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -54,9 +54,9 @@ impl Recorder {
         &self.log
     }
 
-    /// How many tests passed.
-    pub(super) fn tests(&self) -> u64 {
-        self.tally.passed()
+    /// How the tests went that it was told of.
+    pub(super) fn tests(&self) -> Tally {
+        self.tally
     }
 
     pub(super) fn run_all(&mut self, commands: Vec<Command>) -> Result<()> {
@@ -88,7 +88,7 @@ impl Recorder {
 
     /// Adds a line to the record.
     pub(super) fn say(&mut self, line: &str) -> Result<()> {
-        self.tally.add(line);
+        self.tally.read(line);
         let written = writeln!(self.file, "{line}");
         written.with_context(|| format!("failed to write {}", self.log.display()))
     }
@@ -187,6 +187,6 @@ mod tests {
             let said = "test result: ok. 3 passed; 0 failed; 0 ignored";
             recorder.run(Command::new("echo").arg(said)).unwrap();
         }
-        assert_eq!(recorder.tests(), 6);
+        assert_eq!(recorder.tests().passed, 6);
     }
 }

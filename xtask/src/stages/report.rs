@@ -1,8 +1,10 @@
-//! How the stages went: a table, and one line that counts them.
+//! How the stages went: a table, and one line that counts their tests.
 
 use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use super::recorder::Tally;
 
 /// How one went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,7 @@ struct Line {
     stage: &'static str,
     outcome: Outcome,
     took: Duration,
+    tests: Tally,
     note: String,
 }
 
@@ -43,12 +46,14 @@ impl Report {
         stage: &'static str,
         outcome: Outcome,
         took: Duration,
+        tests: Tally,
         note: String,
     ) {
         let line = Line {
             stage,
             outcome,
             took,
+            tests,
             note,
         };
         eprintln!("    {line}");
@@ -61,22 +66,36 @@ impl Report {
     }
 
     fn is_success(&self) -> bool {
-        self.count(Outcome::Failed) == 0 && self.count(Outcome::Passed) > 0
+        let has = |outcome| self.lines.iter().any(|line| line.outcome == outcome);
+        has(Outcome::Passed) && !has(Outcome::Failed)
     }
 
-    fn count(&self, outcome: Outcome) -> usize {
-        self.lines
-            .iter()
-            .filter(|line| line.outcome == outcome)
-            .count()
+    /// All tests, and each stage that is itself the test: one without any, and one that failed or was
+    /// skipped although none of its tests was.
+    fn total(&self) -> Tally {
+        let mut total = Tally::default();
+        for line in &self.lines {
+            total += line.tests;
+            match line.outcome {
+                Outcome::Passed if line.tests == Tally::default() => total.passed += 1,
+                Outcome::Failed if line.tests.failed == 0 => total.failed += 1,
+                Outcome::Skipped => total.skipped += 1,
+                Outcome::Passed | Outcome::Failed => {}
+            }
+        }
+        total
     }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (stage, outcome) = (self.stage, self.outcome.name());
+        let tests = match self.tests.passed + self.tests.failed {
+            0 => String::new(),
+            count => format!("{count} tests  "),
+        };
         let line = format!(
-            "{stage:<11} {outcome:<8} {:>7.1} s  {}",
+            "{stage:<11} {outcome:<8} {:>7.1} s  {tests}{}",
             self.took.as_secs_f64(),
             self.note
         );
@@ -91,12 +110,14 @@ impl fmt::Display for Report {
             writeln!(formatter, "{line}")?;
         }
         // Those who run this read the last line, so its form is fixed.
+        let Tally {
+            passed,
+            failed,
+            skipped,
+        } = self.total();
         writeln!(
             formatter,
-            "\n{} passed, {} failed, {} skipped",
-            self.count(Outcome::Passed),
-            self.count(Outcome::Failed),
-            self.count(Outcome::Skipped)
+            "\n{passed} passed, {failed} failed, {skipped} skipped"
         )
     }
 }
@@ -105,36 +126,64 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
+    fn tests(passed: u64, failed: u64) -> Tally {
+        Tally {
+            passed,
+            failed,
+            skipped: 0,
+        }
+    }
+
     #[test]
-    fn the_last_line_counts_the_stages() {
-        fn check(outcomes: &[Outcome], expected: &str, success: bool) {
+    fn the_last_line_counts_tests_and_stages_without_any() {
+        fn check(stages: &[(Outcome, u64, u64)], expected: &str, success: bool) {
             let mut report = Report::default();
-            for outcome in outcomes {
-                report.add("unit", *outcome, Duration::from_millis(1500), String::new());
+            for (outcome, passed, failed) in stages {
+                let tests = tests(*passed, *failed);
+                report.add("unit", *outcome, Duration::ZERO, tests, String::new());
             }
             let text = report.to_string();
             assert_eq!(text.lines().last(), Some(expected));
-            assert_eq!(report.is_success(), success, "{outcomes:?}");
+            assert_eq!(report.is_success(), success, "{stages:?}");
         }
         use Outcome::{Failed, Passed, Skipped};
-        check(&[Passed, Passed], "2 passed, 0 failed, 0 skipped", true);
-        check(&[Passed, Skipped], "1 passed, 0 failed, 1 skipped", true);
+        let tidy = (Passed, 0, 0);
+        check(&[tidy], "1 passed, 0 failed, 0 skipped", true);
         check(
-            &[Passed, Failed, Skipped],
-            "1 passed, 1 failed, 1 skipped",
+            &[tidy, (Passed, 9, 0)],
+            "10 passed, 0 failed, 0 skipped",
+            true,
+        );
+        check(
+            &[tidy, (Skipped, 0, 0)],
+            "1 passed, 0 failed, 1 skipped",
+            true,
+        );
+        check(
+            &[tidy, (Failed, 8, 2)],
+            "9 passed, 2 failed, 0 skipped",
             false,
         );
-        check(&[Skipped], "0 passed, 0 failed, 1 skipped", false);
+        // What does not compile fails without a test.
+        check(&[(Failed, 0, 0)], "0 passed, 1 failed, 0 skipped", false);
+        check(&[(Failed, 3, 0)], "3 passed, 1 failed, 0 skipped", false);
+        check(&[(Skipped, 0, 0)], "0 passed, 0 failed, 1 skipped", false);
         check(&[], "0 passed, 0 failed, 0 skipped", false);
     }
 
     #[test]
     fn a_stage_is_shown_with_its_time_and_what_it_lacks() {
         let mut report = Report::default();
+        let took = Duration::from_millis(1250);
         let note = "needs git: apt-get install git".to_owned();
-        report.add("tidy", Outcome::Skipped, Duration::from_millis(1250), note);
+        report.add("tidy", Outcome::Skipped, took, tests(0, 0), note);
+        report.add("unit", Outcome::Failed, took, tests(3, 1), "why".to_owned());
         let text = report.to_string();
-        let expected = "tidy        skipped      1.2 s  needs git: apt-get install git";
-        assert_eq!(text.lines().nth(1), Some(expected));
+        let lines: Vec<_> = text.lines().skip(1).take(2).collect();
+        let expected = [
+            "tidy        skipped      1.2 s  needs git: apt-get install git",
+            "unit        failed       1.2 s  4 tests  why",
+        ];
+        assert_eq!(lines, expected);
     }
 }

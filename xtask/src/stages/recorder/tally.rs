@@ -1,4 +1,7 @@
-//! Reads what cargo's test runner says: how many tests passed, and what it says of those that failed.
+//! Reads what cargo's test runner says: how many tests passed, failed or were skipped, and what it says
+//! of those that failed.
+
+use std::ops::AddAssign;
 
 /// The most lines of a failure that are shown; the file has the rest.
 const MOST_LINES: usize = 200;
@@ -7,25 +10,40 @@ const MOST_LINES: usize = 200;
 const TAIL: usize = 60;
 
 /// A count of tests over many runs.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    passed: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, line: &str) {
-        self.passed += passed(line).unwrap_or(0);
-    }
-
-    pub(super) fn passed(&self) -> u64 {
-        self.passed
+    /// Adds what a line says.
+    pub(crate) fn read(&mut self, line: &str) {
+        *self += result(line).unwrap_or_default();
     }
 }
 
-/// The count in `test result: ok. 13 passed; 0 failed; ...`.
-fn passed(line: &str) -> Option<u64> {
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// The counts in `test result: ok. 13 passed; 0 failed; 1 ignored; ...`.
+fn result(line: &str) -> Option<Tally> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    counts.split_once(" passed")?.0.parse().ok()
+    let count = |name: &str| {
+        let mut counts = counts.split("; ");
+        counts.find_map(|count| count.strip_suffix(name)?.trim_end().parse().ok())
+    };
+    Some(Tally {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        skipped: count("ignored")?,
+    })
 }
 
 /// What a runner says between `failures:` and its result, for each run with failures; otherwise the
@@ -53,19 +71,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tests_that_passed_are_counted() {
-        fn check(line: &str, expected: u64) {
+    fn tests_are_counted() {
+        fn check(line: &str, expected: [u64; 3]) {
             let mut tally = Tally::default();
-            tally.add(line);
-            assert_eq!(tally.passed(), expected, "{line}");
+            tally.read(line);
+            let counts = [tally.passed, tally.failed, tally.skipped];
+            assert_eq!(counts, expected, "{line}");
         }
         check(
-            "test result: ok. 13 passed; 0 failed; 0 ignored; 0 measured",
-            13,
+            "test result: ok. 13 passed; 0 failed; 0 ignored; 0 measured; 2 filtered out",
+            [13, 0, 0],
         );
-        check("test result: FAILED. 12 passed; 1 failed; 0 ignored", 12);
-        check("test one ... ok", 0);
-        check("test result: odd", 0);
+        check(
+            "test result: FAILED. 12 passed; 1 failed; 3 ignored",
+            [12, 1, 3],
+        );
+        check("test one ... ok", [0, 0, 0]);
+        check("test result: odd", [0, 0, 0]);
     }
 
     #[test]
