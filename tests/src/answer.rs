@@ -1,0 +1,73 @@
+//! One request over a connection of its own, and the whole answer.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::process::PATIENCE;
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
+    }
+
+    /// The value of `Content-Type`.
+    pub fn media_type(&self) -> &str {
+        let value = self.headers.get(CONTENT_TYPE);
+        let value = value.expect("the answer has a Content-Type");
+        value.to_str().expect("the Content-Type is ASCII")
+    }
+}
+
+/// Gets a path of a server, which is told the name `host`.
+pub async fn get(address: SocketAddr, host: &str, path: &str) -> Answer {
+    send(Method::GET, address, host, path).await
+}
+
+/// Sends a request without a body. The server is told the name `host`, whatever its address.
+pub async fn send(method: Method, address: SocketAddr, host: &str, path: &str) -> Answer {
+    let what = format!("{method} {path} at {address} as {host}");
+    let exchange = exchange(method, address, host, path);
+    let answer = timeout(PATIENCE, exchange).await;
+    let answer = answer.unwrap_or_else(|_| panic!("{what}: no answer in {PATIENCE:?}"));
+    answer.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+async fn exchange(
+    method: Method,
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+) -> Result<Answer, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; its failure is that of the request.
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header(HOST, host).body(Empty::<Bytes>::new())?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: body.collect().await?.to_bytes(),
+    })
+}

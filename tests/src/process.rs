@@ -1,0 +1,90 @@
+//! Where the built programs are, and processes that leave nothing behind.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Longer than anything takes here. No test waits for it unless something is wrong.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The folder of what is built, such as `target/release`: a test stands in its `deps`.
+pub fn build_folder() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own file");
+    let folder = test.parent().and_then(Path::parent);
+    folder
+        .expect("a test stands in a folder of builds")
+        .to_owned()
+}
+
+/// A program of the workspace.
+pub fn program(name: &str) -> PathBuf {
+    let program = build_folder().join(name);
+    assert!(
+        program.is_file(),
+        "{} is not built; run `cargo xtask test end-to-end`",
+        program.display()
+    );
+    program
+}
+
+/// A program that runs. It is killed when this is dropped, and what it said is shown if the test fails.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts it with its standard error in a file.
+    pub(crate) fn start(command: &mut Command) -> Process {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let log = folder.path().join("stderr");
+        let file = File::create(&log).expect("a file can be made in a new folder");
+        command.stderr(file).stdin(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        Process {
+            child,
+            log,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// What it has said on standard error so far.
+    pub(crate) fn said(&self) -> io::Result<String> {
+        fs::read_to_string(&self.log)
+    }
+
+    /// Asks it to end, and waits until it does.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        let id = self.child.id().expect("it has not been waited for");
+        let id = Pid::from_raw(id.cast_signed()).expect("a process has a number");
+        kill_process(id, Signal::TERM).expect("it can be sent a signal");
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended
+            .expect("it ends after a signal")
+            .expect("it can be waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = self.said();
+            eprintln!("--- what the program said\n{}", said.unwrap_or_default());
+        }
+    }
+}

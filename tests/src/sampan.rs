@@ -1,0 +1,127 @@
+//! `sampan up` as a process, followed through the events that it writes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use http::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::answer::{Answer, get, send};
+use crate::process::{PATIENCE, Process, program};
+
+/// A line of `--output json`.
+pub type Event = Value;
+
+/// A server of functions on a free port. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Sampan {
+    process: Process,
+    events: Lines<BufReader<ChildStdout>>,
+    address: SocketAddr,
+    seen: Vec<Event>,
+    _data: TempDir,
+}
+
+impl Sampan {
+    /// Serves the functions of a folder, and waits until each is served or has failed.
+    pub async fn up(folder: &Path) -> Sampan {
+        let mut command = Command::new(program("sampan"));
+        command.arg("up").arg(folder);
+        command.args(["--listen", "127.0.0.1:0", "--output", "json"]);
+        Sampan::start(command).await
+    }
+
+    /// Starts a command that becomes `sampan up --output json`, and waits until each function is served
+    /// or has failed.
+    pub async fn start(mut command: Command) -> Sampan {
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        command
+            .env("XDG_DATA_HOME", data.path())
+            .stdout(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        let stdout = process.child().stdout.take();
+        let stdout = stdout.expect("standard output is a pipe");
+        let mut sampan = Sampan {
+            process,
+            events: BufReader::new(stdout).lines(),
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            seen: Vec::new(),
+            _data: data,
+        };
+        let listening = sampan.event("listening").await;
+        let address = listening["addresses"][0].as_str();
+        let address = address.and_then(|address| address.parse().ok());
+        sampan.address = address.unwrap_or_else(|| panic!("no address in {listening}"));
+        sampan.event("settled").await;
+        sampan
+    }
+
+    /// Reads on to the next event of a name.
+    pub async fn event(&mut self, name: &str) -> Event {
+        loop {
+            let line = timeout(PATIENCE, self.events.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("no event `{name}` in {PATIENCE:?}"));
+            let line = line.expect("its output can be read");
+            let line = line.unwrap_or_else(|| panic!("it ended before the event `{name}`"));
+            let event: Event = serde_json::from_str(&line)
+                .unwrap_or_else(|error| panic!("no event: {error}: {line}"));
+            self.seen.push(event.clone());
+            if event["event"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// The events of a name that have been read.
+    pub fn seen<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Event> {
+        self.seen.iter().filter(move |event| event["event"] == name)
+    }
+
+    /// The names of the functions that the events of a name are about, sorted.
+    pub fn functions(&self, event: &str) -> Vec<String> {
+        let names = self.seen(event).map(|event| event["function"].as_str());
+        let mut names: Vec<_> = names
+            .map(|name| name.expect("it names a function").to_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Calls a function by path: `/function/NAME` and what follows.
+    pub async fn call(&self, function: &str, path: &str) -> Answer {
+        self.send(Method::GET, function, path).await
+    }
+
+    /// Calls a function by path with another method.
+    pub async fn send(&self, method: Method, function: &str, path: &str) -> Answer {
+        let host = self.address.to_string();
+        let path = format!("/function/{function}{path}");
+        send(method, self.address, &host, &path).await
+    }
+
+    /// Calls a function by the host name `NAME.localhost`.
+    pub async fn call_by_name(&self, function: &str, path: &str) -> Answer {
+        let host = format!("{function}.localhost:{}", self.address.port());
+        get(self.address, &host, path).await
+    }
+
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        self.process.said().expect("its log can be read")
+    }
+
+    /// Ends it as a service manager would, and waits for its end.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.process.stop().await
+    }
+}
