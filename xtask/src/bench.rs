@@ -8,12 +8,19 @@ use anyhow::{Context as _, Result};
 use crate::arguments::{Bench, Functions, Toolchain};
 use crate::cargo;
 use crate::functions;
-use crate::machine::Machine;
+use crate::machine::{Machine, Need};
 use crate::repository::Repository;
 use crate::stages::FUNCTIONS_FOLDER;
 use crate::toolchain::Choice;
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
+    // What only some benchmarks need is no reason to stop: one that lacks it says so.
+    for missing in machine.provide(&[Need::Linker, Need::Postgres, Need::Pip, Need::Wrk]) {
+        eprintln!(
+            "missing: {}; to install it: {}",
+            missing.what, missing.remedy
+        );
+    }
     let all = Functions {
         names: Vec::new(),
         toolchain: Toolchain {

@@ -46,7 +46,8 @@ pub(crate) fn commands(
         .iter()
         .flat_map(|function| ["--package", &function.package]);
     let packages: Vec<_> = packages.collect();
-    let mut components = toolchain.build(repository);
+    let mut components = toolchain.build(&repository.functions(), &repository.functions_target());
+    cargo::lock(&mut components);
     components.arg("--lib").args(&packages);
     let mut programs = cargo::functions_workspace(repository, "build");
     programs.args(["--release", "--bins"]).args(&packages);

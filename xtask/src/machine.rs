@@ -22,6 +22,7 @@ pub(crate) enum Need {
     Components,
     Postgres,
     Pip,
+    Wrk,
 }
 
 /// This machine.
@@ -85,6 +86,7 @@ impl Need {
             Need::Components => "a Rust compiler for components",
             Need::Postgres => "PostgreSQL",
             Need::Pip => "pip",
+            Need::Wrk => "wrk",
         }
     }
 
@@ -97,6 +99,7 @@ impl Need {
             Need::Components => toolchain::find(Choice::Any).is_some(),
             Need::Postgres => has_postgres(),
             Need::Pip => has_pip(),
+            Need::Wrk => has_program("wrk"),
         }
     }
 
@@ -127,6 +130,7 @@ impl Need {
             Need::Linker => &["gcc", "libc6-dev"],
             Need::Postgres => &["postgresql"],
             Need::Pip => &["python3-pip"],
+            Need::Wrk => &["wrk"],
             Need::Rustfmt | Need::Clippy | Need::Components => &[],
         };
         names.iter().map(|&name| name.to_owned()).collect()

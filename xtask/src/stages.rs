@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test of the project, in stages. This is the list of the stages, with what
 //! each needs and runs; [`recorder`] runs commands, [`report`] says how it went.
 
+mod new_function;
 mod recorder;
 mod report;
 
@@ -73,10 +74,7 @@ impl Stage {
                 recorder.run(tests.args(["--workspace", "--no-fail-fast"]))?;
                 build_functions(repository, recorder)
             }
-            Stage::EndToEnd => {
-                build_functions(repository, recorder)?;
-                recorder.run_all(end_to_end_tests(repository))
-            }
+            Stage::EndToEnd => run_whole(repository, recorder),
         }
     }
 }
@@ -178,14 +176,20 @@ fn unit_tests(repository: &Repository) -> Vec<Command> {
     vec![test(&["--lib", "--bins"]), test(&["--doc"])]
 }
 
-fn end_to_end_tests(repository: &Repository) -> Vec<Command> {
-    // Tests of one package start programs of another, which their own build does not cover.
+/// Runs the tests that call what was built, after all of that is built: tests of one package start
+/// programs of another, which their own build does not cover.
+fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    build_functions(repository, recorder)?;
     let mut programs = cargo::main_workspace(repository, "build");
-    programs.args(["--release", "--workspace", "--bins"]);
+    recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
+    let toolchain = toolchain::provide(Choice::Any, false)?;
+    let new_function = new_function::build(repository, toolchain, recorder)?;
     let mut tests = cargo::main_workspace(repository, "test");
-    tests.args(["--release", "--workspace", "--no-fail-fast", "--test", "*"]);
-    tests.env(FUNCTIONS_FOLDER, repository.staged());
-    vec![programs, tests]
+    tests
+        .args(["--release", "--workspace", "--no-fail-fast", "--test", "*"])
+        .env(FUNCTIONS_FOLDER, repository.staged())
+        .env(new_function::FOLDER, new_function);
+    recorder.run(&mut tests)
 }
 
 fn build_functions(repository: &Repository, recorder: &mut Recorder) -> Result<()> {

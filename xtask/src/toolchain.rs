@@ -12,7 +12,6 @@ use clap::ValueEnum;
 use crate::cargo;
 use crate::machine::has_program;
 use crate::packages;
-use crate::repository::Repository;
 
 /// What components are compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -59,13 +58,21 @@ impl Toolchain {
         }
     }
 
-    /// `cargo build` of components, in the functions' workspace.
-    pub(crate) fn build(self, repository: &Repository) -> Command {
+    /// `cargo build` of components, called in the folder because that is where cargo looks for its
+    /// configuration.
+    pub(crate) fn build(self, folder: &Path, target: &Path) -> Command {
         let mut command = match self {
-            Toolchain::Rustup => cargo::functions_workspace(repository, "build"),
-            Toolchain::Debian => debian(repository),
+            Toolchain::Rustup => {
+                let mut command = cargo::cargo();
+                command.arg("build");
+                command
+            }
+            Toolchain::Debian => debian(),
         };
-        command.args(["--release", "--target", TARGET]);
+        command
+            .current_dir(folder)
+            .env("CARGO_TARGET_DIR", target)
+            .args(["--release", "--target", TARGET]);
         command
     }
 
@@ -212,11 +219,9 @@ fn linker_is_there(libraries: &Path) -> bool {
     linkers.any(|linker| linker.exists())
 }
 
-fn debian(repository: &Repository) -> Command {
+fn debian() -> Command {
     let mut command = Command::new(DEBIAN_CARGO);
     cleared(&mut command)
-        .current_dir(repository.functions())
-        .env("CARGO_TARGET_DIR", repository.functions_target())
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
         .env(
@@ -224,7 +229,6 @@ fn debian(repository: &Repository) -> Command {
             format!("-Lnative={DEBIAN_LIBC}"),
         )
         .args(["build", "-Zbuild-std=std,panic_abort"]);
-    cargo::lock(&mut command);
     command
 }
 

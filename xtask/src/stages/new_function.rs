@@ -1,0 +1,56 @@
+//! What `sampan new` writes, built: the tests serve it. The compiler is this program's business, so that
+//! no test has to know which one there is.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::recorder::Recorder;
+use crate::repository::Repository;
+use crate::toolchain::Toolchain;
+
+/// Tells tests where the new function is.
+pub(super) const FOLDER: &str = "SAMPAN_NEW_FUNCTION_DIR";
+
+/// What it is called.
+const NAME: &str = "first-steps";
+
+/// Makes and builds it with the `sampan` that was built before.
+pub(super) fn build(
+    repository: &Repository,
+    toolchain: Toolchain,
+    recorder: &mut Recorder,
+) -> Result<PathBuf> {
+    let folder = repository.logs().join(NAME);
+    // The build is kept: it holds a standard library, which takes the compiler half a minute.
+    let (target, kept) = (folder.join("target"), folder.with_extension("target"));
+    let renew = || {
+        move_if_there(&target, &kept)?;
+        remove_if_there(&folder)
+    };
+    renew().with_context(|| format!("failed to clear {}", folder.display()))?;
+    let mut new = Command::new(repository.program("sampan"));
+    recorder.run(new.args(["new", NAME, "--path"]).arg(&folder))?;
+    move_if_there(&kept, &target)
+        .with_context(|| format!("failed to write to {}", folder.display()))?;
+    recorder.run(&mut toolchain.build(&folder, &target))?;
+    Ok(folder)
+}
+
+fn move_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    unless_absent(fs::rename(from, to))
+}
+
+fn remove_if_there(folder: &Path) -> io::Result<()> {
+    unless_absent(fs::remove_dir_all(folder))
+}
+
+fn unless_absent(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
