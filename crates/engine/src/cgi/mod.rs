@@ -29,7 +29,10 @@ pub(crate) async fn run(
         ..CommandIo::default()
     };
     let stdio = io.into_stdio(&call);
-    let code = command::run(module, Arc::clone(&call), stdio).await?;
+    let ended = command::run(module, Arc::clone(&call), stdio).await;
+    // A command whose answer was refused may well end badly, but that is not what went wrong.
+    finish.check()?;
+    let code = ended?;
     if code != 0 {
         return Err(CallError::Exit(code));
     }

@@ -60,14 +60,21 @@ pub(crate) fn answer_to(call: Arc<Call>) -> (Writer, Finish) {
 }
 
 impl Finish {
+    /// Whether what was written so far is an answer, or may become one.
+    pub(crate) fn check(&self) -> Result<(), CallError> {
+        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answer
+            .failure
+            .map_or(Ok(()), |failure| Err(CallError::Cgi(failure)))
+    }
+
     /// The command has exited with success.
     pub(crate) fn finish(self) -> Result<(), CallError> {
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (answer.failure, &answer.head) {
-            (Some(failure), _) => Err(CallError::Cgi(failure)),
-            (None, Some(head)) if head.is_empty() => Err(CallError::Cgi("it wrote nothing")),
-            (None, Some(_)) => Err(CallError::Cgi("no empty line ends its head")),
-            (None, None) => Ok(()),
+        match &answer.head {
+            Some(head) if head.is_empty() => Err(CallError::Cgi("it wrote nothing")),
+            Some(_) => Err(CallError::Cgi("no empty line ends its head")),
+            None => Ok(()),
         }
     }
 }
