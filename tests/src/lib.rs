@@ -11,6 +11,7 @@
 
 mod answer;
 mod contract;
+mod guests;
 mod native;
 mod process;
 mod refused;
@@ -19,6 +20,7 @@ mod staged;
 
 pub use answer::{Answer, get, send};
 pub use contract::{FUNCTIONS, Function, SEEDED};
+pub use guests::{Guests, component};
 pub use native::Native;
 pub use process::{PATIENCE, build_folder, program};
 pub use refused::Refused;

@@ -63,6 +63,11 @@ impl Process {
         &mut self.child
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
+    }
+
     /// What it has said on standard error so far.
     pub(crate) fn said(&self) -> io::Result<String> {
         fs::read_to_string(&self.log)

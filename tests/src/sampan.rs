@@ -1,15 +1,17 @@
 //! `sampan up` as a process, followed through the events that it writes.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::answer::{Answer, get, send};
 use crate::process::{PATIENCE, Process, program};
@@ -118,6 +120,35 @@ impl Sampan {
     /// What it has said on standard error so far.
     pub fn said(&self) -> String {
         self.process.said().expect("its log can be read")
+    }
+
+    /// Waits until what it has said fulfils a condition: logs are written a moment late.
+    pub async fn wait_for_log(&self, condition: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        while !condition(&self.said()) {
+            assert!(begun.elapsed() < PATIENCE, "it said: {}", self.said());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Its resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        let kibibytes: Option<u64> = kibibytes.and_then(|number| number.parse().ok());
+        kibibytes.expect("the kernel tells it") * 1024
+    }
+
+    /// How many files it has open, connections included.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.process.id());
+        fs::read_dir(folder).expect("it runs").count()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.process.id());
+        fs::read_to_string(path).expect("it runs")
     }
 
     /// Ends it as a service manager would, and waits for its end.

@@ -33,6 +33,17 @@ pub(crate) fn functions_workspace(repository: &Repository, subcommand: &str) -> 
     command
 }
 
+/// Cargo in the workspace of the tests' guests.
+pub(crate) fn guests_workspace(repository: &Repository, subcommand: &str) -> Command {
+    let mut command = cargo();
+    command
+        .current_dir(repository.guests())
+        .env("CARGO_TARGET_DIR", repository.guests_target())
+        .arg(subcommand);
+    lock(&mut command);
+    command
+}
+
 /// Builds all programs of the main workspace.
 pub(crate) fn build_programs(repository: &Repository) -> Result<()> {
     let mut command = main_workspace(repository, "build");

@@ -9,6 +9,7 @@ mod backends;
 mod bench;
 mod cargo;
 mod functions;
+mod guests;
 mod machine;
 mod markdown;
 mod metadata;

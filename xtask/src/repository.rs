@@ -60,6 +60,21 @@ impl Repository {
         self.target.join("functions-build")
     }
 
+    /// The folder of the workspace of the tests' guests.
+    pub(crate) fn guests(&self) -> PathBuf {
+        self.root.join("tests/guests")
+    }
+
+    /// Its target folder.
+    pub(crate) fn guests_target(&self) -> PathBuf {
+        self.target.join("guests-build")
+    }
+
+    /// Where the built guests are staged.
+    pub(crate) fn staged_guests(&self) -> PathBuf {
+        self.target.join("guests")
+    }
+
     /// Where this program keeps its own files: the logs of stages and services.
     pub(crate) fn logs(&self) -> PathBuf {
         self.target.join("xtask")

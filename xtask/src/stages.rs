@@ -13,6 +13,7 @@ use clap::ValueEnum;
 
 use crate::cargo;
 use crate::functions::{self, Function};
+use crate::guests;
 use crate::machine::{Machine, Missing, Need};
 use crate::repository::Repository;
 use crate::tidy;
@@ -144,7 +145,11 @@ fn check_tidy(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
 }
 
 fn formats(repository: &Repository) -> Vec<Command> {
-    let folders = [repository.root().to_owned(), repository.functions()];
+    let folders = [
+        repository.root().to_owned(),
+        repository.functions(),
+        repository.guests(),
+    ];
     let format = |folder| {
         let mut command = cargo::cargo();
         command
@@ -180,6 +185,7 @@ fn unit_tests(repository: &Repository) -> Vec<Command> {
 /// programs of another, which their own build does not cover.
 fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     build_functions(repository, recorder)?;
+    build_guests(repository, recorder)?;
     let mut programs = cargo::main_workspace(repository, "build");
     recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
     let toolchain = toolchain::provide(Choice::Any, false)?;
@@ -188,8 +194,15 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     tests
         .args(["--release", "--workspace", "--no-fail-fast", "--test", "*"])
         .env(FUNCTIONS_FOLDER, repository.staged())
+        .env(guests::FOLDER, repository.staged_guests())
         .env(new_function::FOLDER, new_function);
     recorder.run(&mut tests)
+}
+
+fn build_guests(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    let toolchain = toolchain::provide(Choice::Any, false)?;
+    recorder.run(&mut guests::command(repository, toolchain))?;
+    guests::stage(repository)
 }
 
 fn build_functions(repository: &Repository, recorder: &mut Recorder) -> Result<()> {

@@ -81,6 +81,7 @@ pub(crate) fn check(repository: &Repository) -> Result<Vec<Problem>> {
     let policy = Policy::read(repository.root())?;
     let main = describe(cargo::main_workspace(repository, "metadata"), &policy)?;
     let functions = describe(cargo::functions_workspace(repository, "metadata"), &policy)?;
+    let guests = describe(cargo::guests_workspace(repository, "metadata"), &policy)?;
     let architecture = sources.text(ARCHITECTURE);
 
     let mut problems = Vec::new();
@@ -89,10 +90,10 @@ pub(crate) fn check(repository: &Repository) -> Result<Vec<Problem>> {
     problems.extend(traces::check(&sources));
     problems.extend(arrows::check(architecture, &main));
     problems.extend(unsafe_code::check(architecture, &sources));
-    for workspace in [&main, &functions] {
+    for workspace in [&main, &functions, &guests] {
         problems.extend(manifests::check(repository.root(), workspace)?);
     }
-    problems.extend(licences::check(&policy, &[&main, &functions]));
+    problems.extend(licences::check(&policy, &[&main, &functions, &guests]));
     Ok(problems)
 }
 

@@ -1,0 +1,51 @@
+//! A wasi:http 0.3 handler: `/echo` answers with the request's body and trailers as they come,
+//! `/sleep` after ten milliseconds, `/spin` never, `/panic` not at all, anything else with a text.
+
+use std::hint::black_box;
+
+use wasip3::clocks::monotonic_clock::wait_for;
+use wasip3::exports::http::handler::Guest;
+use wasip3::http::types::{ErrorCode, Fields, Request, Response};
+use wasip3::wit_bindgen::spawn_local;
+use wasip3::{wit_future, wit_stream};
+
+wasip3::http::service::export!(Probe);
+
+struct Probe;
+
+impl Guest for Probe {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let target = request.get_path_with_query().unwrap_or_default();
+        match target.split('?').next().unwrap_or_default() {
+            "/echo" => {
+                let (_, result) = wit_future::new(|| Ok(()));
+                let (body, trailers) = Request::consume_body(request, result);
+                let (response, _sent) = Response::new(Fields::new(), Some(body), trailers);
+                return Ok(response);
+            }
+            "/spin" => {
+                let mut turns = 0_u64;
+                while black_box(turns) < u64::MAX {
+                    turns += 1;
+                }
+            }
+            "/panic" => panic!("this is why"),
+            "/error" => return Err(ErrorCode::LoopDetected),
+            "/sleep" => wait_for(10_000_000).await,
+            _ => {}
+        }
+        Ok(text("probe 0.3"))
+    }
+}
+
+fn text(text: &'static str) -> Response {
+    let (mut writer, body) = wit_stream::new();
+    let (trailers, trailers_end) = wit_future::new(|| Ok(None));
+    drop(trailers);
+    let (response, _sent) = Response::new(Fields::new(), Some(body), trailers_end);
+    spawn_local(async move {
+        // What the client does not read any more is nobody's loss.
+        let _ = writer.write_all(text.as_bytes().to_vec()).await;
+    });
+    response
+}

@@ -1,0 +1,146 @@
+//! A wasi:http 0.2 handler with one behaviour a path, most of them bad: `/NAME?NUMBER` or
+//! `/NAME?TEXT`.
+
+mod answer;
+mod memory;
+mod outbound;
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::Duration;
+
+use wasip2::cli::stdout::get_stdout;
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::types::{Fields, IncomingRequest, ResponseOutparam};
+use wasip2::random::random::get_random_bytes;
+use wasip2::sockets::instance_network::instance_network;
+use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
+use wasip2::sockets::tcp_create_socket::create_tcp_socket;
+
+use answer::{echo, endless, text};
+
+wasip2::http::proxy::export!(Probe);
+
+struct Probe;
+
+thread_local! {
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Guest for Probe {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let number = query.parse().unwrap_or(0);
+        CALLS.set(CALLS.get() + 1);
+        match path {
+            "/calls" => text(out, &CALLS.get().to_string()),
+            "/echo" => echo(request, out),
+            "/endless" => endless(out),
+            "/spin" => spin(),
+            "/never" => subscribe_duration(nanoseconds(Duration::from_hours(1))).block(),
+            "/sleep" => {
+                subscribe_duration(nanoseconds(Duration::from_millis(number))).block();
+                text(out, "slept");
+            }
+            "/panic" => panic!("this is why"),
+            "/nothing" => {}
+            "/recurse" => text(out, &recurse(0).to_string()),
+            "/grow" => text(out, &memory::grow().to_string()),
+            "/exhaust" => text(out, &memory::exhaust().to_string()),
+            "/leave" => {
+                memory::leave();
+                text(out, "left");
+            }
+            "/scan" => text(out, &memory::scan().to_string()),
+            "/print" => {
+                print(number);
+                text(out, "printed");
+            }
+            "/handles" => text(out, &handles().to_string()),
+            "/fields" => text(out, &fields()),
+            "/random" => text(out, &get_random_bytes(number).len().to_string()),
+            "/socket" => text(out, &socket()),
+            "/variables" => {
+                let variables = wasip2::cli::environment::get_environment();
+                text(out, &format!("{variables:?}"));
+            }
+            "/call" => text(out, &outbound::call(query)),
+            "/hold" => text(out, &outbound::hold(query)),
+            _ => text(out, "probe"),
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn spin() {
+    let mut turns = 0_u64;
+    while black_box(turns) < u64::MAX {
+        turns += 1;
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    if black_box(depth) == u64::MAX {
+        return depth;
+    }
+    recurse(depth + 1) + frame[(depth % 64) as usize]
+}
+
+/// Writes this many bytes of lines with escapes of terminals.
+fn print(bytes: u64) {
+    let line = b"\x1b[31mred\x1b[0m \x07 and a title \x1b]0;owned\x07 and more\n";
+    let piece = line.repeat(4096 / line.len());
+    let out = get_stdout();
+    let mut written = 0;
+    while written < bytes {
+        if out.blocking_write_and_flush(&piece).is_err() {
+            return;
+        }
+        written += piece.len() as u64;
+    }
+}
+
+/// Makes resources without end.
+fn handles() -> usize {
+    let mut all = Vec::new();
+    loop {
+        all.push(Fields::new());
+        if all.len() > 100_000_000 {
+            return all.len();
+        }
+    }
+}
+
+/// Appends headers without end.
+fn fields() -> String {
+    let fields = Fields::new();
+    let value = vec![b'x'; 1024];
+    for count in 0..100_000_000 {
+        if let Err(error) = fields.append("x-many", &value) {
+            return format!("{count}: {error:?}");
+        }
+    }
+    "no end".to_owned()
+}
+
+/// Makes a TCP socket and connects it.
+fn socket() -> String {
+    let socket = match create_tcp_socket(IpAddressFamily::Ipv4) {
+        Ok(socket) => socket,
+        Err(error) => return format!("not made: {error:?}"),
+    };
+    let address = IpSocketAddress::Ipv4(Ipv4SocketAddress {
+        port: 80,
+        address: (127, 0, 0, 1),
+    });
+    match socket.start_connect(&instance_network(), address) {
+        Ok(()) => "connecting".to_owned(),
+        Err(error) => format!("not connected: {error:?}"),
+    }
+}

@@ -1,0 +1,256 @@
+//! Bodies that stream, stall and break off, over real connections; and every kind of component that
+//! answers HTTP.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use sampan_tests::{Guests, PATIENCE, Sampan};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+const KINDS: [&str; 2] = ["probe", "probe-03"];
+
+async fn up(lines: &str) -> (Sampan, Guests) {
+    let guests = Guests::none();
+    let guests = KINDS
+        .iter()
+        .fold(guests, |guests, kind| guests.and(kind, kind, lines));
+    (Sampan::up(guests.folder()).await, guests)
+}
+
+/// Sends a request by HTTP/1.1 or, with prior knowledge, HTTP/2.
+async fn send<B>(sampan: &Sampan, version: u8, request: Request<B>) -> Response<Incoming>
+where
+    B: Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
+{
+    let stream = TcpStream::connect(sampan.address())
+        .await
+        .expect("it listens");
+    let io = TokioIo::new(stream);
+    let answer = async {
+        if version == 2 {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await
+        } else {
+            let (mut sender, connection) = http1::handshake(io).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await
+        }
+    };
+    let answer = timeout(PATIENCE, answer).await.expect("it answers in time");
+    answer.expect("it answers")
+}
+
+fn echo(sampan: &Sampan, function: &str) -> http::request::Builder {
+    let uri = format!("http://{}/function/{function}/echo", sampan.address());
+    Request::post(uri)
+        .header("host", sampan.address().to_string())
+        .header("te", "trailers")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_stream_both_ways_at_once() {
+    let (sampan, _files) = up("").await;
+    for function in KINDS {
+        for version in [1, 2] {
+            let (sender, receiver) = mpsc::channel::<Bytes>(1);
+            let pieces = stream::unfold(receiver, async |mut receiver| {
+                let piece = receiver.recv().await?;
+                Some((Ok(Frame::data(piece)), receiver))
+            });
+            let request = echo(&sampan, function)
+                .body(StreamBody::new(Box::pin(pieces)))
+                .expect("a request");
+            let answering = send(&sampan, version, request);
+            let first = sender.send(Bytes::from_static(b"piece 0"));
+            let (answer, sent) = tokio::join!(answering, first);
+            sent.expect("it is read");
+            assert_eq!(answer.status(), 200);
+            let mut body = answer.into_body();
+            // Each piece comes back before the next is sent.
+            for number in 0..5 {
+                let expected = format!("piece {number}");
+                let frame = timeout(PATIENCE, body.frame()).await.expect("in time");
+                let frame = frame.expect("no end yet").expect("no error");
+                let data = frame.into_data().expect("no trailers yet");
+                assert_eq!(data, expected.as_bytes(), "{function} by HTTP/{version}");
+                if number < 4 {
+                    let next = Bytes::from(format!("piece {}", number + 1));
+                    sender.send(next).await.expect("it is read");
+                }
+            }
+            drop(sender);
+            let rest = body.collect().await.expect("an orderly end");
+            assert!(rest.to_bytes().is_empty());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_pass_both_ways() {
+    let (sampan, _files) = up("").await;
+    for function in KINDS {
+        for version in [1, 2] {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-checksum", "abc".parse().expect("a value"));
+            let body = Full::new(Bytes::from_static(b"body"))
+                .with_trailers(std::future::ready(Some(Ok(trailers.clone()))));
+            let request = echo(&sampan, function)
+                .header("trailer", "x-checksum")
+                .body(Box::pin(body))
+                .expect("a request");
+            let answer = send(&sampan, version, request).await;
+            let answer = answer.into_body().collect().await.expect("an answer");
+            let came = answer.trailers().cloned();
+            assert_eq!(answer.to_bytes(), "body", "{function} by HTTP/{version}");
+            if version == 2 {
+                assert_eq!(came, Some(trailers), "{function} by HTTP/{version}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_come_back_whole() {
+    let (sampan, _files) = up("").await;
+    let large: Bytes = (0..3_000_000_u32)
+        .map(|number| number.to_le_bytes()[1])
+        .collect();
+    for function in KINDS {
+        for version in [1, 2] {
+            let request = echo(&sampan, function)
+                .body(Full::new(large.clone()))
+                .expect("a request");
+            let answer = send(&sampan, version, request).await;
+            let body = answer.into_body().collect().await.expect("an answer");
+            assert!(body.to_bytes() == large, "{function} by HTTP/{version}");
+        }
+    }
+}
+
+/// With one slot and no queue, another request is answered only when the first has gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_10_a_client_that_goes_away_frees_its_slot() {
+    let (sampan, _files) = up("limits: { concurrency: 1, queue: 0, timeout: 100s }\n").await;
+    let chunked = "transfer-encoding: chunked\r\n";
+    for (path, fields) in [("/never", ""), ("/endless", ""), ("/echo", chunked)] {
+        let mut stream = TcpStream::connect(sampan.address())
+            .await
+            .expect("it listens");
+        let head = format!("POST /function/probe{path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        if path == "/endless" {
+            let mut some = vec![0; 100_000];
+            stream.read_exact(&mut some).await.expect("it answers");
+        }
+        wait_until(async || {
+            sampan.call("probe", "/").await.status == StatusCode::SERVICE_UNAVAILABLE
+        })
+        .await;
+        drop(stream);
+        let gone = Instant::now();
+        wait_until(async || sampan.call("probe", "/").await.status == StatusCode::OK).await;
+        assert!(gone.elapsed() < Duration::from_secs(50), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_10_a_request_whose_body_stalls_ends() {
+    let (sampan, _files) = up("limits: { timeout: 1s, concurrency: 1, queue: 0 }\n").await;
+    for function in KINDS {
+        let mut stream = TcpStream::connect(sampan.address())
+            .await
+            .expect("it listens");
+        let head = format!(
+            "POST /function/{function}/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nsome"
+        );
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        let mut answer = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        // Its head is out, so the answer can only break off.
+        let _ = read.expect("the connection ends");
+        let text = String::from_utf8_lossy(&answer);
+        assert!(!text.contains("\r\n0\r\n\r\n"), "{function}: {text}");
+        wait_until(async || sampan.call(function, "/").await.status == StatusCode::OK).await;
+    }
+}
+
+async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition().await {
+        assert!(begun.elapsed() < PATIENCE, "it does not come true");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_is_seen_to() {
+    let (sampan, _files) = up("limits: { timeout: 500ms }\n").await;
+    for version in [1, 2] {
+        let uri = format!("http://{}/function/probe/endless", sampan.address());
+        let request = Request::get(uri)
+            .header("host", sampan.address().to_string())
+            .body(Full::<Bytes>::default())
+            .expect("a request");
+        let answer = send(&sampan, version, request).await;
+        assert_eq!(answer.status(), 200);
+        let mut body = answer.into_body().into_data_stream();
+        let broken = timeout(PATIENCE, async {
+            while let Some(piece) = body.next().await {
+                if piece.is_err() {
+                    return true;
+                }
+            }
+            false
+        });
+        assert!(broken.await.expect("it ends"), "HTTP/{version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_of_0_3_fail_like_those_of_0_2() {
+    let (sampan, _files) = up("limits: { timeout: 500ms }\n").await;
+    for (path, status) in [
+        ("/", 200),
+        ("/sleep", 200),
+        ("/panic", 500),
+        ("/error", 502),
+        ("/spin", 504),
+    ] {
+        let answer = sampan.call("probe-03", path).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    assert_eq!(sampan.call("probe-03", "/").await.text(), "probe 0.3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_answer_the_cgi_way_when_asked_to() {
+    let guests = Guests::none().and("cgi", "cgi", "http: cgi\n");
+    let sampan = Sampan::up(guests.folder()).await;
+    let uri = format!("http://{}/function/cgi/a/b?c=d", sampan.address());
+    let request = Request::post(uri)
+        .header("host", sampan.address().to_string())
+        .header("x-test", "yes")
+        .body(Full::new(Bytes::from_static(b"hello")))
+        .expect("a request");
+    let answer = send(&sampan, 1, request).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/plain");
+    let body = answer.into_body().collect().await.expect("an answer");
+    let expected = "POST /a/b?c=d HTTP/1.1\nx-test yes\nbody hello\n";
+    assert_eq!(body.to_bytes(), expected);
+    for (path, status) in [("/teapot", 418), ("/silent", 502), ("/broken", 502)] {
+        let answer = sampan.call("cgi", path).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+}
