@@ -23,6 +23,7 @@ pub(crate) enum Need {
     Postgres,
     Pip,
     Wrk,
+    Networks,
 }
 
 /// This machine.
@@ -87,6 +88,7 @@ impl Need {
             Need::Postgres => "PostgreSQL",
             Need::Pip => "pip",
             Need::Wrk => "wrk",
+            Need::Networks => "iproute2",
         }
     }
 
@@ -100,6 +102,7 @@ impl Need {
             Need::Postgres => has_postgres(),
             Need::Pip => has_pip(),
             Need::Wrk => has_program("wrk"),
+            Need::Networks => starts(Command::new("ip").arg("-V")),
         }
     }
 
@@ -131,6 +134,7 @@ impl Need {
             Need::Postgres => &["postgresql"],
             Need::Pip => &["python3-pip"],
             Need::Wrk => &["wrk"],
+            Need::Networks => &["iproute2"],
             Need::Rustfmt | Need::Clippy | Need::Components => &[],
         };
         names.iter().map(|&name| name.to_owned()).collect()

@@ -60,7 +60,13 @@ impl Stage {
             Stage::Clippy => &[Need::Clippy, Need::Linker],
             Stage::Unit => &[Need::Linker],
             Stage::Functions => &[Need::Linker, Need::Components],
-            Stage::EndToEnd => &[Need::Linker, Need::Components, Need::Postgres, Need::Pip],
+            Stage::EndToEnd => &[
+                Need::Linker,
+                Need::Components,
+                Need::Postgres,
+                Need::Pip,
+                Need::Networks,
+            ],
         }
     }
 
