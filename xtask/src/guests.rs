@@ -14,11 +14,8 @@ pub(crate) const FOLDER: &str = "SAMPAN_GUESTS_DIR";
 
 /// The command that builds all of them.
 pub(crate) fn command(repository: &Repository, toolchain: Toolchain) -> Command {
-    let mut command = toolchain.build(repository);
-    command
-        .current_dir(repository.guests())
-        .env("CARGO_TARGET_DIR", repository.guests_target())
-        .args(["--workspace", "--lib", "--bins"]);
+    let mut command = toolchain.build(&repository.guests(), &repository.guests_target());
+    command.args(["--workspace", "--lib", "--bins"]);
     command
 }
 
