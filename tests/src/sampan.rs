@@ -32,15 +32,23 @@ pub struct Sampan {
 impl Sampan {
     /// Serves the functions of a folder, and waits until each is served or has failed.
     pub async fn up(folder: &Path) -> Sampan {
-        let mut command = Command::new(program("sampan"));
-        command.arg("up").arg(folder);
-        command.args(["--listen", "127.0.0.1:0", "--output", "json"]);
-        Sampan::start(command).await
+        Sampan::start(command(folder)).await
+    }
+
+    /// Serves the functions of a folder, and waits only until it listens.
+    pub async fn start_loading(folder: &Path) -> Sampan {
+        Sampan::listening(command(folder)).await
     }
 
     /// Starts a command that becomes `sampan up --output json`, and waits until each function is served
     /// or has failed.
-    pub async fn start(mut command: Command) -> Sampan {
+    pub async fn start(command: Command) -> Sampan {
+        let mut sampan = Sampan::listening(command).await;
+        sampan.event("settled").await;
+        sampan
+    }
+
+    async fn listening(mut command: Command) -> Sampan {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         command
             .env("XDG_DATA_HOME", data.path())
@@ -59,7 +67,6 @@ impl Sampan {
         let address = listening["addresses"][0].as_str();
         let address = address.and_then(|address| address.parse().ok());
         sampan.address = address.unwrap_or_else(|| panic!("no address in {listening}"));
-        sampan.event("settled").await;
         sampan
     }
 
@@ -155,4 +162,11 @@ impl Sampan {
     pub async fn stop(mut self) -> ExitStatus {
         self.process.stop().await
     }
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(program("sampan"));
+    command.arg("up").arg(folder);
+    command.args(["--listen", "127.0.0.1:0", "--output", "json"]);
+    command
 }

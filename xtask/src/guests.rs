@@ -1,7 +1,10 @@
-//! The guests of the whole-system tests: a workspace of components that misbehave, built like the
-//! functions and staged for the tests alone.
+//! The guests of the whole-system tests: components that misbehave, which are built like the
+//! functions, and components of other languages. They are staged for the tests alone.
+
+mod engines;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -12,20 +15,35 @@ use crate::toolchain::{TARGET, Toolchain};
 /// Tells tests where the staged guests are.
 pub(crate) const FOLDER: &str = "SAMPAN_GUESTS_DIR";
 
-/// The command that builds all of them.
-pub(crate) fn command(repository: &Repository, toolchain: Toolchain) -> Command {
+/// Builds all of them and puts them in their place, under the packages' names. `run` runs a command.
+pub(crate) fn build(
+    repository: &Repository,
+    toolchain: Toolchain,
+    mut run: impl FnMut(&mut Command) -> Result<()>,
+) -> Result<()> {
     let mut command = toolchain.build(&repository.guests(), &repository.guests_target());
-    command.args(["--workspace", "--lib", "--bins"]);
-    command
+    run(command.args(["--workspace", "--lib", "--bins"]))?;
+    let staged = repository.staged_guests();
+    fs::create_dir_all(&staged).with_context(|| format!("failed to make {}", staged.display()))?;
+    stage_all(
+        &repository.guests_target().join(TARGET).join("release"),
+        &staged,
+    )?;
+    for mut engine in engines::all(repository)? {
+        for mut command in engine.commands() {
+            run(&mut command)?;
+        }
+        engine.built()?;
+        stage(
+            &engine.component,
+            &staged.join(engine.name).with_extension("wasm"),
+        )?;
+    }
+    Ok(())
 }
 
-/// Puts what was built in its place, under the packages' names.
-pub(crate) fn stage(repository: &Repository) -> Result<()> {
-    let (built, staged) = (repository.guests_target(), repository.staged_guests());
-    let built = built.join(TARGET).join("release");
-    fs::create_dir_all(&staged).with_context(|| format!("failed to make {}", staged.display()))?;
-    let files =
-        fs::read_dir(&built).with_context(|| format!("no guests in {}", built.display()))?;
+fn stage_all(built: &Path, staged: &Path) -> Result<()> {
+    let files = fs::read_dir(built).with_context(|| format!("no guests in {}", built.display()))?;
     for file in files {
         let from = file.context("failed to list the guests")?.path();
         let is_component = from
@@ -33,9 +51,13 @@ pub(crate) fn stage(repository: &Repository) -> Result<()> {
             .is_some_and(|extension| extension == "wasm");
         let name = from.file_name().unwrap_or_default().to_string_lossy();
         if is_component {
-            let to = staged.join(name.replace('_', "-"));
-            fs::copy(&from, &to).with_context(|| format!("failed to stage {}", from.display()))?;
+            stage(&from, &staged.join(name.replace('_', "-")))?;
         }
     }
+    Ok(())
+}
+
+fn stage(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("failed to stage {}", from.display()))?;
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) enum Need {
     Pip,
     Wrk,
     Networks,
+    Node,
+    Venv,
 }
 
 /// This machine.
@@ -89,6 +91,8 @@ impl Need {
             Need::Pip => "pip",
             Need::Wrk => "wrk",
             Need::Networks => "iproute2",
+            Need::Node => "Node.js with npm",
+            Need::Venv => "Python's venv",
         }
     }
 
@@ -103,6 +107,11 @@ impl Need {
             Need::Pip => has_pip(),
             Need::Wrk => has_program("wrk"),
             Need::Networks => starts(Command::new("ip").arg("-V")),
+            Need::Node => {
+                starts(Command::new("node").arg("--version"))
+                    && starts(Command::new("npm").arg("--version"))
+            }
+            Need::Venv => starts(Command::new("python3").args(["-c", "import venv, ensurepip"])),
         }
     }
 
@@ -135,6 +144,8 @@ impl Need {
             Need::Pip => &["python3-pip"],
             Need::Wrk => &["wrk"],
             Need::Networks => &["iproute2"],
+            Need::Node => &["nodejs", "npm"],
+            Need::Venv => &["python3-venv"],
             Need::Rustfmt | Need::Clippy | Need::Components => &[],
         };
         names.iter().map(|&name| name.to_owned()).collect()

@@ -66,6 +66,8 @@ impl Stage {
                 Need::Postgres,
                 Need::Pip,
                 Need::Networks,
+                Need::Node,
+                Need::Venv,
             ],
         }
     }
@@ -207,8 +209,7 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
 
 fn build_guests(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     let toolchain = toolchain::provide(Choice::Any, false)?;
-    recorder.run(&mut guests::command(repository, toolchain))?;
-    guests::stage(repository)
+    guests::build(repository, toolchain, |command| recorder.run(command))
 }
 
 fn build_functions(repository: &Repository, recorder: &mut Recorder) -> Result<()> {

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+/// How long the thread lets lines gather after it has written some. The first line after a silence is
+/// written at once; under load, waking the thread for each line would cost more than making the line.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// Takes lines from any thread. Clones share one buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue(Arc<Shared>);
@@ -98,6 +102,7 @@ impl Shared {
             }
             let _ = output.flush();
             lines.clear();
+            thread::sleep(GATHER);
             state = self.lock();
         }
     }

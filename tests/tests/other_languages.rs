@@ -1,0 +1,31 @@
+//! Components that other tools build run unchanged: a JavaScript and a Python engine, 13 and 18 MB, with
+//! a script each. They take long to compile, and nobody waits for them meanwhile.
+
+use sampan_tests::{Guests, Sampan};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_of_other_languages_are_served_and_hold_nobody_up() {
+    let limits = "limits: { timeout: 60s }\n";
+    let guests = Guests::none()
+        .and("javascript", "javascript", limits)
+        .and("python", "python", limits)
+        .and("probe", "probe", "");
+    let mut sampan = Sampan::start_loading(guests.folder()).await;
+    // Events come in the order in which functions are ready.
+    let first = sampan.event("ready").await;
+    assert_eq!(first["function"], "probe");
+    assert_eq!(sampan.call("probe", "/").await.text(), "probe");
+    let compiling = sampan.call("python", "/").await;
+    assert_eq!(compiling.status, 503, "{compiling:?}");
+    assert!(
+        compiling.headers.contains_key("retry-after"),
+        "{compiling:?}"
+    );
+    sampan.event("settled").await;
+    for (function, name) in [("javascript", "JavaScript"), ("python", "Python")] {
+        for path in ["/", "/a/b?c=d"] {
+            let answer = sampan.call(function, path).await;
+            assert_eq!(answer.text(), format!("{name} {path}"), "{answer:?}");
+        }
+    }
+}
