@@ -36,7 +36,7 @@ async fn check_silent(fixture: &Fixture, bytes: &[u8], expected: &[u16]) {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_before_its_head_is_complete_is_cut() {
+async fn scenario_31_a_client_that_stops_before_its_head_is_complete_is_cut() {
     let fixture = start_strict().await;
     check_silent(&fixture, b"", &[]).await;
     for length in [1, 2, 3, 14, 23] {
@@ -107,7 +107,7 @@ async fn trickle(fixture: &Fixture, begin: &[u8], bytes: &[u8], gap: Duration) -
 }
 
 #[tokio::test]
-async fn bytes_now_and_then_do_not_buy_time() {
+async fn scenario_31_bytes_now_and_then_do_not_buy_time() {
     let fixture = start_strict().await;
     let gap = CLIENT_TIMEOUT / 10;
     let head = trickle(&fixture, b"GET / HTTP/1.1\r\nx: ", b"y", gap).await;
@@ -123,7 +123,7 @@ async fn bytes_now_and_then_do_not_buy_time() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_answered_with_408() {
+async fn scenario_31_a_body_that_stalls_is_answered_with_408() {
     let fixture = start_strict().await;
     let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n";
     check_silent(&fixture, head, &[408]).await;
@@ -147,7 +147,7 @@ async fn a_slow_but_steady_client_is_served() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_cut() {
+async fn scenario_31_a_client_that_does_not_read_is_cut() {
     let fixture = start_strict().await;
     let mut stream = fixture.connect().await;
     stream
@@ -202,7 +202,7 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn heads_targets_and_bodies_are_limited() {
+async fn scenario_33_heads_targets_and_bodies_are_limited() {
     async fn check(fixture: &Fixture, head: String, body: &[u8], expected: u16) {
         let answer = fixture.exchange([head.as_bytes(), body].concat()).await;
         assert_eq!(

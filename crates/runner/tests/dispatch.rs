@@ -291,7 +291,7 @@ async fn failures_are_mapped_and_counted() {
 const HOLD: &str = "GET /hold HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn more_requests_than_allowed_wait_and_more_than_that_are_refused() {
+async fn scenario_12_more_requests_than_allowed_wait_and_more_than_that_are_refused() {
     let fixture = Fixture::named(&["primes", "sorter"], |function| {
         function.limits.concurrency = 2;
         function.limits.queue = 3;

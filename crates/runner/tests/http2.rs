@@ -271,7 +271,7 @@ fn resident() -> u64 {
 }
 
 #[tokio::test]
-async fn floods_end_with_goaway() {
+async fn scenario_34_floods_end_with_goaway() {
     const MOST: u32 = 1_000_000;
     check_attack("ping", MOST, |_| frame(PING, 0, 0, &[0; 8])).await;
     check_attack("settings", MOST, |_| frame(SETTINGS, 0, 0, &[])).await;
@@ -310,7 +310,7 @@ async fn floods_end_with_goaway() {
 
 /// A field that is large once and then named by one byte each time.
 #[tokio::test]
-async fn a_compression_bomb_is_refused_without_growing() {
+async fn scenario_34_a_compression_bomb_is_refused_without_growing() {
     let fixture = start(|_| {}).await;
     let memory = resident();
     let mut stream = greet(&fixture).await;

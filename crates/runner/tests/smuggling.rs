@@ -40,7 +40,7 @@ async fn check_fields(fields: &str, body: &str, expected: &[u16], requests: usiz
 }
 
 #[tokio::test]
-async fn lengths_that_disagree_are_refused() {
+async fn scenario_32_lengths_that_disagree_are_refused() {
     check_fields(
         "content-length: 5\r\ncontent-length: 6\r\n",
         "hello",
@@ -79,7 +79,7 @@ async fn lengths_that_disagree_are_refused() {
 }
 
 #[tokio::test]
-async fn a_coding_that_is_not_chunked_is_refused() {
+async fn scenario_32_a_coding_that_is_not_chunked_is_refused() {
     for coding in [
         "gzip",
         "identity",
@@ -124,7 +124,7 @@ async fn a_coding_that_is_not_chunked_is_refused() {
 }
 
 #[tokio::test]
-async fn a_length_beside_a_coding_ends_the_connection_after_one_request() {
+async fn scenario_32_a_length_beside_a_coding_ends_the_connection_after_one_request() {
     let both = "content-length: 4\r\ntransfer-encoding: chunked\r\n";
     check_fields(both, "0\r\n\r\n", &[200], 1).await;
     let reversed = "transfer-encoding: chunked\r\ncontent-length: 4\r\n";
@@ -134,7 +134,7 @@ async fn a_length_beside_a_coding_ends_the_connection_after_one_request() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_no_chunks_are_refused() {
+async fn scenario_32_chunks_that_are_no_chunks_are_refused() {
     for body in [
         "x\r\n",
         "-1\r\n",
@@ -159,7 +159,7 @@ async fn chunks_that_are_no_chunks_are_refused() {
 }
 
 #[tokio::test]
-async fn request_lines_and_fields_are_taken_at_their_word() {
+async fn scenario_32_request_lines_and_fields_are_taken_at_their_word() {
     for head in [
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
@@ -205,7 +205,7 @@ async fn request_lines_and_fields_are_taken_at_their_word() {
 }
 
 #[tokio::test]
-async fn line_ends_without_carriage_return_do_not_make_two_requests() {
+async fn scenario_32_line_ends_without_carriage_return_do_not_make_two_requests() {
     let bare = "POST / HTTP/1.1\nhost: a\ncontent-length: 5\nconnection: close\n\nhello";
     check("bare line feeds", &format!("{bare}{SMUGGLED}"), &[200], 1).await;
     let mixed = "POST / HTTP/1.1\r\nhost: a\ncontent-length: 5\r\nconnection: close\r\n\nhello";
@@ -213,7 +213,7 @@ async fn line_ends_without_carriage_return_do_not_make_two_requests() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_left_unread_is_not_taken_for_a_request() {
+async fn scenario_32_a_body_that_is_left_unread_is_not_taken_for_a_request() {
     let length = SMUGGLED.len() + 100_000;
     let head = format!("POST /ignore HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
     check("unread", &format!("{head}{SMUGGLED}"), &[200], 1).await;
@@ -225,7 +225,7 @@ async fn a_body_that_is_left_unread_is_not_taken_for_a_request() {
 
 /// The control: well-formed requests in one packet are as many requests.
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_order() {
+async fn scenario_32_pipelined_requests_are_answered_in_order() {
     let fixture = start(|config| config.idle_timeout = support::CLIENT_TIMEOUT).await;
     let one = "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello";
     let two = "POST /b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\

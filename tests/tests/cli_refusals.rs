@@ -1,0 +1,283 @@
+//! What bad input gets: one line that says what and where, one that says what to do, and an exit code
+//! that scripts rely on (docs/cli.md); never a panic.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use sampan_tests::{Guests, component, program};
+use tempfile::TempDir;
+
+fn sampan(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(program("sampan"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("it starts")
+}
+
+/// Expects one error with its advice, whose first line has all of these in it.
+fn check_refused(output: &Output, code: i32, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    let errors: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    let advice = said
+        .lines()
+        .filter(|line| line.starts_with("help: "))
+        .count();
+    assert_eq!((errors.len(), advice), (1, 1), "{said}");
+    for part in parts {
+        assert!(errors[0].contains(part), "no {part} in: {said}");
+    }
+    for trace in ["panicked", "stack backtrace", "RUST_BACKTRACE"] {
+        assert!(!said.contains(trace), "{said}");
+    }
+}
+
+/// A folder with these files, of which texts of WebAssembly are assembled.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it can be made");
+        let bytes = if text.starts_with('(') {
+            wat::parse_str(text).expect("it is WebAssembly")
+        } else {
+            text.as_bytes().to_vec()
+        };
+        fs::write(path, bytes).expect("it can be written");
+    }
+    folder
+}
+
+const COMMAND: &str = "(module (func (export \"_start\")))";
+const IMPORTS: &str =
+    "(component (import \"wasi:keyvalue/store@0.2.0\" (instance (export \"f\" (func)))))";
+const UP: [&str; 4] = ["up", "--no-watch", "--listen", "127.0.0.1:0"];
+
+#[test]
+fn scenario_40_a_file_that_cannot_be_served_is_refused_with_its_cause() {
+    let check = |files: &[(&str, &str)], path: &str, code, parts: &[&str]| {
+        let folder = folder(files);
+        let output = sampan(&[&UP[..], &[path]].concat(), folder.path());
+        check_refused(&output, code, parts);
+    };
+    check(&[], "nowhere.wasm", 10, &["nowhere.wasm"]);
+    check(
+        &[("a.wasm", "hello")],
+        "a.wasm",
+        11,
+        &["a.wasm", "not WebAssembly"],
+    );
+    check(&[("a.wasm", "\0asm")], "a.wasm", 11, &["a.wasm"]);
+    check(&[("a.wasm", "")], "a.wasm", 11, &["a.wasm"]);
+    check(
+        &[("a.wasm", "(module)")],
+        "a.wasm",
+        14,
+        &["a.wasm", "_start"],
+    );
+    check(&[("a.wasm", "(component)")], "a.wasm", 14, &["a.wasm"]);
+    check(
+        &[("a.wasm", COMMAND)],
+        "a.wasm",
+        14,
+        &["a.wasm", "not an HTTP handler"],
+    );
+    check(&[], ".", 15, &["no functions"]);
+}
+
+#[test]
+fn a_function_file_is_refused_with_line_and_column() {
+    let check = |text: &str, parts: &[&str]| {
+        let folder = folder(&[("f/function.yaml", text), ("f/f.wasm", COMMAND)]);
+        let output = sampan(&[&UP[..], &["f"]].concat(), folder.path());
+        check_refused(&output, 12, parts);
+    };
+    check("name: f\nlimitz: {}\n", &["function.yaml:2:1", "limitz"]);
+    check(
+        "name: f\nlimits:\n  memory: lots\n",
+        &["function.yaml:3:11", "lots"],
+    );
+    check("name: f\nlimits: 7\n", &["function.yaml:2:9"]);
+    check("name: F!\n", &["function.yaml:1:7", "F!"]);
+    check("name: [f\n", &["function.yaml"]);
+    check("name: f\nname: f\n", &["function.yaml:2"]);
+}
+
+#[test]
+fn the_advice_for_an_unknown_key_has_the_keys_that_are_allowed() {
+    let folder = folder(&[("function.yaml", "nam: f\n"), ("f.wasm", COMMAND)]);
+    let output = sampan(&[&UP[..], &["."]].concat(), folder.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for key in ["name", "limits", "outbound", "env"] {
+        assert!(said.contains(key), "{said}");
+    }
+}
+
+#[test]
+fn two_functions_of_one_name_are_refused_with_both() {
+    let folder = folder(&[("a/shop.wasm", COMMAND), ("b/shop.wasm", COMMAND)]);
+    let output = sampan(&[&UP[..], &["a", "b"]].concat(), folder.path());
+    check_refused(&output, 13, &["shop", "a/shop.wasm", "b/shop.wasm"]);
+}
+
+#[test]
+fn scenario_40_an_address_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has one").to_string();
+    let guests = Guests::one("probe", "");
+    let path = guests.folder().to_str().expect("it is text");
+    let folder = folder(&[]);
+    let output = sampan(&["up", path, "--listen", &address], folder.path());
+    check_refused(&output, 16, &[&address]);
+    let admin = ["up", path, "--listen", "127.0.0.1:0", "--admin", &address];
+    check_refused(&sampan(&admin, folder.path()), 16, &[&address]);
+}
+
+#[test]
+fn scenario_40_a_data_folder_that_cannot_be_used_is_named() {
+    let guests = Guests::one("probe", "");
+    let path = guests.folder().to_str().expect("it is text");
+    let folder = folder(&[("file", "in the way")]);
+    let output = sampan(
+        &[&UP[..], &[path, "--data", "file/data"]].concat(),
+        folder.path(),
+    );
+    check_refused(&output, 17, &["file/data"]);
+}
+
+/// Mounts a file system of a few pages, or one that cannot be written, where only the program that
+/// follows sees it.
+const MOUNT: &str = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+
+#[test]
+fn scenario_40_a_full_or_read_only_disk_is_told_of() {
+    for (options, name) in [("size=64k", "full"), ("ro", "read-only")] {
+        let guests = Guests::one("probe", "");
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c", MOUNT, "sh", options])
+            .arg(data.path())
+            .arg(program("sampan"))
+            .args(UP)
+            .arg(guests.folder())
+            .arg("--data")
+            .arg(data.path())
+            .output()
+            .expect("unshare can be started");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("error: "),
+            "{name} (which needs root): {said}"
+        );
+        check_refused(&output, 17, &[data.path().to_str().expect("it is text")]);
+    }
+}
+
+#[test]
+fn what_a_host_lacks_is_named() {
+    let folder = folder(&[("a.wasm", IMPORTS), ("command.wasm", COMMAND)]);
+    let output = sampan(&["inspect", "a.wasm"], folder.path());
+    assert_eq!(output.status.code(), Some(14));
+    let json = sampan(&["inspect", "a.wasm", "--output", "json"], folder.path());
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("it is JSON");
+    assert_eq!(json["missing"][0], "wasi:keyvalue/store@0.2.0", "{json}");
+    let output = sampan(&["inspect", "command.wasm"], folder.path());
+    assert_eq!(output.status.code(), Some(0));
+    let probe = component("probe");
+    let output = sampan(&["inspect", probe.to_str().expect("text")], folder.path());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "wasi:http 0.2",
+        "wasi:http/incoming-handler",
+        "runs here yes",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn commands_get_what_they_are_given_and_their_code_is_ours() {
+    let command = component("command");
+    let command = command.to_str().expect("it is text");
+    let folder = folder(&[]);
+    let output = sampan(
+        &[
+            "run",
+            command,
+            "--env",
+            "GREETING=hi",
+            "--",
+            "one",
+            "two words",
+            "3",
+        ],
+        folder.path(),
+    );
+    // A component of 0.2 can only say that it failed; the code itself is lost in its toolchain.
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let expected =
+        "arguments [\"one\", \"two words\", \"3\"]\nvariable GREETING=hi\ninput Ok(\"\")\n";
+    assert_eq!(said, expected);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "this is standard error\n"
+    );
+    let exit = "(module
+        (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
+        (memory (export \"memory\") 1)
+        (func (export \"_start\") (call $exit (i32.const 3))))";
+    let folder = self::folder(&[("exit.wasm", exit)]);
+    let output = sampan(&["run", "exit.wasm"], folder.path());
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_command_that_traps_or_does_not_end_has_a_code_of_its_own() {
+    let trap = "(module (func (export \"_start\") unreachable))";
+    let endless = "(module (func (export \"_start\") (loop br 0)))";
+    let folder = folder(&[("trap.wasm", trap), ("endless.wasm", endless)]);
+    check_refused(
+        &sampan(&["run", "trap.wasm"], folder.path()),
+        134,
+        &["trap.wasm"],
+    );
+    let output = sampan(
+        &["run", "endless.wasm", "--timeout", "200ms"],
+        folder.path(),
+    );
+    check_refused(&output, 124, &["endless.wasm"]);
+    let probe = component("probe");
+    let output = sampan(&["run", probe.to_str().expect("text")], folder.path());
+    check_refused(&output, 14, &["probe.wasm"]);
+}
+
+#[test]
+fn the_schema_and_the_completions_are_printed() {
+    let folder = folder(&[]);
+    let schema = sampan(&["schema"], folder.path());
+    let checked_in = fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../docs/function.schema.json"
+    ));
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).expect("it is JSON");
+    let checked_in: serde_json::Value =
+        serde_json::from_slice(&checked_in.expect("it is there")).expect("it is JSON");
+    assert_eq!(schema, checked_in);
+    for shell in ["bash", "zsh", "fish"] {
+        let output = sampan(&["completions", shell], folder.path());
+        assert!(output.status.success(), "{shell}");
+        let script = String::from_utf8_lossy(&output.stdout).into_owned();
+        for command in ["up", "run", "inspect", "new"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}
