@@ -120,7 +120,9 @@ pub(crate) fn runtime(flavour: Flavour, config: &EngineConfig) -> Config {
         .max_component_instance_size(4 << 20)
         .max_memory_size(usize::try_from(config.max_memory.min(4 << 30)).unwrap_or(usize::MAX))
         .max_unused_warm_slots(64)
-        .linear_memory_keep_resident(4 << 20)
+        // What a slot may keep is cleared by copying; beyond it, pages go back to the kernel. More
+        // makes a server's memory follow the peaks of whatever its functions touched.
+        .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut wasmtime = base(flavour);
