@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use sampan_backends::{
-    ClusterOptions, Options, TEXT_ADDRESS, TextOptions, USERS_ADDRESS, UsersOptions,
+    ClusterOptions, Listen, Options, TEXT_ADDRESS, TextOptions, USERS_ADDRESS, UsersOptions,
 };
 
 /// Runs the real services behind two of the functions: PostgreSQL with a REST front, and a text.
@@ -44,6 +44,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value_t = USERS_ADDRESS)]
     pub(crate) users_listen: SocketAddr,
 
+    /// Listen at any free port where the one that was asked for is taken
+    #[arg(long)]
+    pub(crate) or_anywhere: bool,
+
     /// The folder of PostgreSQL's `initdb` and `postgres`, instead of the newest installed ones
     #[arg(long, value_name = "FOLDER")]
     pub(crate) postgres: Option<PathBuf>,
@@ -74,15 +78,22 @@ impl Serve {
         let wanted = |service| self.only.is_none_or(|only| only == service);
         Options {
             text: wanted(Service::Text).then(|| TextOptions {
-                listen: self.text_listen,
+                listen: self.listen(self.text_listen),
                 file: self.text.clone(),
             }),
             users: wanted(Service::Users).then(|| UsersOptions {
-                listen: self.users_listen,
+                listen: self.listen(self.users_listen),
                 cluster: ClusterOptions {
                     programs: self.postgres.clone(),
                 },
             }),
+        }
+    }
+
+    fn listen(&self, address: SocketAddr) -> Listen {
+        Listen {
+            address,
+            or_anywhere: self.or_anywhere,
         }
     }
 }

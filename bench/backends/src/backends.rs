@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use crate::cache::{self, CacheError};
 use crate::hamlet::{self, HamletError};
+use crate::pending::Pending;
 use crate::postgres::{Cluster, ClusterError, ClusterOptions};
-use crate::server::{BindError, Server};
+use crate::server::{BindError, Listen, Server};
 use crate::text::{Text, TextError};
 use crate::users::{self, Users, UsersError};
 
@@ -30,8 +31,8 @@ pub struct Options {
 /// The text server's options.
 #[derive(Debug, Clone)]
 pub struct TextOptions {
-    /// Where to listen; port 0 is any free one.
-    pub listen: SocketAddr,
+    /// Where to listen.
+    pub listen: Listen,
     /// The file to serve, at its name; without it *Hamlet*, fetched once into the cache.
     pub file: Option<PathBuf>,
 }
@@ -39,8 +40,8 @@ pub struct TextOptions {
 /// The REST front's options.
 #[derive(Debug, Clone)]
 pub struct UsersOptions {
-    /// Where to listen; port 0 is any free one.
-    pub listen: SocketAddr,
+    /// Where to listen.
+    pub listen: Listen,
     /// The database behind it.
     pub cluster: ClusterOptions,
 }
@@ -50,11 +51,11 @@ impl Options {
     pub fn anywhere() -> Options {
         Options {
             text: Some(TextOptions {
-                listen: loopback(0),
+                listen: loopback(0).into(),
                 file: None,
             }),
             users: Some(UsersOptions {
-                listen: loopback(0),
+                listen: loopback(0).into(),
                 cluster: ClusterOptions::default(),
             }),
         }
@@ -112,7 +113,11 @@ pub struct Backends {
 impl Backends {
     /// Starts what the options ask for; returns once all of it answers. Must be called in a Tokio
     /// runtime. The first time, *Hamlet* takes seconds to fetch.
-    pub async fn start(options: Options) -> Result<Backends, StartError> {
+    pub fn start(options: Options) -> Pending<'static, Result<Backends, StartError>> {
+        Box::pin(Backends::start_wanted(options))
+    }
+
+    async fn start_wanted(options: Options) -> Result<Backends, StartError> {
         let mut backends = Backends {
             text: None,
             users: None,
@@ -158,7 +163,11 @@ impl Backends {
     }
 
     /// Lets the requests in progress finish, then stops everything and waits for its end.
-    pub async fn stop(self) {
+    pub fn stop(self) -> Pending<'static, ()> {
+        Box::pin(self.stop_all())
+    }
+
+    async fn stop_all(self) {
         if let Some((server, _)) = self.text {
             server.stop().await;
         }
@@ -183,7 +192,7 @@ async fn start_text(options: TextOptions) -> Result<(Server, String), StartError
     Ok((server.map_err(StartError::Bind)?, route))
 }
 
-async fn start_users(cluster: &Cluster, listen: SocketAddr) -> Result<Server, StartError> {
+async fn start_users(cluster: &Cluster, listen: Listen) -> Result<Server, StartError> {
     let created = cluster.create_database(users::DATABASE).await;
     created.map_err(StartError::Cluster)?;
     let table = users::connect(cluster.connection(users::DATABASE)).await;

@@ -8,6 +8,7 @@ mod backends;
 mod cache;
 mod hamlet;
 mod markdown;
+mod pending;
 mod postgres;
 mod server;
 mod text;
@@ -18,9 +19,10 @@ pub use backends::{
 };
 pub use cache::{CacheError, folder as cache_folder};
 pub use hamlet::{HamletError, obtain as obtain_hamlet};
+pub use pending::Pending;
 pub use postgres::{
     AccountError, Cluster, ClusterError, ClusterOptions, FolderError, ProgramsError,
 };
-pub use server::BindError;
+pub use server::{BindError, Listen};
 pub use text::TextError;
 pub use users::UsersError;

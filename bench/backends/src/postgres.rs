@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls};
 
+use crate::pending::Pending;
 use account::Account;
 use keeper::Keeper;
 use programs::Programs;
@@ -121,8 +122,11 @@ pub struct Cluster {
 
 impl Cluster {
     /// Makes a cluster and starts it; returns once it takes connections.
-    pub async fn start(options: &ClusterOptions) -> Result<Cluster, ClusterError> {
-        let options = options.clone();
+    pub fn start(options: &ClusterOptions) -> Pending<'static, Result<Cluster, ClusterError>> {
+        Box::pin(Cluster::start_ready(options.clone()))
+    }
+
+    async fn start_ready(options: ClusterOptions) -> Result<Cluster, ClusterError> {
         let begun = tokio::task::spawn_blocking(move || Cluster::begin(&options)).await;
         let cluster = match begun {
             Ok(cluster) => cluster?,

@@ -36,6 +36,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// An answer.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
+/// Where a server is to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 is any free one.
+    pub address: SocketAddr,
+    /// Listen at any free port of it when that one is taken.
+    pub or_anywhere: bool,
+}
+
+impl From<SocketAddr> for Listen {
+    /// There and nowhere else.
+    fn from(address: SocketAddr) -> Listen {
+        Listen {
+            address,
+            or_anywhere: false,
+        }
+    }
+}
+
+impl Listen {
+    async fn bind(self) -> io::Result<TcpListener> {
+        match TcpListener::bind(self.address).await {
+            Err(error) if self.or_anywhere && error.kind() == io::ErrorKind::AddrInUse => {
+                TcpListener::bind((self.address.ip(), 0)).await
+            }
+            bound => bound,
+        }
+    }
+}
+
 /// Why a server does not listen.
 #[derive(Debug, Error)]
 #[error("failed to listen on {address} for the {service}")]
@@ -64,15 +94,15 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(
         service: &'static str,
-        listen: SocketAddr,
+        listen: Listen,
         handler: impl Handler,
     ) -> Result<Server, BindError> {
         let failed = |source| BindError {
             service,
-            address: listen,
+            address: listen.address,
             source,
         };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = listen.bind().await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(accept(listener, Arc::new(handler), stopped));

@@ -83,6 +83,25 @@ async fn it_serves_what_its_one_line_says() {
     assert!(running.child.wait().unwrap().success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_address_is_left_to_whoever_has_it() {
+    let (_folder, text) = text();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let mut command = program(&["serve", "--print-ready", "--or-anywhere", "--only", "text"]);
+    command.args(["--text-listen", &taken, "--text"]).arg(&text);
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).expect("one line of JSON");
+    assert_ne!(ready["text"]["address"], taken.as_str());
+    let url = ready["text"]["url"].as_str().unwrap();
+    assert_eq!(Http::new().get(url).await.body, "Nothing\n");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn nothing_is_left_however_it_ends() {
     fn check(more: &[&str], end: impl FnOnce(&mut Running), expected: Option<i32>) {

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::SocketAddr;
+
 use http::Method;
 use sampan_backends::{Backends, Options, TextOptions, cache_folder, obtain_hamlet};
 use support::Http;
@@ -70,7 +72,7 @@ async fn any_other_file_is_served_at_its_name() {
 async fn a_file_that_cannot_be_served_is_named() {
     let options = Options {
         text: Some(TextOptions {
-            listen: ([127, 0, 0, 1], 0).into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             file: Some("/absent/text.txt".into()),
         }),
         users: None,
