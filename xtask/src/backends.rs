@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -82,21 +81,17 @@ impl Starting {
         let log = log_file(&repository.logs(), service)?;
         let said = File::create(&log).with_context(|| format!("failed to write {}", log.display()));
         let program = repository.program("sampan-backends");
-        let listen = if is_free(service.address) {
-            service.address
-        } else {
-            "127.0.0.1:0"
-        };
         let mut command = Command::new(&program);
         command
             .args([
                 "serve",
                 "--print-ready",
                 "--until-stdin-closes",
+                "--or-anywhere",
                 "--only",
                 service.name,
             ])
-            .args([&format!("--{}-listen", service.name), listen])
+            .args([&format!("--{}-listen", service.name), service.address])
             .stdin(lifeline.try_clone().context("failed to share a pipe")?)
             .stdout(Stdio::piped())
             .stderr(said?)
@@ -151,8 +146,4 @@ impl Running {
 fn log_file(folder: &Path, service: Service) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     Ok(folder.join(format!("backend-{}.log", service.name)))
-}
-
-fn is_free(address: &str) -> bool {
-    TcpListener::bind(address).is_ok()
 }

@@ -2,9 +2,10 @@
 //! becomes `sampan up`, so signals and the exit code are its own.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{self, Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -106,10 +107,29 @@ fn settle(repository: &Repository, running: &[Running]) -> Result<PathBuf> {
         .iter()
         .map(|service| (service.service.address, service.address.as_str()))
         .collect();
-    let copies = repository.target().join("functions-moved");
+    let all = repository.target().join("functions-moved");
+    remove_left(&all, Path::new("/proc"))
+        .with_context(|| format!("failed to clear {}", all.display()))?;
+    // This process is going to be the one that serves them.
+    let copies = all.join(process::id().to_string());
     copy(&staged, &copies, &moves)
         .with_context(|| format!("failed to copy the functions to {}", copies.display()))?;
     Ok(copies)
+}
+
+/// Removes the copies of processes that are no more: another `up` may be serving its own.
+fn remove_left(all: &Path, processes: &Path) -> std::io::Result<()> {
+    let entries = match fs::read_dir(all) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !processes.join(entry.file_name()).exists() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn copy(staged: &Path, copies: &Path, moves: &[(&str, &str)]) -> std::io::Result<()> {
@@ -142,6 +162,20 @@ fn replace(text: &str, moves: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_go_when_their_process_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (all, processes) = (folder.path().join("moved"), folder.path().join("proc"));
+        remove_left(&all, &processes).unwrap();
+        for copy in ["1", "2"] {
+            fs::create_dir_all(all.join(copy).join("search")).unwrap();
+        }
+        fs::create_dir_all(processes.join("1")).unwrap();
+        remove_left(&all, &processes).unwrap();
+        assert!(all.join("1/search").exists());
+        assert!(!all.join("2").exists());
+    }
 
     #[test]
     fn addresses_move_in_copies() {

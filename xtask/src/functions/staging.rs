@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use anyhow::{Context as _, Result};
 
@@ -53,10 +54,10 @@ fn is_same(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// A name that nobody takes for a function's.
+/// A name that nobody takes for a function's, and nobody else stages under.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.new"))
+    path.with_file_name(format!(".{name}.{}.new", process::id()))
 }
 
 #[cfg(test)]
