@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::pending::Pending;
 use crate::process::PATIENCE;
 
 /// An answer, read to its end.
@@ -39,17 +40,24 @@ impl Answer {
 }
 
 /// Gets a path of a server, which is told the name `host`.
-pub async fn get(address: SocketAddr, host: &str, path: &str) -> Answer {
-    send(Method::GET, address, host, path).await
+pub fn get<'a>(address: SocketAddr, host: &'a str, path: &'a str) -> Pending<'a, Answer> {
+    send(Method::GET, address, host, path)
 }
 
 /// Sends a request without a body. The server is told the name `host`, whatever its address.
-pub async fn send(method: Method, address: SocketAddr, host: &str, path: &str) -> Answer {
-    let what = format!("{method} {path} at {address} as {host}");
-    let exchange = exchange(method, address, host, path);
-    let answer = timeout(PATIENCE, exchange).await;
-    let answer = answer.unwrap_or_else(|_| panic!("{what}: no answer in {PATIENCE:?}"));
-    answer.unwrap_or_else(|error| panic!("{what}: {error}"))
+pub fn send<'a>(
+    method: Method,
+    address: SocketAddr,
+    host: &'a str,
+    path: &'a str,
+) -> Pending<'a, Answer> {
+    Box::pin(async move {
+        let what = format!("{method} {path} at {address} as {host}");
+        let exchange = exchange(method, address, host, path);
+        let answer = timeout(PATIENCE, exchange).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{what}: no answer in {PATIENCE:?}"));
+        answer.unwrap_or_else(|error| panic!("{what}: {error}"))
+    })
 }
 
 async fn exchange(
@@ -57,7 +65,7 @@ async fn exchange(
     address: SocketAddr,
     host: &str,
     path: &str,
-) -> Result<Answer, Box<dyn std::error::Error>> {
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the sender; its failure is that of the request.

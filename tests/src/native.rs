@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::answer::{Answer, get};
+use crate::pending::Pending;
 use crate::process::{PATIENCE, Process};
 
 /// How often its log is looked at while it starts.
@@ -22,13 +23,17 @@ pub struct Native {
 
 impl Native {
     /// Starts it on a free port, with nothing in its environment but these variables.
-    pub async fn start(program: &Path, environment: &[(&str, &str)]) -> Native {
+    pub fn start(program: &Path, environment: &[(&str, String)]) -> Pending<'static, Native> {
         let mut command = Command::new(program);
         command
             .args(["--listen", "127.0.0.1:0"])
             .env_clear()
-            .envs(environment.iter().copied())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null());
+        Box::pin(Native::follow(command))
+    }
+
+    async fn follow(mut command: Command) -> Native {
         let mut process = Process::start(&mut command);
         let begun = Instant::now();
         let address = loop {
@@ -38,7 +43,7 @@ impl Native {
             }
             let ended = process.child().try_wait();
             let ended = ended.expect("it can be waited for");
-            assert!(ended.is_none(), "{} ended: {ended:?}", program.display());
+            assert!(ended.is_none(), "{command:?} ended: {ended:?}");
             assert!(begun.elapsed() < PATIENCE, "it never listens: {said}");
             sleep(LOOK).await;
         };
@@ -51,8 +56,8 @@ impl Native {
     }
 
     /// Ends it as a service manager would, and waits for its end.
-    pub async fn stop(mut self) -> ExitStatus {
-        self.process.stop().await
+    pub fn stop(mut self) -> Pending<'static, ExitStatus> {
+        Box::pin(async move { self.process.stop().await })
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::process::{ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::answer::{Answer, get, send};
+use crate::pending::Pending;
 use crate::process::{PATIENCE, Process, program};
 
 /// A line of `--output json`.
@@ -31,21 +32,23 @@ pub struct Sampan {
 
 impl Sampan {
     /// Serves the functions of a folder, and waits until each is served or has failed.
-    pub async fn up(folder: &Path) -> Sampan {
-        Sampan::start(command(folder)).await
+    pub fn up(folder: &Path) -> Pending<'static, Sampan> {
+        Sampan::start(command(folder))
     }
 
     /// Serves the functions of a folder, and waits only until it listens.
-    pub async fn start_loading(folder: &Path) -> Sampan {
-        Sampan::listening(command(folder)).await
+    pub fn start_loading(folder: &Path) -> Pending<'static, Sampan> {
+        Box::pin(Sampan::listening(command(folder)))
     }
 
     /// Starts a command that becomes `sampan up --output json`, and waits until each function is served
     /// or has failed.
-    pub async fn start(command: Command) -> Sampan {
-        let mut sampan = Sampan::listening(command).await;
-        sampan.event("settled").await;
-        sampan
+    pub fn start(command: Command) -> Pending<'static, Sampan> {
+        Box::pin(async {
+            let mut sampan = Sampan::listening(command).await;
+            sampan.event("settled").await;
+            sampan
+        })
     }
 
     async fn listening(mut command: Command) -> Sampan {
@@ -71,7 +74,11 @@ impl Sampan {
     }
 
     /// Reads on to the next event of a name.
-    pub async fn event(&mut self, name: &str) -> Event {
+    pub fn event<'a>(&'a mut self, name: &'a str) -> Pending<'a, Event> {
+        Box::pin(self.read_to(name))
+    }
+
+    async fn read_to(&mut self, name: &str) -> Event {
         loop {
             let line = timeout(PATIENCE, self.events.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("no event `{name}` in {PATIENCE:?}"));
@@ -159,8 +166,8 @@ impl Sampan {
     }
 
     /// Ends it as a service manager would, and waits for its end.
-    pub async fn stop(mut self) -> ExitStatus {
-        self.process.stop().await
+    pub fn stop(mut self) -> Pending<'static, ExitStatus> {
+        Box::pin(async move { self.process.stop().await })
     }
 }
 

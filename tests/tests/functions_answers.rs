@@ -1,52 +1,35 @@
 //! The nine functions through the real `sampan up`, with the real services behind two of them: each
 //! answer is what its contract says, at both kinds of URL.
 
-use std::net::SocketAddr;
-
 use http::Method;
-use sampan_backends::{Backends, Options};
-use sampan_tests::{Answer, FUNCTIONS, Sampan, Staged, get};
-use serde_json::Value;
+use sampan_tests::{FUNCTIONS, Sampan, Services, Staged};
 
 /// The whole system.
 struct System {
-    backends: Backends,
+    services: Services,
     sampan: Sampan,
     _staged: Staged,
 }
 
 impl System {
     async fn start() -> System {
-        let backends = Backends::start(Options::anywhere()).await;
-        let backends = backends.expect("PostgreSQL and the text of Hamlet can be had");
-        let services = [backends.text_address(), backends.users_address()];
-        let services = services.map(|address| address.expect("both services are started"));
+        let services = Services::start().await;
+        let addresses = [services.text_address(), services.users_address()];
         let names = FUNCTIONS.map(|function| function.name);
-        let staged = Staged::copy(&names, services);
+        let staged = Staged::copy(&names, addresses);
         let sampan = Sampan::up(staged.folder()).await;
         assert_eq!(sampan.functions("ready"), names);
         System {
-            backends,
+            services,
             sampan,
             _staged: staged,
         }
     }
 
-    /// All rows of the table of users.
-    async fn rows(&self) -> Vec<Value> {
-        let address = self.backends.users_address().expect("the users are served");
-        let answer = from(address, "/prest/public/users").await;
-        serde_json::from_slice(&answer.body).expect("the rows are JSON")
-    }
-
     async fn stop(self) {
         assert!(self.sampan.stop().await.success());
-        self.backends.stop().await;
+        self.services.stop().await;
     }
-}
-
-async fn from(address: SocketAddr, path: &str) -> Answer {
-    get(address, &address.to_string(), path).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,9 +68,9 @@ async fn users_become_rows_of_the_database() {
         system.sampan.call("user-manager", &path).await
     };
     assert_eq!(call(1).await.text(), "Iterated 1 times");
-    assert_eq!(system.rows().await.len(), 1);
+    assert_eq!(system.services.rows().await.len(), 1);
     assert_eq!(call(4).await.text(), "Iterated 4 times");
-    let rows = system.rows().await;
+    let rows = system.services.rows().await;
     assert_eq!(rows.len(), 5);
     let fields = [
         "name",
@@ -116,8 +99,7 @@ async fn users_become_rows_of_the_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_search_finds_the_lines_of_the_text_that_is_served() {
     let system = System::start().await;
-    let address = system.backends.text_address().unwrap();
-    let text = from(address, "/hamlet.txt").await;
+    let text = system.services.text().await;
     let answer = system.sampan.call("fuzzysearch", "/?search=Ophelia").await;
     let found: Vec<usize> = serde_json::from_str(answer.text()).expect("a list of numbers");
     let lines: Vec<_> = text.text().lines().collect();
@@ -194,7 +176,7 @@ async fn parameters_are_refused_in_one_line_that_names_them() {
         check("n-body", &format!("/?n={wrong}"), "n").await;
     }
     // Refused before anything was asked of the database.
-    assert_eq!(system.rows().await.len(), 0);
+    assert_eq!(system.services.rows().await.len(), 0);
     system.stop().await;
 }
 
@@ -209,6 +191,6 @@ async fn only_get_and_head_are_answered() {
         assert_eq!(answer.status, 405, "{}: {answer:?}", function.name);
         assert_eq!(answer.headers["allow"], "GET, HEAD", "{}", function.name);
     }
-    assert_eq!(system.rows().await.len(), 0);
+    assert_eq!(system.services.rows().await.len(), 0);
     system.stop().await;
 }

@@ -1,25 +1,19 @@
 //! The native programs of the functions answer as the components do: the same contract, and the same
 //! bytes wherever nothing is random.
 
-use sampan_backends::{Backends, Options};
-use sampan_tests::{FUNCTIONS, Native, Refused, SEEDED, Sampan, Staged};
+use sampan_tests::{FUNCTIONS, Native, Refused, SEEDED, Sampan, Services, Staged};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_program_fulfils_its_contract() {
-    let backends = Backends::start(Options::anywhere()).await;
-    let backends = backends.expect("PostgreSQL and the text of Hamlet can be had");
-    let (text, users) = (backends.text_url(), backends.users_url());
-    let environment = [
-        ("TEXT_URL", text.as_deref().unwrap()),
-        ("USERS_URL", users.as_deref().unwrap()),
-    ];
+    let services = Services::start().await;
+    let environment = services.environment();
     for function in FUNCTIONS {
         let native = Native::start(&Staged::native(function.name), &environment).await;
         function.check(&native.call(function.path).await);
         assert_eq!(native.call("/?n=x&n=x").await.status, 400);
         assert!(native.stop().await.success(), "{}", function.name);
     }
-    backends.stop().await;
+    services.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use sampan_backends::{Backends, Options};
-use sampan_tests::{FUNCTIONS, Refused, Sampan, Staged};
+use sampan_tests::{FUNCTIONS, Refused, Sampan, Services, Staged};
 
 /// The functions that call somebody, each with a request.
 const CALLERS: [(&str, &str); 2] = [
@@ -45,13 +44,8 @@ async fn a_service_that_is_down_takes_only_its_function_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_service_is_named_by_its_status() {
-    let options = Options {
-        text: None,
-        ..Options::anywhere()
-    };
-    let backends = Backends::start(options).await;
-    let backends = backends.expect("PostgreSQL can be started");
-    let users = backends.users_address().unwrap();
+    let services = Services::start_users().await;
+    let users = services.users_address();
     // The front of the users has no text.
     let staged = Staged::copy(&CALLERS.map(|(name, _)| name), [users; 2]);
     let sampan = Sampan::up(staged.folder()).await;
@@ -60,11 +54,11 @@ async fn a_failing_service_is_named_by_its_status() {
 
     let (name, path) = CALLERS[1];
     assert_eq!(sampan.call(name, path).await.status, 200);
-    backends.cluster().unwrap().stop();
+    services.stop_database();
     let line = check_unavailable(&sampan, name, path).await;
     assert_eq!(line, "upstream answered 503");
     assert!(sampan.stop().await.success());
-    backends.stop().await;
+    services.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,16 +6,23 @@ use std::path::Path;
 use sampan_tests::{FUNCTIONS, Sampan, build_folder, program};
 use tokio::process::Command;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_command_serves_all_nine_with_their_services() {
+/// The command, without the first part of it that compiles itself.
+fn up() -> Command {
     let target = build_folder();
+    let target = target.parent().expect("builds stand in a target folder");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let mut command = Command::new(program("xtask"));
     command
         .args(["--no-install", "up", "--listen", "127.0.0.1:0"])
         .args(["--", "--output", "json", "--no-watch"])
-        .env("CARGO_TARGET_DIR", target.parent().unwrap())
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
-    let sampan = Sampan::start(command).await;
+        .env("CARGO_TARGET_DIR", target)
+        .current_dir(checkout.expect("this package stands in the checkout"));
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_command_serves_all_nine_with_their_services() {
+    let sampan = Sampan::start(up()).await;
     assert_eq!(
         sampan.functions("ready"),
         FUNCTIONS.map(|function| function.name)
@@ -23,6 +30,25 @@ async fn one_command_serves_all_nine_with_their_services() {
     for function in FUNCTIONS {
         function.check(&sampan.call(function.name, function.path).await);
         function.check(&sampan.call_by_name(function.name, function.path).await);
+    }
+    assert!(sampan.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_does_not_start_takes_only_its_function_along() {
+    let mut command = up();
+    // No folder can be made in a file, so there is no place for the text.
+    command.env("SAMPAN_CACHE", program("sampan").join("cache"));
+    let sampan = Sampan::start(command).await;
+    let said = sampan.said();
+    let line = said.lines().find(|line| line.contains("not started"));
+    let line = line.unwrap_or_else(|| panic!("nothing is said of it: {said}"));
+    assert!(line.contains("`fuzzysearch`"), "{line}");
+    assert!(said.contains("help: set SAMPAN_CACHE"), "{said}");
+    for function in FUNCTIONS {
+        if function.name != "fuzzysearch" {
+            function.check(&sampan.call(function.name, function.path).await);
+        }
     }
     assert!(sampan.stop().await.success());
 }
