@@ -48,8 +48,9 @@ pub(crate) enum Command {
     /// Check what no compiler checks
     ///
     /// The arrows between the crates and the list of unsafe code against ARCHITECTURE.md; that every
-    /// Rust file says what it is for and stays short; lints; licences and sources of all dependencies
-    /// against deny.toml; links between documents; traces of one machine in files meant for all.
+    /// Rust file says what it is for and stays short; lints; that tests build what programs build;
+    /// licences and sources of all dependencies against deny.toml; links between documents; traces of
+    /// one machine in files meant for all.
     Tidy,
     /// Run one of the benchmarks
     ///

@@ -2,6 +2,7 @@
 //! or a few of a kind; none of them changes anything.
 
 mod arrows;
+mod builds;
 mod documents;
 mod layout;
 mod licences;
@@ -93,6 +94,7 @@ pub(crate) fn check(repository: &Repository) -> Result<Vec<Problem>> {
     for workspace in [&main, &functions, &guests] {
         problems.extend(manifests::check(repository.root(), workspace)?);
     }
+    problems.extend(builds::check(repository)?);
     problems.extend(licences::check(&policy, &[&main, &functions, &guests]));
     Ok(problems)
 }
