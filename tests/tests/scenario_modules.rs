@@ -47,9 +47,10 @@ async fn scenario_7_a_compile_bomb_costs_its_own_function_only() {
             &bomb,
             "http: cgi\nlimits: { compileMemory: 128Mi }\n",
         )
-        .and("probe", "probe", "");
+        .and("probe", "probe", "limits: { compileMemory: 128Mi }\n");
     let data = tempfile::tempdir().expect("a temporary folder can be made");
     let sampan = up(guests.folder(), data.path()).await;
+    // The least memory that a file can allow is enough for an ordinary function.
     assert_eq!(sampan.call("probe", "/").await.text(), "probe");
     for (name, limit) in [("time", "compileTime"), ("memory", "compileMemory")] {
         let failed = sampan

@@ -38,6 +38,9 @@ pub(crate) fn engine(data: &std::path::Path, instances: Option<u32>) -> Result<E
     let compiler = CompileCommand {
         program: PathBuf::from(SELF),
         arguments: vec![COMPILE.to_owned()],
+        // The allocator reserves a gibibyte of addresses at a time, which would count against
+        // limits.compileMemory.
+        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
     };
     let mut config = EngineConfig::new(data.join("cache"), compiler);
     if let Some(instances) = instances {

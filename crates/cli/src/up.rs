@@ -42,6 +42,9 @@ use shelf::same_names;
 use urls::Base;
 use watch::Watches;
 
+/// Threads for what blocks: reading files and resolving names. Each keeps memory of its own.
+const BLOCKING: usize = 64;
+
 /// Serves until a signal comes.
 pub(crate) fn up(arguments: &Up) -> Result<ExitCode, Failure> {
     let format = match arguments.log_format {
@@ -102,6 +105,7 @@ fn prepare(arguments: &Up, reporter: &Reporter) -> Result<ExitCode, Failure> {
     let engine = engine(&data, None)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING)
         .build()
         .map_err(|error| Failure::system("no threads to serve with", &error))?;
     let parts = Parts {

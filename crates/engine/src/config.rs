@@ -20,6 +20,8 @@ pub struct CompileCommand {
     pub program: PathBuf,
     /// Arguments before the engine's own. The program must then call [`crate::compile_child`].
     pub arguments: Vec<String>,
+    /// Its whole environment: it gets nothing of its parent's.
+    pub environment: Vec<(String, String)>,
 }
 
 /// How an engine is set up.

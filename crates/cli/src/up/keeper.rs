@@ -32,7 +32,7 @@ use super::watch::{Inbox, Watches};
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Functions being loaded at once. Each holds its file in memory while it waits for the compiler.
-const LOADS: usize = 32;
+const LOADS: usize = 16;
 
 /// How often folders are looked at again because new ones were found, before anything is served.
 const MOST_LOOKS: usize = 16;

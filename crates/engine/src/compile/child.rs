@@ -12,7 +12,7 @@ use super::REFUSED;
 use crate::config::{self, Flavour};
 
 /// Runs as the compiler: the arguments that follow are `sequential|concurrent`,
-/// `component|module`, seconds of processor time and bytes of address space.
+/// `component|module`, seconds of processor time and bytes of memory.
 ///
 /// The program named by [`crate::CompileCommand`] calls this with the arguments after its own.
 #[must_use]
@@ -53,10 +53,18 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let bytes: u64 = bytes
         .parse()
         .map_err(|_| setup("the memory limit is not a number"))?;
+    // Threads for the compiler, before memory is limited: wasmtime would start them later, one a
+    // processor, and panic when one of them finds no memory for its stack.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads())
+        .build_global()
+        .map_err(|error| setup(&format!("no threads to compile with: {error}")))?;
     // The kernel sends SIGXCPU at the lower limit, which tells the parent what happened, and SIGKILL
     // at the upper one.
     limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
-    limit(Resource::As, bytes, bytes)?;
+    // Memory that can be written, as Linux counts it: not the program itself, and not addresses that
+    // allocators only set aside.
+    limit(Resource::Data, bytes, bytes)?;
     limit(Resource::Core, 0, 0)?;
 
     let mut wasm = Vec::new();
@@ -77,6 +85,13 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         .write_all(&compiled)
         .and_then(|()| stdout.flush())
         .map_err(|error| setup(&error.to_string()))
+}
+
+/// Threads of one compilation. Their stacks count as its memory, so there are not more than a few of
+/// them on a machine of many processors.
+fn threads() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
 }
 
 fn limit(resource: Resource, soft: u64, hard: u64) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Compiling, in a child process with limits.
 //!
 //! The parent sends the WebAssembly bytes over standard input and reads the compiled code from
-//! standard output; the child limits its own processor time and address space before it reads a
+//! standard output; the child limits its own processor time and memory before it reads a
 //! byte, see [`child`]. Two compilations run at once at most, so that a folder of large components
 //! leaves the machine usable.
 
@@ -75,6 +75,7 @@ impl Compiler {
             .args([time.as_secs().max(1).to_string(), memory.to_string()])
             // Nothing of the parent's environment is the compiler's business.
             .env_clear()
+            .envs(self.command.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
