@@ -13,11 +13,12 @@ use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
@@ -151,18 +152,31 @@ impl Cache {
     }
 
     fn write(&self, key: &Key, compiled: &[u8], path: &Path) -> io::Result<()> {
-        let mut temporary = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .tempfile_in(&self.folder)?;
-        // Held until the file is in place: says that it is no leftover of a crash.
-        flock(temporary.as_file(), FlockOperation::LockShared)?;
+        let mut temporary = self.temporary()?;
         let mut mac = self.mac(key);
         mac.update(compiled);
         temporary.write_all(compiled)?;
         temporary.write_all(mac.finalize().as_bytes())?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
-        File::open(&self.folder)?.sync_all()
+        File::open(&self.folder)?.sync_all()?;
+        // A child that was being started when its parent was killed may have held the parent's lock
+        // for a moment longer, past the cleaning when this cache was opened.
+        remove_leftovers(&self.folder)
+    }
+
+    /// A file with a lock that says that it is no leftover of a crash.
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        loop {
+            let temporary = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .tempfile_in(&self.folder)?;
+            flock(temporary.as_file(), FlockOperation::LockShared)?;
+            // Whoever looked for leftovers before it was locked has removed it.
+            if temporary.as_file().metadata()?.nlink() > 0 {
+                return Ok(temporary);
+            }
+        }
     }
 
     fn mac(&self, key: &Key) -> blake3::Hasher {
@@ -210,7 +224,10 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
         let path = entry.path();
         match File::open(&path) {
             Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => {
-                fs::remove_file(&path)?;
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
