@@ -9,7 +9,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::clock::Clock;
 use crate::error::CallError;
-use crate::function::Inner;
+use crate::function::{CallContext, Inner};
 
 /// What a handler answers.
 pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
@@ -18,6 +18,7 @@ pub(crate) struct Call {
     pub(crate) function: Arc<Inner>,
     pub(crate) clock: Clock,
     pub(crate) request_id: Option<Box<str>>,
+    pub(crate) busy: bool,
     /// The trace that outbound calls are part of, unless the guest says otherwise.
     pub(crate) traceparent: Option<HeaderValue>,
     /// Written by the guest within a poll and taken by the poller right after it, so it needs no
@@ -31,13 +32,14 @@ impl Call {
         function: Arc<Inner>,
         timeout: Duration,
         processor_limit: Duration,
-        request_id: Option<Box<str>>,
+        context: CallContext,
         traceparent: Option<HeaderValue>,
     ) -> Self {
         Self {
             function,
             clock: Clock::start(timeout, processor_limit),
-            request_id,
+            request_id: context.request_id,
+            busy: context.busy,
             traceparent,
             answer: Mutex::new(None),
             outbound_open: AtomicU32::new(0),
@@ -50,7 +52,13 @@ impl Call {
             let limits = &function.spec.limits;
             (limits.timeout, limits.processor_time)
         };
-        Self::new(function, timeout, processor_time, None, None)
+        Self::new(
+            function,
+            timeout,
+            processor_time,
+            CallContext::default(),
+            None,
+        )
     }
 
     pub(crate) fn answer(&self, answer: Answer) {

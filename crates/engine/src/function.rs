@@ -67,6 +67,9 @@ impl Warm {
 pub struct CallContext {
     /// Shown beside what the guest prints and beside failures.
     pub request_id: Option<Box<str>>,
+    /// There is no time between requests: what a call leaves behind is cleared away at once, for the
+    /// least work, rather than behind the answer, for the earliest answer.
+    pub busy: bool,
 }
 
 impl LoadedFunction {
@@ -115,7 +118,7 @@ impl LoadedFunction {
             Arc::clone(&self.0),
             limits.timeout,
             limits.processor_time,
-            context.request_id,
+            context,
             traceparent(request.headers()),
         ));
         let mut guest = Guest::new(Arc::clone(&call), self.serve(Arc::clone(&call), request));
@@ -162,7 +165,7 @@ impl LoadedFunction {
             Arc::clone(&self.0),
             timeout,
             FOR_EVER,
-            None,
+            CallContext::default(),
             None,
         ));
         let code = Arc::new(OnceLock::new());

@@ -62,6 +62,7 @@ impl Handler02 {
             .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
         match reuse(&call.function.spec.instances) {
             Some(requests) => self.idle.put(used, requests),
+            None if call.busy => drop(used),
             None => replace(
                 Arc::clone(module),
                 used.instance,

@@ -3,7 +3,9 @@
 //!
 //! A spare is made when a request has taken an instance and been answered, so that neither making
 //! one nor clearing the used one away is on the way of an answer. It serves one request like any
-//! other fresh instance.
+//! other fresh instance. That is worth it while there is time between requests; when there is none,
+//! it only spreads the work over more memory, so then a used instance is cleared away at once and
+//! the next request takes up its memory while the processor still has it in its cache.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -18,6 +18,7 @@ use crate::listing::list;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::request_id::{REQUEST_ID, identify};
+use crate::round;
 use crate::routes::{Found, Place, RouteTable, host};
 use crate::server::{Handler, Malformed, RequestBody};
 use crate::trace::continue_trace;
@@ -158,6 +159,7 @@ async fn call<F: Callee>(
     turn.enter().await.map_err(Refusal::Crowded)?;
     let context = CallContext {
         request_id: request_id.to_str().ok().map(Box::from),
+        busy: round::is_busy(),
     };
     let fault = request.body().fault();
     let answer = turn.deployed().callee().handle(request, context);

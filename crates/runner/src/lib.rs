@@ -15,6 +15,7 @@ mod metrics;
 mod observer;
 mod refusal;
 mod request_id;
+mod round;
 mod routes;
 mod server;
 mod trace;
@@ -26,6 +27,7 @@ pub use dispatch::Dispatch;
 pub use metrics::{FunctionMetrics, Metrics};
 pub use observer::FunctionObserver;
 pub use refusal::CAUSE;
+pub use round::thread_sleeps;
 pub use routes::{Entry, RouteTable, Routes};
 pub use server::{
     BindError, BodyFault, Handler, MAX_URI_BYTES, MINIMUM_PROGRESS, Malformed, RequestBody, Server,

@@ -33,6 +33,7 @@ use super::socket::{Protocol, Socket};
 use super::stream::Streams;
 use super::watch::{Order, Watch};
 use super::watchdog::Verdict;
+use crate::round;
 
 /// Bytes that are read from or written to a connection at once.
 const BUFFER: usize = 64 * 1024;
@@ -155,6 +156,7 @@ fn http2_builder(
 
 impl<H: Handler> Link<H> {
     async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody<H::Body>> {
+        round::request_begins();
         let busy = self.watch.begin();
         let version = request.version();
         // Where one request of a connection is in doubt, the next ones are as well.

@@ -2,6 +2,7 @@
 //! and closes so that the last answer arrives.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use super::config::MAX_URI_BYTES;
 use super::frames::Frames;
 use super::watch::Watch;
+use crate::round;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -51,6 +53,8 @@ pub(super) struct Socket {
     /// The write side is closed.
     shut: bool,
     line_too_long: bool,
+    /// Something was read since the last write: what is written next answers it.
+    answers: bool,
 }
 
 impl Socket {
@@ -64,6 +68,7 @@ impl Socket {
             first_taken: 0,
             shut: false,
             line_too_long: false,
+            answers: false,
         }
     }
 
@@ -165,6 +170,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.poll_read_bytes(context, buffer))?;
+        self.answers = true;
         Poll::Ready(self.note(&buffer.filled()[before..]))
     }
 }
@@ -175,6 +181,9 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if mem::take(&mut self.answers) {
+            ready!(round::poll_leave(context));
+        }
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch.note_write(&polled);
         polled
@@ -185,6 +194,9 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if mem::take(&mut self.answers) {
+            ready!(round::poll_leave(context));
+        }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         self.watch.note_write(&polled);
         polled
