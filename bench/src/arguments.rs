@@ -25,6 +25,16 @@ pub(crate) enum Command {
     /// Every answer is checked. It fails when one is wrong, or when memory or open files grow after
     /// the first tenth of the requests.
     Soak(Soak),
+    /// Compare functions in pods with containers in pods, on a real cluster
+    ///
+    /// How long a pod takes to start, what an idle one takes of memory, how long many at once take, and
+    /// what being in a pod costs a request. Both kinds are taken in turns on the same node.
+    Pods(Pods),
+    /// Start and stop many pods, and see whether anything stays behind
+    ///
+    /// Both kinds, in batches. It fails when a process, a mount, a control group, a network namespace, a
+    /// socket or a file is left.
+    Churn(Churn),
 }
 
 #[derive(Debug, Args)]
@@ -80,4 +90,69 @@ pub(crate) struct Soak {
     /// How many connections
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) connections: usize,
+}
+
+/// The images of both kinds. `cargo xtask bench` builds them and says where they are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Images {
+    /// The image of the component
+    #[arg(long, value_name = "IMAGE", env = "SAMPAN_BENCH_WASM_IMAGE")]
+    pub(crate) wasm_image: String,
+
+    /// The image of the native program
+    #[arg(long, value_name = "IMAGE", env = "SAMPAN_BENCH_CONTAINER_IMAGE")]
+    pub(crate) container_image: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pods {
+    /// Measure only these; all when none is named
+    #[arg(value_enum, value_name = "MEASURE")]
+    pub(crate) measures: Vec<PodMeasure>,
+
+    #[command(flatten)]
+    pub(crate) images: Images,
+
+    /// How often everything is measured, in turns
+    #[arg(long, value_name = "COUNT", default_value_t = 18)]
+    pub(crate) repeats: usize,
+
+    /// How many pods are started at once for the burst
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub(crate) burst: usize,
+
+    /// How long one load lasts, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    pub(crate) seconds: u64,
+
+    /// Where the samples go
+    #[arg(long, value_name = "FILE", default_value = "bench-pods.json")]
+    pub(crate) json: PathBuf,
+}
+
+/// What `pods` can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PodMeasure {
+    /// The calls that start a pod, and the time to its first answer
+    Starts,
+    /// Memory of an idle pod
+    Memory,
+    /// Many pods at once
+    Burst,
+    /// Requests a second in a pod against `sampan up`
+    Throughput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Churn {
+    #[command(flatten)]
+    pub(crate) images: Images,
+
+    /// How many pods of each kind
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) pods: usize,
+
+    /// How many at once
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub(crate) batch: usize,
 }

@@ -65,12 +65,15 @@ impl Files {
         self.functions.join(function)
     }
 
+    /// The folder of a function that is only measured.
+    pub(crate) fn bench_function(&self, function: &str) -> PathBuf {
+        self.functions.join("bench").join(function)
+    }
+
     /// The component of a function that is only measured.
     pub(crate) fn component(&self, function: &str) -> Result<Vec<u8>> {
         let path = self
-            .functions
-            .join("bench")
-            .join(function)
+            .bench_function(function)
             .join(format!("{function}.wasm"));
         fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
     }

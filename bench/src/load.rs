@@ -1,6 +1,7 @@
 //! Load by `wrk`, which asks little of the processors that it shares with what is measured.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
@@ -42,10 +43,22 @@ pub(crate) struct Outcome {
 impl Load {
     /// Loads a URL over connections that are kept. Fails when one request does.
     pub(crate) async fn run(self, url: &str) -> Result<Outcome> {
+        self.run_by(Command::new("wrk"), url).await
+    }
+
+    /// The same from inside a network namespace.
+    pub(crate) async fn run_within(self, netns: &Path, url: &str) -> Result<Outcome> {
+        let mut wrk = Command::new("nsenter");
+        wrk.arg(format!("--net={}", netns.display()))
+            .args(["--", "wrk"]);
+        self.run_by(wrk, url).await
+    }
+
+    async fn run_by(self, mut wrk: Command, url: &str) -> Result<Outcome> {
         let mut script = tempfile::Builder::new().suffix(".lua").tempfile()?;
         script.write_all(SCRIPT.as_bytes())?;
         let threads = self.connections.min(2).to_string();
-        let output = Command::new("wrk")
+        let output = wrk
             .args(["--threads", &threads])
             .args(["--connections", &self.connections.to_string()])
             .args(["--duration", &format!("{}s", self.seconds)])

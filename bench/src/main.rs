@@ -4,10 +4,13 @@
 //! and are noisy. It refuses to know how anything works inside: it links none of the other crates.
 
 mod arguments;
+mod churn;
+mod cluster;
 mod engine;
 mod files;
 mod http_client;
 mod load;
+mod pods;
 mod process;
 mod programs;
 mod report;
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
         match &arguments.command {
             Command::Engine(engine) => engine::run(engine).await,
             Command::Soak(soak) => soak::run(soak).await,
+            Command::Pods(pods) => pods::run(pods).await,
+            Command::Churn(churn) => churn::run(churn).await,
         }
     });
     match outcome {

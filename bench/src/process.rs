@@ -34,6 +34,16 @@ impl Process {
         Ok(kibibytes * 1024)
     }
 
+    /// Memory in kibibytes, pages shared with others divided among all who have them.
+    ///
+    /// Source: proc(5), `/proc/pid/smaps_rollup`, `Pss`.
+    pub(crate) fn proportional_kibibytes(self) -> Result<f64> {
+        let rollup = self.read("smaps_rollup")?;
+        let line = rollup.lines().find(|line| line.starts_with("Pss:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        Ok(kibibytes.context("smaps_rollup without Pss")?.parse()?)
+    }
+
     /// The number of open files.
     pub(crate) fn open_files(self) -> Result<usize> {
         let folder = format!("/proc/{}/fd", self.0);

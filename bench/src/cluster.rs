@@ -1,0 +1,59 @@
+//! The Kubernetes cluster that is measured: what `cargo xtask cluster up` wrote of it, and a client.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::Deserialize;
+
+/// The variable that names the description of the cluster.
+const DESCRIPTION: &str = "SAMPAN_CLUSTER";
+
+/// A running cluster, as its description has it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Cluster {
+    kubeconfig: PathBuf,
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// A node of it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Node {
+    /// The path of its network namespace.
+    pub(crate) netns: PathBuf,
+    /// What containerd writes its log to.
+    pub(crate) containerd_log: PathBuf,
+    /// Where containerd tells its metrics, inside the network namespace.
+    pub(crate) containerd_metrics: std::net::SocketAddr,
+    /// The folder of containerd's running tasks.
+    pub(crate) containerd_state: PathBuf,
+    /// The group of control groups that everything of the node lives below.
+    pub(crate) cgroup: PathBuf,
+}
+
+impl Cluster {
+    /// The cluster that `cargo xtask bench` has started.
+    pub(crate) fn find() -> Result<Self> {
+        let path = std::env::var_os(DESCRIPTION)
+            .map(PathBuf::from)
+            .context("SAMPAN_CLUSTER is not set; start this by `cargo xtask bench`")?;
+        let text =
+            std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} describes no cluster", path.display()))
+    }
+
+    /// A client with the rights of an administrator.
+    pub(crate) async fn client(&self) -> Result<Client> {
+        let file = Kubeconfig::read_from(&self.kubeconfig)?;
+        let config =
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// The node that pods are measured on.
+    pub(crate) fn node(&self) -> Result<&Node> {
+        self.nodes.first().context("the cluster has no nodes")
+    }
+}

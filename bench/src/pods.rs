@@ -1,0 +1,76 @@
+//! `pods`: functions in pods against containers in pods, on one node of a real cluster, taken in turns.
+
+mod burst;
+mod containerd_log;
+mod contender;
+mod inside;
+mod memory;
+mod network_time;
+mod pod;
+mod processes;
+mod starts;
+mod throughput;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum as _;
+
+use crate::arguments::{PodMeasure, Pods};
+use crate::cluster::Cluster;
+use crate::report::{Machine, Report, Row};
+pub(crate) use contender::Contender;
+pub(crate) use inside::Inside;
+pub(crate) use pod::Namespace;
+
+/// What all measures share.
+struct Bench<'a> {
+    asked: &'a Pods,
+    cluster: Cluster,
+    namespace: Namespace,
+    inside: Inside,
+}
+
+/// Measures what was asked for.
+pub(crate) async fn run(asked: &Pods) -> Result<ExitCode> {
+    let cluster = Cluster::find()?;
+    let inside = Inside::enter(&cluster.node()?.netns)?;
+    let namespace = Namespace::create(cluster.client().await?, "bench-pods").await?;
+    let bench = Bench {
+        asked,
+        cluster,
+        namespace,
+        inside,
+    };
+    let measured = bench.all().await;
+    // Whatever was measured, nothing stays; and what went wrong first is told first.
+    let removed = bench.namespace.remove().await;
+    let report = Report {
+        machine: Machine::here(),
+        rows: measured?,
+    };
+    removed?;
+    print!("{report}");
+    report.write(&asked.json)?;
+    eprintln!("samples: {}", asked.json.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Bench<'_> {
+    async fn all(&self) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for measure in PodMeasure::value_variants() {
+            if !self.asked.measures.is_empty() && !self.asked.measures.contains(measure) {
+                continue;
+            }
+            eprintln!("==> {measure:?}");
+            rows.extend(match measure {
+                PodMeasure::Starts => starts::measure(self).await?,
+                PodMeasure::Memory => memory::measure(self).await?,
+                PodMeasure::Burst => burst::measure(self).await?,
+                PodMeasure::Throughput => throughput::measure(self).await?,
+            });
+        }
+        Ok(rows)
+    }
+}

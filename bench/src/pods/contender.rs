@@ -1,0 +1,66 @@
+//! What is compared: the same function as a component under `sampan` and as a program under runc.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+
+use crate::arguments::Images;
+
+/// The container's name in each pod.
+pub(crate) const CONTAINER: &str = "hello";
+/// Where both listen.
+pub(crate) const PORT: u16 = 8080;
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// A component, by the shim.
+    Sampan,
+    /// A native program in a container, by runc.
+    Runc,
+}
+
+impl Contender {
+    /// Both, the rival first.
+    pub(crate) const ALL: [Self; 2] = [Self::Runc, Self::Sampan];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sampan => "sampan",
+            Self::Runc => "runc",
+        }
+    }
+
+    /// A pod with one container, without what a fair comparison does not need: no token, no probes, no
+    /// grace at the end.
+    ///
+    /// # Panics
+    ///
+    /// Never: the fields below are those of a pod.
+    pub(crate) fn pod(self, name: &str, images: &Images) -> Pod {
+        let mut spec = json!({
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": CONTAINER,
+                "image": match self {
+                    Self::Sampan => &images.wasm_image,
+                    Self::Runc => &images.container_image,
+                },
+                "imagePullPolicy": "IfNotPresent",
+                "ports": [{ "containerPort": PORT }],
+            }],
+        });
+        if self == Self::Sampan {
+            spec["runtimeClassName"] = json!("sampan");
+        }
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": name, "labels": { "contender": self.name() } },
+            "spec": spec,
+        });
+        serde_json::from_value(pod).expect("these are the fields of a pod")
+    }
+}

@@ -1,0 +1,104 @@
+//! The processes of a pod: its shim and everything below it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use super::Bench;
+use crate::process::Process;
+
+/// All processes of a pod with one container, its shim first.
+pub(super) async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<Vec<Process>> {
+    let container = container_of(bench, name).await?;
+    let table = Table::read()?;
+    let inside = table.in_group(&container)?;
+    // The outermost ancestor that is a shim: a container's own process may look like one as well.
+    let shim = table
+        .ancestors(inside)
+        .into_iter()
+        .rfind(|pid| is_shim(*pid))
+        .context("no shim is above the container's process")?;
+    Ok(table.below(shim).into_iter().map(Process).collect())
+}
+
+/// The network namespace of a pod.
+pub(super) async fn network_of(bench: &Bench<'_>, name: &str) -> Result<PathBuf> {
+    let container = container_of(bench, name).await?;
+    let pid = Table::read()?.in_group(&container)?;
+    Ok(format!("/proc/{pid}/ns/net").into())
+}
+
+/// The identifier of the pod's container, after which its control group is called.
+async fn container_of(bench: &Bench<'_>, name: &str) -> Result<String> {
+    let pod = bench.namespace.pods().get(name).await?;
+    let status = pod.status.context("a pod without a status")?;
+    let mut containers = status.container_statuses.into_iter().flatten();
+    let id = containers.find_map(|container| container.container_id);
+    let id = id.with_context(|| format!("{name} has no container"))?;
+    // It is written as RUNTIME://IDENTIFIER.
+    let id = id.rsplit('/').next().unwrap_or(&id);
+    Ok(id.to_owned())
+}
+
+/// Every process with its parent.
+struct Table(Vec<(u32, u32)>);
+
+impl Table {
+    fn read() -> Result<Self> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // It may have ended since.
+            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+                continue;
+            };
+            // The second field is a name in parentheses that may hold anything.
+            let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+            let parent = fields.and_then(|fields| fields.split(' ').nth(1));
+            all.push((pid, parent.context("stat without a parent")?.parse()?));
+        }
+        Ok(Self(all))
+    }
+
+    /// A process in the control group of a container.
+    fn in_group(&self, container: &str) -> Result<u32> {
+        let mut pids = self.0.iter().map(|(pid, _)| *pid);
+        let found = pids.find(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/cgroup"))
+                .is_ok_and(|groups| groups.lines().any(|line| line.ends_with(container)))
+        });
+        found.with_context(|| format!("no process is in the control group of {container}"))
+    }
+
+    /// A process and all above it, from the inside outwards.
+    fn ancestors(&self, pid: u32) -> Vec<u32> {
+        let parent = |pid: &u32| {
+            let known = self.0.iter().find(|(known, _)| known == pid);
+            known
+                .map(|(_, parent)| *parent)
+                .filter(|parent| *parent > 0)
+        };
+        std::iter::successors(Some(pid), parent).collect()
+    }
+
+    /// A process and all below it.
+    fn below(&self, pid: u32) -> Vec<u32> {
+        let mut all = vec![pid];
+        let mut next = 0;
+        while let Some(above) = all.get(next).copied() {
+            let children = self.0.iter().filter(|(_, parent)| *parent == above);
+            all.extend(children.map(|(pid, _)| *pid));
+            next += 1;
+        }
+        all
+    }
+}
+
+fn is_shim(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|line| String::from_utf8_lossy(&line).contains("containerd-shim-"))
+}

@@ -1,0 +1,106 @@
+//! A function in a pod against the same function served by `sampan up` in the same network namespace.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use tokio::process::{Child, Command};
+
+use super::contender::PORT;
+use super::{Bench, Contender, Inside, processes};
+use crate::files::Files;
+use crate::load::Load;
+use crate::report::{Goal, Row, Unit};
+
+/// Where `sampan up` listens beside the pod.
+const BESIDE: u16 = 18_080;
+/// Connections of the load.
+const CONNECTIONS: usize = 20;
+/// Turns at the most: a load takes seconds, and its figure is a mean over all of its requests.
+const TURNS: usize = 7;
+/// How long a server may take to answer first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
+    let pod = bench
+        .namespace
+        .run(Contender::Sampan, "throughput", &bench.asked.images)
+        .await?;
+    bench.inside.until_ok(pod.address, PATIENCE).await?;
+    let netns = processes::network_of(bench, &pod.name).await?;
+    let files = Files::find()?;
+    let data = tempfile::tempdir()?;
+    let mut beside = up(&files, &netns, data.path())?;
+    let within = Inside::enter(&netns)?;
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let load = Load {
+        connections: CONNECTIONS,
+        seconds: bench.asked.seconds,
+    };
+    let (in_pod, alone) = (local(PORT), local(BESIDE));
+    let listening = Instant::now();
+    while within.get(alone, "/function/hello/").await.is_err() {
+        if let Some(status) = beside.try_wait()? {
+            bail!("`sampan up` in the pod's network ended with {status}");
+        }
+        anyhow::ensure!(
+            listening.elapsed() < PATIENCE,
+            "`sampan up` does not answer"
+        );
+    }
+    let mut samples = [Vec::new(), Vec::new()];
+    for _ in 0..bench.asked.repeats.min(TURNS) {
+        let urls = [
+            format!("http://{alone}/function/hello/"),
+            format!("http://{in_pod}/"),
+        ];
+        for (url, samples) in urls.iter().zip(&mut samples) {
+            samples.push(load.run_within(&netns, url).await?.rate());
+        }
+    }
+    beside.start_kill()?;
+    beside.wait().await?;
+    bench.namespace.delete(&pod.name).await?;
+    let [alone, in_pod] = samples;
+    let ratios = in_pod
+        .iter()
+        .zip(&alone)
+        .map(|(ours, theirs)| ours / theirs)
+        .collect();
+    let measure = "hello, c=20: throughput";
+    Ok(vec![
+        Row::new(
+            measure,
+            "sampan up beside the pod",
+            Unit::RequestsPerSecond,
+            alone,
+        ),
+        Row::new(measure, "in the pod", Unit::RequestsPerSecond, in_pod),
+        Row::new(
+            &format!("{measure} / sampan up"),
+            "in the pod",
+            Unit::Ratio,
+            ratios,
+        )
+        .with_goal(Goal::AtLeast(0.9)),
+    ])
+}
+
+/// `sampan up` with the same component, in a network namespace.
+fn up(files: &Files, netns: &Path, data: &Path) -> Result<Child> {
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net={}", netns.display()))
+        .arg("--")
+        .arg(files.program("sampan"))
+        .arg("up")
+        .arg(files.bench_function("hello"))
+        .args(["--listen", &format!("127.0.0.1:{BESIDE}"), "--data"])
+        .arg(data)
+        .env("RUST_LOG", "error")
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    Ok(command.spawn()?)
+}
