@@ -83,6 +83,10 @@ pub(crate) struct Test {
     /// The stages to run, in their usual order; all when none is named
     #[arg(value_enum, value_name = "STAGE")]
     pub(crate) stages: Vec<Stage>,
+
+    /// Leave the tests' cluster up, to look at it: the log of the stage says how to reach it
+    #[arg(long)]
+    pub(crate) keep_cluster: bool,
 }
 
 #[derive(Debug, Args)]

@@ -29,16 +29,19 @@ mod up;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{self, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
+pub(crate) use up::NEEDS;
 
+use crate::arguments::Command;
 use crate::machine::Machine;
 use crate::oci;
 use crate::repository::Repository;
 use arguments::ClusterCommand;
+use forward::Route;
 use layout::{Layout, Node};
 use name::Name;
 use state::Memory;
@@ -64,14 +67,31 @@ pub(crate) fn run(
         ClusterCommand::Env => print!("{}", status::environment(&existing(&layout)?.0)),
         ClusterCommand::Load { image } => load(&layout, image)?,
         ClusterCommand::Exec { node, command } => return exec(&layout, *node, command),
-        ClusterCommand::Forward { routes } => forward::run(routes)?,
+        ClusterCommand::Forward { routes } => forward(routes)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a cluster of the name describes itself, whether it runs or not.
-pub(crate) fn description(name: Name) -> Result<PathBuf> {
-    Ok(Layout::new(name)?.description())
+/// What is to be passed on, if that is what is asked for.
+pub(crate) fn routes(command: &Command) -> Option<&[Route]> {
+    match command {
+        Command::Cluster(Cluster {
+            command: ClusterCommand::Forward { routes },
+            ..
+        }) => Some(routes),
+        _ => None,
+    }
+}
+
+/// Passes connections on until it is killed, or until a route fails.
+pub(crate) fn forward(routes: &[Route]) -> Result<()> {
+    forward::run(routes)
+}
+
+/// What the cluster of a checkout's tests is called, and where it describes itself.
+pub(crate) fn of_tests(repository: &Repository) -> Result<(String, PathBuf)> {
+    let layout = Layout::new(Name::of_tests(repository.root()))?;
+    Ok((layout.name().to_string(), layout.description()))
 }
 
 fn existing(layout: &Layout) -> Result<(Layout, Memory)> {
@@ -84,7 +104,7 @@ fn existing(layout: &Layout) -> Result<(Layout, Memory)> {
 
 fn load(layout: &Layout, image: &Path) -> Result<()> {
     let (layout, memory) = existing(layout)?;
-    let packed = layout.state().join(format!("load-{}.tar", std::process::id()));
+    let packed = layout.state().join(format!("load-{}.tar", process::id()));
     let is_layout = oci::is_layout(image);
     if is_layout {
         oci::pack(image, &packed).with_context(|| format!("failed to pack {}", image.display()))?;
@@ -108,7 +128,7 @@ fn exec(layout: &Layout, number: usize, words: &[OsString]) -> Result<ExitCode> 
         bail!("the cluster has the nodes 1 to {}", memory.nodes);
     }
     let node: Node = layout.node(number);
-    let mut command: Command = network::inside_of(&node);
+    let mut command = network::inside_of(&node);
     command.args(words);
     for (name, value) in status::variables(&layout) {
         command.env(name, value);

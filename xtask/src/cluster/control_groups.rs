@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::layout::Layout;
 use super::mounts;
@@ -25,12 +25,10 @@ impl ControlGroups {
         let mut hierarchies: Vec<_> = hierarchies.map(|mount| mount.point).collect();
         hierarchies.sort();
         hierarchies.dedup();
+        if hierarchies.is_empty() {
+            bail!("no hierarchy of control groups is mounted");
+        }
         Ok(ControlGroups { hierarchies })
-    }
-
-    /// Whether there is any.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.hierarchies.is_empty()
     }
 
     /// Makes a group, and those above it, in all hierarchies.

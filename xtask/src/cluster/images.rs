@@ -30,21 +30,25 @@ pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
         let link = layout.program(name);
         fs::canonicalize(&link).with_context(|| format!("there is no {}", link.display()))
     };
-    let programs = [program("pause")?, program("coredns")?, program("metrics-server")?];
+    let (pause, coredns) = (program("pause")?, program("coredns")?);
+    // It is built for who asks for it.
+    let has_metrics = layout.program("metrics-server").exists();
+    let metrics_server = has_metrics.then(|| program("metrics-server")).transpose()?;
     let busybox = fs::read(STATIC_BUSYBOX)
         .with_context(|| format!("failed to read {STATIC_BUSYBOX}"))?;
     // The paths of built programs have hashes in them.
-    let mut all = format!("1 {programs:?}").into_bytes();
+    let mut all = format!("1 {pause:?} {coredns:?} {metrics_server:?}").into_bytes();
     all.extend(busybox);
     let cache = tools::cache()?;
     let folder = cache.join(format!("images-{}", tools::digits(&all)));
     tools::once(&cache, "images", &folder, "some seconds", |folder| {
-        let [pause, coredns, metrics_server] = &programs;
         let unpacked = folder.join("layout");
         let mut images = oci::Layout::create(&unpacked)?;
-        images.add(PAUSE, &alone("pause", pause))?;
-        images.add(COREDNS, &alone("coredns", coredns))?;
-        images.add(METRICS_SERVER, &alone("metrics-server", metrics_server))?;
+        images.add(PAUSE, &alone("pause", &pause))?;
+        images.add(COREDNS, &alone("coredns", &coredns))?;
+        if let Some(metrics_server) = &metrics_server {
+            images.add(METRICS_SERVER, &alone("metrics-server", metrics_server))?;
+        }
         images.add(BUSYBOX, &with_busybox()?)?;
         images.archive(&folder.join("images.tar"))?;
         fs::remove_dir_all(&unpacked).context("failed to remove what was packed")

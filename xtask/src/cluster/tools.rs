@@ -31,12 +31,13 @@ pub(crate) struct Program {
     pub(crate) is_plugin: bool,
 }
 
-/// Builds whatever is missing of all programs.
-pub(crate) fn provide(repository: &Repository) -> Result<Vec<Program>> {
+/// Builds whatever is missing of all programs; of the optional ones, those that are named.
+pub(crate) fn provide(repository: &Repository, optional: &[&str]) -> Result<Vec<Program>> {
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("failed to make {}", cache.display()))?;
     let mut programs = Vec::new();
-    for module in MODULES {
+    let wanted = |module: &&Module| !module.optional || optional.contains(&module.folder);
+    for module in MODULES.iter().filter(wanted) {
         let source = repository.root().join("tools").join(module.folder);
         let folder = cache.join(format!("{}-{}", module.folder, key(&source, module)?));
         once(&cache, module.folder, &folder, module.about, |folder| {
@@ -163,7 +164,8 @@ fn wait(mut child: Child) -> Result<ExitStatus> {
 }
 
 fn key(source: &Path, module: &Module) -> Result<String> {
-    let mut all = format!("{} {:?}", env::consts::ARCH, module).into_bytes();
+    let how = (module.programs, module.with_c, module.tags, module.variables);
+    let mut all = format!("{} {how:?}", env::consts::ARCH).into_bytes();
     for file in ["go.mod", "go.sum"] {
         let file = source.join(file);
         let bytes = fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;

@@ -58,7 +58,12 @@ pub(crate) fn run(
 ) -> Result<()> {
     let begun = Instant::now();
     step("the machine", || check(machine))?;
-    let programs = step("the programs of a cluster", || tools::provide(repository))?;
+    let before = Memory::read(layout)?;
+    let metrics_server = up.metrics_server || before.is_some_and(|before| before.metrics_server);
+    let optional: &[&str] = if metrics_server { &["metrics-server"] } else { &[] };
+    let programs = step("the programs of a cluster", || {
+        tools::provide(repository, optional)
+    })?;
     if !up.bare {
         step("the project's programs", || cargo::build_programs(repository))?;
     }

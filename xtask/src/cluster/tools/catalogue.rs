@@ -10,6 +10,8 @@ pub(super) struct Module {
     pub(super) programs: &'static [(&'static str, &'static str)],
     /// Whether its programs are plugins of containerd's network.
     pub(super) of_plugins: bool,
+    /// Whether it is built only for who asks for it.
+    pub(super) optional: bool,
     /// Whether it has parts in C.
     pub(super) with_c: bool,
     pub(super) tags: &'static str,
@@ -22,6 +24,7 @@ const PLAIN: Module = Module {
     about: "two minutes",
     programs: &[],
     of_plugins: false,
+    optional: false,
     with_c: false,
     tags: "",
     variables: &[],
@@ -143,6 +146,7 @@ pub(super) const MODULES: &[Module] = &[
             "metrics-server",
             "sigs.k8s.io/metrics-server/cmd/metrics-server",
         )],
+        optional: true,
         ..PLAIN
     },
 ];
