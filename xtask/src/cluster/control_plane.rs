@@ -2,8 +2,6 @@
 //! network namespace. It is one of each, and forgets its data when the machine loses power: good for
 //! tests and experiments.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use super::keys::Keys;
@@ -20,25 +18,33 @@ pub(crate) const SCHEDULER: &str = "kube-scheduler";
 /// experiment with many pods measures.
 const RATE: [&str; 2] = ["--kube-api-qps=300", "--kube-api-burst=600"];
 
-/// Writes what they read, and tells how each is run.
-pub(crate) fn components(layout: &Layout, keys: &Keys) -> Result<Vec<Component>> {
+/// The database and the API server.
+pub(crate) fn servers(layout: &Layout, keys: &Keys) -> [Component; 2] {
+    [
+        component(layout, ETCD, etcd(layout)),
+        component(layout, API_SERVER, api_server(layout, keys)),
+    ]
+}
+
+/// The clients of these. Writes who they are.
+pub(crate) fn controllers(layout: &Layout, keys: &Keys) -> Result<[Component; 2]> {
     let server = inside(layout);
-    let config = |client: &str| -> Result<PathBuf> {
-        let file = layout.keys().join(format!("{}.kubeconfig", client.replace(':', "-")));
+    let config = |client: &str| -> Result<String> {
+        let file = layout
+            .keys()
+            .join(format!("{}.kubeconfig", client.replace(':', "-")));
         kubeconfig::write(&file, &server, keys, client)?;
-        Ok(file)
+        Ok(file.display().to_string())
     };
     let manager = config("system:kube-controller-manager")?;
     let scheduler = config("system:kube-scheduler")?;
-    Ok(vec![
-        component(layout, ETCD, etcd(layout)),
-        component(layout, API_SERVER, api_server(layout, keys)),
+    Ok([
         component(
             layout,
             CONTROLLER_MANAGER,
-            controller_manager(keys, &manager.display().to_string()),
+            controller_manager(layout, keys, &manager),
         ),
-        component(layout, SCHEDULER, delegating(&scheduler.display().to_string())),
+        component(layout, SCHEDULER, delegating(&scheduler)),
     ])
 }
 
@@ -105,7 +111,7 @@ fn api_server(layout: &Layout, keys: &Keys) -> Vec<String> {
     ]
 }
 
-fn controller_manager(keys: &Keys, kubeconfig: &str) -> Vec<String> {
+fn controller_manager(layout: &Layout, keys: &Keys, kubeconfig: &str) -> Vec<String> {
     let mut arguments = delegating(kubeconfig);
     arguments.extend([
         format!("--cluster-cidr={PODS}"),
@@ -115,6 +121,11 @@ fn controller_manager(keys: &Keys, kubeconfig: &str) -> Vec<String> {
         format!(
             "--service-account-private-key-file={}",
             keys.key("service-accounts").display()
+        ),
+        // It would make the usual one, in a folder of the machine's.
+        format!(
+            "--flex-volume-plugin-dir={}",
+            layout.state().join("volume-plugins").display()
         ),
         format!("--root-ca-file={}", keys.certificate("ca").display()),
         format!("--cluster-signing-cert-file={}", keys.certificate("ca").display()),

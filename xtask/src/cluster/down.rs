@@ -46,18 +46,16 @@ pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
 
     // Nothing new may start, so containerd goes last.
     let recorded = processes.recorded()?;
-    let is_containerd = |name: &&String| name.starts_with(node::CONTAINERD);
-    for name in recorded.iter().filter(|name| !is_containerd(name)) {
-        processes.stop(name, PATIENCE)?;
-    }
+    let names = recorded.iter().map(String::as_str);
+    let (containerds, others): (Vec<_>, Vec<_>) =
+        names.partition(|name| name.starts_with(node::CONTAINERD));
+    processes.stop_all(&others, PATIENCE)?;
     for node in &nodes {
         if processes.running(&node.component(node::CONTAINERD))?.is_some() {
             end_pods(layout, node)?;
         }
     }
-    for name in recorded.iter().filter(is_containerd) {
-        processes.stop(name, PATIENCE)?;
-    }
+    processes.stop_all(&containerds, PATIENCE)?;
     end_all(&groups, &layout.control_group())?;
     let folders = [layout.state(), layout.run()];
     mounts::remove_below(&folders)?;
@@ -127,12 +125,19 @@ fn end_all(groups: &ControlGroups, group: &str) -> Result<()> {
     }
 }
 
-/// The network library keeps a file for each interface: `NETWORK-CONTAINER-INTERFACE`.
+/// The network library keeps a file for each interface, `NETWORK-SANDBOX-INTERFACE`. That of the loopback is
+/// of a network that all clusters call the same, but of a sandbox that only this one has.
 fn remove_results(folder: &Path, node: &Node) -> Result<()> {
     let prefix = format!("{}-", node.pod_network());
-    for file in files(folder)? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(&prefix) {
+    let all = files(folder)?;
+    let name = |file: &PathBuf| Some(file.file_name()?.to_string_lossy().into_owned());
+    let ours = all.iter().filter_map(|file| {
+        let name = name(file)?;
+        let (sandbox, _) = name.strip_prefix(&prefix)?.rsplit_once('-')?;
+        Some((file.clone(), sandbox.to_owned()))
+    });
+    for (file, sandbox) in ours.collect::<Vec<_>>() {
+        for file in [file, folder.join(format!("cni-loopback-{sandbox}-lo"))] {
             unless_absent(fs::remove_file(&file))
                 .with_context(|| format!("failed to remove {}", file.display()))?;
         }
@@ -185,5 +190,42 @@ fn unless_absent(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_cluster_go_and_those_of_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, links) = (folder.path().join("results"), folder.path().join("links"));
+        let state = folder.path().join("state");
+        for folder in [&results, &links, &state] {
+            fs::create_dir(folder).unwrap();
+        }
+        let node = Layout::new("a".parse().unwrap()).unwrap().node(1);
+        for file in [
+            "sampan-a-1-pods-01-eth0",
+            "cni-loopback-01-lo",
+            "sampan-ab-1-pods-02-eth0",
+            "cni-loopback-02-lo",
+        ] {
+            fs::write(results.join(file), "").unwrap();
+        }
+        let link = |name: &str, target: &Path| {
+            std::os::unix::fs::symlink(target, links.join(name)).unwrap();
+        };
+        link("ours", &state.join("pod-logs/0.log"));
+        link("theirs", Path::new("/elsewhere/0.log"));
+        for _ in 0..2 {
+            remove_results(&results, &node).unwrap();
+            remove_links(&links, &state).unwrap();
+        }
+        let left = |folder| files(folder).unwrap().len();
+        assert!(results.join("sampan-ab-1-pods-02-eth0").exists());
+        assert!(results.join("cni-loopback-02-lo").exists());
+        assert_eq!((left(&results), left(&links)), (2, 1));
     }
 }

@@ -4,7 +4,7 @@
 mod settings;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -21,13 +21,8 @@ pub(crate) const PROXY: &str = "kube-proxy";
 /// Where programs of the machine are, which these call: iptables, mount, conntrack.
 const MACHINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Writes what the node's programs read, and tells how each is run.
-pub(crate) fn components(
-    layout: &Layout,
-    keys: &Keys,
-    node: &Node,
-    registries: &[String],
-) -> Result<Vec<Component>> {
+/// Makes the node's folders, writes what containerd reads, and tells how it is run.
+pub(crate) fn containerd(layout: &Layout, node: &Node, registries: &[String]) -> Result<Component> {
     for folder in [
         node.state().to_owned(),
         node.run().to_owned(),
@@ -40,59 +35,63 @@ pub(crate) fn components(
             .with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let file = |name: &str| node.state().join(name);
-    write(&file("containerd.toml"), &settings::containerd(layout, node))?;
+    let settings = file("containerd.toml");
+    write(&settings, &settings::containerd(layout, node))?;
     write(&file("cni/net.d/10-pods.conflist"), &settings::network(node))?;
-    write(&file("kubelet.yaml"), &settings::kubelet(keys, node))?;
-    write(&file("resolv.conf"), "# There is no name server beyond the cluster.\n")?;
     for registry in registries {
         let hosts = file("registries").join(registry).join("hosts.toml");
         write(&hosts, &settings::registry(layout))?;
     }
-    let server = control_plane::inside(layout);
-    let (kubelet_client, proxy_client) = (file("kubelet.kubeconfig"), file("proxy.kubeconfig"));
-    kubeconfig::write(&kubelet_client, &server, keys, &node_user(node))?;
-    kubeconfig::write(&proxy_client, &server, keys, "system:kube-proxy")?;
-    write(&file("kube-proxy.yaml"), &settings::proxy(node, &proxy_client))?;
+    let arguments = vec![format!("--config={}", settings.display())];
+    let mut containerd = component(layout, node, CONTAINERD, arguments, settings);
+    let state = node.sampan().display().to_string();
+    containerd.environment.push(("SAMPAN_STATE", state));
+    Ok(containerd)
+}
 
-    let component = |what: &str, arguments: Vec<String>, files: &[&str]| {
-        let program = layout.program(what);
-        Component {
-            name: node.component(what),
-            namespace: Some(node.namespace()),
-            // The link's target, so that a new version is another program.
-            program: program.canonicalize().unwrap_or(program),
-            arguments,
-            environment: vec![("PATH", format!("{}:{MACHINE_PATH}", layout.programs().display()))],
-            files: files.iter().map(|name| file(name)).collect(),
-        }
-    };
-    let path = |name: &str| file(name).display().to_string();
-    let mut containerd = component(
-        CONTAINERD,
-        vec![format!("--config={}", path("containerd.toml"))],
-        &["containerd.toml"],
-    );
-    containerd
-        .environment
-        .push(("SAMPAN_STATE", node.sampan().display().to_string()));
-    let kubelet = component(
-        KUBELET,
-        vec![
-            format!("--config={}", path("kubelet.yaml")),
-            format!("--kubeconfig={}", kubelet_client.display()),
-            format!("--root-dir={}", node.kubelet_root().display()),
-            format!("--cert-dir={}", path("kubelet-pki")),
-            format!("--hostname-override={}", node.name()),
-            format!("--node-ip={}", node.address()),
-        ],
-        &["kubelet.yaml"],
-    );
-    let proxy = component(
-        PROXY,
-        vec![format!("--config={}", path("kube-proxy.yaml"))],
-        &["kube-proxy.yaml"],
-    );
-    Ok(vec![containerd, kubelet, proxy])
+/// Writes what the kubelet and kube-proxy read, and tells how they are run, once containerd answers.
+pub(crate) fn clients(layout: &Layout, keys: &Keys, node: &Node) -> Result<[Component; 2]> {
+    let file = |name: &str| node.state().join(name);
+    let server = control_plane::inside(layout);
+    let (kubelet_user, proxy_user) = (file("kubelet.kubeconfig"), file("kube-proxy.kubeconfig"));
+    kubeconfig::write(&kubelet_user, &server, keys, &node_user(node))?;
+    kubeconfig::write(&proxy_user, &server, keys, "system:kube-proxy")?;
+    let (kubelet, proxy) = (file("kubelet.yaml"), file("kube-proxy.yaml"));
+    write(&kubelet, &settings::kubelet(keys, node))?;
+    write(&proxy, &settings::proxy(node, &proxy_user))?;
+    let no_names = "# There is no name server beyond the cluster.\n";
+    write(&file("resolv.conf"), no_names)?;
+    let arguments = vec![
+        format!("--config={}", kubelet.display()),
+        format!("--kubeconfig={}", kubelet_user.display()),
+        format!("--root-dir={}", node.kubelet_root().display()),
+        format!("--cert-dir={}", file("kubelet-pki").display()),
+        format!("--hostname-override={}", node.name()),
+        format!("--node-ip={}", node.address()),
+    ];
+    let kubelet = component(layout, node, KUBELET, arguments, kubelet);
+    let arguments = vec![format!("--config={}", proxy.display())];
+    Ok([kubelet, component(layout, node, PROXY, arguments, proxy)])
+}
+
+fn component(
+    layout: &Layout,
+    node: &Node,
+    what: &str,
+    arguments: Vec<String>,
+    settings: PathBuf,
+) -> Component {
+    let program = layout.program(what);
+    let path = format!("{}:{MACHINE_PATH}", layout.programs().display());
+    Component {
+        name: node.component(what),
+        namespace: Some(node.namespace()),
+        // The link's target, so that a new version is another program.
+        program: program.canonicalize().unwrap_or(program),
+        arguments,
+        environment: vec![("PATH", path)],
+        files: vec![settings],
+    }
 }
 
 /// Writes a file unless it says so already.

@@ -130,25 +130,30 @@ impl Processes {
         Ok(record.is_alive()?.then_some(record))
     }
 
+    /// Ends components, all at the same time: each kindly, and after the patience by force.
+    pub(crate) fn stop_all(&self, names: &[&str], patience: Duration) -> Result<()> {
+        for name in names {
+            if let Some(record) = self.running(name)? {
+                signal(&record, Signal::TERM)
+                    .with_context(|| format!("failed to end {name}"))?;
+            }
+        }
+        names.iter().try_for_each(|name| self.stop(name, patience))
+    }
+
     /// Ends a component: kindly, and after the patience by force.
     pub(crate) fn stop(&self, name: &str, patience: Duration) -> Result<()> {
         if let Some(record) = self.running(name)? {
-            let pid = Pid::from_raw(record.pid).context("a record names no process")?;
-            let mut signal = Signal::TERM;
+            let mut kind = Signal::TERM;
             let mut since = Instant::now();
             while record.is_alive()? {
-                if since.elapsed() >= patience && signal != Signal::KILL {
-                    signal = Signal::KILL;
+                if since.elapsed() >= patience && kind != Signal::KILL {
+                    kind = Signal::KILL;
                     since = Instant::now();
                 } else if since.elapsed() >= patience.max(Duration::from_secs(10)) {
                     bail!("{name}, process {}, does not end", record.pid);
                 }
-                match kill_process(pid, signal) {
-                    Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-                    Err(error) => {
-                        return Err(error).with_context(|| format!("failed to end {name}"));
-                    }
-                }
+                signal(&record, kind).with_context(|| format!("failed to end {name}"))?;
                 // Nothing tells of the end of a process that is not our child.
                 thread::sleep(GLANCE);
             }
@@ -201,6 +206,14 @@ impl Component {
 impl Record {
     fn is_alive(&self) -> Result<bool> {
         Ok(self.boot == boot()? && start_time(self.pid)? == Some(self.start))
+    }
+}
+
+fn signal(record: &Record, kind: Signal) -> Result<()> {
+    let pid = Pid::from_raw(record.pid).context("a record names no process")?;
+    match kill_process(pid, kind) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

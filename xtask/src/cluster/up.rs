@@ -25,6 +25,7 @@ use super::tools::{self, Program};
 use super::tunables;
 use crate::cargo;
 use crate::machine::{Machine, Need};
+use crate::packages;
 use crate::repository::Repository;
 
 /// The project's shim, as containerd looks for it.
@@ -76,33 +77,42 @@ pub(crate) fn run(
     kubeconfig::write(&layout.kubeconfig(), &server, &keys, "admin")?;
     memory.describe(layout)?;
     let kubectl = Kubectl::new(layout);
+    // One name serves everybody: what was pushed to this machine's loopback is pulled by it, too.
+    let registries = [Memory::registry_in_cluster(layout), memory.registry.to_string()];
 
     step("the control plane", || {
-        for component in control_plane::components(layout, &keys)? {
+        for component in control_plane::servers(layout, &keys) {
             processes.ensure(&component)?;
         }
         processes.ensure(&registry(layout)?)?;
         processes.ensure(&forwarder(layout, &memory)?)?;
-        // The nodes start meanwhile.
+        // They start meanwhile.
         for node in &nodes {
-            start_node(layout, &keys, node, &memory, &processes)?;
+            processes.ensure(&node::containerd(layout, node, &registries)?)?;
         }
         let parts = [
             control_plane::ETCD,
             control_plane::API_SERVER,
-            control_plane::CONTROLLER_MANAGER,
-            control_plane::SCHEDULER,
             REGISTRY,
             FORWARDER,
         ];
         ready::wait(&processes, "the API server", &parts, || {
             kubectl.succeeds(&["get", "--raw=/readyz"])
-        })
+        })?;
+        // They end at once when they may not read what the API server makes as it starts.
+        for component in control_plane::controllers(layout, &keys)? {
+            processes.ensure(&component)?;
+        }
+        Ok(())
     })?;
     step("the nodes", || {
         let archive = images::archive(layout)?;
         for node in &nodes {
-            wait_for_node(layout, node, &processes, &archive, &kubectl)?;
+            start_node(layout, &keys, node, &processes)?;
+        }
+        for node in &nodes {
+            images::import_base(layout, node, &archive)?;
+            wait_for_node(node, &processes, &kubectl)?;
         }
         Ok(())
     })?;
@@ -269,35 +279,21 @@ fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
     })
 }
 
-fn start_node(
-    layout: &Layout,
-    keys: &Keys,
-    node: &Node,
-    memory: &Memory,
-    processes: &Processes,
-) -> Result<()> {
-    // One name serves everybody: what was pushed to this machine's loopback is pulled by it, too.
-    let registries = [Memory::registry_in_cluster(layout), memory.registry.to_string()];
-    for component in node::components(layout, keys, node, &registries)? {
+/// Starts what needs containerd, which must answer first.
+fn start_node(layout: &Layout, keys: &Keys, node: &Node, processes: &Processes) -> Result<()> {
+    let containerd = node.component(node::CONTAINERD);
+    ready::wait(processes, &containerd, &[&containerd], || {
+        packages::starts_quietly(images::ctr(layout, node).arg("version"))
+    })?;
+    for component in node::clients(layout, keys, node)? {
         processes.ensure(&component)?;
     }
     Ok(())
 }
 
-fn wait_for_node(
-    layout: &Layout,
-    node: &Node,
-    processes: &Processes,
-    archive: &Path,
-    kubectl: &Kubectl,
-) -> Result<()> {
-    let containerd = node.component(node::CONTAINERD);
-    ready::wait(processes, &containerd, &[&containerd], || {
-        crate::packages::starts_quietly(images::ctr(layout, node).arg("version"))
-    })?;
-    images::import_base(layout, node, archive)?;
+fn wait_for_node(node: &Node, processes: &Processes, kubectl: &Kubectl) -> Result<()> {
     let parts = [
-        containerd,
+        node.component(node::CONTAINERD),
         node.component(node::KUBELET),
         node.component(node::PROXY),
     ];
@@ -322,10 +318,12 @@ fn wait_for_deployment(
         .iter()
         .map(|node| node.component(node::KUBELET))
         .collect();
-    let kubelets: Vec<_> = kubelets.iter().map(String::as_str).collect();
+    let kubelets = kubelets.iter().map(String::as_str);
+    let mut parts = vec![control_plane::CONTROLLER_MANAGER, control_plane::SCHEDULER];
+    parts.extend(kubelets);
     let path = "-o=jsonpath={.status.observedGeneration} {.metadata.generation} \
                 {.status.updatedReplicas} {.status.availableReplicas}";
-    ready::wait(processes, name, &kubelets, || {
+    ready::wait(processes, name, &parts, || {
         let said = kubectl.output(&["-n", "kube-system", "get", "deployment", name, path])?;
         let numbers: Vec<_> = said.split(' ').collect();
         Ok(matches!(numbers[..], [seen, is, "1", "1"] if seen == is))

@@ -169,6 +169,7 @@ pub(super) fn proxy(node: &Node, kubeconfig: &Path) -> String {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
+        "nodePortAddresses": ["primary"],
         "clusterCIDR": PODS,
         "clientConnection": { "kubeconfig": kubeconfig },
         "hostnameOverride": node.name(),
