@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cluster::Cluster;
 use crate::stages::Stage;
 use crate::toolchain::Choice;
 
@@ -45,6 +46,11 @@ pub(crate) enum Command {
     /// They are staged in `functions` of the target folder: NAME/NAME.wasm and NAME/function.yaml for
     /// `sampan up`, and bin/NAME, the native programs.
     Functions(Functions),
+    /// Start, use and end a real Kubernetes on this machine
+    ///
+    /// Its programs are built once, from Go modules; no container engine is needed, but root is. All of it
+    /// carries a name made of the checkout's path: clusters of two checkouts don't meet.
+    Cluster(Cluster),
     /// Check what no compiler checks
     ///
     /// The arrows between the crates and the list of unsafe code against ARCHITECTURE.md; that every
@@ -77,6 +83,10 @@ pub(crate) struct Test {
     /// The stages to run, in their usual order; all when none is named
     #[arg(value_enum, value_name = "STAGE")]
     pub(crate) stages: Vec<Stage>,
+
+    /// Leave the tests' cluster up, to look at it: the log of the stage says how to reach it
+    #[arg(long)]
+    pub(crate) keep_cluster: bool,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,15 @@ pub(crate) enum Need {
     Networks,
     Node,
     Venv,
+    Root,
+    Go,
+    Seccomp,
+    Iptables,
+    Conntrack,
+    Socat,
+    Busybox,
+    Namespaces,
+    ControlGroups,
 }
 
 /// This machine.
@@ -93,6 +102,15 @@ impl Need {
             Need::Networks => "iproute2",
             Need::Node => "Node.js with npm",
             Need::Venv => "Python's venv",
+            Need::Root => "root's rights",
+            Need::Go => "Go, 1.26.6 or newer",
+            Need::Seccomp => "libseccomp's headers",
+            Need::Iptables => "iptables",
+            Need::Conntrack => "conntrack",
+            Need::Socat => "socat",
+            Need::Busybox => "a static busybox",
+            Need::Namespaces => "nsenter and setsid",
+            Need::ControlGroups => "control groups",
         }
     }
 
@@ -112,6 +130,15 @@ impl Need {
                     && starts(Command::new("npm").arg("--version"))
             }
             Need::Venv => starts(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+            Need::Root => rustix::process::geteuid().is_root(),
+            Need::Go => has_go(),
+            Need::Seccomp => Path::new("/usr/include/seccomp.h").exists(),
+            Need::Iptables => starts(Command::new("iptables").arg("--version")),
+            Need::Conntrack => starts(Command::new("conntrack").arg("--version")),
+            Need::Socat => starts(Command::new("socat").arg("-V")),
+            Need::Busybox => is_static(Path::new("/bin/busybox")),
+            Need::Namespaces => has_program("nsenter") && has_program("setsid"),
+            Need::ControlGroups => has_control_groups(),
         }
     }
 
@@ -122,6 +149,7 @@ impl Need {
                 cargo::run(command.args(["component", "add", self.what()]))
             }
             Need::Components => toolchain::install(Choice::Any).map(drop),
+            Need::Root | Need::Go | Need::ControlGroups => Ok(()),
             _ if packages::can_install() => packages::install(&self.packages()),
             _ => Ok(()),
         }
@@ -132,6 +160,11 @@ impl Need {
         match self {
             Need::Rustfmt | Need::Clippy => format!("rustup component add {}", self.what()),
             Need::Components => toolchain::remedies(Choice::Any).join(", or "),
+            Need::Root => "call this as root".to_owned(),
+            Need::Go => "install it as https://go.dev/doc/install says".to_owned(),
+            Need::ControlGroups => {
+                "run this where /sys/fs/cgroup is mounted and can be written to".to_owned()
+            }
             _ => packages::line(&self.packages()),
         }
     }
@@ -146,7 +179,18 @@ impl Need {
             Need::Networks => &["iproute2"],
             Need::Node => &["nodejs", "npm"],
             Need::Venv => &["python3-venv"],
-            Need::Rustfmt | Need::Clippy | Need::Components => &[],
+            Need::Seccomp => &["libseccomp-dev"],
+            Need::Iptables => &["iptables"],
+            Need::Conntrack => &["conntrack"],
+            Need::Socat => &["socat"],
+            Need::Busybox => &["busybox-static"],
+            Need::Namespaces => &["util-linux"],
+            Need::Rustfmt
+            | Need::Clippy
+            | Need::Components
+            | Need::Root
+            | Need::Go
+            | Need::ControlGroups => &[],
         };
         names.iter().map(|&name| name.to_owned()).collect()
     }
@@ -169,6 +213,43 @@ fn has_pip() -> bool {
         || starts(Command::new("pip3").arg("--version"))
 }
 
+/// The newest that a module of `tools/` asks for.
+const GO: [u32; 3] = [1, 26, 6];
+
+fn has_go() -> bool {
+    let output = Command::new("go").arg("version").output();
+    let output = output.ok().filter(|output| output.status.success());
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    said.and_then(|said| go_version(&said))
+        .is_some_and(|version| version >= GO)
+}
+
+/// From a line such as `go version go1.26.8 linux/amd64`.
+fn go_version(said: &str) -> Option<[u32; 3]> {
+    let word = said.split_whitespace().nth(2)?.strip_prefix("go")?;
+    // A release candidate, `1.27rc1`, has what the release will have.
+    let numbers: Vec<_> = word
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|number| number.parse().ok())
+        .collect();
+    let number = |index: usize| numbers.get(index).copied();
+    Some([number(0)?, number(1)?, number(2).unwrap_or(0)])
+}
+
+/// Whether it runs where there is nothing else: no line of its headers names a loader.
+fn is_static(program: &Path) -> bool {
+    starts(Command::new(program).arg("true"))
+        && fs::read(program).is_ok_and(|bytes| {
+            let head = &bytes[..bytes.len().min(4096)];
+            !head.windows(6).any(|window| window == b"ld-lin")
+        })
+}
+
+fn has_control_groups() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.contains(" - cgroup") && Path::new("/sys/fs/cgroup").exists()
+}
+
 fn path() -> Vec<PathBuf> {
     env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
 }
@@ -178,4 +259,24 @@ pub(crate) fn has_program(name: &str) -> bool {
     path()
         .iter()
         .any(|folder| Path::new(folder).join(name).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_go_are_compared_as_numbers() {
+        fn check(said: &str, expected: Option<bool>) {
+            let enough = go_version(said).map(|version| version >= GO);
+            assert_eq!(enough, expected, "{said}");
+        }
+        check("go version go1.26.8 linux/amd64", Some(true));
+        check("go version go1.26.6 linux/amd64", Some(true));
+        check("go version go1.26.5 linux/amd64", Some(false));
+        check("go version go1.9 linux/amd64", Some(false));
+        check("go version go1.27rc1 linux/amd64", Some(true));
+        check("go version devel linux/amd64", None);
+        check("", None);
+    }
 }

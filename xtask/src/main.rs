@@ -8,11 +8,13 @@ mod arguments;
 mod backends;
 mod bench;
 mod cargo;
+mod cluster;
 mod functions;
 mod guests;
 mod machine;
 mod markdown;
 mod metadata;
+mod oci;
 mod packages;
 mod repository;
 mod stages;
@@ -41,14 +43,19 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(routes) = cluster::routes(&arguments.command) {
+        // It runs on its own, far from any checkout.
+        return cluster::forward(routes).map(|()| ExitCode::SUCCESS);
+    }
     let repository = Repository::find()?;
     let machine = Machine::new(!arguments.no_install);
     match &arguments.command {
         Command::Up(up) => up::run(&repository, &machine, up),
-        Command::Test(test) => stages::run(&repository, &machine, &test.stages),
+        Command::Test(test) => stages::run(&repository, &machine, test),
         Command::Functions(functions) => {
             functions::run(&repository, &machine, functions).map(|()| ExitCode::SUCCESS)
         }
+        Command::Cluster(cluster) => cluster::run(&repository, &machine, cluster),
         Command::Tidy => tidy::run(&repository),
         Command::Bench(bench) => bench::run(&repository, &machine, bench),
     }

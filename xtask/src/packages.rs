@@ -61,6 +61,18 @@ pub(crate) fn starts(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Whether a program that is there ends well.
+pub(crate) fn starts_quietly(command: &mut Command) -> Result<bool> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let status = command.status();
+    Ok(status
+        .with_context(|| format!("failed to start {}", shown(command)))?
+        .success())
+}
+
 fn apt(program: &str) -> Command {
     let mut command = Command::new(program);
     command

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test of the project, in stages. This is the list of the stages, with what
 //! each needs and runs; [`recorder`] runs commands, [`report`] says how it went.
 
+mod cluster;
 mod new_function;
 mod recorder;
 mod report;
@@ -11,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::arguments::Test;
 use crate::cargo;
 use crate::functions::{self, Function};
 use crate::guests;
@@ -39,6 +41,8 @@ pub(crate) enum Stage {
     Functions,
     /// Whole programs over real sockets, with the real services
     EndToEnd,
+    /// A real Kubernetes, started for the tests and taken down after them
+    Cluster,
 }
 
 impl Stage {
@@ -50,6 +54,7 @@ impl Stage {
             Stage::Unit => "unit",
             Stage::Functions => "functions",
             Stage::EndToEnd => "end-to-end",
+            Stage::Cluster => "cluster",
         }
     }
 
@@ -69,10 +74,11 @@ impl Stage {
                 Need::Node,
                 Need::Venv,
             ],
+            Stage::Cluster => crate::cluster::NEEDS,
         }
     }
 
-    fn run(self, repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    fn run(self, repository: &Repository, test: &Test, recorder: &mut Recorder) -> Result<()> {
         match self {
             Stage::Tidy => check_tidy(repository, recorder),
             Stage::Format => recorder.run_all(formats(repository)),
@@ -84,17 +90,18 @@ impl Stage {
                 build_functions(repository, recorder)
             }
             Stage::EndToEnd => run_whole(repository, recorder),
+            Stage::Cluster => cluster::run(repository, test.keep_cluster, recorder),
         }
     }
 }
 
 /// Runs the stages, all of them when none is named.
-pub(crate) fn run(repository: &Repository, machine: &Machine, named: &[Stage]) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, machine: &Machine, test: &Test) -> Result<ExitCode> {
     let mut report = Report::default();
     for stage in Stage::value_variants() {
-        if named.is_empty() || named.contains(stage) {
+        if test.stages.is_empty() || test.stages.contains(stage) {
             let begun = Instant::now();
-            let (outcome, tests, note) = attempt(*stage, repository, machine)?;
+            let (outcome, tests, note) = attempt(*stage, repository, machine, test)?;
             report.add(stage.name(), outcome, begun.elapsed(), tests, note);
         }
     }
@@ -107,6 +114,7 @@ fn attempt(
     stage: Stage,
     repository: &Repository,
     machine: &Machine,
+    test: &Test,
 ) -> Result<(Outcome, Tally, String)> {
     eprintln!("==> {}", stage.name());
     let missing = machine.provide(stage.needs());
@@ -120,7 +128,7 @@ fn attempt(
         return Ok((outcome, Tally::default(), lacks(&missing)));
     }
     let mut recorder = Recorder::create(&repository.logs(), stage.name())?;
-    let ran = stage.run(repository, &mut recorder);
+    let ran = stage.run(repository, test, &mut recorder);
     recorder.finish();
     let tests = recorder.tests();
     match ran {
@@ -201,6 +209,8 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     let mut tests = cargo::main_workspace(repository, "test");
     tests
         .args(["--release", "--workspace", "--no-fail-fast", "--test", "*"])
+        // Those are a stage of their own.
+        .args(["--exclude", cluster::PACKAGE])
         .env(FUNCTIONS_FOLDER, repository.staged())
         .env(guests::FOLDER, repository.staged_guests())
         .env(new_function::FOLDER, new_function);

@@ -1,0 +1,21 @@
+//! What tests on a cluster share: finding it, a namespace of one's own that is deleted afterwards, waiting for
+//! a condition, running a command in a pod.
+//!
+//! The cluster is a real one, made by `cargo xtask cluster up` or `cargo xtask test cluster`. Nothing here
+//! links a crate of the product, so a test can only see what a user sees. Whatever fails here panics
+//! with what it was about, because that is how a test fails; a namespace whose test fails tells its
+//! pods, events and logs before it goes.
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "every item here panics to fail the test that uses it"
+)]
+
+mod cluster;
+mod kubectl;
+mod namespace;
+mod shell;
+
+pub use cluster::{Cluster, Node};
+pub use kubectl::Kubectl;
+pub use namespace::{Namespace, PATIENCE};
+pub use shell::{BUSYBOX, Shell};

@@ -1,0 +1,156 @@
+//! A namespace of a test's own.
+
+use std::fmt::Debug;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::wait::{Condition, await_condition, conditions};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use crate::{Cluster, Kubectl};
+
+/// How long a test waits for anything: time decides no test, it only ends one that would wait for ever.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A namespace with a name that nobody else has. It is deleted when it is dropped, and before that it
+/// tells what is in it if its test fails.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    client: Client,
+    cluster: Cluster,
+    deleted: bool,
+}
+
+impl Namespace {
+    /// Makes one whose name begins so, in the cluster that the environment names.
+    pub async fn create(prefix: &str) -> Namespace {
+        let cluster = Cluster::find();
+        let client = cluster.client().await;
+        let namespace = v1::Namespace {
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{prefix}-")),
+                ..ObjectMeta::default()
+            },
+            ..v1::Namespace::default()
+        };
+        let namespaces: Api<v1::Namespace> = Api::all(client.clone());
+        let made = namespaces.create(&PostParams::default(), &namespace).await;
+        let made = made.expect("failed to make a namespace");
+        let namespace = Namespace {
+            name: made.metadata.name.expect("a namespace has a name"),
+            client,
+            cluster,
+            deleted: false,
+        };
+        // A pod is refused before its account is there.
+        let account = conditions::is_created::<v1::ServiceAccount>();
+        namespace.wait_for("default", "be made", account).await;
+        namespace
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cluster that it is in.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// A client with all rights.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The resources of a kind in it.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// `kubectl` in it.
+    pub fn kubectl(&self) -> Kubectl {
+        self.cluster.kubectl().within(&self.name)
+    }
+
+    /// Makes what the YAML describes.
+    pub fn apply(&self, yaml: &str) {
+        self.kubectl().apply(yaml);
+    }
+
+    /// Waits until a resource meets a condition, and returns it; nothing if it met it by not being there.
+    pub async fn wait_for<K>(&self, name: &str, what: &str, condition: impl Condition<K>) -> Option<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + Send + DeserializeOwned + 'static,
+        K::DynamicType: Default,
+    {
+        let kind = K::kind(&K::DynamicType::default()).into_owned();
+        let waiting = await_condition(self.api::<K>(), name, condition);
+        let met = tokio::time::timeout(PATIENCE, waiting).await;
+        let met = met.unwrap_or_else(|_| panic!("{kind} {name} did not {what} in {PATIENCE:?}"));
+        met.unwrap_or_else(|error| panic!("failed to watch {kind} {name}: {error}"))
+    }
+
+    /// Deletes it and waits until all that was in it is gone.
+    pub async fn delete(mut self) {
+        let namespaces: Api<v1::Namespace> = Api::all(self.client.clone());
+        let found = namespaces.get(&self.name).await.expect("the namespace is gone");
+        let uid = found.metadata.uid.expect("a namespace has an identifier");
+        let deleted = namespaces.delete(&self.name, &DeleteParams::default()).await;
+        deleted.expect("failed to delete a namespace");
+        self.deleted = true;
+        let gone = await_condition(namespaces, &self.name, conditions::is_deleted(&uid));
+        let gone = tokio::time::timeout(PATIENCE, gone).await;
+        gone.expect("a namespace does not go").expect("failed to watch a namespace");
+    }
+
+    fn dump(&self) {
+        let kubectl = self.kubectl();
+        let show = |words: &[&str]| {
+            let output = kubectl.run(words);
+            eprintln!(
+                "--- kubectl {}\n{}{}",
+                words.join(" "),
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        show(&["get", "all,ingress", "-o", "wide"]);
+        show(&["get", "events", "--sort-by=.lastTimestamp"]);
+        show(&["describe", "pods"]);
+        let pods = kubectl.run(&["get", "pods", "-o", "name"]);
+        for pod in String::from_utf8_lossy(&pods.stdout).lines() {
+            show(&["logs", pod, "--all-containers", "--prefix", "--tail=100"]);
+        }
+        eprintln!("--- the cluster's own logs are in {}", self.cluster.logs.display());
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.dump();
+        }
+        if !self.deleted {
+            // Not through the client: nobody polls its future any more.
+            let kubectl = self.cluster.kubectl();
+            let mut delete = kubectl.command(&["delete", "namespace", &self.name, "--wait=false"]);
+            let status = delete.stdout(Stdio::null()).status();
+            if !status.is_ok_and(|status| status.success()) {
+                eprintln!("failed to delete the namespace {}", self.name);
+            }
+        }
+    }
+}

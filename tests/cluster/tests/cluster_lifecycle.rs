@@ -1,0 +1,145 @@
+//! `cargo xtask cluster`: a second cluster beside the one under test comes up, is repaired, does not touch its
+//! neighbour, and leaves nothing behind.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sampan_cluster_tests::Cluster;
+use serde_json::Value;
+
+/// Of no other cluster: this process's number is nobody else's.
+fn name() -> String {
+    format!("life-{}", std::process::id())
+}
+
+fn xtask(words: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo tells of this package is not for the one that it calls.
+    for (variable, _) in env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&variable);
+        }
+    }
+    command
+        .current_dir(root.canonicalize().unwrap())
+        .args(["xtask", "cluster", "--name", &name()])
+        .args(words);
+    command.output().unwrap()
+}
+
+fn succeed(words: &[&str]) -> String {
+    let output = xtask(words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cluster {words:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Ends it, however the test ends.
+struct Down;
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let output = xtask(&["down"]);
+        if !output.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+/// Whatever on this machine carries the cluster's name.
+fn traces() -> BTreeSet<String> {
+    let name = format!("sampan-{}", name());
+    let state = format!("clusters/{}", self::name());
+    let is_of = |text: &str| text.contains(&name) || text.contains(&state);
+    let mut traces = BTreeSet::new();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        // Processes come and go meanwhile.
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        if is_of(&words) || is_of(&groups) {
+            traces.insert(format!("process {}: {words}", process.path().display()));
+        }
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    traces.extend(mounts.lines().filter(|line| is_of(line)).map(|line| format!("mount {line}")));
+    let mut groups = vec![PathBuf::from("/sys/fs/cgroup")];
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        groups.push(hierarchy.path());
+    }
+    let folders = ["/run", "/run/netns", "/var/log/containers", "/var/lib/cni/results"];
+    groups.extend(folders.map(PathBuf::from));
+    for folder in groups {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let target = fs::read_link(entry.path()).unwrap_or_default();
+            if is_of(&entry.path().to_string_lossy()) || is_of(&target.to_string_lossy()) {
+                traces.insert(entry.path().display().to_string());
+            }
+        }
+    }
+    traces
+}
+
+/// The components that run, by their process.
+fn components() -> BTreeSet<String> {
+    let status = succeed(&["status"]);
+    let lines = status.lines().filter(|line| line.contains(" process "));
+    lines
+        .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
+    let neighbour = Cluster::find();
+    assert_eq!(traces(), BTreeSet::new());
+    let down = Down;
+    succeed(&["up", "--bare"]);
+    let first = components();
+    assert!(first.len() >= 9, "{first:?}");
+
+    // Up twice is up once.
+    succeed(&["up", "--bare"]);
+    assert_eq!(components(), first);
+
+    // What died is started again, and nothing else is.
+    let scheduler = first.iter().find(|line| line.starts_with("kube-scheduler "));
+    let pid = scheduler.and_then(|line| line.rsplit(' ').next()).unwrap();
+    let killed = Command::new("kill").args(["-KILL", pid]).status().unwrap();
+    assert!(killed.success());
+    while xtask(&["status"]).status.success() {
+        // Until the process is seen to have ended.
+    }
+    succeed(&["up", "--bare"]);
+    let second = components();
+    let changed: Vec<_> = first.difference(&second).collect();
+    assert_eq!(changed, [scheduler.unwrap()]);
+
+    // A pod is no reason to leave anything either.
+    let description = succeed(&["env"]);
+    let file = description
+        .lines()
+        .find_map(|line| line.strip_prefix("export SAMPAN_CLUSTER="))
+        .unwrap()
+        .trim_matches('\'');
+    let description: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_ne!(Path::new(description["kubeconfig"].as_str().unwrap()), neighbour.kubeconfig);
+    let own: Cluster = serde_json::from_value(description).unwrap();
+    let kubectl = own.kubectl();
+    kubectl.output(&["run", "sleeper", "--image=sampan.test/busybox:1", "--", "sleep", "86400"]);
+    kubectl.output(&["wait", "pod/sleeper", "--for=condition=Ready", "--timeout=120s"]);
+    assert!(traces().len() > 10, "the search for traces finds none");
+
+    succeed(&["down"]);
+    assert_eq!(traces(), BTreeSet::new());
+    assert!(!Path::new(file).exists());
+    succeed(&["down"]);
+    drop(down);
+    let nodes = neighbour.kubectl().output(&["get", "nodes", "-o", "name"]);
+    assert_eq!(nodes.lines().count(), neighbour.nodes.len());
+}

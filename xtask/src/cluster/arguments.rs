@@ -1,0 +1,76 @@
+//! The command line of `cargo xtask cluster`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::forward::Route;
+use super::name::Name;
+
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// What the cluster is called, instead of a name made of the checkout's path
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) name: Option<Name>,
+
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Start the cluster, or whatever of it does not run
+    ///
+    /// Builds Kubernetes, containerd and all else from Go modules, once, into your cache folder: the first
+    /// time takes about a quarter of an hour on two cores. After that a cluster is up in seconds.
+    /// Needs root, and no container engine. Called again it repairs what is missing, and pods
+    /// go on meanwhile.
+    Up(Up),
+    /// Stop the cluster and remove all that it made: processes, mounts, namespaces, cgroups and files
+    ///
+    /// The built programs stay in your cache folder.
+    Down,
+    /// Say what runs, and where its logs are; fails unless all of it does
+    Status,
+    /// Print what makes a shell use the cluster: eval "$(cargo xtask cluster env)"
+    Env,
+    /// Put an image on every node: an OCI layout, as a folder or an archive
+    ///
+    /// Pods find it under its own name, with `imagePullPolicy: Never` or `IfNotPresent`.
+    Load {
+        /// The folder or file; one of `docker save` will do
+        image: PathBuf,
+    },
+    /// Run a command inside the cluster's network, where Services and pods have their addresses
+    Exec {
+        /// The node, counted from 1
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        node: usize,
+
+        /// The command, after `--`
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Pass connections from this machine's loopback into a network namespace
+    #[command(hide = true)]
+    Forward {
+        #[arg(required = true)]
+        routes: Vec<Route>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// How many nodes; a running cluster can get more, but not fewer
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(crate) nodes: Option<u8>,
+
+    /// Kubernetes alone: don't build the project's programs
+    #[arg(long)]
+    pub(crate) bare: bool,
+
+    /// With metrics-server, for `kubectl top` and autoscaling
+    #[arg(long)]
+    pub(crate) metrics_server: bool,
+}

@@ -1,0 +1,118 @@
+//! The images that a cluster starts with, made from programs of this machine: none can be pulled where
+//! there is no internet, and none needs to be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::layout::{Layout, Node};
+use super::tools;
+use crate::cargo::shown;
+use crate::oci::{self, Image, Layer, Platform};
+
+/// What runs in a sandbox of runc's.
+pub(crate) const PAUSE: &str = "sampan.test/pause:1";
+/// A shell with the usual small programs, for tests and for looking around.
+pub(crate) const BUSYBOX: &str = "sampan.test/busybox:1";
+/// The cluster's name server.
+pub(crate) const COREDNS: &str = "sampan.test/coredns:1";
+/// What `kubectl top` asks.
+pub(crate) const METRICS_SERVER: &str = "sampan.test/metrics-server:1";
+
+const STATIC_BUSYBOX: &str = "/bin/busybox";
+const NOBODY: &str = "65532:65532";
+
+/// The archive with all of them, made once for the programs that there are.
+pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
+    let program = |name: &str| {
+        let link = layout.program(name);
+        fs::canonicalize(&link).with_context(|| format!("there is no {}", link.display()))
+    };
+    let (pause, coredns) = (program("pause")?, program("coredns")?);
+    // It is built for who asks for it.
+    let has_metrics = layout.program("metrics-server").exists();
+    let metrics_server = has_metrics.then(|| program("metrics-server")).transpose()?;
+    let busybox = fs::read(STATIC_BUSYBOX)
+        .with_context(|| format!("failed to read {STATIC_BUSYBOX}"))?;
+    // The paths of built programs have hashes in them.
+    let mut all = format!("1 {pause:?} {coredns:?} {metrics_server:?}").into_bytes();
+    all.extend(busybox);
+    let cache = tools::cache()?;
+    let folder = cache.join(format!("images-{}", tools::digits(&all)));
+    tools::once(&cache, "images", &folder, "some seconds", |folder| {
+        let unpacked = folder.join("layout");
+        let mut images = oci::Layout::create(&unpacked)?;
+        images.add(PAUSE, &alone("pause", &pause))?;
+        images.add(COREDNS, &alone("coredns", &coredns))?;
+        if let Some(metrics_server) = &metrics_server {
+            images.add(METRICS_SERVER, &alone("metrics-server", metrics_server))?;
+        }
+        images.add(BUSYBOX, &with_busybox()?)?;
+        images.archive(&folder.join("images.tar"))?;
+        fs::remove_dir_all(&unpacked).context("failed to remove what was packed")
+    })?;
+    Ok(folder.join("images.tar"))
+}
+
+/// Gives a node the images, unless it has these.
+pub(crate) fn import_base(layout: &Layout, node: &Node, archive: &Path) -> Result<()> {
+    let note = node.state().join("images");
+    let wanted = archive.as_os_str().as_encoded_bytes();
+    if fs::read(&note).is_ok_and(|noted| noted == wanted) {
+        return Ok(());
+    }
+    import(layout, node, archive)?;
+    fs::write(&note, wanted).with_context(|| format!("failed to write {}", note.display()))
+}
+
+/// Gives a node the images of an archive.
+pub(crate) fn import(layout: &Layout, node: &Node, archive: &Path) -> Result<()> {
+    let mut command = ctr(layout, node);
+    command.args(["images", "import", "--local"]).arg(archive);
+    let output = command.output();
+    let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} did not take {}: {}", node.name(), archive.display(), said.trim());
+    }
+    Ok(())
+}
+
+/// `ctr` of a node's containerd, in the kubelet's namespace of it.
+pub(crate) fn ctr(layout: &Layout, node: &Node) -> Command {
+    let mut command = Command::new(layout.program("ctr"));
+    command
+        .arg("--address")
+        .arg(node.containerd_socket())
+        .args(["--namespace", "k8s.io"]);
+    command
+}
+
+/// An image of one program that needs nothing else.
+fn alone(name: &str, program: &Path) -> Image {
+    Image::new(Platform::current())
+        .layer(Layer::new().file(name, program, 0o755))
+        .entrypoint([&format!("/{name}")])
+        .user(NOBODY)
+}
+
+fn with_busybox() -> Result<Image> {
+    let mut command = Command::new(STATIC_BUSYBOX);
+    let output = command.arg("--list").output();
+    let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
+    let names = String::from_utf8(output.stdout).context("busybox wrote no UTF-8")?;
+    let mut layer = Layer::new()
+        .file("bin/busybox", Path::new(STATIC_BUSYBOX), 0o755)
+        .text("etc/passwd", "root:x:0:0::/:/bin/sh\n", 0o644)
+        .text("etc/group", "root:x:0:\n", 0o644)
+        .folder("tmp", 0o1777);
+    for name in names.lines().filter(|name| *name != "busybox") {
+        layer = layer.link(&format!("bin/{name}"), "busybox");
+    }
+    Ok(Image::new(Platform::current())
+        .layer(layer)
+        .arguments(["sh"])
+        .environment("PATH", "/bin"))
+}

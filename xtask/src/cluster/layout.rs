@@ -1,0 +1,247 @@
+//! Where a cluster keeps what it has: the one list of its folders, names and addresses. Nothing here
+//! touches any of them.
+
+use std::env;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::name::Name;
+
+/// Sockets deep in a kubelet's folder have longer paths than the kernel takes, beyond this.
+const LONGEST_STATE: usize = 60;
+
+/// Where the registry is inside the cluster, on the first node.
+pub(crate) const REGISTRY_PORT: u16 = 5000;
+/// Where the API server is inside the cluster, on the first node.
+pub(crate) const API_PORT: u16 = 6443;
+/// The addresses of Services.
+pub(crate) const SERVICES: &str = "10.96.0.0/16";
+/// The API server's Service.
+pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+/// The name server's Service.
+pub(crate) const DNS_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+/// The addresses of pods.
+pub(crate) const PODS: &str = "10.244.0.0/16";
+
+/// A cluster's places.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    name: Name,
+    clusters: PathBuf,
+}
+
+/// A node's places.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    cluster: String,
+    state: PathBuf,
+    run: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(name: Name) -> Result<Layout> {
+        let set = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let states = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+        let states = states.context(
+            "there is no place for the cluster's files: neither XDG_STATE_HOME nor HOME is set",
+        )?;
+        let layout = Layout {
+            name,
+            clusters: states.join("sampan/clusters"),
+        };
+        let state = layout.state();
+        if !state.is_absolute() || state.as_os_str().len() > LONGEST_STATE {
+            bail!(
+                "sockets cannot be made in {}: the path must be absolute and have at most \
+                 {LONGEST_STATE} characters; set XDG_STATE_HOME to a shorter one",
+                state.display()
+            );
+        }
+        Ok(layout)
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The folder of all clusters of this user.
+    pub(crate) fn clusters(&self) -> &Path {
+        &self.clusters
+    }
+
+    /// What outlives a restart of the machine, and goes with `down`.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.clusters.join(self.name.as_str())
+    }
+
+    /// Sockets, and what else needs a short path.
+    pub(crate) fn run(&self) -> PathBuf {
+        Path::new("/run").join(self.name.prefix())
+    }
+
+    /// What tests and tools read.
+    pub(crate) fn description(&self) -> PathBuf {
+        self.state().join("cluster.json")
+    }
+
+    /// An administrator's, over this machine's loopback.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.state().join("kubeconfig")
+    }
+
+    /// The programs, as links into the cache.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.state().join("bin")
+    }
+
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs().join(name)
+    }
+
+    /// What containerd sets pods' networks up with. Apart, because one has the name of a program of
+    /// the machine.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.state().join("plugins")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.state().join("logs")
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.state().join("pki")
+    }
+
+    /// The control group above all others of the cluster, as a path below each hierarchy.
+    pub(crate) fn control_group(&self) -> String {
+        format!("/{}", self.name.prefix())
+    }
+
+    /// The network namespace that holds the bridge between the nodes.
+    pub(crate) fn switch(&self) -> String {
+        format!("{}-switch", self.name.prefix())
+    }
+
+    /// A node, counted from 1.
+    pub(crate) fn node(&self, number: usize) -> Node {
+        Node {
+            number,
+            cluster: self.name.prefix(),
+            state: self.state().join("nodes").join(number.to_string()),
+            run: self.run().join(number.to_string()),
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn name(&self) -> String {
+        format!("node-{}", self.number)
+    }
+
+    /// Its part of a component's name, such as `kubelet-1`.
+    pub(crate) fn component(&self, what: &str) -> String {
+        format!("{what}-{}", self.number)
+    }
+
+    /// One of the addresses for documentation.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(192, 0, 2, 10 + self.octet())
+    }
+
+    /// The pods' part of it.
+    pub(crate) fn pods(&self) -> String {
+        format!("10.244.{}.0/24", self.octet())
+    }
+
+    fn octet(&self) -> u8 {
+        // The command line allows no more than 20 nodes.
+        u8::try_from(self.number).unwrap_or(u8::MAX - 10)
+    }
+
+    /// The network namespace.
+    pub(crate) fn namespace(&self) -> String {
+        format!("{}-{}", self.cluster, self.number)
+    }
+
+    pub(crate) fn namespace_path(&self) -> PathBuf {
+        Path::new("/run/netns").join(self.namespace())
+    }
+
+    /// The name of the pods' network, by which the plugins keep their files.
+    pub(crate) fn pod_network(&self) -> String {
+        format!("{}-{}-pods", self.cluster, self.number)
+    }
+
+    /// The control group above all pods, as a path below each hierarchy.
+    pub(crate) fn control_group(&self) -> String {
+        format!("/{}/{}", self.cluster, self.name())
+    }
+
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
+    }
+
+    pub(crate) fn containerd_root(&self) -> PathBuf {
+        self.state.join("containerd")
+    }
+
+    pub(crate) fn containerd_state(&self) -> PathBuf {
+        self.run.join("containerd")
+    }
+
+    pub(crate) fn containerd_socket(&self) -> PathBuf {
+        self.run.join("containerd.sock")
+    }
+
+    /// Of shims; containerd allows 38 characters.
+    pub(crate) fn shim_sockets(&self) -> PathBuf {
+        self.run.join("s")
+    }
+
+    pub(crate) fn kubelet_root(&self) -> PathBuf {
+        self.state.join("kubelet")
+    }
+
+    pub(crate) fn pod_logs(&self) -> PathBuf {
+        self.state.join("pod-logs")
+    }
+
+    /// What Sampan's shim keeps for the node.
+    pub(crate) fn sampan(&self) -> PathBuf {
+        self.state.join("sampan")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_share_nothing_and_socket_folders_stay_short() {
+        let layout = Layout {
+            name: "a2345678901234567890".parse().unwrap(),
+            clusters: PathBuf::from("/s/clusters"),
+        };
+        let (one, two) = (layout.node(1), layout.node(2));
+        assert_eq!(one.address().to_string(), "192.0.2.11");
+        assert_eq!(two.pods(), "10.244.2.0/24");
+        assert_ne!(one.namespace(), two.namespace());
+        assert_ne!(one.control_group(), two.control_group());
+        assert_ne!(one.kubelet_root(), two.kubelet_root());
+        assert_ne!(one.containerd_socket(), two.containerd_socket());
+        let sockets = layout.node(20).shim_sockets();
+        assert!(sockets.as_os_str().len() <= 38, "{}", sockets.display());
+    }
+}

@@ -1,0 +1,103 @@
+//! What is mounted in this process's view, and taking away what lies below the cluster's own folders.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rustix::mount::{UnmountFlags, unmount};
+
+/// A line of the kernel's list.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mount {
+    /// What of the file system is mounted.
+    pub(crate) root: PathBuf,
+    /// Where.
+    pub(crate) point: PathBuf,
+    /// The kind of file system.
+    pub(crate) kind: String,
+}
+
+/// All mounts, in the order they were made.
+pub(crate) fn all() -> Result<Vec<Mount>> {
+    let file = "/proc/self/mountinfo";
+    let text = fs::read_to_string(file).with_context(|| format!("failed to read {file}"))?;
+    Ok(text.lines().filter_map(parse).collect())
+}
+
+/// Those at or below one of the folders.
+pub(crate) fn below(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let points = all()?.into_iter().map(|mount| mount.point);
+    Ok(points
+        .filter(|point| folders.iter().any(|folder| point.starts_with(folder)))
+        .collect())
+}
+
+/// Takes away all mounts at or below the folders, the latest first.
+pub(crate) fn remove_below(folders: &[PathBuf]) -> Result<()> {
+    for point in below(folders)?.iter().rev() {
+        // Who still uses it may go on; it is no longer here.
+        match unmount(point, UnmountFlags::DETACH) {
+            // It went with one that was taken away before.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to unmount {}", point.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From a line such as `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
+fn parse(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut fields = left.split(' ').skip(3);
+    Some(Mount {
+        root: unescaped(fields.next()?),
+        point: unescaped(fields.next()?),
+        kind: right.split(' ').next()?.to_owned(),
+    })
+}
+
+/// Spaces and the like are written as `\040`.
+fn unescaped(path: &str) -> PathBuf {
+    let bytes = path.as_bytes();
+    let mut plain = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let octal = path
+            .get(at + 1..at + 4)
+            .filter(|_| bytes[at] == b'\\')
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(octal.unwrap_or(bytes[at]));
+        at += if octal.is_some() { 4 } else { 1 };
+    }
+    Path::new(&OsString::from_vec(plain)).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_list_is_read() {
+        fn check(line: &str, expected: Option<(&str, &str, &str)>) {
+            let expected = expected.map(|(root, point, kind)| Mount {
+                root: root.into(),
+                point: point.into(),
+                kind: kind.to_owned(),
+            });
+            assert_eq!(parse(line), expected, "{line}");
+        }
+        check(
+            "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw",
+            Some(("/mnt1", "/mnt2", "ext3")),
+        );
+        check(
+            r"36 35 98:0 / /a\040b rw - tmpfs tmpfs rw",
+            Some(("/", "/a b", "tmpfs")),
+        );
+        check("36 35", None);
+    }
+}

@@ -1,0 +1,109 @@
+//! A node: containerd, the kubelet and kube-proxy, with files, sockets, control groups and a network of
+//! its own, so that several of them live on one machine.
+
+mod settings;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::control_plane;
+use super::keys::{Keys, node_user};
+use super::kubeconfig;
+use super::layout::{Layout, Node};
+use super::processes::Component;
+
+pub(crate) const CONTAINERD: &str = "containerd";
+pub(crate) const KUBELET: &str = "kubelet";
+pub(crate) const PROXY: &str = "kube-proxy";
+
+/// Where programs of the machine are, which these call: iptables, mount, conntrack.
+const MACHINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Makes the node's folders, writes what containerd reads, and tells how it is run.
+pub(crate) fn containerd(layout: &Layout, node: &Node, registries: &[String]) -> Result<Component> {
+    for folder in [
+        node.state().to_owned(),
+        node.run().to_owned(),
+        node.shim_sockets(),
+        node.kubelet_root(),
+        node.pod_logs(),
+        node.sampan(),
+    ] {
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+    }
+    let file = |name: &str| node.state().join(name);
+    let settings = file("containerd.toml");
+    write(&settings, &settings::containerd(layout, node))?;
+    write(&file("cni/net.d/10-pods.conflist"), &settings::network(node))?;
+    for registry in registries {
+        let hosts = file("registries").join(registry).join("hosts.toml");
+        write(&hosts, &settings::registry(layout))?;
+    }
+    let arguments = vec![format!("--config={}", settings.display())];
+    let mut containerd = component(layout, node, CONTAINERD, arguments, settings);
+    let state = node.sampan().display().to_string();
+    containerd.environment.push(("SAMPAN_STATE", state));
+    Ok(containerd)
+}
+
+/// Writes what the kubelet and kube-proxy read, and tells how they are run, once containerd answers.
+pub(crate) fn clients(layout: &Layout, keys: &Keys, node: &Node) -> Result<[Component; 2]> {
+    let file = |name: &str| node.state().join(name);
+    let server = control_plane::inside(layout);
+    let (kubelet_user, proxy_user) = (file("kubelet.kubeconfig"), file("kube-proxy.kubeconfig"));
+    kubeconfig::write(&kubelet_user, &server, keys, &node_user(node))?;
+    kubeconfig::write(&proxy_user, &server, keys, "system:kube-proxy")?;
+    let (kubelet, proxy) = (file("kubelet.yaml"), file("kube-proxy.yaml"));
+    write(&kubelet, &settings::kubelet(keys, node))?;
+    write(&proxy, &settings::proxy(node, &proxy_user))?;
+    let no_names = "# There is no name server beyond the cluster.\n";
+    write(&file("resolv.conf"), no_names)?;
+    let arguments = vec![
+        format!("--config={}", kubelet.display()),
+        format!("--kubeconfig={}", kubelet_user.display()),
+        format!("--root-dir={}", node.kubelet_root().display()),
+        format!("--cert-dir={}", file("kubelet-pki").display()),
+        format!("--hostname-override={}", node.name()),
+        format!("--node-ip={}", node.address()),
+    ];
+    let kubelet = component(layout, node, KUBELET, arguments, kubelet);
+    let arguments = vec![format!("--config={}", proxy.display())];
+    Ok([kubelet, component(layout, node, PROXY, arguments, proxy)])
+}
+
+fn component(
+    layout: &Layout,
+    node: &Node,
+    what: &str,
+    arguments: Vec<String>,
+    settings: PathBuf,
+) -> Component {
+    let program = layout.program(what);
+    let path = format!("{}:{MACHINE_PATH}", layout.programs().display());
+    Component {
+        name: node.component(what),
+        namespace: Some(node.namespace()),
+        // The link's target, so that a new version is another program.
+        program: program.canonicalize().unwrap_or(program),
+        arguments,
+        environment: vec![("PATH", path)],
+        files: vec![settings],
+    }
+}
+
+/// Writes a file unless it says so already.
+fn write(file: &Path, text: &str) -> Result<()> {
+    let write = || {
+        if fs::read(file).is_ok_and(|is| is == text.as_bytes()) {
+            return Ok(());
+        }
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(file, text)
+    };
+    write().with_context(|| format!("failed to write {}", file.display()))
+}

@@ -1,0 +1,306 @@
+//! The cluster's processes: started so that they outlive us, recorded so that the next command finds
+//! them, and never confused with others that got the same number.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::layout::Layout;
+
+/// How often it is looked whether a process has ended.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A program of the cluster, and how it is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Component {
+    /// Names its record and its log.
+    pub(crate) name: String,
+    /// A network namespace by its name; ours when there is none.
+    pub(crate) namespace: Option<String>,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// Files that it reads once when it starts: if one changes, it is started anew.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// The processes of one cluster.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    records: PathBuf,
+    logs: PathBuf,
+    /// Files that a process writes its number to, to be counted as one of the cluster's.
+    groups: Vec<PathBuf>,
+}
+
+/// A started process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) pid: i32,
+    /// In the kernel's ticks since the machine started: a number is given again, but not at the same time.
+    start: u64,
+    boot: String,
+    /// Of all that decides how it runs.
+    fingerprint: String,
+}
+
+impl Processes {
+    pub(crate) fn new(layout: &Layout, groups: Vec<PathBuf>) -> Processes {
+        Processes {
+            records: layout.state().join("processes"),
+            logs: layout.logs(),
+            groups,
+        }
+    }
+
+    /// Starts a component unless it runs already just so; one that runs otherwise is stopped first.
+    /// Tells whether it was started.
+    pub(crate) fn ensure(&self, component: &Component) -> Result<bool> {
+        let fingerprint = component.fingerprint()?;
+        if let Some(record) = self.running(&component.name)? {
+            if record.fingerprint == fingerprint {
+                return Ok(false);
+            }
+            self.stop(&component.name, Duration::from_secs(10))?;
+        }
+        self.start(component, fingerprint)
+            .with_context(|| format!("failed to start {}", component.name))?;
+        Ok(true)
+    }
+
+    fn start(&self, component: &Component, fingerprint: String) -> Result<()> {
+        fs::create_dir_all(&self.records)?;
+        fs::create_dir_all(&self.logs)?;
+        let path = self.log(&component.name);
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("failed to write {}", path.display()))?;
+        let mut command = Command::new("setsid");
+        if let Some(namespace) = &component.namespace {
+            // `ip netns exec` would hide the control groups behind a fresh /sys.
+            command.arg("nsenter");
+            command.arg(format!("--net=/run/netns/{namespace}"));
+        }
+        // Each of these replaces itself by the next, so the number stays.
+        let join = self.groups.iter().map(|group| {
+            format!("echo $$ > {} && ", shell_quoted(&group.to_string_lossy()))
+        });
+        let script = join.collect::<String>() + "exec \"$0\" \"$@\"";
+        command
+            .args(["sh", "-c", &script])
+            .arg(&component.program)
+            .args(&component.arguments)
+            .envs(component.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let child = command.spawn().context("failed to start setsid")?;
+        let pid = i32::try_from(child.id()).context("a process has too great a number")?;
+        let start = start_time(pid)?.context("it ended at once")?;
+        let record = Record {
+            pid,
+            start,
+            boot: boot()?,
+            fingerprint,
+        };
+        let file = self.record(&component.name);
+        let unfinished = file.with_extension("new");
+        fs::write(&unfinished, serde_json::to_vec(&record)?)
+            .and_then(|()| fs::rename(&unfinished, &file))
+            .with_context(|| format!("failed to write {}", file.display()))
+    }
+
+    /// The record of a component that runs.
+    pub(crate) fn running(&self, name: &str) -> Result<Option<Record>> {
+        let file = self.record(name);
+        let bytes = match fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.with_context(|| format!("failed to read {}", file.display()))?,
+        };
+        let record: Record = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} holds no record of a process", file.display()))?;
+        Ok(record.is_alive()?.then_some(record))
+    }
+
+    /// Ends components, all at the same time: each kindly, and after the patience by force.
+    pub(crate) fn stop_all(&self, names: &[&str], patience: Duration) -> Result<()> {
+        for name in names {
+            if let Some(record) = self.running(name)? {
+                signal(&record, Signal::TERM)
+                    .with_context(|| format!("failed to end {name}"))?;
+            }
+        }
+        names.iter().try_for_each(|name| self.stop(name, patience))
+    }
+
+    /// Ends a component: kindly, and after the patience by force.
+    pub(crate) fn stop(&self, name: &str, patience: Duration) -> Result<()> {
+        if let Some(record) = self.running(name)? {
+            let mut kind = Signal::TERM;
+            let mut since = Instant::now();
+            while record.is_alive()? {
+                if since.elapsed() >= patience && kind != Signal::KILL {
+                    kind = Signal::KILL;
+                    since = Instant::now();
+                } else if since.elapsed() >= patience.max(Duration::from_secs(10)) {
+                    bail!("{name}, process {}, does not end", record.pid);
+                }
+                signal(&record, kind).with_context(|| format!("failed to end {name}"))?;
+                // Nothing tells of the end of a process that is not our child.
+                thread::sleep(GLANCE);
+            }
+        }
+        match fs::remove_file(self.record(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of all components that were ever started and not stopped.
+    pub(crate) fn recorded(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.records) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            names.extend(name.strip_suffix(".json").map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Where a component writes what it says.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
+
+    fn record(&self, name: &str) -> PathBuf {
+        self.records.join(format!("{name}.json"))
+    }
+}
+
+impl Component {
+    fn fingerprint(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        let how = (&self.namespace, &self.arguments, &self.environment);
+        hash.update(format!("{:?} {how:?}", self.program));
+        for file in &self.files {
+            let bytes = fs::read(file);
+            hash.update(bytes.with_context(|| format!("failed to read {}", file.display()))?);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl Record {
+    fn is_alive(&self) -> Result<bool> {
+        Ok(self.boot == boot()? && start_time(self.pid)? == Some(self.start))
+    }
+}
+
+fn signal(record: &Record, kind: Signal) -> Result<()> {
+    let pid = Pid::from_raw(record.pid).context("a record names no process")?;
+    match kill_process(pid, kind) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// When a process started; nothing if there is none, or only what its parent has not yet looked at.
+fn start_time(pid: i32) -> Result<Option<u64>> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => parse_stat(&stat).with_context(|| format!("/proc/{pid}/stat is strange: {stat}")),
+        // The second comes when it ends while it is read.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("failed to read /proc/{pid}/stat")),
+    }
+}
+
+/// The start time in a line of `/proc/PID/stat`, of a process that still runs.
+fn parse_stat(stat: &str) -> Option<Option<u64>> {
+    // The second field is the program's name in parentheses, which may hold any character.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((!matches!(state, "Z" | "X")).then_some(start))
+}
+
+/// Which of its starts this machine is in.
+fn boot() -> Result<String> {
+    let file = Path::new("/proc/sys/kernel/random/boot_id");
+    let id = fs::read_to_string(file);
+    let id = id.with_context(|| format!("failed to read {}", file.display()))?;
+    Ok(id.trim().to_owned())
+}
+
+/// A word for a POSIX shell.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        fn check(stat: &str, expected: Option<Option<u64>>) {
+            assert_eq!(parse_stat(stat), expected, "{stat}");
+        }
+        let rest = "1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
+        check(&format!("5 (sh) S {rest}"), Some(Some(4711)));
+        check(&format!("5 (a ) Z) S {rest}"), Some(Some(4711)));
+        check(&format!("5 (sh) Z {rest}"), Some(None));
+        check("5 (sh) S 1", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_component_is_started_once_and_anew_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let processes = Processes {
+            records: folder.path().join("processes"),
+            logs: folder.path().join("logs"),
+            groups: Vec::new(),
+        };
+        let mut component = Component {
+            name: "sleeper".to_owned(),
+            namespace: None,
+            program: PathBuf::from("sleep"),
+            arguments: vec!["1000".to_owned()],
+            environment: Vec::new(),
+            files: Vec::new(),
+        };
+        assert!(processes.running("sleeper").unwrap().is_none());
+        assert!(processes.ensure(&component).unwrap());
+        let first = processes.running("sleeper").unwrap().unwrap();
+        assert!(!processes.ensure(&component).unwrap());
+        component.arguments = vec!["1001".to_owned()];
+        assert!(processes.ensure(&component).unwrap());
+        let second = processes.running("sleeper").unwrap().unwrap();
+        assert_ne!(first.pid, second.pid);
+        assert!(!first.is_alive().unwrap());
+        assert_eq!(processes.recorded().unwrap(), ["sleeper"]);
+        processes.stop("sleeper", Duration::from_secs(5)).unwrap();
+        processes.stop("sleeper", Duration::from_secs(5)).unwrap();
+        assert!(!second.is_alive().unwrap());
+        assert!(processes.recorded().unwrap().is_empty());
+    }
+}

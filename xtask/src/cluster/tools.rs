@@ -1,0 +1,218 @@
+//! The programs of a real cluster, built from Go modules. Each folder of `tools/` is a module without
+//! source: its `tool` lines name what is built, its `go.sum` pins every byte of it. What was built is kept in
+//! the user's cache, under a hash of all that decides what comes out.
+
+mod catalogue;
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::cargo::shown;
+use crate::repository::Repository;
+use catalogue::{MODULES, Module};
+
+/// How often a long build gives a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+
+/// A built program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) file: PathBuf,
+    /// Whether only containerd calls it, as a plugin of its network.
+    pub(crate) is_plugin: bool,
+}
+
+/// Builds whatever is missing of all programs; of the optional ones, those that are named.
+pub(crate) fn provide(repository: &Repository, optional: &[&str]) -> Result<Vec<Program>> {
+    let cache = cache()?;
+    fs::create_dir_all(&cache).with_context(|| format!("failed to make {}", cache.display()))?;
+    let mut programs = Vec::new();
+    let wanted = |module: &&Module| !module.optional || optional.contains(&module.folder);
+    for module in MODULES.iter().filter(wanted) {
+        let source = repository.root().join("tools").join(module.folder);
+        let folder = cache.join(format!("{}-{}", module.folder, key(&source, module)?));
+        once(&cache, module.folder, &folder, module.about, |folder| {
+            build(&source, module, folder)
+        })?;
+        for (program, _) in module.programs {
+            programs.push(Program {
+                name: program,
+                file: folder.join(program),
+                is_plugin: module.of_plugins,
+            });
+        }
+    }
+    programs.push(Program {
+        name: "pause",
+        file: pause(repository, &cache)?,
+        is_plugin: false,
+    });
+    Ok(programs)
+}
+
+/// The one program that is no Go: what runs in a sandbox of runc's.
+fn pause(repository: &Repository, cache: &Path) -> Result<PathBuf> {
+    let source = repository.root().join("tools/pause/pause.c");
+    let text = fs::read(&source).with_context(|| format!("failed to read {}", source.display()))?;
+    let folder = cache.join(format!("pause-{}", digits(&text)));
+    once(cache, "pause", &folder, "a moment", |folder| {
+        let mut command = Command::new("cc");
+        command.args(["-static", "-Os", "-s", "-o"]).arg(folder.join("pause")).arg(&source);
+        finish(command)
+    })?;
+    Ok(folder.join("pause"))
+}
+
+/// Fills a folder unless it is there. It appears as a whole; who builds it at the same time waits.
+pub(super) fn once(
+    cache: &Path,
+    name: &str,
+    folder: &Path,
+    about: &str,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let lock = cache.join(format!("{name}.lock"));
+    let lock = File::create(&lock).with_context(|| format!("failed to write {}", lock.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("  {name:<15} is being built by somebody else; waiting");
+        lock.lock().context("failed to wait for another build")?;
+    }
+    if folder.is_dir() {
+        return Ok(());
+    }
+    eprintln!("  {name:<15} is built once, which takes {about} on two cores");
+    let begun = Instant::now();
+    let unfinished = folder.with_extension("unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    fs::create_dir(&unfinished)?;
+    fill(&unfinished).with_context(|| format!("failed to build {name}"))?;
+    fs::rename(&unfinished, folder)?;
+    eprintln!("  {name:<15} {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
+    let mut command = Command::new("go");
+    command
+        .current_dir(source)
+        // What is pinned is built, by the compiler that is there.
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "-mod=readonly")
+        .env("CGO_ENABLED", if module.with_c { "1" } else { "0" })
+        .args(["build", "-trimpath", "-buildvcs=false"])
+        .args(["-tags", module.tags])
+        .arg("-ldflags")
+        .arg(module.linker_flags())
+        .arg("-o")
+        .arg(folder.join(""))
+        .args(module.programs.iter().map(|(_, package)| package));
+    finish(command)?;
+    for (program, package) in module.programs {
+        let made = folder.join(catalogue::default_name(package));
+        let wanted = folder.join(program);
+        if made != wanted {
+            fs::rename(&made, &wanted)
+                .with_context(|| format!("failed to rename {}", made.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a build to its end, with a sign of life now and then.
+fn finish(mut command: Command) -> Result<()> {
+    command.stdin(Stdio::null());
+    let child = command.spawn();
+    let child = child.with_context(|| format!("failed to start {}", shown(&command)))?;
+    let status = wait(child)?;
+    if !status.success() {
+        bail!("{} ended with {status}", shown(&command));
+    }
+    Ok(())
+}
+
+fn wait(mut child: Child) -> Result<ExitStatus> {
+    let begun = Instant::now();
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || {
+        // Whoever waits receives it.
+        let _ = ended.send(child.wait());
+    });
+    loop {
+        match end.recv_timeout(SIGN_OF_LIFE) {
+            Ok(status) => return status.context("failed to wait for a build"),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                eprintln!("    {:>4} s", begun.elapsed().as_secs());
+            }
+            Err(error) => return Err(error).context("failed to wait for a build"),
+        }
+    }
+}
+
+fn key(source: &Path, module: &Module) -> Result<String> {
+    let how = (module.programs, module.with_c, module.tags, module.variables);
+    let mut all = format!("{} {how:?}", env::consts::ARCH).into_bytes();
+    for file in ["go.mod", "go.sum"] {
+        let file = source.join(file);
+        let bytes = fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
+        all.extend(bytes);
+    }
+    Ok(digits(&all))
+}
+
+pub(super) fn digits(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Outside of the checkout, and of cargo's target folder: this takes a quarter of an hour to build.
+pub(super) fn cache() -> Result<PathBuf> {
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let caches = caches.context(
+        "there is no place for built programs: neither XDG_CACHE_HOME nor HOME is set",
+    )?;
+    Ok(caches.join("sampan/tools"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_to_build_is_built_again_and_what_is_there_is_not() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("program-1");
+        let build = |fill: &dyn Fn(&Path) -> Result<()>| {
+            once(cache.path(), "program", &folder, "a moment", fill)
+        };
+        build(&|folder| {
+            fs::write(folder.join("half"), "")?;
+            bail!("it broke")
+        })
+        .unwrap_err();
+        assert!(!folder.exists());
+        build(&|folder| Ok(fs::write(folder.join("program"), "")?)).unwrap();
+        build(&|_| bail!("it was built already")).unwrap();
+        assert!(folder.join("program").exists());
+        assert!(!folder.join("half").exists());
+    }
+}

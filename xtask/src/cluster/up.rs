@@ -1,0 +1,331 @@
+//! `cargo xtask cluster up`: from whatever there is to a cluster that is ready. Every step looks first
+//! whether it has been done, so that a cluster that was half started, or of which a part has died, is made whole,
+//! and nothing else is touched.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::arguments::Up;
+use super::control_groups::{self, ControlGroups};
+use super::control_plane;
+use super::forward::Route;
+use super::images;
+use super::keys::Keys;
+use super::kubeconfig::{self, Kubectl};
+use super::layout::{API_PORT, Layout, Node, REGISTRY_PORT};
+use super::network;
+use super::node;
+use super::processes::{Component, Processes};
+use super::ready;
+use super::state::{Lock, Memory, free_address};
+use super::tools::{self, Program};
+use super::tunables;
+use crate::cargo;
+use crate::machine::{Machine, Need};
+use crate::packages;
+use crate::repository::Repository;
+
+/// The project's shim, as containerd looks for it.
+const SHIM: &str = "containerd-shim-sampan-v1";
+const FORWARDER: &str = "forwarder";
+const REGISTRY: &str = "registry";
+
+const COREDNS: &str = include_str!("manifests/coredns.yaml");
+const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
+
+/// What a cluster needs of the machine.
+pub(crate) const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Go,
+    Need::Linker,
+    Need::Seccomp,
+    Need::Networks,
+    Need::Iptables,
+    Need::Conntrack,
+    Need::Socat,
+    Need::Busybox,
+    Need::Namespaces,
+    Need::ControlGroups,
+];
+
+pub(crate) fn run(
+    repository: &Repository,
+    machine: &Machine,
+    layout: &Layout,
+    up: &Up,
+) -> Result<()> {
+    let begun = Instant::now();
+    step("the machine", || check(machine))?;
+    let before = Memory::read(layout)?;
+    let metrics_server = up.metrics_server || before.is_some_and(|before| before.metrics_server);
+    let optional: &[&str] = if metrics_server { &["metrics-server"] } else { &[] };
+    let programs = step("the programs of a cluster", || {
+        tools::provide(repository, optional)
+    })?;
+    if !up.bare {
+        step("the project's programs", || cargo::build_programs(repository))?;
+    }
+    let _lock = Lock::take(layout)?;
+    let memory = remember(repository, layout, up)?;
+    let nodes = memory.all_nodes(layout);
+    let processes = step("the ground", || ground(repository, layout, &nodes, &programs))?;
+    let keys = Keys::make(layout, &nodes)?;
+    let server = format!("https://{}", memory.api);
+    kubeconfig::write(&layout.kubeconfig(), &server, &keys, "admin")?;
+    memory.describe(layout)?;
+    let kubectl = Kubectl::new(layout);
+    // One name serves everybody: what was pushed to this machine's loopback is pulled by it, too.
+    let registries = [Memory::registry_in_cluster(layout), memory.registry.to_string()];
+
+    step("the control plane", || {
+        for component in control_plane::servers(layout, &keys) {
+            processes.ensure(&component)?;
+        }
+        processes.ensure(&registry(layout)?)?;
+        processes.ensure(&forwarder(layout, &memory)?)?;
+        // They start meanwhile.
+        for node in &nodes {
+            processes.ensure(&node::containerd(layout, node, &registries)?)?;
+        }
+        let parts = [
+            control_plane::ETCD,
+            control_plane::API_SERVER,
+            REGISTRY,
+            FORWARDER,
+        ];
+        ready::wait(&processes, "the API server", &parts, || {
+            kubectl.succeeds(&["get", "--raw=/readyz"])
+        })?;
+        // They end at once when they may not read what the API server makes as it starts.
+        for component in control_plane::controllers(layout, &keys)? {
+            processes.ensure(&component)?;
+        }
+        Ok(())
+    })?;
+    step("the nodes", || {
+        let archive = images::archive(layout)?;
+        for node in &nodes {
+            start_node(layout, &keys, node, &processes)?;
+        }
+        for node in &nodes {
+            images::import_base(layout, node, &archive)?;
+            wait_for_node(node, &processes, &kubectl)?;
+        }
+        Ok(())
+    })?;
+    step("the name server", || {
+        kubectl.apply(COREDNS)?;
+        wait_for_deployment(&processes, &nodes, &kubectl, "coredns")
+    })?;
+    if memory.metrics_server {
+        step("the metrics server", || {
+            kubectl.apply(METRICS_SERVER)?;
+            wait_for_deployment(&processes, &nodes, &kubectl, "metrics-server")
+        })?;
+    }
+    eprintln!("the cluster is up after {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Says what is being done and how long it took.
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("==> {name}");
+    let begun = Instant::now();
+    let done = work().with_context(|| format!("failed at {name}"))?;
+    eprintln!("    {name}: {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+fn check(machine: &Machine) -> Result<()> {
+    let missing = machine.provide(NEEDS);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines = missing
+        .iter()
+        .map(|missing| format!("\n  {}: {}", missing.what, missing.remedy));
+    bail!("this machine lacks{}", lines.collect::<String>());
+}
+
+fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory> {
+    let before = Memory::read(layout)?;
+    if let Some(before) = &before {
+        before.check_checkout(layout, repository.root())?;
+    }
+    let has = before.as_ref().map_or(0, |before| before.nodes);
+    let nodes = up.nodes.map_or(has.max(1), usize::from);
+    if nodes < has {
+        bail!("the cluster has {has} nodes, and a node cannot be taken away; `down` it first");
+    }
+    // As long as the forwarder runs, it holds its ports, which are not free to others.
+    let processes = Processes::new(layout, Vec::new());
+    let held = processes.running(FORWARDER)?.is_some();
+    let address = |before: Option<std::net::SocketAddr>| match before {
+        Some(address) if held => Ok(address),
+        before => free_address(before),
+    };
+    let memory = Memory {
+        checkout: repository.root().to_owned(),
+        nodes,
+        metrics_server: up.metrics_server
+            || before.as_ref().is_some_and(|before| before.metrics_server),
+        api: address(before.as_ref().map(|before| before.api))?,
+        registry: address(before.as_ref().map(|before| before.registry))?,
+    };
+    memory.write(layout)?;
+    Ok(memory)
+}
+
+/// What must be there before any process is.
+fn ground(
+    repository: &Repository,
+    layout: &Layout,
+    nodes: &[Node],
+    programs: &[Program],
+) -> Result<Processes> {
+    tunables::note(layout)?;
+    for folder in [layout.programs(), layout.plugins()] {
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+    }
+    for program in programs {
+        let folder = if program.is_plugin {
+            layout.plugins()
+        } else {
+            layout.programs()
+        };
+        link(&program.file, &folder.join(program.name))?;
+    }
+    copy_shim(repository, layout)?;
+    let groups = ControlGroups::find()?;
+    let own = control_groups::of_programs(layout);
+    groups.make(&own)?;
+    for node in nodes {
+        groups.make(&node.control_group())?;
+    }
+    network::make(layout, nodes)?;
+    Ok(Processes::new(layout, groups.entrances(&own)))
+}
+
+fn link(file: &Path, link: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|is| is == file) {
+        return Ok(());
+    }
+    let unfinished = link.with_extension("new");
+    let make = || {
+        if unfinished.is_symlink() {
+            fs::remove_file(&unfinished)?;
+        }
+        std::os::unix::fs::symlink(file, &unfinished)?;
+        fs::rename(&unfinished, link)
+    };
+    make().with_context(|| format!("failed to make {}", link.display()))
+}
+
+/// Takes over the shim that was built last. Pods that run keep theirs.
+fn copy_shim(repository: &Repository, layout: &Layout) -> Result<()> {
+    let (built, shim) = (repository.program(SHIM), layout.program(SHIM));
+    if !built.exists() {
+        return Ok(());
+    }
+    let unfinished = shim.with_extension("new");
+    fs::copy(&built, &unfinished)
+        .and_then(|_| fs::rename(&unfinished, &shim))
+        .with_context(|| format!("failed to copy {}", built.display()))
+}
+
+fn registry(layout: &Layout) -> Result<Component> {
+    let settings = layout.state().join("registry.yaml");
+    let storage = layout.state().join("registry");
+    let text = format!(
+        "version: 0.1\nlog: {{ level: warn, accesslog: {{ disabled: true }} }}\n\
+         storage:\n  filesystem: {{ rootdirectory: '{}' }}\n  delete: {{ enabled: true }}\n\
+         http: {{ addr: ':{REGISTRY_PORT}' }}\n",
+        storage.display()
+    );
+    fs::write(&settings, text)
+        .with_context(|| format!("failed to write {}", settings.display()))?;
+    let program = layout.program(REGISTRY);
+    Ok(Component {
+        name: REGISTRY.to_owned(),
+        namespace: Some(layout.node(1).namespace()),
+        program: program.canonicalize().context("there is no registry")?,
+        arguments: vec!["serve".to_owned(), settings.display().to_string()],
+        environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
+        files: vec![settings],
+    })
+}
+
+fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
+    let node = layout.node(1);
+    let route = |listen, port| Route {
+        listen,
+        namespace: node.namespace_path(),
+        target: (node.address(), port).into(),
+    };
+    let routes = [route(memory.api, API_PORT), route(memory.registry, REGISTRY_PORT)];
+    let mut arguments = vec!["cluster".to_owned(), "forward".to_owned()];
+    arguments.extend(routes.iter().map(ToString::to_string));
+    Ok(Component {
+        name: FORWARDER.to_owned(),
+        namespace: None,
+        program: std::env::current_exe().context("failed to find this program")?,
+        arguments,
+        environment: Vec::new(),
+        files: Vec::new(),
+    })
+}
+
+/// Starts what needs containerd, which must answer first.
+fn start_node(layout: &Layout, keys: &Keys, node: &Node, processes: &Processes) -> Result<()> {
+    let containerd = node.component(node::CONTAINERD);
+    ready::wait(processes, &containerd, &[&containerd], || {
+        packages::starts_quietly(images::ctr(layout, node).arg("version"))
+    })?;
+    for component in node::clients(layout, keys, node)? {
+        processes.ensure(&component)?;
+    }
+    Ok(())
+}
+
+fn wait_for_node(node: &Node, processes: &Processes, kubectl: &Kubectl) -> Result<()> {
+    let parts = [
+        node.component(node::CONTAINERD),
+        node.component(node::KUBELET),
+        node.component(node::PROXY),
+    ];
+    let parts: Vec<_> = parts.iter().map(String::as_str).collect();
+    let name = node.name();
+    let path = r#"-o=jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
+    ready::wait(processes, &name, &parts, || {
+        if !kubectl.succeeds(&["get", "node", &name])? {
+            return Ok(false);
+        }
+        Ok(kubectl.output(&["get", "node", &name, path])? == "True")
+    })
+}
+
+fn wait_for_deployment(
+    processes: &Processes,
+    nodes: &[Node],
+    kubectl: &Kubectl,
+    name: &str,
+) -> Result<()> {
+    let kubelets: Vec<_> = nodes
+        .iter()
+        .map(|node| node.component(node::KUBELET))
+        .collect();
+    let kubelets = kubelets.iter().map(String::as_str);
+    let mut parts = vec![control_plane::CONTROLLER_MANAGER, control_plane::SCHEDULER];
+    parts.extend(kubelets);
+    let path = "-o=jsonpath={.status.observedGeneration} {.metadata.generation} \
+                {.status.updatedReplicas} {.status.availableReplicas}";
+    ready::wait(processes, name, &parts, || {
+        let said = kubectl.output(&["-n", "kube-system", "get", "deployment", name, path])?;
+        let numbers: Vec<_> = said.split(' ').collect();
+        Ok(matches!(numbers[..], [seen, is, "1", "1"] if seen == is))
+    })
+}

@@ -1,0 +1,51 @@
+//! The tests on a real Kubernetes: a cluster of their own is started for them and, however they end, taken
+//! down after them.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::recorder::Recorder;
+use crate::cargo;
+use crate::cluster::{DESCRIPTION, of_tests};
+use crate::repository::Repository;
+
+/// The package of the tests.
+pub(super) const PACKAGE: &str = "sampan-cluster-tests";
+
+/// Two nodes: one would hide what goes wrong between them.
+const NODES: &str = "2";
+
+pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) -> Result<()> {
+    let (name, description) = of_tests(repository)?;
+    let this = env::current_exe().context("failed to find this program")?;
+    let cluster = |words: &[&str]| {
+        let mut command = Command::new(&this);
+        command
+            .current_dir(repository.root())
+            .env("CARGO_TARGET_DIR", repository.target())
+            .args(["cluster", "--name", &name])
+            .args(words);
+        command
+    };
+    // What an earlier run was made to leave would be another start.
+    let tested = recorder
+        .run(&mut cluster(&["down"]))
+        .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES])))
+        .and_then(|()| {
+            let mut tests = cargo::main_workspace(repository, "test");
+            tests
+                .args(["--release", "--workspace", "--no-fail-fast", "--test", "cluster_*"])
+                .env(DESCRIPTION, &description);
+            recorder.run(&mut tests)
+        });
+    if keep {
+        recorder.say(&format!(
+            "the cluster was kept: cargo xtask cluster --name {name} env, and down"
+        ))?;
+        return tested;
+    }
+    let ended = recorder.run(&mut cluster(&["down"]));
+    tested.and(ended)
+}
