@@ -59,10 +59,7 @@ impl Ground {
     }
 }
 
-fn components(
-    flavour: Flavour,
-    engine: &wasmtime::Engine,
-) -> Result<Linker<Host>, EngineError> {
+fn components(flavour: Flavour, engine: &wasmtime::Engine) -> Result<Linker<Host>, EngineError> {
     match flavour {
         Flavour::Sequential => link::sequential(engine),
         Flavour::Concurrent => link::concurrent(engine),
@@ -70,7 +67,10 @@ fn components(
     .map_err(failed)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 fn failed(error: wasmtime::Error) -> EngineError {
     EngineError::Wasmtime(format!("{error:#}"))
 }

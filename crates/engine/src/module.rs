@@ -7,9 +7,9 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::cache::Code;
 use crate::error::LoadError;
+use crate::ground::Ground;
 use crate::handler02::Handler02;
 use crate::handler03::Handler03;
-use crate::ground::Ground;
 use crate::host::Host;
 use crate::kind::Kind;
 

@@ -22,8 +22,8 @@ use crate::kind::Kind;
 use crate::module::Module;
 use crate::observer::Observer;
 
-/// Prepares modules. It starts no thread that outlives a call, so that its process may fork between
-/// two of them.
+/// Prepares modules. It starts no thread and leaves no descriptor open but those of what it prepared,
+/// so that its process may fork.
 pub struct Workshop {
     cache: Cache,
     compiler: Compiler,
@@ -113,11 +113,7 @@ impl Workshop {
             component: kind != Kind::CommandPreview1,
             limits: &function.limits,
         };
-        let compiled = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| LoadError::Compiler(error.to_string()))?
-            .block_on(self.compiler.compile(job))?;
+        let compiled = self.compiler.compile_blocking(&job)?;
         observer.compiled(started.elapsed());
         self.cache.store(&key, &compiled)?;
         self.cache.find(&key)?.map(found).ok_or_else(|| {

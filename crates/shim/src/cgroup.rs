@@ -111,7 +111,12 @@ impl Cgroup {
     pub(crate) async fn freeze(&self, freeze: bool) -> io::Result<()> {
         let (file, state, value, now) = if self.unified {
             let value = if freeze { "1" } else { "0" };
-            ("cgroup.freeze", "cgroup.events", value, format!("frozen {value}"))
+            (
+                "cgroup.freeze",
+                "cgroup.events",
+                value,
+                format!("frozen {value}"),
+            )
         } else {
             let value = if freeze { "FROZEN" } else { "THAWED" };
             ("freezer.state", "freezer.state", value, value.to_owned())

@@ -107,7 +107,11 @@ impl Publisher {
             Ok(_) => true,
             Err(ttrpc::Error::RpcStatus(status)) => {
                 let topic = &request.envelope().topic;
-                tracing::error!(topic, status = status.message(), "containerd refused an event");
+                tracing::error!(
+                    topic,
+                    status = status.message(),
+                    "containerd refused an event"
+                );
                 true
             }
             Err(error) => {

@@ -65,7 +65,12 @@ impl Head {
         let mut namespaces = self.linux.namespaces.iter();
         namespaces
             .find(|namespace| namespace.kind == kind)
-            .map(|namespace| namespace.path.as_deref().filter(|path| !path.as_os_str().is_empty()))
+            .map(|namespace| {
+                namespace
+                    .path
+                    .as_deref()
+                    .filter(|path| !path.as_os_str().is_empty())
+            })
     }
 
     /// Kernel parameters that are asked for.

@@ -121,8 +121,11 @@ impl Shim for Launch {
             self.start_supervisor(&options, &address, listener)?;
         }
         let file = self.bundle.join(ADDRESS);
-        fs::write(&file, &address)
-            .map_err(|error| failed(ShimError::system(format!("writing {}", file.display()))(error)))?;
+        fs::write(&file, &address).map_err(|error| {
+            failed(ShimError::system(format!("writing {}", file.display()))(
+                error,
+            ))
+        })?;
         Ok(address)
     }
 
@@ -177,7 +180,9 @@ impl Launch {
     async fn take_apart(&self) -> std::result::Result<u32, ShimError> {
         let head = Head::read(&self.bundle);
         let record = Record::read(&self.bundle)?;
-        let pid = record.as_ref().map_or(0, |record| record.pid.unsigned_abs());
+        let pid = record
+            .as_ref()
+            .map_or(0, |record| record.pid.unsigned_abs());
         let mut cgroup = record.map(|record| record.cgroup).unwrap_or_default();
         if let Ok(head) = &head
             && cgroup == Cgroup::default()
@@ -205,7 +210,11 @@ impl Launch {
             return Ok(());
         };
         let socket = path_of(&address);
-        tracing::debug!(namespace = self.namespace, containerd = self.address, "removing");
+        tracing::debug!(
+            namespace = self.namespace,
+            containerd = self.address,
+            "removing"
+        );
         if UnixStream::connect(socket).is_ok() {
             return Ok(());
         }

@@ -6,7 +6,7 @@
 //! - the supervisor ([`supervisor`]): one process a pod, small, that answers containerd and outlives
 //!   the containers. It runs no WebAssembly;
 //! - a child ([`child`]): makes one container and becomes its first process, or ends;
-//! - the compiler, which the engine starts.
+//! - the compiler, which the engine starts, and a reader of containerd's content.
 //!
 //! It refuses to know the Kubernetes API: what it is told comes from containerd alone.
 
@@ -35,6 +35,9 @@ const RUNTIME: &str = "io.containerd.sampan.v1";
 /// The hidden argument that the engine starts this program with to compile a module.
 const COMPILE: &str = "__compile";
 
+/// The hidden argument that a child starts this program with to read a module from containerd.
+const FETCH: &str = "__fetch";
+
 /// The hidden argument that the supervisor starts this program with to make a container.
 const CREATE: &str = "__create";
 
@@ -48,9 +51,14 @@ const SELF: &str = "/proc/self/exe";
 /// Runs the part that the arguments of this process name.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    match arguments.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+    match arguments
+        .next()
+        .as_deref()
+        .and_then(std::ffi::OsStr::to_str)
+    {
         Some(CREATE) => child::create(),
         Some(EXEC) => child::exec(),
+        Some(FETCH) => child::fetch(arguments),
         Some(COMPILE) => {
             let rest: Vec<String> = arguments
                 .map(|argument| argument.to_string_lossy().into_owned())

@@ -198,7 +198,9 @@ impl Link {
             self.stream.readable().await?;
             let mut chunk = [0; 4096];
             let (buffer, fds, stream) = (&mut self.buffer, &mut self.fds, &self.stream);
-            let read = stream.try_io(Interest::READABLE, || receive(stream.as_fd(), &mut chunk, fds));
+            let read = stream.try_io(Interest::READABLE, || {
+                receive(stream.as_fd(), &mut chunk, fds)
+            });
             match read {
                 Ok(0) => return Ok(None),
                 Ok(count) => buffer.extend_from_slice(&chunk[..count]),
@@ -216,11 +218,7 @@ impl Link {
     }
 }
 
-fn receive(
-    stream: BorrowedFd<'_>,
-    chunk: &mut [u8],
-    fds: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
+fn receive(stream: BorrowedFd<'_>, chunk: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(

@@ -61,9 +61,7 @@ impl Pod {
         };
         Ok(Self {
             network,
-            hostname: head
-                .namespace("uts")
-                .and_then(|_| head.hostname.clone()),
+            hostname: head.namespace("uts").and_then(|_| head.hostname.clone()),
             ipc: head
                 .namespace("ipc")
                 .map(|_| bundle.join(crate::record::FOLDER).join("ipc")),
@@ -98,7 +96,9 @@ impl Pod {
             return Err(Unshareable::Processes);
         }
         namespaces.retain(|namespace| match namespace.typ() {
-            LinuxNamespaceType::Network | LinuxNamespaceType::Uts | LinuxNamespaceType::Ipc => false,
+            LinuxNamespaceType::Network | LinuxNamespaceType::Uts | LinuxNamespaceType::Ipc => {
+                false
+            }
             LinuxNamespaceType::Pid => namespace.path().is_none(),
             _ => true,
         });
@@ -173,8 +173,10 @@ mod tests {
             OWN,
             r#"[{"type":"pid"},{"type":"mount"},{"type":"ipc","path":"/proc/7/ns/ipc"},
                {"type":"uts","path":"/proc/7/ns/uts"},{"type":"network","path":"/proc/7/ns/net"}]"#,
-            Ok(r#"[{"type":"pid"},{"type":"mount"},{"type":"network","path":"/run/netns/x"},
-               {"type":"uts"},{"type":"ipc","path":"/b/sampan/ipc"}]"#),
+            Ok(
+                r#"[{"type":"pid"},{"type":"mount"},{"type":"network","path":"/run/netns/x"},
+               {"type":"uts"},{"type":"ipc","path":"/b/sampan/ipc"}]"#,
+            ),
         );
     }
 
@@ -195,7 +197,11 @@ mod tests {
             r#"[{"type":"pid","path":"/proc/7/ns/pid"}]"#,
             Err(Unshareable::Processes),
         );
-        check(OWN, r#"[{"type":"user","path":"/x"}]"#, Err(Unshareable::Users));
+        check(
+            OWN,
+            r#"[{"type":"user","path":"/x"}]"#,
+            Err(Unshareable::Users),
+        );
         let sandbox = head(json!([{ "type": "network" }]));
         assert_eq!(
             Pod::of_sandbox(&sandbox, Path::new("/b")),

@@ -131,7 +131,9 @@ impl Process {
         }
         let handle = self.handle();
         if handle.pid == 0 {
-            return Err(ShimError::Precondition("process not started yet".to_owned()));
+            return Err(ShimError::Precondition(
+                "process not started yet".to_owned(),
+            ));
         }
         let pidfd = handle.pidfd.as_ref().ok_or_else(ended)?;
         match pidfd_send_signal(pidfd, signal) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{WaitOptions, WaitStatus, waitpid};
+use rustix::process::{WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -68,7 +68,7 @@ impl Reaper {
 
     fn reap(&self) {
         // No child left is an error of the call, not of ours.
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let Some(code) = exit_code(status) else {
                 continue;
             };
@@ -96,7 +96,10 @@ impl Reaper {
     }
 }
 
-#[expect(clippy::cast_sign_loss, reason = "neither codes nor signals are negative")]
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "neither codes nor signals are negative"
+)]
 fn exit_code(status: WaitStatus) -> Option<u32> {
     status
         .exit_status()

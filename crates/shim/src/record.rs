@@ -83,13 +83,17 @@ pub(crate) fn folder(bundle: &Path) -> Result<PathBuf> {
 /// When something is in use.
 pub(crate) fn clear(bundle: &Path) -> Result<()> {
     for mounted in [bundle.join("rootfs"), bundle.join(FOLDER).join("ipc")] {
-        unmount(&mounted).map_err(ShimError::system(format!("unmounting {}", mounted.display())))?;
+        unmount(&mounted).map_err(ShimError::system(format!(
+            "unmounting {}",
+            mounted.display()
+        )))?;
     }
     let folder = bundle.join(FOLDER);
     match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(ShimError::system(format!("removing {}", folder.display()))(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ShimError::system(format!(
+            "removing {}",
+            folder.display()
+        ))(error)),
         _ => Ok(()),
     }
 }

@@ -347,11 +347,7 @@ impl TaskService for Service {
         Ok(Empty::new())
     }
 
-    async fn checkpoint(
-        &self,
-        _: &TtrpcContext,
-        _: CheckpointTaskRequest,
-    ) -> TtrpcResult<Empty> {
+    async fn checkpoint(&self, _: &TtrpcContext, _: CheckpointTaskRequest) -> TtrpcResult<Empty> {
         Err(ShimError::Unsupported("checkpoints are not supported".to_owned()).into())
     }
 
@@ -423,7 +419,10 @@ async fn freeze(task: &Task, freeze: bool) -> Result<()> {
         (State::Paused, State::Running)
     };
     if task.init.state() != from {
-        let message = format!("the task is not {}", if freeze { "running" } else { "paused" });
+        let message = format!(
+            "the task is not {}",
+            if freeze { "running" } else { "paused" }
+        );
         return Err(ShimError::Precondition(message));
     }
     let cgroup = task.cgroup().ok_or_else(|| {

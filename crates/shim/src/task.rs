@@ -148,7 +148,11 @@ impl Task {
                 return Err(ShimError::Precondition(message));
             };
             self.release().await?;
-            match link.next().await.map_err(ShimError::system("hearing of the start"))? {
+            match link
+                .next()
+                .await
+                .map_err(ShimError::system("hearing of the start"))?
+            {
                 Some(Message::Failed { cause }) => return Err(ShimError::Container(cause)),
                 // A native program's end of the link closed when it took over the process.
                 None if self.workload() == Some(Workload::Native) => {}
@@ -184,9 +188,9 @@ impl Task {
             stream.write_all(b"start container").await?;
             std::io::Result::Ok(())
         };
-        release()
-            .await
-            .map_err(ShimError::system("letting the container's first process start"))
+        release().await.map_err(ShimError::system(
+            "letting the container's first process start",
+        ))
     }
 
     /// Notes a process that will be run in the container.
@@ -291,10 +295,9 @@ impl Task {
 
     fn exec(&self, exec_id: &str) -> Result<Arc<Exec>> {
         let execs = self.execs();
-        execs
-            .get(exec_id)
-            .cloned()
-            .ok_or_else(|| ShimError::NotFound(format!("no process {exec_id} in the task {}", self.id)))
+        execs.get(exec_id).cloned().ok_or_else(|| {
+            ShimError::NotFound(format!("no process {exec_id} in the task {}", self.id))
+        })
     }
 
     /// Sends a signal to a process, or to all of the container's.
@@ -450,13 +453,19 @@ async fn start_child<T: Serialize>(
         .map_err(ShimError::system(failed()))?;
     // The reaper takes it like any other child.
     let exit = surroundings.reaper.exit_of(child.id().cast_signed());
-    link.ask(request).await.map_err(ShimError::system(failed()))?;
+    link.ask(request)
+        .await
+        .map_err(ShimError::system(failed()))?;
     Ok((link, exit))
 }
 
 /// What the child says first.
 async fn hear(link: &mut Link, child: ChildExit) -> Result<Message> {
-    match link.next().await.map_err(ShimError::system("hearing of the container"))? {
+    match link
+        .next()
+        .await
+        .map_err(ShimError::system("hearing of the container"))?
+    {
         Some(Message::Failed { cause }) => Err(ShimError::Container(cause)),
         Some(message) => Ok(message),
         None => Err(ShimError::Container(match child.await {

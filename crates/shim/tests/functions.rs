@@ -136,17 +136,29 @@ async fn what_cannot_run_fails_with_its_cause_and_leaves_nothing() {
     }
     let wat = |text: &str| wat::parse_str(text).expect("valid");
     check(b"#!/bin/sh", None, "not WebAssembly: it begins with 23 21").await;
-    check(&wat("(module)"), None, "without an exported function _start").await;
+    check(
+        &wat("(module)"),
+        None,
+        "without an exported function _start",
+    )
+    .await;
     check(&wat("(component)"), None, "exports neither").await;
     check(
-        &wat(r#"(component (import "acme:queue/send@1.0.0" (instance)) (instance $i)
-            (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#),
+        &wat(
+            r#"(component (import "acme:queue/send@1.0.0" (instance)) (instance $i)
+            (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#,
+        ),
         None,
         "imports that this host lacks: acme:queue/send@1.0.0",
     )
     .await;
     let limits = Some(("sampan.dev/limits", r#"{"memory":"5Ti"}"#));
-    check(&wat(LOOP), limits, "annotation sampan.dev/limits: limits.memory: 5Ti").await;
+    check(
+        &wat(LOOP),
+        limits,
+        "annotation sampan.dev/limits: limits.memory: 5Ti",
+    )
+    .await;
     let unknown = Some(("sampan.dev/limit", "{}"));
     check(&wat(LOOP), unknown, "annotation sampan.dev/limit: unknown").await;
     let odd = Some(("sampan.dev/outbound", r#"["ftp://x"]"#));
@@ -165,7 +177,11 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
             .finish();
         let shim = node.start(&bundle).await;
         shim.create(&bundle).await.expect("created");
-        let error = shim.start_task("bad").await.expect_err(expected).to_string();
+        let error = shim
+            .start_task("bad")
+            .await
+            .expect_err(expected)
+            .to_string();
         assert!(error.contains(expected), "{error}\nlacks\n{expected}");
         assert_eq!(shim.delete("bad").await.expect("deleted").exit_status, 1);
         shim.shut_down().await;

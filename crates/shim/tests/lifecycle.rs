@@ -47,13 +47,19 @@ async fn calls_may_be_repeated_and_come_at_the_wrong_time() {
     assert_eq!(code(&shim.delete("c").await), Some(Code::NOT_FOUND));
     assert_eq!(code(&shim.wait("c").await), Some(Code::NOT_FOUND));
     shim.create(&bundle).await.expect("created");
-    assert_eq!(code(&shim.create(&bundle).await), Some(Code::ALREADY_EXISTS));
+    assert_eq!(
+        code(&shim.create(&bundle).await),
+        Some(Code::ALREADY_EXISTS)
+    );
     let state = shim.state("c").await.expect("a state");
     assert_eq!(state.status.enum_value(), Ok(Status::CREATED));
     shim.start_task("c").await.expect("started");
     let again = shim.start_task("c").await;
     assert_eq!(code(&again), Some(Code::FAILED_PRECONDITION));
-    assert_eq!(code(&shim.delete("c").await), Some(Code::FAILED_PRECONDITION));
+    assert_eq!(
+        code(&shim.delete("c").await),
+        Some(Code::FAILED_PRECONDITION)
+    );
     let odd = shim.kill("c", 1000).await;
     assert_eq!(code(&odd), Some(Code::INVALID_ARGUMENT));
     shim.kill("c", 9).await.expect("killed");
@@ -91,7 +97,11 @@ async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
     let node = Node::new().await;
     let bundle = node
         .bundle("elf")
-        .busybox(&["sh", "-c", "echo out; echo err >&2; exec /bin/busybox sleep 1000"])
+        .busybox(&[
+            "sh",
+            "-c",
+            "echo out; echo err >&2; exec /bin/busybox sleep 1000",
+        ])
         .with_pipes()
         .finish();
     let (stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
@@ -121,7 +131,10 @@ async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
     client.exec(context(), &seven).await.expect("added");
     let twice = client.exec(context(), &seven).await;
     assert_eq!(code(&twice), Some(Code::ALREADY_EXISTS));
-    client.start(context(), &start("seven")).await.expect("started");
+    client
+        .start(context(), &start("seven"))
+        .await
+        .expect("started");
     let ended = client.wait(context(), &wait("seven")).await.expect("ended");
     assert_eq!(ended.exit_status, 7);
     let missing = exec("missing", &["/bin/none"]);
@@ -272,7 +285,11 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
         .bundle("c")
         .annotate(kind, "container")
         .annotate(of, "pod")
-        .busybox(&["sh", "-c", "/bin/busybox ls -l /proc/self/ns; /bin/busybox hostname"])
+        .busybox(&[
+            "sh",
+            "-c",
+            "/bin/busybox ls -l /proc/self/ns; /bin/busybox hostname",
+        ])
         .set(
             "/linux/namespaces",
             json!([
@@ -298,7 +315,10 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
         assert!(!text.contains(&nodes.display().to_string()), "{text}");
     }
     shim.delete("c").await.expect("deleted");
-    assert_eq!(code(&shim.delete("pod").await), Some(Code::FAILED_PRECONDITION));
+    assert_eq!(
+        code(&shim.delete("pod").await),
+        Some(Code::FAILED_PRECONDITION)
+    );
     shim.kill("pod", 9).await.expect("stopped");
     assert_eq!(shim.wait("pod").await.expect("ended").exit_status, 137);
     shim.delete("pod").await.expect("deleted");

@@ -24,15 +24,12 @@ pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         output: output.clone(),
     });
     let function = &executor.function;
-    let loaded = LoadedFunction::of_prepared(
-        executor.prepared.clone(),
-        Arc::clone(function),
-        observer,
-    )
-    .map_err(|source| ChildError::Load {
-        name: function.name.to_string(),
-        source,
-    })?;
+    let loaded =
+        LoadedFunction::of_prepared(executor.prepared.clone(), Arc::clone(function), observer)
+            .map_err(|source| ChildError::Load {
+                name: function.name.to_string(),
+                source,
+            })?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

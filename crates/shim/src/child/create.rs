@@ -62,14 +62,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     let is_function = workload == Workload::Wasm;
     let unified = Cgroup::is_version_2().map_err(ChildError::system("reading mounts"))?;
     let pod = request.pod.as_ref();
-    let group = spec::prepare(
-        &mut spec,
-        &request.id,
-        &rootfs,
-        pod,
-        is_function,
-        unified,
-    )?;
+    let group = spec::prepare(&mut spec, &request.id, &rootfs, pod, is_function, unified)?;
     adjust_oom_score(&mut spec);
     let volumes = spec::volumes(&spec);
     spec.save(folder.join("config.json"))

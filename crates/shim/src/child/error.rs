@@ -9,7 +9,6 @@ use libcontainer::error::LibcontainerError;
 use sampan_engine::{EngineError, LoadError};
 use sampan_spec::annotations::AnnotationError;
 
-use super::image::ImageError;
 use crate::error::ShimError;
 use crate::pod::Unshareable;
 
@@ -31,7 +30,7 @@ pub(super) enum ChildError {
     #[error("{0}")]
     Annotation(#[source] AnnotationError),
     #[error("{0}")]
-    Image(#[source] ImageError),
+    Image(String),
     #[error("{}", Line(.0))]
     Cache(#[source] EngineError),
     #[error("{name} cannot be loaded: {}", Line(.source))]

@@ -3,9 +3,7 @@
 
 use std::path::Path;
 
-use containerd_client::services::v1::{
-    GetContainerRequest, GetImageRequest, ReadContentRequest,
-};
+use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
 use containerd_client::tonic::{Code, Request, Status};
 use containerd_client::{Client, with_namespace};
 use serde::Deserialize;
@@ -194,7 +192,9 @@ impl Store<'_> {
         }
         let actual = Sha256::digest(&bytes)
             .iter()
-            .fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"));
+            .fold("sha256:".to_owned(), |text, byte| {
+                text + &format!("{byte:02x}")
+            });
         if actual != digest {
             return Err(ImageError::Digest {
                 digest: digest.to_owned(),

@@ -10,6 +10,7 @@ mod create;
 mod error;
 mod exec;
 mod executor;
+mod fetch;
 mod image;
 mod namespaces;
 mod observer;
@@ -18,6 +19,7 @@ mod payload;
 mod serve;
 mod spec;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -36,6 +38,11 @@ pub(crate) fn create() -> ExitCode {
 /// Runs a program in a container.
 pub(crate) fn exec() -> ExitCode {
     answer(exec::exec)
+}
+
+/// Reads a module from containerd, for a child that is to have no asynchronous runtime itself.
+pub(crate) fn fetch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    fetch::main(arguments)
 }
 
 fn answer<T: DeserializeOwned>(

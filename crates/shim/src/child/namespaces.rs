@@ -32,7 +32,13 @@ pub(super) fn keep_ipc(path: &Path) -> Result<(), ChildError> {
         unshare(CloneFlags::CLONE_NEWIPC)?;
         File::create(path)?;
         let none = None::<&str>;
-        mount(Some("/proc/self/ns/ipc"), path, none, MsFlags::MS_BIND, none)?;
+        mount(
+            Some("/proc/self/ns/ipc"),
+            path,
+            none,
+            MsFlags::MS_BIND,
+            none,
+        )?;
         std::io::Result::Ok(())
     };
     keep().map_err(ChildError::system(doing()))

@@ -17,7 +17,10 @@ impl Observer for PodObserver {
         let first = lines.next().unwrap_or_default();
         let request = request_id.unwrap_or("-");
         let cause = error.cause();
-        let head = format!("a call failed: cause={cause} request={request} {}", first.escape_debug());
+        let head = format!(
+            "a call failed: cause={cause} request={request} {}",
+            first.escape_debug()
+        );
         self.output.line(Stream::Stderr, &head);
         for line in lines {
             let line = format!("    {}", line.trim_start().escape_debug());

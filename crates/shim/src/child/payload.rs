@@ -11,7 +11,8 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use sampan_engine::Wasm;
 
 use super::error::ChildError;
-use super::image::{Image, module};
+use super::fetch::fetch;
+use super::image::Image;
 use crate::link::CreateRequest;
 
 /// How modules and components begin.
@@ -40,8 +41,8 @@ pub(super) fn of(
 ) -> Result<Payload, ChildError> {
     let entrypoint = entrypoint(spec)?;
     let named = entrypoint.ends_with(".wasm");
-    let root = File::open(rootfs)
-        .map_err(ChildError::system(format!("opening {}", rootfs.display())))?;
+    let root =
+        File::open(rootfs).map_err(ChildError::system(format!("opening {}", rootfs.display())))?;
     if let Some(path) = inside(&root, Path::new(&entrypoint)) {
         return Ok(if named || begins_with_magic(&path) {
             Payload::Wasm(Wasm::File(path))
@@ -63,7 +64,7 @@ pub(super) fn of(
     if let Some(path) = only_module(&root, rootfs)? {
         return Ok(Payload::Wasm(Wasm::File(path)));
     }
-    match module(&image, limit).map_err(ChildError::Image)? {
+    match fetch(&image, limit)? {
         Some(bytes) => Ok(Payload::Wasm(Wasm::Bytes(bytes.into()))),
         None => Ok(Payload::Program),
     }

@@ -31,15 +31,12 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         output: output.clone(),
     });
     let function = &executor.function;
-    let loaded = LoadedFunction::of_prepared(
-        executor.prepared.clone(),
-        Arc::clone(function),
-        observer,
-    )
-    .map_err(|source| ChildError::Load {
-        name: function.name.to_string(),
-        source,
-    })?;
+    let loaded =
+        LoadedFunction::of_prepared(executor.prepared.clone(), Arc::clone(function), observer)
+            .map_err(|source| ChildError::Load {
+                name: function.name.to_string(),
+                source,
+            })?;
     let port = port(&function.environment)?;
     let runtime = runtime(function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
@@ -119,7 +116,9 @@ fn bind(port: u16, drain: Duration) -> Result<Server, ChildError> {
 }
 
 fn lacks_ipv6(error: &std::io::Error) -> bool {
-    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    let code = error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error);
     matches!(
         code,
         Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL)

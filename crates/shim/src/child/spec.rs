@@ -262,7 +262,10 @@ mod tests {
             assert_eq!(effective.is_empty(), is_function);
             assert_eq!(process.no_new_privileges(), is_function.then_some(true));
             let root = spec.root().as_ref().expect("there");
-            assert_eq!(root.readonly(), is_function.then_some(true).or(root.readonly()));
+            assert_eq!(
+                root.readonly(),
+                is_function.then_some(true).or(root.readonly())
+            );
             assert_eq!(root.path(), Path::new("/r"));
         }
         check(true);

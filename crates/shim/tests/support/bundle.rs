@@ -91,8 +91,10 @@ impl Bundle {
     /// In this network namespace.
     #[must_use]
     pub fn network(self, path: &Path) -> Self {
-        self.set("/linux/namespaces/4/path", Value::Null)
-            .set("/linux/namespaces/4", json!({ "type": "network", "path": path }))
+        self.set("/linux/namespaces/4/path", Value::Null).set(
+            "/linux/namespaces/4",
+            json!({ "type": "network", "path": path }),
+        )
     }
 
     /// Puts a file into the root file system.

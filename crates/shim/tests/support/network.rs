@@ -25,7 +25,9 @@ impl Network {
         let (tell, told) = channel();
         let thread = thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-            let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+            let up = Command::new("ip")
+                .args(["link", "set", "lo", "up"])
+                .status();
             assert!(up.is_ok_and(|up| up.success()), "iproute2 is installed");
             let task = nix::unistd::gettid().as_raw();
             let own = std::process::id();
