@@ -12,8 +12,8 @@
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -35,6 +35,15 @@ const CONTEXT: &[u8] = b"sampan compiled module v1\0";
 pub(crate) struct Cache {
     folder: PathBuf,
     key: [u8; blake3::KEY_LEN],
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        // A process that prepares modules for others forks when it is done, and its children are to
+        // know the key no more than the folder.
+        self.key.fill(0);
+        std::hint::black_box(&self.key);
+    }
 }
 
 /// What a compiled module is stored under.
@@ -64,6 +73,41 @@ impl Key {
     }
 }
 
+/// Compiled code in a file whose keyed hash was verified through this descriptor. Only [`Cache::find`]
+/// makes one.
+pub(crate) struct Verified(File);
+
+impl Verified {
+    /// Maps the code into this process.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Link`] when wasmtime does not take it, as when another engine made it.
+    pub(crate) fn load(&self, engine: &Engine, component: bool) -> Result<Code, LoadError> {
+        deserialize(engine, self, component).map_err(|error| LoadError::Link(format!("{error:#}")))
+    }
+}
+
+impl AsFd for Verified {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Held while a module is compiled; other processes that want the same one wait.
+pub(crate) struct CompileLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for CompileLock {
+    fn drop(&mut self) {
+        // It is removed while it is locked, so that whoever takes it next sees that it is gone. What
+        // stays after an error is an empty file that the next holder removes.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// Loaded code, of either shape.
 #[derive(Clone)]
 pub(crate) enum Code {
@@ -90,8 +134,11 @@ impl Cache {
             .create(&modules)
             .map_err(at(&modules))?;
         let path = folder.join("key");
-        let key = read_or_make_key(&path).map_err(at(&path))?;
-        let key = key.try_into().map_err(|_| EngineError::CacheKey { path })?;
+        let mut bytes = read_or_make_key(&path).map_err(at(&path))?;
+        let key = bytes.as_slice().try_into();
+        let key = key.map_err(|_| EngineError::CacheKey { path })?;
+        bytes.fill(0);
+        std::hint::black_box(&bytes);
         remove_leftovers(&modules).map_err(at(&modules))?;
         Ok(Self {
             folder: modules,
@@ -114,6 +161,25 @@ impl Cache {
         engine: &Engine,
         component: bool,
     ) -> Result<Option<Code>, LoadError> {
+        let Some(verified) = self.find(key)? else {
+            return Ok(None);
+        };
+        match verified.load(engine, component) {
+            Ok(code) => Ok(Some(code)),
+            Err(error) => {
+                let path = self.path(key);
+                tracing::warn!(path = %path.display(), %error, "a cached module does not load; compiling again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Opens what is stored under `key`; `None` when there is nothing, or nothing that verifies.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`] when the file is there but cannot be read.
+    pub(crate) fn find(&self, key: &Key) -> Result<Option<Verified>, LoadError> {
         let path = self.path(key);
         let failed = |error: io::Error| LoadError::Cache {
             path: path.clone(),
@@ -128,12 +194,35 @@ impl Cache {
             tracing::warn!(path = %path.display(), "a cached module does not verify; compiling again");
             return Ok(None);
         }
-        match deserialize(engine, &file, component) {
-            Ok(code) => Ok(Some(code)),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a cached module does not load; compiling again");
-                Ok(None)
+        Ok(Some(Verified(file)))
+    }
+
+    /// Waits until no other process compiles the module of this key.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`] when the folder cannot be written.
+    pub(crate) fn lock(&self, key: &Key) -> Result<CompileLock, LoadError> {
+        let path = self.folder.join(format!("{}.lock", key.0));
+        let locked = || loop {
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)?;
+            flock(&file, FlockOperation::LockExclusive)?;
+            // Whoever held it before has removed it.
+            if file.metadata()?.nlink() > 0 {
+                return io::Result::Ok(file);
             }
+        };
+        match locked() {
+            Ok(file) => Ok(CompileLock { path, _file: file }),
+            Err(error) => Err(LoadError::Cache {
+                path,
+                message: error.to_string(),
+            }),
         }
     }
 
@@ -157,6 +246,11 @@ impl Cache {
         mac.update(compiled);
         temporary.write_all(compiled)?;
         temporary.write_all(mac.finalize().as_bytes())?;
+        // Whoever was given the file may open it again as another user. The folder is what keeps it
+        // from everybody else.
+        temporary
+            .as_file()
+            .set_permissions(fs::Permissions::from_mode(0o444))?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
         File::open(&self.folder)?.sync_all()?;
@@ -270,13 +364,17 @@ fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
     unsafe_code,
     reason = "loading compiled code is what this module exists for"
 )]
-fn deserialize(engine: &Engine, file: &File, component: bool) -> wasmtime::Result<Code> {
+fn deserialize(
+    engine: &Engine,
+    Verified(file): &Verified,
+    component: bool,
+) -> wasmtime::Result<Code> {
     // Opens the very file that was verified, whatever has been put under its name since.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: deserialisation asks that the bytes come from wasmtime's own compiler and do not
-    // change while they are mapped. `Cache::load` is the only caller; it has just verified, through
-    // this descriptor, a keyed hash that only `Cache::store` makes, over bytes that our own compiler
-    // process wrote. Files are never written in place, only replaced by renaming.
+    // change while they are mapped. `Cache::find` is the only maker of a `Verified`; it has verified,
+    // through this descriptor, a keyed hash that only `Cache::store` makes, over bytes that our own
+    // compiler process wrote. Files are never written in place, only replaced by renaming.
     unsafe {
         if component {
             Component::deserialize_file(engine, path).map(Code::Component)

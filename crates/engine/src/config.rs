@@ -50,6 +50,16 @@ impl EngineConfig {
             module_idle: None,
         }
     }
+
+    /// For an engine that takes prepared modules only: it has neither cache nor compiler.
+    pub(crate) fn without_compiler() -> Self {
+        let nothing = CompileCommand {
+            program: PathBuf::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        };
+        Self::new(PathBuf::new(), nothing)
+    }
 }
 
 /// Which of the two engines.

@@ -1,23 +1,25 @@
 //! Loading functions: read, tell the kind, compile or take from the cache, link.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sampan_spec::{Function, HttpMode};
 use tokio::io::AsyncReadExt as _;
 
-use crate::cache::{Cache, Key, digest};
+use crate::cache::{Cache, Key, Verified, digest};
 use crate::client;
 use crate::compile::{Compiler, Job};
-use crate::config::{EngineConfig, Flavour, runtime};
+use crate::config::{EngineConfig, Flavour};
 use crate::error::{EngineError, LoadError};
 use crate::function::{Inner, LoadedFunction, Watched};
+use crate::ground::Ground;
 use crate::idle::Spares;
 use crate::kind::{Kind, Surface};
 use crate::link;
-use crate::module::{Linkers, Module};
+use crate::module::Module;
 use crate::observer::Observer;
 use crate::ticker::{Ticker, Work};
 
@@ -35,29 +37,34 @@ pub enum Wasm {
 }
 
 pub(crate) struct Shared {
-    sequential: wasmtime::Engine,
-    concurrent: wasmtime::Engine,
-    linkers: Linkers,
-    cache: Cache,
-    compiler: Compiler,
-    pub(crate) tls: Arc<rustls::ClientConfig>,
+    grounds: Vec<Ground>,
+    source: Source,
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
     spares: Arc<Spares>,
     pub(crate) ticker: Ticker,
     pub(crate) module_idle: Option<Duration>,
     watched: Arc<Mutex<Watched>>,
 }
 
+/// Where modules come from.
+pub(crate) enum Source {
+    /// The cache, and what fills it.
+    Cache { cache: Cache, compiler: Compiler },
+    /// The one module that was prepared for this process.
+    Prepared(Arc<Verified>),
+}
+
 /// What the ticker's thread does for one engine.
 struct Upkeep {
-    sequential: wasmtime::Engine,
-    concurrent: wasmtime::Engine,
+    engines: Vec<wasmtime::Engine>,
     watched: Arc<Mutex<Watched>>,
 }
 
 impl Work for Upkeep {
     fn tick(&self) {
-        self.sequential.increment_epoch();
-        self.concurrent.increment_epoch();
+        for engine in &self.engines {
+            engine.increment_epoch();
+        }
     }
 
     fn sweep(&self) -> bool {
@@ -80,37 +87,15 @@ impl Engine {
     ///
     /// [`EngineError`], when the cache folder cannot be used or memory cannot be reserved.
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
-        let failed = |error: wasmtime::Error| EngineError::Wasmtime(format!("{error:#}"));
-        let cache = Cache::open(&config.cache)?;
-        let sequential =
-            wasmtime::Engine::new(&runtime(Flavour::Sequential, config)).map_err(failed)?;
-        let concurrent =
-            wasmtime::Engine::new(&runtime(Flavour::Concurrent, config)).map_err(failed)?;
-        let linkers = Linkers {
-            sequential: link::sequential(&sequential).map_err(failed)?,
-            concurrent: link::concurrent(&concurrent).map_err(failed)?,
-            preview1: link::preview1(&sequential).map_err(failed)?,
-        };
-        let tls = client::tls().map_err(|error| EngineError::Wasmtime(error.to_string()))?;
-        let watched = Arc::new(Mutex::new(Watched::new()));
-        let ticker = Ticker::start(Upkeep {
-            sequential: sequential.clone(),
-            concurrent: concurrent.clone(),
-            watched: Arc::clone(&watched),
-        })
-        .map_err(EngineError::Thread)?;
-        Ok(Self(Arc::new(Shared {
-            sequential,
-            concurrent,
-            linkers,
-            cache,
+        let source = Source::Cache {
+            cache: Cache::open(&config.cache)?,
             compiler: Compiler::new(config.compiler.clone()),
-            tls,
-            spares: Spares::of(config.instances),
-            ticker,
-            module_idle: config.module_idle,
-            watched,
-        })))
+        };
+        let grounds = [
+            Ground::new(Flavour::Sequential, config)?,
+            Ground::new(Flavour::Concurrent, config)?,
+        ];
+        Ok(Self(Arc::new(Shared::new(grounds, source, config)?)))
     }
 
     /// Makes a function ready to be called. Takes microseconds when the cache has it, a tenth of a
@@ -126,20 +111,7 @@ impl Engine {
         observer: Arc<dyn Observer>,
     ) -> Result<LoadedFunction, LoadError> {
         let bytes = wasm.read(function.limits.artifact.bytes()).await?;
-        let surface = Surface::read(&bytes)?;
-        let kind = surface.kind()?;
-        if kind.handles_http() && function.http == HttpMode::Cgi {
-            return Err(LoadError::WrongKind {
-                kind,
-                advice: "leave out `http: cgi`, which is for commands",
-            });
-        }
-        if kind != Kind::CommandPreview1 {
-            let names = link::missing(&surface.imports, kind == Kind::HttpHandler03);
-            if !names.is_empty() {
-                return Err(LoadError::MissingImports { names });
-            }
-        }
+        let kind = checked_kind(&function, &bytes)?;
         let digest = digest(&bytes);
         let module = self
             .0
@@ -159,20 +131,66 @@ impl Engine {
     }
 }
 
-impl Shared {
-    fn engine(&self, kind: Kind) -> &wasmtime::Engine {
-        match Flavour::of(kind) {
-            Flavour::Sequential => &self.sequential,
-            Flavour::Concurrent => &self.concurrent,
+/// What the bytes are, when they can be this function: told without compiling them.
+pub(crate) fn checked_kind(function: &Function, bytes: &[u8]) -> Result<Kind, LoadError> {
+    let surface = Surface::read(bytes)?;
+    let kind = surface.kind()?;
+    if kind.handles_http() && function.http == HttpMode::Cgi {
+        return Err(LoadError::WrongKind {
+            kind,
+            advice: "leave out `http: cgi`, which is for commands",
+        });
+    }
+    if kind != Kind::CommandPreview1 {
+        let names = link::missing(&surface.imports, kind == Kind::HttpHandler03);
+        if !names.is_empty() {
+            return Err(LoadError::MissingImports { names });
         }
+    }
+    Ok(kind)
+}
+
+impl Shared {
+    /// Starts the clock of these engines.
+    pub(crate) fn new(
+        grounds: impl IntoIterator<Item = Ground>,
+        source: Source,
+        config: &EngineConfig,
+    ) -> Result<Self, EngineError> {
+        let grounds: Vec<_> = grounds.into_iter().collect();
+        let watched = Arc::new(Mutex::new(Watched::new()));
+        let ticker = Ticker::start(Upkeep {
+            engines: grounds.iter().map(|ground| ground.engine.clone()).collect(),
+            watched: Arc::clone(&watched),
+        })
+        .map_err(EngineError::Thread)?;
+        Ok(Self {
+            grounds,
+            source,
+            tls: OnceLock::new(),
+            spares: Spares::of(config.instances),
+            ticker,
+            module_idle: config.module_idle,
+            watched,
+        })
+    }
+
+    fn ground(&self, kind: Kind) -> Result<&Ground, LoadError> {
+        let flavour = Flavour::of(kind);
+        self.grounds
+            .iter()
+            .find(|ground| ground.flavour == flavour)
+            .ok_or_else(|| LoadError::Engine(format!("this engine does not run {kind}")))
+    }
+
+    /// The TLS of outbound calls, made when it is first needed: its roots take memory that most
+    /// functions never use.
+    pub(crate) fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        self.tls.get_or_init(client::tls)
     }
 
     pub(crate) fn spares(&self) -> &Arc<Spares> {
         &self.spares
-    }
-
-    fn key(&self, kind: Kind, digest: &str) -> Key {
-        Key::new(digest, self.engine(kind), Flavour::of(kind))
     }
 
     /// Takes a module from the cache, or compiles it into the cache and takes it from there.
@@ -188,10 +206,12 @@ impl Shared {
             observer.cache(true);
             return Ok(module);
         }
+        let Source::Cache { cache, compiler } = &self.source else {
+            return Err(LoadError::Engine("this engine compiles nothing".into()));
+        };
         observer.cache(false);
         let started = Instant::now();
-        let compiled = self
-            .compiler
+        let compiled = compiler
             .compile(Job {
                 wasm: bytes.clone(),
                 flavour: Flavour::of(kind),
@@ -200,22 +220,25 @@ impl Shared {
             })
             .await?;
         observer.compiled(started.elapsed());
-        self.cache.store(&self.key(kind, digest), &compiled)?;
+        let engine = &self.ground(kind)?.engine;
+        cache.store(&Key::new(digest, engine, Flavour::of(kind)), &compiled)?;
         self.cached(kind, digest)?.ok_or_else(|| {
             LoadError::Link("the module just compiled is gone from the cache".into())
         })
     }
 
     fn cached(&self, kind: Kind, digest: &str) -> Result<Option<Module>, LoadError> {
-        let engine = self.engine(kind);
+        let ground = self.ground(kind)?;
         let component = kind != Kind::CommandPreview1;
-        let Some(code) = self
-            .cache
-            .load(&self.key(kind, digest), engine, component)?
-        else {
-            return Ok(None);
+        let code = match &self.source {
+            Source::Prepared(verified) => Some(verified.load(&ground.engine, component)?),
+            Source::Cache { cache, .. } => {
+                let key = Key::new(digest, &ground.engine, Flavour::of(kind));
+                cache.load(&key, &ground.engine, component)?
+            }
         };
-        Module::link(kind, &code, engine, &self.linkers).map(Some)
+        code.map(|code| Module::link(kind, &code, ground))
+            .transpose()
     }
 
     /// Takes a module that was put aside from the cache again, or compiles it again when the cache
@@ -252,31 +275,55 @@ impl Shared {
 
 impl Wasm {
     async fn read(&self, limit: u64) -> Result<Bytes, LoadError> {
-        let (bytes, size) = match self {
-            Self::Bytes(bytes) => (bytes.clone(), bytes.len() as u64),
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::File(path) => read_file(path, limit)
+                .await
+                .map_err(|error| unreadable(path, &error))?
+                .into(),
+        };
+        within(bytes, limit)
+    }
+
+    /// The same for a process without an asynchronous runtime.
+    pub(crate) fn read_blocking(&self, limit: u64) -> Result<Bytes, LoadError> {
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes.clone(),
             Self::File(path) => {
-                let bytes = read_file(path, limit)
-                    .await
-                    .map_err(|error| LoadError::Read {
-                        path: path.clone(),
-                        message: error.to_string(),
-                    })?;
-                let size = bytes.len() as u64;
-                (Bytes::from(bytes), size)
+                let mut bytes = Vec::new();
+                std::fs::File::open(path)
+                    .and_then(|file| {
+                        let mut file = file.take(limit.saturating_add(1));
+                        file.read_to_end(&mut bytes)
+                    })
+                    .map_err(|error| unreadable(path, &error))?;
+                bytes.into()
             }
         };
-        if size > limit {
-            return Err(LoadError::ArtifactSize { size, limit });
-        }
-        Ok(bytes)
+        within(bytes, limit)
     }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> LoadError {
+    LoadError::Read {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
+}
+
+fn within(bytes: Bytes, limit: u64) -> Result<Bytes, LoadError> {
+    let size = bytes.len() as u64;
+    if size > limit {
+        return Err(LoadError::ArtifactSize { size, limit });
+    }
+    Ok(bytes)
 }
 
 /// Reads a file, but no more than one byte past `limit`.
 async fn read_file(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     let file = tokio::fs::File::open(path).await?;
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
+    tokio::io::AsyncReadExt::take(file, limit.saturating_add(1))
         .read_to_end(&mut bytes)
         .await?;
     Ok(bytes)

@@ -115,6 +115,9 @@ pub enum LoadError {
         /// What the operating system said.
         message: String,
     },
+    /// The engine of this module did not start.
+    #[error("{0}")]
+    Engine(String),
     /// The compiled module does not fit this host.
     #[error("cannot be linked: {0}")]
     Link(String),

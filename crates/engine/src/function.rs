@@ -218,7 +218,7 @@ impl Inner {
     /// The client for outbound calls, made when the function first makes one.
     pub(crate) fn client(&self) -> &OutboundClient {
         self.client
-            .get_or_init(|| client::new(Arc::clone(&self.spec), Arc::clone(&self.engine.tls)))
+            .get_or_init(|| client::new(Arc::clone(&self.spec), Arc::clone(self.engine.tls())))
     }
 
     /// The module, taken from memory or, after a long rest, from the cache.

@@ -3,7 +3,7 @@
 //! It knows nothing of Kubernetes and nothing of HTTP servers: a request comes in as an
 //! [`http::Request`], an answer goes out as an [`http::Response`] whose body drives the guest. The
 //! entry points are [`Engine::load`], [`LoadedFunction::handle`], [`LoadedFunction::run`] and
-//! [`inspect`].
+//! [`inspect`]; [`Workshop`] is for whoever loads in another process than it compiles in.
 //!
 //! Bytes from a registry or a user are only ever compiled here, never deserialised: see [`cache`].
 
@@ -19,6 +19,7 @@ mod config;
 mod engine;
 mod error;
 mod function;
+mod ground;
 mod guest;
 mod handler02;
 mod handler03;
@@ -32,6 +33,7 @@ mod module;
 mod observer;
 mod outbound;
 mod output;
+mod prepared;
 mod resolve;
 mod ticker;
 
@@ -45,3 +47,4 @@ pub use function::{CallContext, LoadedFunction};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, Stream};
+pub use prepared::{Prepared, Workshop};

@@ -112,6 +112,12 @@ fn each_load_error_names_the_file_and_what_to_do() {
         "--data",
     );
     check(
+        LoadError::Engine("no memory".into()),
+        Exit::Unexpected,
+        "no memory",
+        "address space",
+    );
+    check(
         LoadError::Link("odd".into()),
         Exit::NotRunnable,
         "odd",

@@ -7,11 +7,16 @@
 
 pub(crate) mod child;
 
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command as StdCommand, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sampan_spec::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
@@ -66,24 +71,13 @@ impl Compiler {
             .map_err(|_| LoadError::Compiler("closed".into()))?;
         let time = job.limits.compile_time;
         let memory = job.limits.compile_memory.bytes();
-        let mut child = Command::new(&self.command.program)
-            .args(&self.command.arguments)
-            .args([
-                job.flavour.as_str(),
-                if job.component { "component" } else { "module" },
-            ])
-            .args([time.as_secs().max(1).to_string(), memory.to_string()])
-            // Nothing of the parent's environment is the compiler's business.
-            .env_clear()
-            .envs(self.command.environment.iter().cloned())
+        let mut child = Command::from(self.command(&job))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| {
-                LoadError::Compiler(format!("{}: {error}", self.command.program.display()))
-            })?;
+            .map_err(|error| self.not_started(&error))?;
         let mut stdin = child
             .stdin
             .take()
@@ -116,6 +110,103 @@ impl Compiler {
             return Err(LoadError::CompileTime { limit: time });
         };
         verdict(status?, compiled, &message, time, memory)
+    }
+}
+
+impl Compiler {
+    /// The same for a process without an asynchronous runtime, which would leave threads or
+    /// descriptors behind. What goes in and out lies in memory of the kernel's, so nobody has to be
+    /// fed or listened to meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compiler::compile`].
+    pub(crate) fn compile_blocking(&self, job: &Job<'_>) -> Result<Vec<u8>, LoadError> {
+        let failed = |error: io::Error| LoadError::Compiler(error.to_string());
+        let time = job.limits.compile_time;
+        let (mut wasm, mut out, mut err) = (
+            memory("wasm").map_err(failed)?,
+            memory("compiled").map_err(failed)?,
+            memory("message").map_err(failed)?,
+        );
+        wasm.write_all(&job.wasm)
+            .and_then(|()| wasm.rewind())
+            .map_err(failed)?;
+        let mut child = self
+            .command(job)
+            .stdin(wasm)
+            .stdout(out.try_clone().map_err(failed)?)
+            .stderr(err.try_clone().map_err(failed)?)
+            .spawn()
+            .map_err(|error| self.not_started(&error))?;
+        let in_time = ends_within(&child, wall(time));
+        if !matches!(in_time, Ok(true)) {
+            // It may have ended by itself this moment.
+            let _ = child.kill();
+        }
+        let status = child.wait().map_err(failed)?;
+        if !in_time.map_err(failed)? {
+            return Err(LoadError::CompileTime { limit: time });
+        }
+        let mut read = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.rewind()?;
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let (compiled, message) = (
+            read(&mut out).map_err(failed)?,
+            read(&mut err).map_err(failed)?,
+        );
+        let memory = job.limits.compile_memory.bytes();
+        verdict(status, compiled, &message, time, memory)
+    }
+
+    fn command(&self, job: &Job<'_>) -> StdCommand {
+        let mut command = StdCommand::new(&self.command.program);
+        command
+            .args(&self.command.arguments)
+            .args([
+                job.flavour.as_str(),
+                if job.component { "component" } else { "module" },
+            ])
+            .args([
+                job.limits.compile_time.as_secs().max(1).to_string(),
+                job.limits.compile_memory.bytes().to_string(),
+            ])
+            // Nothing of the parent's environment is the compiler's business.
+            .env_clear()
+            .envs(self.command.environment.iter().cloned());
+        command
+    }
+
+    fn not_started(&self, error: &io::Error) -> LoadError {
+        LoadError::Compiler(format!("{}: {error}", self.command.program.display()))
+    }
+}
+
+/// A file in memory.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into())
+}
+
+/// Whether the child ends in time.
+fn ends_within(child: &Child, time: Duration) -> io::Result<bool> {
+    let pid = Pid::from_child(child);
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    let deadline = Instant::now() + time;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+        match poll(&mut ended, Some(&left)) {
+            Ok(count) => return Ok(count > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

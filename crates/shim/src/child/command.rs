@@ -1,0 +1,91 @@
+//! A WASI command: runs to its end, with the container's streams, and its exit code is the container's.
+
+use std::sync::Arc;
+
+use sampan_engine::{CommandIo, LoadedFunction, Stream};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::error::ChildError;
+use super::executor::FunctionExecutor;
+use super::observer::PodObserver;
+use super::output::Output;
+
+/// A command has no signals, so a signal to stop ends it: 128 and the number of SIGTERM.
+const TERMINATED: i32 = 143;
+
+/// What a shell shows of a program that was aborted, as a trap is: 128 and the number of SIGABRT.
+const ABORTED: i32 = 134;
+
+/// Runs the command; returns the exit code.
+pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
+    let output = Output::new();
+    let observer = Arc::new(PodObserver {
+        output: output.clone(),
+    });
+    let function = &executor.function;
+    let loaded =
+        LoadedFunction::of_prepared(executor.prepared.clone(), Arc::clone(function), observer)
+            .map_err(|source| ChildError::Load {
+                name: function.name.to_string(),
+                source,
+            })?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ChildError::system("starting the command"))?;
+    let code = runtime.block_on(async {
+        let receiving = || ChildError::system("receiving signals");
+        let mut terminate = signal(SignalKind::terminate()).map_err(receiving())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(receiving())?;
+        let mut io = CommandIo::default().inherit();
+        for volume in &executor.volumes {
+            let path = volume.path.display().to_string();
+            io = io.folder(volume.path.clone(), path, volume.writable);
+        }
+        executor.ready()?;
+        let running = tokio::spawn(async move { loaded.run(io).await });
+        let ended = tokio::select! {
+            ended = running => ended,
+            _ = terminate.recv() => return Ok(TERMINATED),
+            _ = interrupt.recv() => return Ok(TERMINATED),
+        };
+        Ok(match ended {
+            Ok(Ok(code)) => exit_code(code),
+            // Told to the observer already, which wrote it.
+            Ok(Err(_)) => ABORTED,
+            Err(error) => {
+                let line = format!("the command was broken off: {error}");
+                output.line(Stream::Stderr, &line);
+                ABORTED
+            }
+        })
+    });
+    // A thread may still wait for input that nobody reads any more.
+    runtime.shutdown_background();
+    output.flush();
+    code
+}
+
+/// The part of an exit code that the system keeps. A failure stays one: 256 does not become 0.
+fn exit_code(code: i32) -> i32 {
+    match code & 0xff {
+        0 if code != 0 => 1,
+        low => low,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exit_code;
+
+    #[test]
+    fn exit_codes_keep_their_low_byte_but_never_become_success() {
+        let check = |code, expected| assert_eq!(exit_code(code), expected, "{code}");
+        check(0, 0);
+        check(3, 3);
+        check(256, 1);
+        check(257, 1);
+        check(-1, 255);
+    }
+}

@@ -1,0 +1,65 @@
+//! The socket at which libcontainer hands over a terminal.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use super::error::ChildError;
+
+/// Waits for one terminal.
+pub(super) struct Console {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Console {
+    /// Listens in a folder.
+    pub(super) fn listen(folder: &Path, name: &str) -> Result<Self, ChildError> {
+        let path = folder.join(name);
+        let listen = || {
+            // A socket's path may not be as long as a bundle's is, so it is given from within.
+            let before = std::env::current_dir()?;
+            std::env::set_current_dir(folder)?;
+            let listener = UnixListener::bind(name);
+            std::env::set_current_dir(before)?;
+            listener
+        };
+        let listener = listen().map_err(ChildError::system("listening for the terminal"))?;
+        Ok(Self { listener, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the terminal, which was sent by now.
+    pub(super) fn accept(self) -> Result<OwnedFd, ChildError> {
+        let accept = || {
+            let (stream, _) = self.listener.accept()?;
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let mut name = [0; 4096];
+            recvmsg(
+                &stream,
+                &mut [IoSliceMut::new(&mut name)],
+                &mut ancillary,
+                RecvFlags::CMSG_CLOEXEC,
+            )?;
+            let mut messages = ancillary.drain();
+            messages
+                .find_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+                    _ => None,
+                })
+                .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+        };
+        let terminal = accept().map_err(ChildError::system("taking over the terminal"))?;
+        // Nobody connects again.
+        let _ = std::fs::remove_file(&self.path);
+        Ok(terminal)
+    }
+}

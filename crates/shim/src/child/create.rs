@@ -1,0 +1,188 @@
+//! Makes a container: mounts its root, finds out what it runs, has a module compiled, and lets
+//! libcontainer make the rest, up to the point where the first process waits for its start.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use containerd_shim::mount::mount_rootfs;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::syscall::syscall::SyscallType;
+use oci_spec::runtime::Spec;
+use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Prepared, Wasm, Workshop};
+use sampan_spec::Function;
+
+use super::error::ChildError;
+use super::executor::{FunctionExecutor, ProgramExecutor};
+use super::payload::{self, Payload};
+use super::spec::{self, Group};
+use super::{console, namespaces};
+use crate::cgroup::Cgroup;
+use crate::link::{ChildLink, CreateRequest, Message, RootMount, Workload};
+use crate::record;
+use crate::{COMPILE, SELF};
+
+/// Where modules are kept when nobody says otherwise.
+const STATE: &str = "/var/lib/sampan";
+
+/// Makes the container that is asked for and says so.
+pub(super) fn create(request: CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+    let made = make(&request, link);
+    if made.is_err() {
+        // What it failed for is worth more than that something is still in use.
+        let _ = record::clear(&request.bundle);
+    }
+    made
+}
+
+fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+    let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
+    let mut spec = Spec::load(request.bundle.join("config.json")).map_err(ChildError::Spec)?;
+    let root = spec.root().as_ref().ok_or(ChildError::Missing("root"))?;
+    let rootfs = request.bundle.join(root.path());
+    mount_all(&request.rootfs, &rootfs)?;
+    let name = payload::name(&spec, &request.id).to_owned();
+    let function = spec::function(&spec, &name);
+    // A program needs no rules, but a rule that is wrong is wrong for whatever runs.
+    let function = Arc::new(function?);
+    let limit = function.limits.artifact.bytes();
+    let payload = payload::of(&spec, &rootfs, request, limit)?;
+    let workload = match payload {
+        Payload::Wasm(_) => Workload::Wasm,
+        Payload::Program => Workload::Native,
+    };
+    if workload == Workload::Native
+        && let Some(ipc) = request.pod.as_ref().and_then(|pod| pod.ipc())
+    {
+        namespaces::keep_ipc(ipc)?;
+    }
+    let is_function = workload == Workload::Wasm;
+    let unified = Cgroup::is_version_2().map_err(ChildError::system("reading mounts"))?;
+    let pod = request.pod.as_ref();
+    let group = spec::prepare(&mut spec, &request.id, &rootfs, pod, is_function, unified)?;
+    adjust_oom_score(&mut spec);
+    let volumes = spec::volumes(&spec);
+    spec.save(folder.join("config.json"))
+        .map_err(ChildError::Spec)?;
+
+    let has_terminal = request.stdio.terminal && !is_function;
+    let console = has_terminal
+        .then(|| console::Console::listen(&folder, "console.sock"))
+        .transpose()?;
+    let mut builder = ContainerBuilder::new(request.id.clone(), SyscallType::Linux)
+        .with_root_path(&folder)
+        .map_err(ChildError::Container)?;
+    builder = match &console {
+        Some(console) => builder.with_console_socket(Some(console.path())),
+        None => {
+            let opening = |what: &str| ChildError::system(format!("opening {what}"));
+            builder
+                .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
+                .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
+                .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
+        }
+    };
+    builder = match payload {
+        Payload::Wasm(wasm) => {
+            let prepared = prepare(&function, &wasm)?;
+            drop(wasm);
+            builder.with_executor(FunctionExecutor {
+                function,
+                prepared,
+                volumes,
+                link: Rc::clone(link),
+            })
+        }
+        Payload::Program => builder.with_executor(ProgramExecutor {
+            link: Rc::clone(link),
+        }),
+    };
+    let container = builder
+        .validate_id()
+        .map_err(ChildError::Container)?
+        .as_init(&folder)
+        .with_systemd(group.systemd)
+        .with_detach(true)
+        .build()
+        .map_err(ChildError::Container)?;
+    let pid = container.pid().map(|pid| pid.as_raw());
+    let pid = pid.ok_or(ChildError::Missing("first process"))?;
+    let created = Message::Created {
+        pid,
+        workload,
+        cgroup: cgroup(&group, pid)?,
+    };
+    match console {
+        Some(console) => {
+            let terminal: OwnedFd = console.accept()?;
+            link.say_with(&created, std::os::fd::AsFd::as_fd(&terminal))
+        }
+        None => link.say(&created),
+    }
+    .map_err(ChildError::system("telling that the container is there"))
+}
+
+fn mount_all(mounts: &[RootMount], rootfs: &Path) -> Result<(), ChildError> {
+    if mounts.is_empty() {
+        return Ok(());
+    }
+    let making = || ChildError::system(format!("making {}", rootfs.display()));
+    fs::create_dir_all(rootfs).map_err(making())?;
+    for mount in mounts {
+        let kind = Some(mount.kind.as_str()).filter(|kind| !kind.is_empty());
+        mount_rootfs(kind, Some(&mount.source), &mount.options, rootfs)
+            .map_err(ChildError::Mount)?;
+    }
+    // Long lists of layers are mounted from another folder.
+    std::env::set_current_dir("/").map_err(ChildError::system("going to the root folder"))
+}
+
+/// Has the module compiled, or takes it from the node's cache. Nothing of the cache is open afterwards
+/// but the one module.
+fn prepare(function: &Function, wasm: &Wasm) -> Result<Prepared, ChildError> {
+    let state = std::env::var_os("SAMPAN_STATE").filter(|state| !state.is_empty());
+    let state = state.map_or_else(|| PathBuf::from(STATE), PathBuf::from);
+    let compiler = CompileCommand {
+        program: PathBuf::from(SELF),
+        arguments: vec![COMPILE.to_owned()],
+        // The allocator reserves a gibibyte of addresses at a time, which would count against
+        // limits.compileMemory.
+        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
+    };
+    let config = EngineConfig::new(state.join("cache"), compiler);
+    Workshop::open(&config)
+        .map_err(ChildError::Cache)?
+        .prepare(function, wasm, &NoObserver)
+        .map_err(|source| ChildError::Load {
+            name: function.name.to_string(),
+            source,
+        })
+}
+
+/// Lets the container's score be what it is where this process may not lower it, as runc does.
+fn adjust_oom_score(spec: &mut Spec) {
+    let Some(process) = spec.process_mut() else {
+        return;
+    };
+    let Some(score) = process.oom_score_adj() else {
+        return;
+    };
+    match fs::write("/proc/self/oom_score_adj", score.to_string()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            process.set_oom_score_adj(None);
+        }
+        _ => {}
+    }
+}
+
+fn cgroup(group: &Group, pid: i32) -> Result<Cgroup, ChildError> {
+    let found = if group.systemd {
+        Cgroup::of_scope(pid)
+    } else {
+        Cgroup::at(&group.path)
+    };
+    found.map_err(ChildError::system("finding the control group"))
+}

@@ -1,0 +1,65 @@
+//! Runs a program in a container that runs.
+
+use std::fs;
+use std::rc::Rc;
+
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::container::{Container, ContainerStatus};
+use libcontainer::syscall::syscall::SyscallType;
+
+use super::console::Console;
+use super::error::ChildError;
+use super::executor::ProgramExecutor;
+use crate::link::{ChildLink, ExecRequest, Message};
+use crate::record;
+
+/// Runs the program and says so.
+pub(super) fn exec(request: ExecRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+    let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let file = folder.join(format!("process-{own}.json"));
+    let write = || fs::write(&file, serde_json::to_vec(&request.process)?);
+    write().map_err(ChildError::system(format!("writing {}", file.display())))?;
+    // libcontainer only runs programs in containers that it has started itself.
+    Container::load(folder.join(&request.id))
+        .and_then(|mut container| container.set_status(ContainerStatus::Running).save())
+        .map_err(ChildError::Container)?;
+    let console = request
+        .stdio
+        .terminal
+        .then(|| Console::listen(&folder, &format!("console-{own}.sock")))
+        .transpose()?;
+    let builder = ContainerBuilder::new(request.id.clone(), SyscallType::Linux)
+        .with_root_path(&folder)
+        .map_err(ChildError::Container)?
+        .with_executor(ProgramExecutor {
+            link: Rc::clone(link),
+        });
+    let builder = match &console {
+        Some(console) => builder.with_console_socket(Some(console.path())),
+        None => {
+            let opening = |what: &str| ChildError::system(format!("opening {what}"));
+            builder
+                .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
+                .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
+                .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
+        }
+    };
+    let built = builder
+        .as_tenant()
+        .with_detach(true)
+        .with_process(Some(&file))
+        .build();
+    // It has been read, or is of no use.
+    let _ = fs::remove_file(&file);
+    let pid = built.map_err(ChildError::Container)?.as_raw();
+    let executed = Message::Executed { pid };
+    match console {
+        Some(console) => {
+            let terminal = console.accept()?;
+            link.say_with(&executed, std::os::fd::AsFd::as_fd(&terminal))
+        }
+        None => link.say(&executed),
+    }
+    .map_err(ChildError::system("telling that the program runs"))
+}

@@ -1,0 +1,114 @@
+//! What a container's first process does once it is allowed to start.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use oci_spec::runtime::Spec;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use sampan_engine::Prepared;
+use sampan_spec::{Function, HttpMode};
+
+use super::error::ChildError;
+use super::spec::Volume;
+use super::{command, serve};
+use crate::link::{ChildLink, Message};
+
+/// Runs a function in the container's first process itself.
+#[derive(Clone)]
+pub(super) struct FunctionExecutor {
+    pub(super) function: Arc<Function>,
+    pub(super) prepared: Prepared,
+    pub(super) volumes: Vec<Volume>,
+    pub(super) link: Rc<ChildLink>,
+}
+
+impl Executor for FunctionExecutor {
+    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        // Its privileges are gone, so that it may be looked at like any process of its user's, and may
+        // look at itself.
+        let looked_at = set_dumpable_behavior(DumpableBehavior::Dumpable);
+        let closed = self.close_all_others();
+        let ran = looked_at
+            .map_err(std::io::Error::from)
+            .and(closed)
+            .map_err(ChildError::system("letting go of the node"))
+            .and_then(|()| self.run());
+        let code = ran.unwrap_or_else(|error| {
+            // A supervisor that is gone does not want to know.
+            let _ = self.link.say(&Message::Failed {
+                cause: error.to_string(),
+            });
+            1
+        });
+        // Nothing of libcontainer is to run after a function has.
+        std::process::exit(code)
+    }
+
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        Ok(())
+    }
+}
+
+impl FunctionExecutor {
+    fn run(&self) -> Result<i32, ChildError> {
+        let is_command = !self.prepared.kind().handles_http();
+        if is_command && self.function.http == HttpMode::Handler {
+            command::run(self)
+        } else {
+            serve::serve(self)
+        }
+    }
+
+    /// Tells the supervisor that the function can answer, or runs, and lets go of it.
+    pub(super) fn ready(&self) -> Result<(), ChildError> {
+        let said = self.link.say(&Message::Ready);
+        said.map_err(ChildError::system("telling that the function is ready"))
+    }
+
+    /// What this process has open of its parent's: it is a fork, and never replaces its program.
+    fn close_all_others(&self) -> std::io::Result<()> {
+        let keep: HashSet<RawFd> = [
+            self.link.as_fd().as_raw_fd(),
+            self.prepared.as_fd().as_raw_fd(),
+        ]
+        .into();
+        let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        for fd in open {
+            if fd > 2 && !keep.contains(&fd) {
+                // The folder's own descriptor is closed by now.
+                let _ = nix::unistd::close(fd);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands the process to a program of the container's.
+#[derive(Clone)]
+pub(super) struct ProgramExecutor {
+    pub(super) link: Rc<ChildLink>,
+}
+
+impl Executor for ProgramExecutor {
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        // Returns only when it fails.
+        let failed = libcontainer::workload::default::get_executor().exec(spec);
+        if let Err(error) = &failed {
+            let cause = match std::error::Error::source(error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            };
+            let _ = self.link.say(&Message::Failed { cause });
+        }
+        failed
+    }
+
+    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        libcontainer::workload::default::get_executor().validate(spec)
+    }
+}

@@ -1,0 +1,212 @@
+//! The module of an image that is a WebAssembly artifact: such an image has no files, so its one layer
+//! is read from containerd's content store.
+
+use std::path::Path;
+
+use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
+use containerd_client::tonic::{Code, Request, Status};
+use containerd_client::{Client, with_namespace};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+/// The media type of a layer that is a module.
+const WASM: &str = "application/wasm";
+
+/// The largest manifest or index.
+const MANIFEST: u64 = 4 << 20;
+
+/// Why an image's module cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ImageError {
+    /// containerd does not answer.
+    #[error("containerd cannot be asked for the image: {0}")]
+    Connect(#[source] containerd_client::tonic::transport::Error),
+    /// containerd answers with an error.
+    #[error("containerd has no {what}: {}", status.message())]
+    Status { what: String, status: Box<Status> },
+    /// What it has is something else.
+    #[error("the content {digest} does not have that digest")]
+    Digest { digest: String },
+    /// It is larger than allowed.
+    #[error("the content {digest} has {size} bytes, and {limit} are allowed")]
+    Size {
+        digest: String,
+        size: u64,
+        limit: u64,
+    },
+    /// A manifest is none.
+    #[error("the manifest {digest} cannot be read: {source}")]
+    Manifest {
+        digest: String,
+        source: serde_json::Error,
+    },
+    /// There is no runtime to ask with.
+    #[error("containerd cannot be asked for the image: {0}")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Which image, and whom to ask.
+pub(super) struct Image<'a> {
+    /// containerd's socket.
+    pub(super) address: &'a Path,
+    pub(super) namespace: &'a str,
+    /// The image's name; without it, the container's.
+    pub(super) name: Option<&'a str>,
+    pub(super) container: &'a str,
+}
+
+/// A manifest or an index.
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+    #[serde(default)]
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: String,
+    digest: String,
+    size: u64,
+}
+
+/// Reads the module; `None` when the image has none. Blocks.
+pub(super) fn module(image: &Image<'_>, limit: u64) -> Result<Option<Vec<u8>>, ImageError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ImageError::Runtime)?
+        .block_on(find(image, limit))
+}
+
+async fn find(image: &Image<'_>, limit: u64) -> Result<Option<Vec<u8>>, ImageError> {
+    let client = Client::from_path(image.address)
+        .await
+        .map_err(ImageError::Connect)?;
+    let store = Store {
+        client,
+        namespace: image.namespace,
+    };
+    let name = match image.name {
+        Some(name) => name.to_owned(),
+        None => store.image_of(image.container).await?,
+    };
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let Some(target) = store.target(&name).await? else {
+        return Ok(None);
+    };
+    let top = store.manifest(&target).await?;
+    let mut layers = top.layers;
+    for manifest in &top.manifests {
+        // An index names manifests of other platforms, which were not pulled.
+        match store.manifest(&manifest.digest).await {
+            Ok(manifest) => layers.extend(manifest.layers),
+            Err(ImageError::Status { status, .. }) if status.code() == Code::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(layer) = layers.iter().find(|layer| layer.media_type == WASM) else {
+        return Ok(None);
+    };
+    if layer.size > limit {
+        return Err(ImageError::Size {
+            digest: layer.digest.clone(),
+            size: layer.size,
+            limit,
+        });
+    }
+    store.read(&layer.digest, limit).await.map(Some)
+}
+
+struct Store<'a> {
+    client: Client,
+    namespace: &'a str,
+}
+
+impl Store<'_> {
+    async fn image_of(&self, container: &str) -> Result<String, ImageError> {
+        let request = GetContainerRequest {
+            id: container.to_owned(),
+        };
+        let answer = self
+            .client
+            .containers()
+            .get(with_namespace!(request, self.namespace))
+            .await
+            .map_err(refused(format!("container {container}")))?;
+        Ok(answer.into_inner().container.unwrap_or_default().image)
+    }
+
+    async fn target(&self, name: &str) -> Result<Option<String>, ImageError> {
+        let request = GetImageRequest {
+            name: name.to_owned(),
+        };
+        let answer = self
+            .client
+            .images()
+            .get(with_namespace!(request, self.namespace))
+            .await
+            .map_err(refused(format!("image {name}")))?;
+        let image = answer.into_inner().image.unwrap_or_default();
+        Ok(image.target.map(|target| target.digest))
+    }
+
+    async fn manifest(&self, digest: &str) -> Result<Manifest, ImageError> {
+        let bytes = self.read(digest, MANIFEST).await?;
+        serde_json::from_slice(&bytes).map_err(|source| ImageError::Manifest {
+            digest: digest.to_owned(),
+            source,
+        })
+    }
+
+    /// Reads content, no more than `limit` bytes of it, and checks its digest.
+    async fn read(&self, digest: &str, limit: u64) -> Result<Vec<u8>, ImageError> {
+        let request = ReadContentRequest {
+            digest: digest.to_owned(),
+            offset: 0,
+            size: 0,
+        };
+        let failed = || refused(format!("content {digest}"));
+        let answer = self
+            .client
+            .content()
+            .read(with_namespace!(request, self.namespace))
+            .await
+            .map_err(failed())?;
+        let mut stream = answer.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(part) = stream.message().await.map_err(failed())? {
+            let size = (bytes.len() + part.data.len()) as u64;
+            if size > limit {
+                return Err(ImageError::Size {
+                    digest: digest.to_owned(),
+                    size,
+                    limit,
+                });
+            }
+            bytes.extend_from_slice(&part.data);
+        }
+        let actual = Sha256::digest(&bytes)
+            .iter()
+            .fold("sha256:".to_owned(), |text, byte| {
+                text + &format!("{byte:02x}")
+            });
+        if actual != digest {
+            return Err(ImageError::Digest {
+                digest: digest.to_owned(),
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+fn refused(what: String) -> impl FnOnce(Status) -> ImageError {
+    move |status| ImageError::Status {
+        what,
+        status: Box::new(status),
+    }
+}

@@ -1,0 +1,74 @@
+//! Children of the supervisor. Each makes one container, or runs one program in a container, with one
+//! thread from beginning to end: libcontainer forks, which is not safe beside other threads.
+//!
+//! What a container's first process holds of the node is what it needs: the streams, the supervisor's
+//! socket until it can answer, and the one compiled module, verified before it was forked.
+
+mod command;
+mod console;
+mod create;
+mod error;
+mod exec;
+mod executor;
+mod fetch;
+mod image;
+mod namespaces;
+mod observer;
+mod output;
+mod payload;
+mod serve;
+mod spec;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use serde::de::DeserializeOwned;
+
+use self::error::ChildError;
+use crate::link::{ChildLink, Message};
+
+/// Makes a container.
+pub(crate) fn create() -> ExitCode {
+    answer(create::create)
+}
+
+/// Runs a program in a container.
+pub(crate) fn exec() -> ExitCode {
+    answer(exec::exec)
+}
+
+/// Reads a module from containerd, for a child that is to have no asynchronous runtime itself.
+pub(crate) fn fetch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    fetch::main(arguments)
+}
+
+fn answer<T: DeserializeOwned>(
+    work: impl FnOnce(T, &std::rc::Rc<ChildLink>) -> Result<(), ChildError>,
+) -> ExitCode {
+    let Ok(link) = take_link() else {
+        return ExitCode::FAILURE;
+    };
+    let link = std::rc::Rc::new(link);
+    let done = link
+        .request()
+        .map_err(ChildError::system("reading the supervisor's request"))
+        .and_then(|request| work(request, &link));
+    let Err(error) = done else {
+        return ExitCode::SUCCESS;
+    };
+    // A supervisor that is gone does not want to know.
+    let _ = link.say(&Message::Failed {
+        cause: error.to_string(),
+    });
+    ExitCode::FAILURE
+}
+
+/// The socket to the supervisor, which is standard input at first.
+fn take_link() -> std::io::Result<ChildLink> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(ChildLink::new(UnixStream::from(socket)))
+}

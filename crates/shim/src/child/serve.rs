@@ -1,0 +1,149 @@
+//! A function that answers requests: the runner with one function, in the pod's network.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sampan_engine::LoadedFunction;
+use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
+use sampan_telemetry::Registry;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::error::ChildError;
+use super::executor::FunctionExecutor;
+use super::observer::PodObserver;
+use super::output::Output;
+
+/// Where a function listens that is not told.
+const DEFAULT_PORT: u16 = 8080;
+
+/// Threads that may block at once: name resolution is all they are for.
+const BLOCKING: usize = 4;
+
+/// Beyond a request's deadline, for its answer to leave.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Serves until a signal to stop; returns the exit code.
+pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
+    let output = Output::new();
+    let observer = Arc::new(PodObserver {
+        output: output.clone(),
+    });
+    let function = &executor.function;
+    let loaded =
+        LoadedFunction::of_prepared(executor.prepared.clone(), Arc::clone(function), observer)
+            .map_err(|source| ChildError::Load {
+                name: function.name.to_string(),
+                source,
+            })?;
+    let port = port(&function.environment)?;
+    let runtime = runtime(function.limits.concurrency)
+        .map_err(ChildError::system("starting threads to serve with"))?;
+    let code = runtime.block_on(async {
+        let receiving = || ChildError::system("receiving signals");
+        let mut terminate = signal(SignalKind::terminate()).map_err(receiving())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(receiving())?;
+        let drain = function.limits.timeout + LEAVING;
+        let server = bind(port, drain)?;
+        let metrics = Metrics::register(&Registry::new());
+        let deployed = Deployed::new(loaded, &metrics);
+        let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let serving = tokio::spawn(server.run(dispatch, stop));
+        executor.ready()?;
+        let summary = serving.await;
+        let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
+        ended.map_err(ChildError::system("serving"))?;
+        Ok(0)
+    });
+    // A thread that waits for a name's address is not waited for.
+    runtime.shutdown_background();
+    output.flush();
+    code
+}
+
+/// One thread for each processor, but not more than could have something to do.
+fn runtime(concurrency: u32) -> std::io::Result<runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let useful = usize::try_from(concurrency).unwrap_or(usize::MAX);
+    let threads = processors.min(useful);
+    let mut builder = if threads == 1 {
+        runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    };
+    builder
+        .enable_all()
+        .max_blocking_threads(BLOCKING)
+        .on_thread_park(sampan_runner::thread_sleeps)
+        .build()
+}
+
+fn port(environment: &[(String, String)]) -> Result<u16, ChildError> {
+    let mut variables = environment.iter().rev();
+    let Some((_, value)) = variables.find(|(name, _)| name == "PORT") else {
+        return Ok(DEFAULT_PORT);
+    };
+    match value.parse() {
+        Ok(0) | Err(_) => Err(ChildError::Port(value.escape_debug().take(40).collect())),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// Listens with both versions of the protocol, or with IPv4 where there is no IPv6.
+fn bind(port: u16, drain: Duration) -> Result<Server, ChildError> {
+    let any4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let any6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let listen = |addresses: &[SocketAddr]| {
+        Server::bind(ServerConfig {
+            drain,
+            ..ServerConfig::new(addresses.to_vec())
+        })
+    };
+    match listen(&[any6, any4]) {
+        Err(error) if error.address == any6 && lacks_ipv6(&error.source) => listen(&[any4]),
+        bound => bound,
+    }
+    .map_err(ChildError::Listen)
+}
+
+fn lacks_ipv6(error: &std::io::Error) -> bool {
+    let code = error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error);
+    matches!(
+        code,
+        Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_the_environments() {
+        fn check(variables: &[(&str, &str)], expected: Option<u16>) {
+            let environment: Vec<_> = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            assert_eq!(port(&environment).ok(), expected, "{variables:?}");
+        }
+        check(&[], Some(8080));
+        check(&[("PORT", "80")], Some(80));
+        check(&[("PORT", "80"), ("PORT", "81")], Some(81));
+        check(&[("PORT", "0")], None);
+        check(&[("PORT", "65536")], None);
+        check(&[("PORT", "http")], None);
+        check(&[("PORT", "")], None);
+    }
+}

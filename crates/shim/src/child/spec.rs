@@ -1,0 +1,274 @@
+//! The container's specification as libcontainer gets it: CRI's, with the pod's namespaces, and for a
+//! function with less than it asks for.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
+use sampan_spec::{Function, annotations};
+
+use super::error::ChildError;
+use crate::pod::Pod;
+
+/// Where containers go that name no control group.
+const DEFAULT_GROUP: &str = "/sampan";
+
+/// What is mounted into every pod without being anybody's volume.
+const NO_VOLUMES: [&str; 4] = [
+    "/dev",
+    "/proc",
+    "/sys",
+    "/var/run/secrets/kubernetes.io/serviceaccount",
+];
+
+/// A folder that a command sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Volume {
+    pub(super) path: PathBuf,
+    pub(super) writable: bool,
+}
+
+/// Where the control group is, and who makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) path: PathBuf,
+    /// systemd makes it, as a scope.
+    pub(super) systemd: bool,
+}
+
+/// Prepares the specification for libcontainer; `unified` tells the version of control groups.
+pub(super) fn prepare(
+    spec: &mut Spec,
+    id: &str,
+    rootfs: &Path,
+    pod: Option<&Pod>,
+    is_function: bool,
+    unified: bool,
+) -> Result<Group, ChildError> {
+    if let Some(pod) = pod {
+        pod.give(spec, !is_function).map_err(ChildError::Pod)?;
+    }
+    let mut root = spec.root().clone().ok_or(ChildError::Missing("root"))?;
+    root.set_path(rootfs.to_owned());
+    if is_function {
+        root.set_readonly(Some(true));
+    }
+    spec.set_root(Some(root));
+    if is_function {
+        let process = spec.process_mut().as_mut();
+        let process = process.ok_or(ChildError::Missing("process"))?;
+        process.set_capabilities(Some(no_capabilities()));
+        process.set_no_new_privileges(Some(true));
+        process.set_terminal(Some(false));
+    }
+    let linux = spec.linux_mut().as_mut();
+    let linux = linux.ok_or(ChildError::Missing("linux"))?;
+    let asked = linux.cgroups_path().clone();
+    let group = group(asked.as_deref(), id, unified);
+    linux.set_cgroups_path(Some(group.path.clone()));
+    Ok(group)
+}
+
+fn no_capabilities() -> LinuxCapabilities {
+    let mut none = LinuxCapabilities::default();
+    none.set_bounding(Some(Capabilities::new()));
+    none.set_effective(Some(Capabilities::new()));
+    none.set_inheritable(Some(Capabilities::new()));
+    none.set_permitted(Some(Capabilities::new()));
+    none.set_ambient(Some(Capabilities::new()));
+    none
+}
+
+/// The group that is asked for. The kubelet's systemd driver writes `SLICE:PREFIX:NAME`; where there is
+/// no systemd that manages groups, with version 1, that is the path that systemd would have used.
+fn group(asked: Option<&Path>, id: &str, unified: bool) -> Group {
+    let Some(asked) = asked.filter(|path| !path.as_os_str().is_empty()) else {
+        return Group {
+            path: Path::new(DEFAULT_GROUP).join(id),
+            systemd: false,
+        };
+    };
+    let text = asked.to_string_lossy();
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        [_, _, _] if unified => Group {
+            path: asked.to_owned(),
+            systemd: true,
+        },
+        [slice, prefix, name] => Group {
+            path: slice_path(slice).join(format!("{prefix}-{name}.scope")),
+            systemd: false,
+        },
+        _ => Group {
+            path: asked.to_owned(),
+            systemd: false,
+        },
+    }
+}
+
+/// `a-b.slice` lies in `a.slice`.
+fn slice_path(slice: &str) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    let Some(stem) = slice.strip_suffix(".slice") else {
+        return path.join(slice);
+    };
+    let mut name = String::new();
+    for part in stem.split('-').filter(|part| !part.is_empty()) {
+        if !name.is_empty() {
+            name.push('-');
+        }
+        name.push_str(part);
+        path.push(format!("{name}.slice"));
+    }
+    path
+}
+
+/// The function that the pod's annotations and the container's process describe.
+pub(super) fn function(spec: &Spec, name: &str) -> Result<Function, ChildError> {
+    let empty = HashMap::new();
+    let pairs = spec.annotations().as_ref().unwrap_or(&empty);
+    // One that is wrong is to be named the same way each time.
+    let mut pairs: Vec<(&str, &str)> = pairs
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    pairs.sort_unstable();
+    let mut function = annotations::parse(pairs, name).map_err(ChildError::Annotation)?;
+    let process = spec.process().as_ref();
+    let process = process.ok_or(ChildError::Missing("process"))?;
+    let arguments = process.args().iter().flatten();
+    function.arguments = arguments.skip(1).cloned().collect();
+    let environment = process.env().iter().flatten();
+    function.environment = environment
+        .filter_map(|variable| variable.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Ok(function)
+}
+
+/// The folders that the pod mounts for the container.
+pub(super) fn volumes(spec: &Spec) -> Vec<Volume> {
+    let mounts = spec.mounts().iter().flatten();
+    mounts.filter_map(volume).collect()
+}
+
+fn volume(mount: &Mount) -> Option<Volume> {
+    let path = mount.destination();
+    let empty = Vec::new();
+    let options = mount.options().as_ref().unwrap_or(&empty);
+    let has = |option: &str| options.iter().any(|has| has == option);
+    let bound = has("bind") || has("rbind");
+    let is_folder = || {
+        let source = mount.source().as_ref();
+        source.is_some_and(|source| fs::metadata(source).is_ok_and(|found| found.is_dir()))
+    };
+    if !bound || NO_VOLUMES.iter().any(|other| path.starts_with(other)) || !is_folder() {
+        return None;
+    }
+    Some(Volume {
+        path: path.clone(),
+        writable: !has("ro"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn control_groups_are_where_the_kubelet_says() {
+        fn check(asked: Option<&str>, unified: bool, path: &str, systemd: bool) {
+            let expected = Group {
+                path: path.into(),
+                systemd,
+            };
+            assert_eq!(group(asked.map(Path::new), "c", unified), expected);
+        }
+        check(Some("/kubepods/pod1/c"), false, "/kubepods/pod1/c", false);
+        check(Some("/kubepods/pod1/c"), true, "/kubepods/pod1/c", false);
+        let systemd = "kubepods-burstable-pod1.slice:cri-containerd:c";
+        check(Some(systemd), true, systemd, true);
+        check(
+            Some(systemd),
+            false,
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-c.scope",
+            false,
+        );
+        check(None, true, "/sampan/c", false);
+        check(Some(""), false, "/sampan/c", false);
+    }
+
+    fn spec() -> Spec {
+        serde_json::from_value(json!({
+            "ociVersion": "1.2.0",
+            "root": { "path": "rootfs" },
+            "process": {
+                "args": ["/function.wasm", "a", "b"],
+                "env": ["PATH=/bin", "GREETING=a=b", "ODD"],
+                "cwd": "/",
+                "user": { "uid": 7, "gid": 8 },
+                "terminal": true,
+                "capabilities": { "effective": ["CAP_CHOWN"], "bounding": ["CAP_CHOWN"] },
+            },
+            "annotations": { "sampan.dev/limits": "{\"memory\":\"64Mi\"}", "other": "x" },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/data", "type": "bind", "source": "/tmp", "options": ["rbind", "rw"] },
+                { "destination": "/etc/config", "type": "bind", "source": "/tmp", "options": ["rbind", "ro"] },
+                { "destination": "/etc/hosts", "type": "bind", "source": "/etc/hosts", "options": ["rbind"] },
+                { "destination": "/dev/shm", "type": "bind", "source": "/tmp", "options": ["rbind"] },
+            ],
+            "linux": { "namespaces": [{ "type": "mount" }] },
+        }))
+        .expect("a spec")
+    }
+
+    #[test]
+    fn a_function_is_what_the_pod_and_its_process_say() {
+        let function = function(&spec(), "greeter").expect("a function");
+        assert_eq!(function.name.as_str(), "greeter");
+        assert_eq!(function.limits.memory.bytes(), 64 << 20);
+        assert_eq!(function.arguments, ["a", "b"]);
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            function.environment,
+            [("PATH", "/bin"), ("GREETING", "a=b")].map(pair)
+        );
+    }
+
+    #[test]
+    fn volumes_are_what_the_pod_mounts_for_the_container() {
+        let volume = |path: &str, writable| Volume {
+            path: path.into(),
+            writable,
+        };
+        assert_eq!(
+            volumes(&spec()),
+            [volume("/data", true), volume("/etc/config", false)]
+        );
+    }
+
+    #[test]
+    fn a_function_has_no_privileges_and_a_program_keeps_its_own() {
+        fn check(is_function: bool) {
+            let mut spec = spec();
+            prepare(&mut spec, "c", Path::new("/r"), None, is_function, true).expect("prepared");
+            let process = spec.process().as_ref().expect("there");
+            let capabilities = process.capabilities().as_ref().expect("there");
+            let effective = capabilities.effective().as_ref().expect("there");
+            assert_eq!(effective.is_empty(), is_function);
+            assert_eq!(process.no_new_privileges(), is_function.then_some(true));
+            let root = spec.root().as_ref().expect("there");
+            assert_eq!(
+                root.readonly(),
+                is_function.then_some(true).or(root.readonly())
+            );
+            assert_eq!(root.path(), Path::new("/r"));
+        }
+        check(true);
+        check(false);
+    }
+}

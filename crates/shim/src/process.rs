@@ -1,0 +1,189 @@
+//! One process that containerd knows of: a container's first one, or one that was run in it later.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use containerd_shim::io::{IoTasks, Pty};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::termios::{Winsize, tcsetwinsize};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use crate::error::{Result, ShimError};
+use crate::link::Link;
+use crate::reaper::Exit;
+use crate::stdio::{Held, Stdio};
+
+/// How far a process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is there, or will be, and waits for its start.
+    Created,
+    Running,
+    Paused,
+    Stopped(Exit),
+}
+
+/// A process.
+pub(crate) struct Process {
+    /// Its name within the task; empty for the first one.
+    pub(crate) exec_id: String,
+    pub(crate) stdio: Stdio,
+    state: watch::Sender<State>,
+    handle: Mutex<Handle>,
+    /// Held while it is started, so that its end is told after its beginning.
+    pub(crate) starting: AsyncMutex<Option<Link>>,
+}
+
+#[derive(Default)]
+struct Handle {
+    pid: i32,
+    /// Means this process even when its number has come round to another. `None` for a sandbox.
+    pidfd: Option<OwnedFd>,
+    held: Option<Held>,
+    terminal: Option<Terminal>,
+}
+
+/// The terminal of a process, and what copies between it and containerd.
+pub(crate) struct Terminal {
+    pub(crate) pty: Pty,
+    pub(crate) copies: IoTasks,
+}
+
+impl Process {
+    pub(crate) fn new(exec_id: &str, stdio: Stdio) -> Self {
+        Self {
+            exec_id: exec_id.to_owned(),
+            stdio,
+            state: watch::Sender::new(State::Created),
+            handle: Mutex::default(),
+            starting: AsyncMutex::new(None),
+        }
+    }
+
+    /// Notes which process it is. It may have ended already, which is told in another way.
+    pub(crate) fn is(&self, pid: i32) {
+        let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let mut handle = self.handle();
+        handle.pid = pid;
+        handle.pidfd = pidfd;
+    }
+
+    /// Notes that it is no process of its own: a sandbox shows the supervisor's number.
+    pub(crate) fn is_nobody(&self, pid: i32) {
+        self.handle().pid = pid;
+    }
+
+    pub(crate) fn holds(&self, held: Held) {
+        self.handle().held = Some(held);
+    }
+
+    pub(crate) fn has_terminal(&self, terminal: Terminal) {
+        self.handle().terminal = Some(terminal);
+    }
+
+    /// Its number; 0 when there is none yet.
+    pub(crate) fn pid(&self) -> i32 {
+        self.handle().pid
+    }
+
+    pub(crate) fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    /// Sets the state, unless it has stopped, which it does once.
+    pub(crate) fn set(&self, state: State) {
+        self.state.send_if_modified(|now| {
+            let changes = !matches!(now, State::Stopped(_));
+            if changes {
+                *now = state;
+            }
+            changes
+        });
+    }
+
+    /// Ready when it has ended.
+    pub(crate) async fn exit(&self) -> Exit {
+        let mut state = self.state.subscribe();
+        loop {
+            if let State::Stopped(exit) = *state.borrow_and_update() {
+                return exit;
+            }
+            // The sender is this very process's.
+            if state.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::NotFound`] when it has ended, as containerd expects.
+    pub(crate) fn signal(&self, number: u32) -> Result<()> {
+        let ended = || ShimError::NotFound("process already finished".to_owned());
+        let signal = i32::try_from(number)
+            .ok()
+            .and_then(Signal::from_named_raw)
+            .ok_or_else(|| ShimError::Invalid(format!("signal {number} is not supported")))?;
+        if let State::Stopped(_) = self.state() {
+            return Err(ended());
+        }
+        let handle = self.handle();
+        if handle.pid == 0 {
+            return Err(ShimError::Precondition(
+                "process not started yet".to_owned(),
+            ));
+        }
+        let pidfd = handle.pidfd.as_ref().ok_or_else(ended)?;
+        match pidfd_send_signal(pidfd, signal) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::SRCH) => Err(ended()),
+            Err(error) => Err(ShimError::system("sending a signal")(error.into())),
+        }
+    }
+
+    /// Lets go of standard input.
+    pub(crate) fn close_stdin(&self) {
+        let mut handle = self.handle();
+        if let Some(held) = &mut handle.held {
+            held.close_stdin();
+        }
+        if let Some(terminal) = &handle.terminal {
+            terminal.copies.close_input();
+        }
+    }
+
+    /// Resizes its terminal.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Precondition`] when it has none.
+    pub(crate) fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let handle = self.handle();
+        let Some(terminal) = &handle.terminal else {
+            return Err(ShimError::Precondition(
+                "the process has no terminal".to_owned(),
+            ));
+        };
+        let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+        let size = Winsize {
+            ws_row: cells(height),
+            ws_col: cells(width),
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&terminal.pty, size)
+            .map_err(|error| ShimError::system("resizing the terminal")(error.into()))
+    }
+
+    /// Takes the streams, to let go of them.
+    pub(crate) fn take_streams(&self) -> (Option<Held>, Option<Terminal>) {
+        let mut handle = self.handle();
+        (handle.held.take(), handle.terminal.take())
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Handle> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

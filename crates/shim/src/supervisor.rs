@@ -1,0 +1,131 @@
+//! The supervisor: one process for a pod, or for a container that stands alone. It answers
+//! containerd, holds what containers need, reaps, and ends when containerd says so.
+//!
+//! One thread, no engine, no copying of streams: it is small, because every pod has one.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use containerd_shim::ExitSignal;
+use containerd_shim::protos::shim_async::create_task;
+use containerd_shim::protos::ttrpc::asynchronous::Server;
+use containerd_shim::protos::ttrpc::asynchronous::transport::Listener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::events::Events;
+use crate::reaper::Reaper;
+use crate::service::Service;
+use crate::task::Surroundings;
+
+/// How long the last events and answers may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a supervisor is started with.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    /// containerd's namespace.
+    pub(crate) namespace: String,
+    /// containerd's socket.
+    pub(crate) address: String,
+    /// containerd's socket for events.
+    pub(crate) events: String,
+    /// This supervisor's own socket, to remove in the end.
+    pub(crate) socket: String,
+    pub(crate) debug: bool,
+}
+
+/// The hidden argument that `start` starts the supervisor with.
+pub(crate) const SERVE: &str = "__serve";
+
+impl Arguments {
+    /// As arguments of a command.
+    pub(crate) fn to_command(&self) -> Vec<String> {
+        let debug = if self.debug { "debug" } else { "info" };
+        [
+            SERVE,
+            &self.namespace,
+            &self.address,
+            &self.events,
+            &self.socket,
+            debug,
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    /// From what follows [`SERVE`].
+    pub(crate) fn of_command(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let texts: Option<Vec<String>> = arguments
+            .map(|argument| argument.into_string().ok())
+            .collect();
+        let [namespace, address, events, socket, level] = texts?.try_into().ok()?;
+        Some(Self {
+            namespace,
+            address,
+            events,
+            socket,
+            debug: level == "debug",
+        })
+    }
+}
+
+/// Runs the supervisor; its listening socket is standard input.
+pub(crate) fn main(arguments: &Arguments) -> ExitCode {
+    crate::log::init(arguments.debug);
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the supervisor cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> std::io::Result<()> {
+    // Children of containers that lose their parent become ours, and so do containers.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let listener = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(arguments, listener));
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result<()> {
+    // A signal to all of a node's processes is not for this one: containerd says when it is over.
+    let _terminate = signal(SignalKind::terminate())?;
+    let _interrupt = signal(SignalKind::interrupt())?;
+    let reaper = Reaper::start()?;
+    let (events, publisher) = Events::new(&arguments.namespace, arguments.events.clone());
+    let publishing = tokio::spawn(publisher.run());
+    let over = Arc::new(ExitSignal::default());
+    let service = Service::new(
+        arguments.namespace.clone(),
+        arguments.address.clone(),
+        Surroundings { events, reaper },
+        Arc::clone(&over),
+    );
+    let mut server = Server::new()
+        .add_listener(Listener::try_from(listener)?)
+        .register_service(create_task(Arc::new(service)));
+    server.start().await.map_err(std::io::Error::other)?;
+    over.wait().await;
+    // Nobody is to find a socket that nobody answers at.
+    let removed = std::fs::remove_file(&arguments.socket);
+    // Not answering the last call would be no harm: containerd has been told.
+    let _ = tokio::time::timeout(LAST_WORDS, server.shutdown()).await;
+    drop(server);
+    let _ = tokio::time::timeout(LAST_WORDS, publishing).await;
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

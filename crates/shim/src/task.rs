@@ -1,0 +1,509 @@
+//! A task: a sandbox, which is only a state, or a container with its processes.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio as ProcessStdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use containerd_shim::io::{IoTasks, Pty};
+use containerd_shim::protos::events::task::{TaskExit, TaskOOM};
+use containerd_shim::util::convert_to_timestamp;
+use rustix::process::Signal;
+use serde::Serialize;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+
+use crate::cgroup::Cgroup;
+use crate::error::{Result, ShimError};
+use crate::events::Events;
+use crate::link::{CreateRequest, ExecRequest, Link, Message, Workload};
+use crate::process::{Process, State, Terminal};
+use crate::reaper::{Exit, Reaper};
+use crate::record::{self, Record};
+use crate::stdio::Stdio;
+use crate::{CREATE, EXEC, SELF};
+
+/// What tasks need of the supervisor. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) events: Events,
+    pub(crate) reaper: Reaper,
+}
+
+/// A task.
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) bundle: PathBuf,
+    pub(crate) init: Arc<Process>,
+    /// `None` for a sandbox.
+    container: Option<Container>,
+    execs: Mutex<HashMap<String, Arc<Exec>>>,
+    surroundings: Surroundings,
+}
+
+struct Container {
+    workload: Workload,
+    cgroup: Cgroup,
+}
+
+/// A process that is run in a container.
+pub(crate) struct Exec {
+    pub(crate) process: Arc<Process>,
+    specification: serde_json::Value,
+}
+
+impl Task {
+    /// A sandbox: there is nothing to make.
+    pub(crate) fn sandbox(id: &str, bundle: &Path, surroundings: Surroundings) -> Arc<Self> {
+        let init = Process::new("", Stdio::default());
+        init.is_nobody(own_pid());
+        Arc::new(Self::new(id, bundle, init, None, surroundings))
+    }
+
+    /// Makes a container, up to the point where it waits for its start.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] with the cause; then nothing is left of it.
+    pub(crate) async fn create(
+        request: CreateRequest,
+        surroundings: Surroundings,
+    ) -> Result<Arc<Self>> {
+        request.stdio.check()?;
+        let init = Process::new("", request.stdio.clone());
+        if !request.stdio.terminal {
+            init.holds(request.stdio.hold()?);
+        }
+        let (mut link, child) = start_child(CREATE, &request, &surroundings).await?;
+        let (pid, workload, cgroup) = match hear(&mut link, child).await? {
+            Message::Created {
+                pid,
+                workload,
+                cgroup,
+            } => (pid, workload, cgroup),
+            other => return Err(unexpected(&other)),
+        };
+        init.is(pid);
+        let exit = surroundings.reaper.exit_of(pid);
+        if request.stdio.terminal
+            && let Err(error) = attach_terminal(&init, link.take_fd())
+        {
+            let removed = cgroup.remove().await;
+            removed.map_err(ShimError::system("removing the control group"))?;
+            record::clear(&request.bundle)?;
+            return Err(error);
+        }
+        *init.starting.lock().await = Some(link);
+        let container = Some(Container { workload, cgroup });
+        let task = Self::new(&request.id, &request.bundle, init, container, surroundings);
+        let task = Arc::new(task);
+        task.follow(Arc::clone(&task.init), exit);
+        Ok(task)
+    }
+
+    fn new(
+        id: &str,
+        bundle: &Path,
+        init: Process,
+        container: Option<Container>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            bundle: bundle.to_owned(),
+            init: Arc::new(init),
+            container,
+            execs: Mutex::default(),
+            surroundings,
+        }
+    }
+
+    pub(crate) fn is_sandbox(&self) -> bool {
+        self.container.is_none()
+    }
+
+    /// Its control group; `None` for a sandbox.
+    pub(crate) fn cgroup(&self) -> Option<&Cgroup> {
+        self.container.as_ref().map(|container| &container.cgroup)
+    }
+
+    /// Starts its first process. Returns when a function can answer, and when a program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] with the cause why it cannot. `started` is called in between, before
+    /// its end can be told.
+    pub(crate) async fn start(&self, started: impl FnOnce(i32)) -> Result<i32> {
+        let pid = self.init.pid();
+        let mut starting = self.init.starting.lock().await;
+        if self.init.state() != State::Created {
+            let message = "the task was started already, or has ended".to_owned();
+            return Err(ShimError::Precondition(message));
+        }
+        if !self.is_sandbox() {
+            let Some(mut link) = starting.take() else {
+                let message = "the task could not be started before".to_owned();
+                return Err(ShimError::Precondition(message));
+            };
+            self.release().await?;
+            match link
+                .next()
+                .await
+                .map_err(ShimError::system("hearing of the start"))?
+            {
+                Some(Message::Failed { cause }) => return Err(ShimError::Container(cause)),
+                // A native program's end of the link closed when it took over the process.
+                None if self.workload() == Some(Workload::Native) => {}
+                None => {
+                    return Err(ShimError::Container(
+                        "the function's process ended before it could answer".to_owned(),
+                    ));
+                }
+                Some(Message::Ready) => {}
+                Some(other) => return Err(unexpected(&other)),
+            }
+        }
+        self.init.set(State::Running);
+        started(pid);
+        Ok(pid)
+    }
+
+    fn workload(&self) -> Option<Workload> {
+        self.container.as_ref().map(|container| container.workload)
+    }
+
+    /// Lets the first process go on, which waits at a socket that libcontainer made.
+    async fn release(&self) -> Result<()> {
+        let folder = record::folder(&self.bundle)?.join(&self.id);
+        let release = async || {
+            // Through a descriptor, because a socket's path may not be as long as a bundle's is.
+            let folder = std::fs::File::open(&folder)?;
+            let path = format!(
+                "/proc/self/fd/{}/notify.sock",
+                std::os::fd::AsRawFd::as_raw_fd(&folder)
+            );
+            let mut stream = UnixStream::connect(path).await?;
+            stream.write_all(b"start container").await?;
+            std::io::Result::Ok(())
+        };
+        release().await.map_err(ShimError::system(
+            "letting the container's first process start",
+        ))
+    }
+
+    /// Notes a process that will be run in the container.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Unsupported`] where there is no program to run beside, [`ShimError::Exists`].
+    pub(crate) fn add(
+        &self,
+        exec_id: &str,
+        stdio: Stdio,
+        specification: serde_json::Value,
+    ) -> Result<()> {
+        match self.workload() {
+            Some(Workload::Native) => {}
+            Some(Workload::Wasm) => {
+                return Err(ShimError::Unsupported(
+                    "not supported: a WebAssembly container has no programs to run".to_owned(),
+                ));
+            }
+            None => {
+                return Err(ShimError::Unsupported(
+                    "not supported: a sandbox of this runtime has no process".to_owned(),
+                ));
+            }
+        }
+        stdio.check()?;
+        if self.init.state() != State::Running {
+            let message = "the container does not run".to_owned();
+            return Err(ShimError::Precondition(message));
+        }
+        let mut execs = self.execs();
+        if execs.contains_key(exec_id) {
+            return Err(ShimError::Exists(format!("the process {exec_id}")));
+        }
+        let exec = Exec {
+            process: Arc::new(Process::new(exec_id, stdio)),
+            specification,
+        };
+        execs.insert(exec_id.to_owned(), Arc::new(exec));
+        Ok(())
+    }
+
+    /// Starts a process that was added.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] with the cause why it cannot.
+    pub(crate) async fn start_exec(
+        self: &Arc<Self>,
+        exec_id: &str,
+        started: impl FnOnce(i32),
+    ) -> Result<i32> {
+        let exec = self.exec(exec_id)?;
+        let process = &exec.process;
+        let starting = process.starting.lock().await;
+        if process.state() != State::Created || process.pid() != 0 {
+            let message = "the process was started already, or has ended".to_owned();
+            return Err(ShimError::Precondition(message));
+        }
+        if !process.stdio.terminal {
+            process.holds(process.stdio.hold()?);
+        }
+        let request = ExecRequest {
+            id: self.id.clone(),
+            bundle: self.bundle.clone(),
+            stdio: process.stdio.clone(),
+            process: exec.specification.clone(),
+        };
+        let (mut link, child) = start_child(EXEC, &request, &self.surroundings).await?;
+        let pid = match hear(&mut link, child).await {
+            Ok(Message::Executed { pid }) => pid,
+            Ok(other) => return Err(unexpected(&other)),
+            Err(error) => {
+                drop(process.take_streams());
+                return Err(error);
+            }
+        };
+        process.is(pid);
+        if process.stdio.terminal {
+            attach_terminal(process, link.take_fd())?;
+        }
+        process.set(State::Running);
+        let exit = self.surroundings.reaper.exit_of(pid);
+        self.follow(Arc::clone(process), exit);
+        started(pid);
+        drop(starting);
+        Ok(pid)
+    }
+
+    /// A process by its name; the first one has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::NotFound`].
+    pub(crate) fn process(&self, exec_id: &str) -> Result<Arc<Process>> {
+        if exec_id.is_empty() {
+            return Ok(Arc::clone(&self.init));
+        }
+        self.exec(exec_id).map(|exec| Arc::clone(&exec.process))
+    }
+
+    fn exec(&self, exec_id: &str) -> Result<Arc<Exec>> {
+        let execs = self.execs();
+        execs.get(exec_id).cloned().ok_or_else(|| {
+            ShimError::NotFound(format!("no process {exec_id} in the task {}", self.id))
+        })
+    }
+
+    /// Sends a signal to a process, or to all of the container's.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::NotFound`] when there is nobody left to get it.
+    pub(crate) fn kill(&self, exec_id: &str, signal: u32, all: bool) -> Result<()> {
+        let process = self.process(exec_id)?;
+        let Some(cgroup) = self.cgroup() else {
+            if let State::Stopped(_) = process.state() {
+                return Err(ShimError::NotFound("process already finished".to_owned()));
+            }
+            // Whatever the signal: there is nobody who could do something else than end.
+            self.ended(
+                &process,
+                Exit {
+                    code: 128 + signal,
+                    at: SystemTime::now(),
+                },
+            );
+            return Ok(());
+        };
+        if all && signal == u32::try_from(Signal::KILL.as_raw()).unwrap_or_default() {
+            cgroup.kill();
+        }
+        process.signal(signal)
+    }
+
+    /// Takes a process away that has ended, or has never begun.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Precondition`] when it runs.
+    pub(crate) async fn delete_exec(&self, exec_id: &str) -> Result<(i32, Exit)> {
+        let exec = self.exec(exec_id)?;
+        let process = &exec.process;
+        let exit = match process.state() {
+            State::Stopped(exit) => exit,
+            State::Created => Exit {
+                code: 0,
+                at: SystemTime::now(),
+            },
+            State::Running | State::Paused => return Err(still_runs()),
+        };
+        self.execs().remove(exec_id);
+        Ok((process.pid(), exit))
+    }
+
+    /// Takes the container apart. A first process that was never started is ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Precondition`] when it runs.
+    pub(crate) async fn delete(&self) -> Result<(i32, Exit)> {
+        match self.init.state() {
+            State::Running | State::Paused => return Err(still_runs()),
+            State::Created => match self.kill("", 9, true) {
+                Ok(()) | Err(ShimError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            },
+            State::Stopped(_) => {}
+        }
+        let exit = self.init.exit().await;
+        if let Some(cgroup) = self.cgroup() {
+            cgroup
+                .remove()
+                .await
+                .map_err(ShimError::system("removing the control group"))?;
+        }
+        record::clear(&self.bundle)?;
+        Ok((self.init.pid(), exit))
+    }
+
+    /// Waits for a process's end and tells of it.
+    fn follow(self: &Arc<Self>, process: Arc<Process>, exit: tokio::sync::oneshot::Receiver<Exit>) {
+        let task = Arc::clone(self);
+        tokio::spawn(async move {
+            let Ok(exit) = exit.await else {
+                tracing::error!(task = task.id, "the end of a process was missed");
+                return;
+            };
+            // Whoever starts it is to have told so.
+            drop(process.starting.lock().await);
+            if process.exec_id.is_empty()
+                && let Some(cgroup) = task.cgroup()
+            {
+                if cgroup.oom_kills() > 0 {
+                    let mut event = TaskOOM::new();
+                    event.container_id.clone_from(&task.id);
+                    task.surroundings.events.publish(event);
+                }
+                // Without a process namespace of its own, others may have outlived it.
+                cgroup.kill();
+            }
+            let (held, terminal) = process.take_streams();
+            if let Some(terminal) = terminal {
+                terminal.copies.shutdown().await;
+            }
+            drop(held);
+            task.ended(&process, exit);
+        });
+    }
+
+    fn ended(&self, process: &Process, exit: Exit) {
+        process.set(State::Stopped(exit));
+        let mut event = TaskExit::new();
+        event.container_id.clone_from(&self.id);
+        event.id = if process.exec_id.is_empty() {
+            self.id.clone()
+        } else {
+            process.exec_id.clone()
+        };
+        event.pid = process.pid().unsigned_abs();
+        event.exit_status = exit.code;
+        event.exited_at = Some(convert_to_timestamp(Some(exit.at.into()))).into();
+        self.surroundings.events.publish(event);
+    }
+
+    fn execs(&self) -> MutexGuard<'_, HashMap<String, Arc<Exec>>> {
+        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn still_runs() -> ShimError {
+    ShimError::Precondition("the process still runs".to_owned())
+}
+
+fn unexpected(message: &Message) -> ShimError {
+    ShimError::Container(format!("a child of the shim said {message:?} out of turn"))
+}
+
+/// This process's number, as kernels count.
+pub(crate) fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+type ChildExit = tokio::sync::oneshot::Receiver<Exit>;
+
+/// Starts this program as a child and asks it.
+async fn start_child<T: Serialize>(
+    part: &str,
+    request: &T,
+    surroundings: &Surroundings,
+) -> Result<(Link, ChildExit)> {
+    let failed = || "starting a child of the shim";
+    let (mut link, theirs): (Link, OwnedFd) = Link::pair().map_err(ShimError::system(failed()))?;
+    let child = Command::new(SELF)
+        .arg(part)
+        .stdin(ProcessStdio::from(theirs))
+        .stdout(ProcessStdio::null())
+        .spawn()
+        .map_err(ShimError::system(failed()))?;
+    // The reaper takes it like any other child.
+    let exit = surroundings.reaper.exit_of(child.id().cast_signed());
+    link.ask(request)
+        .await
+        .map_err(ShimError::system(failed()))?;
+    Ok((link, exit))
+}
+
+/// What the child says first.
+async fn hear(link: &mut Link, child: ChildExit) -> Result<Message> {
+    match link
+        .next()
+        .await
+        .map_err(ShimError::system("hearing of the container"))?
+    {
+        Some(Message::Failed { cause }) => Err(ShimError::Container(cause)),
+        Some(message) => Ok(message),
+        None => Err(ShimError::Container(match child.await {
+            Ok(Exit { code, .. }) => format!("the shim's child ended with code {code} and no word"),
+            Err(_) => "the shim's child ended with no word".to_owned(),
+        })),
+    }
+}
+
+/// Copies between a process's terminal and containerd.
+fn attach_terminal(process: &Process, pty: Option<OwnedFd>) -> Result<()> {
+    let pty = pty.ok_or_else(|| {
+        ShimError::Container("the process's terminal was not handed over".to_owned())
+    })?;
+    let failed = |error: containerd_shim::Error| {
+        ShimError::Container(format!("the process's terminal cannot be used: {error}"))
+    };
+    let pty = Pty::new(pty.into()).map_err(failed)?;
+    let copies = IoTasks::default();
+    if !process.stdio.stdin.is_empty() {
+        copies
+            .copy_from_fifo(&process.stdio.stdin, pty.clone())
+            .map_err(failed)?;
+    }
+    if !process.stdio.stdout.is_empty() {
+        copies
+            .copy_to_fifo(pty.clone(), &process.stdio.stdout)
+            .map_err(failed)?;
+    }
+    process.has_terminal(Terminal { pty, copies });
+    Ok(())
+}
+
+/// Writes down what was made, for a process that knows nothing else.
+pub(crate) fn write_record(task: &Task) -> Result<()> {
+    let record = Record {
+        pid: task.init.pid(),
+        cgroup: task.cgroup().cloned().unwrap_or_default(),
+    };
+    record.write(&task.bundle)
+}

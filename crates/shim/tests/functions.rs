@@ -1,0 +1,316 @@
+//! Functions as tasks: commands and their exit codes, HTTP that answers as soon as `Start` returns, and
+//! modules that cannot run.
+
+mod support;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::json;
+use support::bundle::drain;
+use support::network::Network;
+use support::{Node, code, may_run, until};
+
+use containerd_shim::protos::ttrpc::Code;
+
+/// Exits with code 3 after a line on each stream.
+const COMMAND: &str = r#"
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+  (data (i32.const 8) "\16\00\00\00\06\00\00\00")
+  (data (i32.const 16) "hello\0aworld\0a")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))
+    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 64)))
+    (call $exit (i32.const 3))))"#;
+
+/// Answers the CGI way, and logs a line.
+const CGI: &str = r#"
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\21\00\00\00")
+  (data (i32.const 8) "\40\00\00\00\07\00\00\00")
+  (data (i32.const 16) "Content-Type: text/plain\0a\0ahello\0a\0a")
+  (data (i32.const 64) "logged\0a")
+  (func (export "_start")
+    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
+
+/// Answers the CGI way, and logs 48 KiB.
+const TALKATIVE: &str = r#"
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 0) "\10\00\00\00\21\00\00\00")
+  (data (i32.const 8) "\00\10\00\00\00\c0\00\00")
+  (data (i32.const 16) "Content-Type: text/plain\0a\0ahello\0a\0a")
+  (func (export "_start")
+    (memory.fill (i32.const 4096) (i32.const 120) (i32.const 49152))
+    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
+
+/// Runs for ever.
+const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
+
+#[tokio::test]
+async fn a_command_runs_to_its_end_with_its_streams_and_its_exit_code() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("job").module(COMMAND).with_pipes().finish();
+    let (stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
+    let shim = node.start(&bundle).await;
+    let created = shim.create(&bundle).await.expect("created");
+    assert_eq!(shim.start_task("job").await.expect("started"), created.pid);
+    assert_eq!(shim.wait("job").await.expect("ended").exit_status, 3);
+    assert_eq!(drain(stdout), "hello\n");
+    assert_eq!(drain(stderr), "world\n");
+    assert_eq!(shim.delete("job").await.expect("deleted").exit_status, 3);
+    node.wait_for_event("/tasks/delete").await;
+    let expected = ["create", "start", "exit", "delete"].map(|name| format!("/tasks/{name}"));
+    assert_eq!(node.events(), expected);
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_function_answers_as_soon_as_it_is_started_and_drains_when_it_is_stopped() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = Network::new();
+    let bundle = node
+        .bundle("web")
+        .module(CGI)
+        .annotate("sampan.dev/http", "cgi")
+        .env("PORT=8181")
+        .network(network.path())
+        .with_pipes()
+        .finish();
+    let stderr = bundle.reader("stderr");
+    let _stdout = bundle.reader("stdout");
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("web").await.expect("started");
+    for address in [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8181)),
+        SocketAddr::from((Ipv6Addr::LOCALHOST, 8181)),
+    ] {
+        let answer = network.get(address, "/").expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{address}: {answer}");
+        assert!(answer.contains("hello"), "{address}: {answer}");
+    }
+    shim.kill("web", 15).await.expect("stopped");
+    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    assert_eq!(drain(stderr), "logged\nlogged\n");
+    shim.delete("web").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn what_cannot_run_fails_with_its_cause_and_leaves_nothing() {
+    async fn check(bytes: &[u8], annotation: Option<(&str, &str)>, expected: &str) {
+        let node = Node::new().await;
+        let mut bundle = node.bundle("bad").file("function.wasm", bytes);
+        if let Some((key, value)) = annotation {
+            bundle = bundle.annotate(key, value);
+        }
+        let bundle = bundle.finish();
+        let shim = node.start(&bundle).await;
+        let error = shim.create(&bundle).await.expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}\nlacks\n{expected}");
+        assert!(!error.contains('\n'), "{error:?}");
+        assert_eq!(code(&shim.state("bad").await), Some(Code::NOT_FOUND));
+        assert!(!bundle.path().join("sampan").exists());
+        shim.shut_down().await;
+        node.is_clean().await;
+    }
+    if !may_run() {
+        return;
+    }
+    let wat = |text: &str| wat::parse_str(text).expect("valid");
+    check(b"#!/bin/sh", None, "not WebAssembly: it begins with 23 21").await;
+    check(
+        &wat("(module)"),
+        None,
+        "without an exported function _start",
+    )
+    .await;
+    check(&wat("(component)"), None, "exports neither").await;
+    check(
+        &wat(
+            r#"(component (import "acme:queue/send@1.0.0" (instance)) (instance $i)
+            (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#,
+        ),
+        None,
+        "imports that this host lacks: acme:queue/send@1.0.0",
+    )
+    .await;
+    let limits = Some(("sampan.dev/limits", r#"{"memory":"5Ti"}"#));
+    check(
+        &wat(LOOP),
+        limits,
+        "annotation sampan.dev/limits: limits.memory: 5Ti",
+    )
+    .await;
+    let unknown = Some(("sampan.dev/limit", "{}"));
+    check(&wat(LOOP), unknown, "annotation sampan.dev/limit: unknown").await;
+    let odd = Some(("sampan.dev/outbound", r#"["ftp://x"]"#));
+    check(&wat(LOOP), odd, "annotation sampan.dev/outbound: ").await;
+}
+
+#[tokio::test]
+async fn what_is_seen_only_at_the_start_fails_the_start() {
+    async fn check(text: &str, port: &str, expected: &str) {
+        let node = Node::new().await;
+        let bundle = node
+            .bundle("bad")
+            .module(text)
+            .annotate("sampan.dev/http", "cgi")
+            .env(port)
+            .finish();
+        let shim = node.start(&bundle).await;
+        shim.create(&bundle).await.expect("created");
+        let error = shim
+            .start_task("bad")
+            .await
+            .expect_err(expected)
+            .to_string();
+        assert!(error.contains(expected), "{error}\nlacks\n{expected}");
+        assert_eq!(shim.delete("bad").await.expect("deleted").exit_status, 1);
+        shim.shut_down().await;
+        node.is_clean().await;
+    }
+    if !may_run() {
+        return;
+    }
+    check(CGI, "PORT=web", "PORT is \"web\"").await;
+    let odd = r#"(module (import "env" "odd" (func)) (func (export "_start")))"#;
+    check(odd, "PORT=8080", "bad cannot be loaded: ").await;
+}
+
+#[tokio::test]
+async fn a_command_that_traps_says_so_and_one_that_is_stopped_ends() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let trap = r#"(module (func (export "_start") unreachable))"#;
+    let bundle = node.bundle("trap").module(trap).with_pipes().finish();
+    let (_stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("trap").await.expect("started");
+    assert_eq!(shim.wait("trap").await.expect("ended").exit_status, 134);
+    let said = drain(stderr);
+    assert!(said.contains("cause=trap_unreachable"), "{said}");
+    shim.delete("trap").await.expect("deleted");
+
+    let endless = node.bundle("endless").module(LOOP).finish();
+    shim.create(&endless).await.expect("created");
+    shim.start_task("endless").await.expect("started");
+    shim.kill("endless", 15).await.expect("stopped");
+    assert_eq!(shim.wait("endless").await.expect("ended").exit_status, 143);
+    shim.delete("endless").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+/// Scenario 19.
+#[tokio::test]
+async fn a_reader_that_stalls_or_goes_away_hangs_nothing() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = Network::new();
+    let bundle = node
+        .bundle("web")
+        .module(TALKATIVE)
+        .annotate("sampan.dev/http", "cgi")
+        .network(network.path())
+        .with_pipes()
+        .finish();
+    // Nobody ever reads stdout, and whoever reads stderr goes away at once.
+    drop(bundle.reader("stderr"));
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("web").await.expect("started");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    // More than the pipe and the buffer before it hold.
+    for _ in 0..50 {
+        let answer = network.get(address, "/").expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    shim.kill("web", 15).await.expect("stopped");
+    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    shim.delete("web").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+/// Scenario 17.
+#[tokio::test]
+async fn a_container_that_outgrows_its_memory_is_told_as_that() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    // Touches every page of 96 MiB.
+    let hungry = r#"(module (memory 1536) (func (export "_start") (local $at i32)
+        (loop
+          (i32.store8 (local.get $at) (i32.const 1))
+          (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+          (br_if 0 (i32.lt_u (local.get $at) (i32.const 100663296))))))"#;
+    let bundle = node
+        .bundle("hungry")
+        .module(hungry)
+        .resources(json!({ "memory": { "limit": 48 << 20, "swap": 48 << 20 } }))
+        .finish();
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("hungry").await.expect("started");
+    assert_eq!(shim.wait("hungry").await.expect("ended").exit_status, 137);
+    node.wait_for_event("/tasks/exit").await;
+    let events = node.events();
+    let place = |topic: &str| events.iter().position(|had| had == topic);
+    let (oom, exit) = (place("/tasks/oom"), place("/tasks/exit"));
+    assert!(oom.is_some() && oom < exit, "{events:?}");
+    shim.delete("hungry").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+/// Scenario 14.
+#[tokio::test]
+async fn what_a_killed_supervisor_leaves_is_taken_apart() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("orphan").module(LOOP).finish();
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("orphan").await.expect("started");
+    let supervisor = support::supervisors(&node.group()[1..]);
+    let [supervisor] = supervisor[..] else {
+        panic!("{supervisor:?}");
+    };
+    let pid = rustix::process::Pid::from_raw(supervisor).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    assert!(!node.processes().is_empty());
+    let output = node.delete(&bundle);
+    assert!(output.status.success(), "{output:?}");
+    until("nobody is left", || node.processes().is_empty()).await;
+    let socket = shim.address.trim_start_matches("unix://").to_owned();
+    assert!(!std::path::Path::new(&socket).exists());
+    // Again, as containerd may.
+    assert!(node.delete(&bundle).status.success());
+    node.is_clean().await;
+}

@@ -1,0 +1,328 @@
+//! The order of calls: what may be repeated, what is refused, and ordinary programs beside functions.
+
+mod support;
+
+use serde_json::json;
+use support::bundle::{Bundle, drain};
+use support::{Node, Shim, code, may_run};
+
+use containerd_shim::api::{
+    CloseIORequest, ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest,
+    StartRequest, StatsRequest, Status, UpdateTaskRequest, WaitRequest,
+};
+use containerd_shim::protos::cgroups::metrics::Metrics;
+use containerd_shim::protos::protobuf::Message as _;
+use containerd_shim::protos::protobuf::well_known_types::any::Any;
+use containerd_shim::protos::ttrpc::Code;
+use containerd_shim::protos::ttrpc::context::Context;
+
+const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
+
+fn any(value: &serde_json::Value) -> Any {
+    Any {
+        type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
+        value: serde_json::to_vec(value).expect("JSON"),
+        ..Any::default()
+    }
+}
+
+async fn started(node: &Node, bundle: &Bundle) -> Shim {
+    let shim = node.start(bundle).await;
+    shim.create(bundle).await.expect("created");
+    shim.start_task(bundle.id()).await.expect("started");
+    shim
+}
+
+/// Scenario 20.
+#[tokio::test]
+async fn calls_may_be_repeated_and_come_at_the_wrong_time() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("c").module(LOOP).finish();
+    let shim = node.start(&bundle).await;
+    assert_eq!(code(&shim.start_task("c").await), Some(Code::NOT_FOUND));
+    assert_eq!(code(&shim.kill("c", 9).await), Some(Code::NOT_FOUND));
+    assert_eq!(code(&shim.delete("c").await), Some(Code::NOT_FOUND));
+    assert_eq!(code(&shim.wait("c").await), Some(Code::NOT_FOUND));
+    shim.create(&bundle).await.expect("created");
+    assert_eq!(
+        code(&shim.create(&bundle).await),
+        Some(Code::ALREADY_EXISTS)
+    );
+    let state = shim.state("c").await.expect("a state");
+    assert_eq!(state.status.enum_value(), Ok(Status::CREATED));
+    shim.start_task("c").await.expect("started");
+    let again = shim.start_task("c").await;
+    assert_eq!(code(&again), Some(Code::FAILED_PRECONDITION));
+    assert_eq!(
+        code(&shim.delete("c").await),
+        Some(Code::FAILED_PRECONDITION)
+    );
+    let odd = shim.kill("c", 1000).await;
+    assert_eq!(code(&odd), Some(Code::INVALID_ARGUMENT));
+    shim.kill("c", 9).await.expect("killed");
+    assert_eq!(shim.wait("c").await.expect("ended").exit_status, 137);
+    assert_eq!(shim.wait("c").await.expect("still ended").exit_status, 137);
+    assert_eq!(code(&shim.kill("c", 9).await), Some(Code::NOT_FOUND));
+    let state = shim.state("c").await.expect("a state");
+    assert_eq!(state.status.enum_value(), Ok(Status::STOPPED));
+    assert_eq!(state.exit_status, 137);
+    assert_eq!(shim.delete("c").await.expect("deleted").exit_status, 137);
+    assert_eq!(code(&shim.delete("c").await), Some(Code::NOT_FOUND));
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn what_was_never_started_is_deleted() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("c").module(LOOP).finish();
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    assert_eq!(shim.delete("c").await.expect("deleted").exit_status, 137);
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node
+        .bundle("elf")
+        .busybox(&[
+            "sh",
+            "-c",
+            "echo out; echo err >&2; exec /bin/busybox sleep 1000",
+        ])
+        .with_pipes()
+        .finish();
+    let (stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
+    let shim = started(&node, &bundle).await;
+    let client = shim.client();
+    let exec = |id: &str, args: &[&str]| ExecProcessRequest {
+        id: "elf".to_owned(),
+        exec_id: id.to_owned(),
+        spec: Some(any(&json!({
+            "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 },
+        })))
+        .into(),
+        ..ExecProcessRequest::default()
+    };
+    let start = |id: &str| StartRequest {
+        id: "elf".to_owned(),
+        exec_id: id.to_owned(),
+        ..StartRequest::default()
+    };
+    let wait = |id: &str| WaitRequest {
+        id: "elf".to_owned(),
+        exec_id: id.to_owned(),
+        ..WaitRequest::default()
+    };
+    let context = Context::default;
+    let seven = exec("seven", &["/bin/busybox", "sh", "-c", "exit 7"]);
+    client.exec(context(), &seven).await.expect("added");
+    let twice = client.exec(context(), &seven).await;
+    assert_eq!(code(&twice), Some(Code::ALREADY_EXISTS));
+    client
+        .start(context(), &start("seven"))
+        .await
+        .expect("started");
+    let ended = client.wait(context(), &wait("seven")).await.expect("ended");
+    assert_eq!(ended.exit_status, 7);
+    let missing = exec("missing", &["/bin/none"]);
+    client.exec(context(), &missing).await.expect("added");
+    let error = client.start(context(), &start("missing")).await;
+    let error = error.expect_err("there is no such program").to_string();
+    assert!(error.contains("/bin/none"), "{error}");
+
+    let pids = PidsRequest {
+        id: "elf".to_owned(),
+        ..PidsRequest::default()
+    };
+    let pids = client.pids(context(), &pids).await.expect("processes");
+    assert_eq!(pids.processes.len(), 1, "{pids:?}");
+    shim.kill("elf", 9).await.expect("killed");
+    assert_eq!(shim.wait("elf").await.expect("ended").exit_status, 137);
+    assert_eq!(drain(stdout), "out\n");
+    assert_eq!(drain(stderr), "err\n");
+    shim.delete("elf").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node
+        .bundle("none")
+        .set("/process/args", json!(["/bin/none"]))
+        .finish();
+    let shim = node.start(&bundle).await;
+    let error = shim.create(&bundle).await.expect_err("no such program");
+    assert!(error.to_string().contains("/bin/none"), "{error}");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn nothing_is_run_inside_a_function() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("c").module(LOOP).finish();
+    let shim = started(&node, &bundle).await;
+    let exec = ExecProcessRequest {
+        id: "c".to_owned(),
+        exec_id: "e".to_owned(),
+        spec: Some(any(&json!({ "args": ["sh"], "cwd": "/" }))).into(),
+        ..ExecProcessRequest::default()
+    };
+    let refused = shim.client().exec(Context::default(), &exec).await;
+    assert_eq!(code(&refused), Some(Code::UNIMPLEMENTED));
+    let kill = KillRequest {
+        id: "c".to_owned(),
+        signal: 9,
+        all: true,
+        ..KillRequest::default()
+    };
+    shim.client()
+        .kill(Context::default(), &kill)
+        .await
+        .expect("killed");
+    shim.wait("c").await.expect("ended");
+    shim.delete("c").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_container_is_measured_paused_and_given_other_limits() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("c").module(LOOP).finish();
+    let shim = started(&node, &bundle).await;
+    let client = shim.client();
+    let context = Context::default;
+    let id = || "c".to_owned();
+    let request = StatsRequest {
+        id: id(),
+        ..StatsRequest::default()
+    };
+    let stats = client.stats(context(), &request).await.expect("stats");
+    assert!(stats.stats.type_url.ends_with("Metrics"), "{stats:?}");
+    if stats.stats.type_url.contains("v1") {
+        let metrics = Metrics::parse_from_bytes(&stats.stats.value).expect("metrics");
+        assert!(metrics.memory.usage.usage > 0, "{metrics:?}");
+        assert!(metrics.cpu.usage.total > 0, "{metrics:?}");
+    }
+    let pause = PauseRequest {
+        id: id(),
+        ..PauseRequest::default()
+    };
+    client.pause(context(), &pause).await.expect("paused");
+    let state = shim.state("c").await.expect("a state");
+    assert_eq!(state.status.enum_value(), Ok(Status::PAUSED));
+    let resume = ResumeRequest {
+        id: id(),
+        ..ResumeRequest::default()
+    };
+    client.resume(context(), &resume).await.expect("resumed");
+    let update = UpdateTaskRequest {
+        id: id(),
+        resources: Some(any(&json!({ "memory": { "limit": 256 << 20 } }))).into(),
+        ..UpdateTaskRequest::default()
+    };
+    client.update(context(), &update).await.expect("updated");
+    let close = CloseIORequest {
+        id: id(),
+        stdin: true,
+        ..CloseIORequest::default()
+    };
+    client.close_io(context(), &close).await.expect("closed");
+    shim.kill("c", 9).await.expect("killed");
+    shim.wait("c").await.expect("ended");
+    shim.delete("c").await.expect("deleted");
+    shim.shut_down().await;
+    node.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = support::network::Network::new();
+    let kind = "io.kubernetes.cri.container-type";
+    let of = "io.kubernetes.cri.sandbox-id";
+    let pod = node
+        .bundle("pod")
+        .annotate(kind, "sandbox")
+        .annotate(of, "pod")
+        .network(network.path())
+        .set("/process/env", json!([]))
+        .finish();
+    let shim = node.start(&pod).await;
+    let created = shim.create(&pod).await.expect("created");
+    assert_eq!(shim.start_task("pod").await.expect("started"), created.pid);
+    assert!(node.processes().is_empty());
+    let own = format!("/proc/{}/ns", created.pid);
+    let container = node
+        .bundle("c")
+        .annotate(kind, "container")
+        .annotate(of, "pod")
+        .busybox(&[
+            "sh",
+            "-c",
+            "/bin/busybox ls -l /proc/self/ns; /bin/busybox hostname",
+        ])
+        .set(
+            "/linux/namespaces",
+            json!([
+                { "type": "pid" }, { "type": "mount" },
+                { "type": "ipc", "path": format!("{own}/ipc") },
+                { "type": "uts", "path": format!("{own}/uts") },
+                { "type": "network", "path": format!("{own}/net") },
+            ]),
+        )
+        .with_pipes()
+        .finish();
+    let (stdout, _stderr) = (container.reader("stdout"), container.reader("stderr"));
+    let second = node.start(&container).await;
+    assert_eq!(second.address, shim.address);
+    shim.create(&container).await.expect("created");
+    shim.start_task("c").await.expect("started");
+    assert_eq!(shim.wait("c").await.expect("ended").exit_status, 0);
+    let text = drain(stdout);
+    let expected = std::fs::read_link(network.path()).expect("a namespace");
+    assert!(text.contains(&expected.display().to_string()), "{text}");
+    for kind in ["ipc", "uts"] {
+        let nodes = std::fs::read_link(format!("{own}/{kind}")).expect("a namespace");
+        assert!(!text.contains(&nodes.display().to_string()), "{text}");
+    }
+    shim.delete("c").await.expect("deleted");
+    assert_eq!(
+        code(&shim.delete("pod").await),
+        Some(Code::FAILED_PRECONDITION)
+    );
+    shim.kill("pod", 9).await.expect("stopped");
+    assert_eq!(shim.wait("pod").await.expect("ended").exit_status, 137);
+    shim.delete("pod").await.expect("deleted");
+    shim.shut_down().await;
+    drop((shim, second));
+    node.is_clean().await;
+}

@@ -1,0 +1,176 @@
+//! A bundle as containerd makes it.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::Node;
+
+/// A folder with a configuration and a root file system.
+pub struct Bundle {
+    id: String,
+    path: PathBuf,
+    config: Value,
+    pipes: bool,
+}
+
+impl Bundle {
+    pub fn new(node: &Node, id: &str) -> Self {
+        let path = node.path().join("bundles").join(id);
+        fs::create_dir_all(path.join("rootfs")).expect("a bundle");
+        let config = json!({
+            "ociVersion": "1.2.0",
+            "root": { "path": "rootfs" },
+            "process": {
+                "args": ["/function.wasm"],
+                "env": ["PATH=/bin"],
+                "cwd": "/",
+                "user": { "uid": 0, "gid": 0 },
+            },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"] },
+            ],
+            "annotations": {},
+            "linux": {
+                "cgroupsPath": format!("{}/{id}", node.group()),
+                "namespaces": [
+                    { "type": "pid" }, { "type": "mount" }, { "type": "ipc" },
+                    { "type": "uts" }, { "type": "network" },
+                ],
+            },
+        });
+        Self {
+            id: id.to_owned(),
+            path,
+            config,
+            pipes: false,
+        }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Changes the configuration at a JSON pointer.
+    #[must_use]
+    pub fn set(mut self, pointer: &str, value: Value) -> Self {
+        *self.config.pointer_mut(pointer).expect("it is there") = value;
+        self
+    }
+
+    /// Adds an annotation.
+    #[must_use]
+    pub fn annotate(mut self, key: &str, value: &str) -> Self {
+        self.config["annotations"][key] = json!(value);
+        self
+    }
+
+    /// Adds an environment variable.
+    #[must_use]
+    pub fn env(mut self, variable: &str) -> Self {
+        let environment = self.config["process"]["env"].as_array_mut().expect("there");
+        environment.push(json!(variable));
+        self
+    }
+
+    /// Limits of the control group.
+    #[must_use]
+    pub fn resources(mut self, resources: Value) -> Self {
+        self.config["linux"]["resources"] = resources;
+        self
+    }
+
+    /// In this network namespace.
+    #[must_use]
+    pub fn network(self, path: &Path) -> Self {
+        self.set("/linux/namespaces/4/path", Value::Null).set(
+            "/linux/namespaces/4",
+            json!({ "type": "network", "path": path }),
+        )
+    }
+
+    /// Puts a file into the root file system.
+    #[must_use]
+    pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+        let path = self.path.join("rootfs").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, bytes).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        self
+    }
+
+    /// Puts a module in text form at `/function.wasm`.
+    #[must_use]
+    pub fn module(self, text: &str) -> Self {
+        let bytes = wat::parse_str(text).expect("the test's module is valid");
+        self.file("function.wasm", &bytes)
+    }
+
+    /// Runs busybox with these arguments.
+    #[must_use]
+    pub fn busybox(self, arguments: &[&str]) -> Self {
+        let program = ["/bin/busybox", "/usr/bin/busybox"]
+            .iter()
+            .find_map(|path| fs::read(path).ok())
+            .expect("busybox-static is installed");
+        let mut args = vec!["/bin/busybox"];
+        args.extend(arguments);
+        self.file("bin/busybox", &program)
+            .set("/process/args", json!(args))
+    }
+
+    /// With named pipes for its output.
+    #[must_use]
+    pub fn with_pipes(mut self) -> Self {
+        for name in ["stdout", "stderr"] {
+            let path = self.path.join(name);
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        }
+        self.pipes = true;
+        self
+    }
+
+    pub fn stdout(&self) -> Option<String> {
+        self.pipes.then(|| self.pipe("stdout"))
+    }
+
+    pub fn stderr(&self) -> Option<String> {
+        self.pipes.then(|| self.pipe("stderr"))
+    }
+
+    fn pipe(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+
+    /// Opens a pipe for reading, as containerd does.
+    pub fn reader(&self, name: &str) -> fs::File {
+        fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(self.path.join(name))
+            .expect("a pipe")
+    }
+
+    /// Writes the configuration.
+    #[must_use]
+    pub fn finish(self) -> Self {
+        let text = serde_json::to_vec(&self.config).expect("JSON");
+        fs::write(self.path.join("config.json"), text).expect("a configuration");
+        self
+    }
+}
+
+/// Everything that is in a pipe whose writers are gone.
+pub fn drain(mut pipe: fs::File) -> String {
+    let mut text = Vec::new();
+    pipe.read_to_end(&mut text).expect("the pipe has ended");
+    String::from_utf8_lossy(&text).into_owned()
+}

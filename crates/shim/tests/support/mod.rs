@@ -1,0 +1,317 @@
+//! The shim as containerd sees it: bundles on disk, `start` and `delete`, the task service over its
+//! socket, and a socket of ours that takes its events.
+//!
+//! Everything a test makes lies in one folder, one control group and one network namespace, and what
+//! is left of them in the end fails the test.
+
+#![expect(dead_code, reason = "each test file uses what it needs")]
+
+pub mod bundle;
+pub mod network;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use containerd_shim::api::{
+    CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, Empty, KillRequest,
+    ShutdownRequest, StartRequest, StateRequest, StateResponse, WaitRequest, WaitResponse,
+};
+use containerd_shim::protos::shim::events::ForwardRequest;
+use containerd_shim::protos::shim_async::{Client, Events, TaskClient, create_events};
+use containerd_shim::protos::ttrpc;
+use containerd_shim::protos::ttrpc::asynchronous::transport::Listener;
+use containerd_shim::protos::ttrpc::asynchronous::{Server, TtrpcContext};
+use containerd_shim::protos::ttrpc::context::Context;
+use tempfile::TempDir;
+
+use bundle::Bundle;
+
+/// How long anything may take that is to happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The shim under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-sampan-v1");
+
+/// Making containers needs root. Where nobody watches, a test that did not run would pass for one that
+/// passed.
+#[must_use]
+pub fn may_run() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    assert!(
+        root || std::env::var_os("CI").is_none(),
+        "these tests need root"
+    );
+    if !root {
+        eprintln!("skipped: making containers needs root");
+    }
+    root
+}
+
+/// A node for one test.
+pub struct Node {
+    folder: TempDir,
+    name: String,
+    events: Arc<Mutex<Vec<String>>>,
+    _server: Server,
+}
+
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl Events for Recorder {
+    async fn forward(&self, _: &TtrpcContext, request: ForwardRequest) -> ttrpc::Result<Empty> {
+        let topic = request.envelope().topic.clone();
+        self.0.lock().expect("not poisoned").push(topic);
+        Ok(Empty::new())
+    }
+}
+
+impl Node {
+    /// A node with nothing on it.
+    pub async fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sampan-test-{}-{count}", std::process::id());
+        let folder = tempfile::Builder::new()
+            .prefix("shim-")
+            .tempdir()
+            .expect("a folder");
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("events.sock"))
+            .expect("a socket");
+        let mut server = Server::new()
+            .add_listener(Listener::try_from(listener).expect("a listener"))
+            .register_service(create_events(Arc::new(Recorder(Arc::clone(&events)))));
+        server.start().await.expect("a server");
+        Self {
+            folder,
+            name,
+            events,
+            _server: server,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The control group of all of the test's containers.
+    pub fn group(&self) -> String {
+        format!("/{}", self.name)
+    }
+
+    /// A bundle for a container of this name.
+    pub fn bundle(&self, id: &str) -> Bundle {
+        Bundle::new(self, id)
+    }
+
+    /// Topics of events, in the order in which they came.
+    pub fn events(&self) -> Vec<String> {
+        self.events.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits until an event of this topic has come.
+    pub async fn wait_for_event(&self, topic: &str) {
+        until(topic, || self.events().iter().any(|had| had == topic)).await;
+    }
+
+    fn call(&self, bundle: &Path, id: &str, action: &str) -> Output {
+        Command::new(PROGRAM)
+            .args(["-namespace", &self.name, "-address"])
+            .arg(self.path().join("containerd.sock"))
+            .args(["-id", id, "-bundle"])
+            .arg(bundle)
+            .arg(action)
+            .current_dir(bundle)
+            .env("TTRPC_ADDRESS", self.path().join("events.sock"))
+            .env("SAMPAN_STATE", self.path().join("state"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the shim can be called")
+    }
+
+    /// What containerd calls when a shim has gone away.
+    pub fn delete(&self, bundle: &Bundle) -> Output {
+        self.call(bundle.path(), bundle.id(), "delete")
+    }
+
+    /// Starts the shim of a bundle.
+    pub async fn start(&self, bundle: &Bundle) -> Shim {
+        let output = self.call(bundle.path(), bundle.id(), "start");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "start: {text} {said}");
+        let reply: serde_json::Value = serde_json::from_str(&text).expect("a reply");
+        let address = reply["address"].as_str().expect("an address").to_owned();
+        Shim::connect(address).await
+    }
+
+    /// Processes in the test's control groups.
+    pub fn processes(&self) -> Vec<String> {
+        groups(&self.name)
+            .iter()
+            .filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok())
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Fails when something is left, and removes the group that the containers' groups were in.
+    pub async fn is_clean(self) {
+        let path = self.path().display().to_string();
+        let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        until("no mounts", || !mounts().contains(&path)).await;
+        let all = groups(&self.name);
+        let (inner, outer): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|group| !group.ends_with(&self.name));
+        assert_eq!(inner, Vec::<PathBuf>::new(), "control groups are left");
+        for group in outer {
+            fs::remove_dir(&group).expect("the group is empty");
+        }
+        let name = self.name.clone();
+        until("no processes", || supervisors(&name).is_empty()).await;
+    }
+}
+
+/// The test's control groups, and those in them.
+fn groups(name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    for line in mounts.lines().filter(|line| line.contains(" - cgroup")) {
+        let mount = line.split(' ').nth(4).expect("a mount point");
+        let group = Path::new(mount).join(name);
+        if group.is_dir() {
+            let entries = fs::read_dir(&group).expect("a group");
+            let inner = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+            found.extend(inner.filter(|path| path.is_dir()));
+            found.push(group);
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Supervisors that were started with this name.
+pub fn supervisors(name: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("processes");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
+                let line = String::from_utf8_lossy(&line);
+                line.contains("__serve") && line.contains(name)
+            })
+        })
+        .collect()
+}
+
+/// Waits for a condition.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A running shim.
+pub struct Shim {
+    pub address: String,
+    client: TaskClient,
+}
+
+fn patient() -> Context {
+    ttrpc::context::with_timeout(i64::try_from(PATIENCE.as_nanos()).expect("it fits"))
+}
+
+impl Shim {
+    /// Connects to a shim that runs.
+    pub async fn connect(address: String) -> Self {
+        let client = Client::connect(&address).await.expect("the shim answers");
+        Self {
+            address,
+            client: TaskClient::new(client),
+        }
+    }
+
+    pub fn client(&self) -> &TaskClient {
+        &self.client
+    }
+
+    pub async fn create(&self, bundle: &Bundle) -> ttrpc::Result<CreateTaskResponse> {
+        let request = CreateTaskRequest {
+            id: bundle.id().to_owned(),
+            bundle: bundle.path().display().to_string(),
+            stdout: bundle.stdout().unwrap_or_default(),
+            stderr: bundle.stderr().unwrap_or_default(),
+            ..CreateTaskRequest::default()
+        };
+        self.client.create(patient(), &request).await
+    }
+
+    pub async fn start_task(&self, id: &str) -> ttrpc::Result<u32> {
+        let request = StartRequest {
+            id: id.to_owned(),
+            ..StartRequest::default()
+        };
+        let answer = self.client.start(patient(), &request).await;
+        answer.map(|answer| answer.pid)
+    }
+
+    pub async fn kill(&self, id: &str, signal: u32) -> ttrpc::Result<()> {
+        let request = KillRequest {
+            id: id.to_owned(),
+            signal,
+            ..KillRequest::default()
+        };
+        self.client.kill(patient(), &request).await.map(drop)
+    }
+
+    pub async fn wait(&self, id: &str) -> ttrpc::Result<WaitResponse> {
+        let request = WaitRequest {
+            id: id.to_owned(),
+            ..WaitRequest::default()
+        };
+        self.client.wait(patient(), &request).await
+    }
+
+    pub async fn state(&self, id: &str) -> ttrpc::Result<StateResponse> {
+        let request = StateRequest {
+            id: id.to_owned(),
+            ..StateRequest::default()
+        };
+        self.client.state(patient(), &request).await
+    }
+
+    pub async fn delete(&self, id: &str) -> ttrpc::Result<DeleteResponse> {
+        let request = DeleteRequest {
+            id: id.to_owned(),
+            ..DeleteRequest::default()
+        };
+        self.client.delete(patient(), &request).await
+    }
+
+    /// What containerd says after the last task was deleted.
+    pub async fn shut_down(&self) {
+        // The answer may not arrive any more.
+        let _ = self
+            .client
+            .shutdown(patient(), &ShutdownRequest::default())
+            .await;
+    }
+}
+
+/// The code of an error that came as one.
+pub fn code<T: std::fmt::Debug>(result: &ttrpc::Result<T>) -> Option<ttrpc::Code> {
+    match result {
+        Err(ttrpc::Error::RpcStatus(status)) => Some(status.code()),
+        Err(error) => panic!("another error: {error}"),
+        Ok(_) => None,
+    }
+}
