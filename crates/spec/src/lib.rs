@@ -4,6 +4,7 @@
 //! their defaults and ranges. Refuses to do input or output: it reads no files and resolves no
 //! names, so everything in it can be tested at the edge without a world around it.
 
+pub mod annotations;
 mod bound;
 mod diagnostics;
 mod file;

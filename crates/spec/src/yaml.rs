@@ -3,6 +3,7 @@
 //! Refuses what only an attack needs: anchors and aliases, merge keys, tags, deep nesting, duplicate
 //! keys, several documents, and more than [`MAX_FILE_BYTES`].
 
+use serde::de::DeserializeOwned;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter, budget::BudgetBreach};
 
@@ -20,6 +21,11 @@ const MAX_DEPTH: usize = 8;
 /// Reads the text of a `function.yaml`. `origin` is what messages call it. An empty text is a file
 /// that leaves everything out.
 pub fn parse(text: &str, origin: &str) -> Result<FunctionFile, FileError> {
+    read(text, origin).map(Option::unwrap_or_default)
+}
+
+/// Reads any raw value within the limits of a `function.yaml`; an empty text is `None`.
+pub(crate) fn read<T: DeserializeOwned>(text: &str, origin: &str) -> Result<Option<T>, FileError> {
     if text.len() > MAX_FILE_BYTES {
         return Err(FileError {
             origin: origin.to_owned(),
@@ -32,8 +38,7 @@ pub fn parse(text: &str, origin: &str) -> Result<FunctionFile, FileError> {
             help: None,
         });
     }
-    serde_saphyr::from_str_with_options::<Option<FunctionFile>>(text, options())
-        .map(Option::unwrap_or_default)
+    serde_saphyr::from_str_with_options::<Option<T>>(text, options())
         .map_err(|error| complaint(&error, origin))
 }
 

@@ -1,0 +1,221 @@
+//! A function's rules as annotations of its pod: how they travel from whoever deploys it to the node.
+//!
+//! Owns the keys and their reading; [`KEYS`] are all of them. Each value is what `function.yaml` has
+//! under the same name, as JSON; what is absent has its default, so a pod made by hand needs none.
+//! Refuses every other key below [`PREFIX`]: a misspelt limit is never silently the default, and a
+//! rule that an older node does not know is not ignored. Arguments and environment are no
+//! annotations: they are the container's own.
+
+use serde::de::DeserializeOwned;
+
+use crate::diagnostics::Invalid;
+use crate::file::{FunctionFile, OutboundFile};
+use crate::function::Function;
+use crate::shown::Shown;
+use crate::yaml;
+
+/// What all keys begin with.
+pub const PREFIX: &str = "sampan.dev/";
+
+/// The function's name. Default: the container's.
+pub const FUNCTION: &str = "sampan.dev/function";
+
+/// What it may use, as an object: `{"memory":"64Mi","timeout":"10s"}`.
+pub const LIMITS: &str = "sampan.dev/limits";
+
+/// Whom it may call, as a list of rules: `["http://store:3000"]`.
+pub const OUTBOUND: &str = "sampan.dev/outbound";
+
+/// How it takes requests: `handler` or `cgi`.
+pub const HTTP: &str = "sampan.dev/http";
+
+/// How long an instance lives, as an object: `{"reuse":{"requests":1000}}`.
+pub const INSTANCES: &str = "sampan.dev/instances";
+
+/// Every key.
+pub const KEYS: [&str; 5] = [FUNCTION, LIMITS, OUTBOUND, HTTP, INSTANCES];
+
+/// An annotation cannot be taken. Shows itself as one line with the annotation's key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("annotation {key}: {message}")]
+pub struct AnnotationError {
+    /// The annotation's key, safe to print.
+    pub key: String,
+    /// What is wrong and what is allowed instead.
+    pub message: String,
+}
+
+/// Reads a function's rules. `annotations` may hold others than ours, which are passed over;
+/// `default_name` is the container's name.
+///
+/// # Errors
+///
+/// [`AnnotationError`] for the first annotation that cannot be taken.
+pub fn parse<'a>(
+    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
+    default_name: &str,
+) -> Result<Function, AnnotationError> {
+    let mut file = FunctionFile::default();
+    for (key, value) in annotations {
+        if !key.starts_with(PREFIX) {
+            continue;
+        }
+        match key {
+            FUNCTION => file.name = Some(value.to_owned().into()),
+            LIMITS => file.limits = read(key, value)?,
+            OUTBOUND => {
+                file.outbound = Some(OutboundFile {
+                    allow: read(key, value)?,
+                });
+            }
+            HTTP => file.http = read(key, value)?,
+            INSTANCES => file.instances = read(key, value)?,
+            unknown => {
+                return Err(AnnotationError {
+                    key: Shown(unknown).to_string(),
+                    message: format!("unknown; known are {}", KEYS.join(", ")),
+                });
+            }
+        }
+    }
+    let mut function = file
+        .validate(default_name)
+        .map_err(|invalid| invalid_annotation(&invalid))?;
+    // The name of a file means nothing in a pod.
+    function.file = None;
+    Ok(function)
+}
+
+/// JSON is YAML, so the reader of `function.yaml` takes it, with its limits and its words.
+fn read<T: DeserializeOwned>(key: &str, value: &str) -> Result<Option<T>, AnnotationError> {
+    yaml::read(value, key).map_err(|error| AnnotationError {
+        key: key.to_owned(),
+        message: with_help(&error.message, error.help()),
+    })
+}
+
+/// Which annotation a field of the file came from.
+fn invalid_annotation(invalid: &Invalid) -> AnnotationError {
+    let field = |name: &str| {
+        let rest = invalid.field.strip_prefix(name);
+        rest.filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let key = [
+        ("limits", LIMITS),
+        ("outbound", OUTBOUND),
+        ("instances", INSTANCES),
+    ]
+    .into_iter()
+    .find_map(|(name, key)| field(name).map(|_| key))
+    .unwrap_or(FUNCTION);
+    AnnotationError {
+        key: key.to_owned(),
+        message: match key {
+            FUNCTION => invalid.message.clone(),
+            _ => with_help(&invalid.to_string(), invalid.help()),
+        },
+    }
+}
+
+fn with_help(message: &str, help: Option<&str>) -> String {
+    match help {
+        Some(help) => format!("{message} ({help})"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::function::{HttpMode, InstancePolicy};
+    use crate::{ByteSize, Scheme};
+
+    #[test]
+    fn a_pod_without_annotations_has_the_defaults_and_its_containers_name() {
+        let function = parse([("kubernetes.io/other", "x")], "greeter").expect("nothing to refuse");
+        assert_eq!(function, Function::bare("greeter".parse().expect("a name")));
+    }
+
+    #[test]
+    fn every_rule_is_read() {
+        let function = parse(
+            [
+                (FUNCTION, "prime-numbers"),
+                (
+                    LIMITS,
+                    r#"{"memory":"64Mi","timeout":"10s","concurrency":7}"#,
+                ),
+                (OUTBOUND, r#"["http://store.default.svc:3000"]"#),
+                (HTTP, "cgi"),
+                (INSTANCES, r#"{"reuse":{"requests":5,"idle":"2s"}}"#),
+            ],
+            "function",
+        )
+        .expect("all of it is allowed");
+        assert_eq!(function.name.as_str(), "prime-numbers");
+        assert_eq!(function.limits.memory, ByteSize(64 << 20));
+        assert_eq!(function.limits.timeout, Duration::from_secs(10));
+        assert_eq!(function.limits.concurrency, 7);
+        assert!(
+            function
+                .outbound
+                .permit(Scheme::Http, "store.default.svc", 3000)
+                .is_some()
+        );
+        assert_eq!(function.http, HttpMode::Cgi);
+        let InstancePolicy::Reuse { requests, idle } = function.instances else {
+            panic!("{:?}", function.instances);
+        };
+        assert_eq!((requests.get(), idle), (5, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_named_with_its_key() {
+        fn check(key: &str, value: &str, expected: &[&str]) {
+            let error = parse([(key, value)], "function").expect_err(value);
+            assert_eq!(error.key, key, "{error}");
+            let shown = error.to_string();
+            assert!(!shown.contains('\n'), "{shown}");
+            for part in expected {
+                assert!(shown.contains(part), "{shown} lacks {part}");
+            }
+        }
+        check(
+            FUNCTION,
+            "No Name",
+            &["annotation sampan.dev/function: ", "No Name"],
+        );
+        check(FUNCTION, "", &["can't be empty"]);
+        check(
+            LIMITS,
+            r#"{"memory":"5Ti"}"#,
+            &["limits.memory: 5Ti is more", "1Mi to 4Gi"],
+        );
+        check(
+            LIMITS,
+            r#"{"memry":"5Mi"}"#,
+            &["unknown key \"memry\"", "did you mean \"memory\""],
+        );
+        check(LIMITS, "[]", &["annotation sampan.dev/limits: "]);
+        check(LIMITS, r#"{"memory""#, &["annotation sampan.dev/limits: "]);
+        check(
+            OUTBOUND,
+            r#"["ftp://x"]"#,
+            &["outbound.allow[0]", "ftp://x"],
+        );
+        check(
+            OUTBOUND,
+            r#"{"allow":[]}"#,
+            &["annotation sampan.dev/outbound: "],
+        );
+        check(HTTP, "fast", &["unknown word \"fast\"", "cgi"]);
+        check(
+            INSTANCES,
+            r#"{"reuse":{"requests":0}}"#,
+            &["instances.reuse.requests"],
+        );
+        check("sampan.dev/limit", "{}", &["unknown", "sampan.dev/limits"]);
+    }
+}
