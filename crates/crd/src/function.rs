@@ -112,7 +112,9 @@ pub struct WasmFunctionSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), inner(length(max = 131_072)))]
     pub args: Vec<String>,
-    /// How the function takes requests. Default: handler.
+    /// How the function takes requests. handler, the default: the component exports a wasi:http
+    /// handler. cgi: the module is a WASI command, with the request in its environment and stdin and
+    /// the answer on stdout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "words::<HttpMode>")]
     pub http: Option<HttpMode>,

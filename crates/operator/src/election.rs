@@ -77,7 +77,8 @@ impl Election {
             );
         };
         let now = Instant::now();
-        let seen = sight.insert(Sight::take(sight.take(), &lease, now));
+        let before = sight.take();
+        let seen = sight.insert(Sight::take(before, &lease, now));
         if !seen.is_held_by(&self.me) && !seen.is_free(now) {
             return Ok(false);
         }

@@ -67,13 +67,13 @@ impl Request<'_> {
         match status.code {
             // The answer is the same for a right that is missing and for a quota that is used up.
             403 if is_ending(status) => Trouble::Ending,
-            403 => match self.may::<K>(client).await {
-                Ok(false) => Trouble::Refused(Refusal::Forbidden {
-                    verb: self.verb,
+            403 => match self.lacking::<K>(client).await {
+                Ok(Some(verb)) => Trouble::Refused(Refusal::Forbidden {
+                    verb,
                     resource: self.resource::<K>(),
                     namespace: self.namespace.to_owned(),
                 }),
-                Ok(true) => Trouble::Refused(Refusal::NotAdmitted {
+                Ok(None) => Trouble::Refused(Refusal::NotAdmitted {
                     what,
                     message: status.message.clone(),
                 }),
@@ -105,6 +105,23 @@ impl Request<'_> {
             .map(|name| format!("/{name}"))
             .unwrap_or_default();
         format!("{plural}{dot}{group}{subresource}")
+    }
+
+    /// The right that the operator lacks for this. An apply needs two when nothing is there yet.
+    async fn lacking<K: Resource<DynamicType = ()>>(
+        self,
+        client: &Client,
+    ) -> Result<Option<&'static str>, Error> {
+        let verbs: &[&str] = match (self.verb, self.subresource) {
+            ("patch", None) => &["patch", "create"],
+            (verb, _) => &[verb],
+        };
+        for verb in verbs {
+            if !(Self { verb, ..self }).may::<K>(client).await? {
+                return Ok(Some(verb));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the operator has the right to do this.

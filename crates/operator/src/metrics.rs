@@ -124,6 +124,12 @@ impl Metrics {
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
+    /// How many reconciles ended without a failure, for tests and experiments.
+    pub fn reconciles(&self) -> u64 {
+        let done = ResultLabel { result: "done" };
+        self.0.rounds.get(&done).map_or(0, |count| count.get())
+    }
+
     /// How many requests of a method were made, for tests and experiments.
     pub fn requests(&self, method: &str) -> u64 {
         let codes = (100..600)
