@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sampan_crd::WasmFunctionStatus;
 
 /// How long a watch may lag behind before the change is looked for.
-pub(crate) const LAG: Duration = Duration::from_secs(10);
+pub(crate) const LAG: Duration = Duration::from_secs(2);
 
 /// Repairs in a row that are made at once. Further ones wait, for twice as long each time.
 const PATIENCE: u32 = 3;

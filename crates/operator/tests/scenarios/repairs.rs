@@ -185,7 +185,7 @@ async fn scenario_27_a_function_that_nobody_changes_costs_no_write() {
             "resources": { "limits": { "memory": "1024Mi", "cpu": 1 }, "requests": { "cpu": "1000m" } },
             "volumes": [{ "name": "v", "emptyDir": { "sizeLimit": "1024Ki" } }, { "name": "c", "configMap": { "name": "c" } }],
             "volumeMounts": [{ "name": "v", "mountPath": "/v", "readOnly": false }],
-            "securityContext": {}, "tolerations": [{}], "affinity": {},
+            "securityContext": {}, "tolerations": [{ "operator": "Exists" }], "affinity": {},
             "sidecars": [{ "name": "s", "image": "s", "stdin": false, "ports": [{ "containerPort": 1 }], "env": [] }],
         },
     });
