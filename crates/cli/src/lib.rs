@@ -1,4 +1,4 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema` and `completions`.
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema`, `convert` and `completions`.
 //!
 //! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
 //! that turns their errors into a message, an advice and an exit code. It refuses to know how
@@ -6,6 +6,7 @@
 
 mod arguments;
 mod completions;
+mod convert;
 mod data;
 mod exit;
 mod failure;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::New(new) => new::new(&new),
         Command::Schema => schema::schema(),
+        Command::Convert(convert) => convert::convert(&convert),
         Command::Completions(completions) => completions::completions(&completions),
     };
     outcome.unwrap_or_else(|failure| {

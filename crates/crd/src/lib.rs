@@ -1,1 +1,42 @@
-//! Skeleton.
+//! The custom resource `WasmFunction`: its types, its definition, and the way from what somebody wrote
+//! to a function that has passed every check.
+//!
+//! Owns what is in a resource and what is allowed there. Does no input or output and knows no API
+//! server: [`ValidFunction::of`] is a plain function, and so is [`wasmapp::convert`].
+
+mod amount;
+mod condition;
+mod definition;
+mod function;
+mod ingress;
+mod limits;
+mod status;
+mod template;
+mod valid;
+pub mod wasmapp;
+mod words;
+
+pub use amount::Amount;
+pub use condition::{ConditionKind, Reason, Verdict};
+pub use definition::{definition, definition_yaml};
+pub use function::{Instances, Outbound, Reuse, SecretName, WasmFunction, WasmFunctionSpec};
+pub use ingress::{Ingress, IngressTls};
+pub use limits::Limits;
+pub use status::WasmFunctionStatus;
+pub use template::{PullPolicy, Template};
+pub use valid::{Invalid, ValidFunction, ValidIngress};
+
+/// The API group of everything here.
+pub const GROUP: &str = "sampan.dev";
+
+/// The label with the function's name, on all that the operator makes. Selectors use it.
+pub const FUNCTION_LABEL: &str = "sampan.dev/function";
+
+/// The label of whoever manages an object, and what the operator writes there.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "sampan-operator");
+
+/// The name of the container that runs the function.
+pub const CONTAINER: &str = "function";
+
+/// The port that a function listens on inside its pod.
+pub const PORT: u16 = 8080;

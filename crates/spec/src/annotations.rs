@@ -1,16 +1,20 @@
 //! A function's rules as annotations of its pod: how they travel from whoever deploys it to the node.
 //!
-//! Owns the keys and their reading; [`KEYS`] are all of them. Each value is what `function.yaml` has
+//! Owns the keys, their reading and their writing; [`KEYS`] are all of them. Each value is what `function.yaml` has
 //! under the same name, as JSON; what is absent has its default, so a pod made by hand needs none.
 //! Refuses every other key below [`PREFIX`]: a misspelt limit is never silently the default, and a
 //! rule that an older node does not know is not ignored. Arguments and environment are no
 //! annotations: they are the container's own.
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
+use crate::bound::{Bound, Unit};
 use crate::diagnostics::Invalid;
 use crate::file::{FunctionFile, OutboundFile};
-use crate::function::Function;
+use crate::function::{Function, HttpMode, InstancePolicy, REUSE_IDLE, REUSE_REQUESTS};
+use crate::limits::{self, Limits};
+use crate::quantity::Timespan;
 use crate::shown::Shown;
 use crate::yaml;
 
@@ -84,6 +88,57 @@ pub fn parse<'a>(
     // The name of a file means nothing in a pod.
     function.file = None;
     Ok(function)
+}
+
+/// Writes a function's rules, so that [`parse`] finds the same ones. What is the default is left out:
+/// a node reads it from the same table.
+pub fn print(function: &Function) -> Vec<(&'static str, String)> {
+    let mut annotations = vec![(FUNCTION, function.name.to_string())];
+    let limits = changed_limits(&function.limits);
+    if !limits.is_empty() {
+        annotations.push((LIMITS, Value::Object(limits).to_string()));
+    }
+    if !function.outbound.is_empty() {
+        let rules = function.outbound.iter().map(ToString::to_string);
+        annotations.push((OUTBOUND, rules.collect::<Value>().to_string()));
+    }
+    match function.http {
+        HttpMode::Handler => {}
+        HttpMode::Cgi => annotations.push((HTTP, "cgi".to_owned())),
+    }
+    match function.instances {
+        InstancePolicy::Fresh => {}
+        InstancePolicy::Reuse { requests, idle } => {
+            let reuse = json!({
+                "requests": written(REUSE_REQUESTS, u64::from(requests.get())),
+                "idle": written(REUSE_IDLE, Timespan(idle).nanoseconds_saturating()),
+            });
+            annotations.push((INSTANCES, json!({ "reuse": reuse }).to_string()));
+        }
+    }
+    annotations
+}
+
+/// The limits that are not the default, as a file has them.
+pub fn changed_limits(limits: &Limits) -> Map<String, Value> {
+    limits::LIMITS
+        .iter()
+        .filter(|limit| limit.read(limits) != limit.bound.default)
+        .map(|limit| {
+            (
+                limit.key.to_owned(),
+                written(limit.bound, limit.read(limits)),
+            )
+        })
+        .collect()
+}
+
+/// A number of the bound's unit, as a file has it.
+fn written(bound: Bound, value: u64) -> Value {
+    match bound.unit {
+        Unit::Count => value.into(),
+        Unit::Bytes | Unit::Time => bound.unit.show(value).into(),
+    }
 }
 
 /// JSON is YAML, so the reader of `function.yaml` takes it, with its limits and its words.
@@ -169,6 +224,56 @@ mod tests {
             panic!("{:?}", function.instances);
         };
         assert_eq!((requests.get(), idle), (5, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        fn check(annotations: &[(&str, &str)], printed: &[(&str, &str)]) {
+            let function = parse(annotations.iter().copied(), "f").expect("it is allowed");
+            let text = print(&function);
+            let text: Vec<(&str, &str)> = text
+                .iter()
+                .map(|(key, value)| (*key, value.as_str()))
+                .collect();
+            assert_eq!(text, printed);
+            assert_eq!(parse(text, "other").expect("what was printed"), function);
+        }
+        check(&[], &[(FUNCTION, "f")]);
+        let all = [
+            (FUNCTION, "prime-numbers"),
+            (
+                LIMITS,
+                r#"{"queue":0,"requestBody":"0","timeout":"1s500ms"}"#,
+            ),
+            (
+                OUTBOUND,
+                r#"["http://store:3000","https://*.example.com","http://[fd00::]/8:81"]"#,
+            ),
+            (HTTP, "cgi"),
+            (INSTANCES, r#"{"reuse":{"idle":"2s","requests":5}}"#),
+        ];
+        let texts = print(&parse(all, "f").expect("it is allowed"));
+        assert_eq!(texts.len(), all.len());
+        let texts: Vec<(&str, &str)> = texts
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        check(&all, &texts);
+        // Every limit at both ends of its range.
+        for limit in limits::LIMITS {
+            for value in [limit.bound.least, limit.bound.default, limit.bound.most] {
+                let mut function = Function::bare("f".parse().expect("a name"));
+                limit.write(&mut function.limits, value);
+                let text = print(&function);
+                let text = text.iter().map(|(key, value)| (*key, value.as_str()));
+                assert_eq!(
+                    parse(text, "f").expect(limit.key),
+                    function,
+                    "{} {value}",
+                    limit.key
+                );
+            }
+        }
     }
 
     #[test]

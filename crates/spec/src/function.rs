@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bound::Bound;
 use crate::limits::Limits;
@@ -79,7 +79,7 @@ pub const REUSE_REQUESTS: Bound = Bound::count(1_000, 1, 1_000_000);
 pub const REUSE_IDLE: Bound = Bound::milliseconds(10_000, 1, 3_600_000);
 
 /// How a function takes requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HttpMode {
     /// The component exports a `wasi:http` handler.

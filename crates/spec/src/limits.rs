@@ -110,6 +110,18 @@ macro_rules! limits {
             $( $(#[doc = $about])+ #[serde(rename = $key)] pub $field: Option<Located<Scalar>>, )+
         }
 
+        impl LimitsFile {
+            /// Writes one limit; `false` when there is none of that key.
+            #[must_use]
+            pub fn set(&mut self, key: &str, value: Scalar) -> bool {
+                match key {
+                    $( $key => self.$field = Some(value.into()), )+
+                    _ => return false,
+                }
+                true
+            }
+        }
+
         /// Every limit, in the order in which they are documented.
         pub const LIMITS: &[Limit] = &[
             $( Limit {

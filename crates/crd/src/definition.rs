@@ -1,0 +1,177 @@
+//! The `CustomResourceDefinition`, made from the types.
+//!
+//! Owns what the types cannot say: rules over several fields, and descriptions of a length that a
+//! cluster can bear. Refuses to be written by hand: `deploy/crd` holds what [`definition_yaml`] says.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::function::WasmFunction;
+
+/// Where the schema is in the definition.
+const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
+
+/// The most characters of a variable's name, and of its value: Linux takes no longer ones.
+const MOST_NAME: u64 = 256;
+const MOST_VALUE: u64 = 131_072;
+
+/// The resource definition that a cluster needs.
+///
+/// # Panics
+///
+/// When the types make no definition, which the tests would find.
+pub fn definition() -> CustomResourceDefinition {
+    serde_json::from_value(whole()).expect("the definition keeps its shape")
+}
+
+/// The same as YAML, as it is checked in and installed.
+///
+/// # Panics
+///
+/// As [`definition`].
+pub fn definition_yaml() -> String {
+    let yaml = serde_saphyr::to_string(&sorted(&whole())).expect("a definition can be written");
+    format!("# Made from the types: sampan-operator crd\n{yaml}")
+}
+
+fn whole() -> Value {
+    let mut definition =
+        serde_json::to_value(WasmFunction::crd()).expect("a definition can be written");
+    let schema = at(&mut definition, SCHEMA);
+    plain(schema);
+    for path in [
+        "/properties/spec/properties/template/properties",
+        "/properties/spec/properties/env/items/properties",
+    ] {
+        let Value::Object(properties) = at(schema, path) else {
+            panic!("{path} has properties");
+        };
+        properties
+            .values_mut()
+            .for_each(|property| shorten(property, false));
+    }
+    let metadata = "/properties/status/properties/conditions/items";
+    shorten(at(schema, metadata), true);
+
+    let env = at(schema, "/properties/spec/properties/env");
+    env["description"] = format!(
+        "{} At most 1000.",
+        env["description"].as_str().unwrap_or_default()
+    )
+    .into();
+    env["items"]["properties"]["name"]["maxLength"] = MOST_NAME.into();
+    env["items"]["properties"]["name"]["minLength"] = 1.into();
+    env["items"]["properties"]["value"]["maxLength"] = MOST_VALUE.into();
+    env["x-kubernetes-validations"] = json!([
+        {
+            "rule": "self.all(variable, variable.name != 'PORT')",
+            "message": "PORT is taken: the function's server listens there",
+        },
+        {
+            "rule": "self.all(variable, !(has(variable.value) && has(variable.valueFrom)))",
+            "message": "a variable has a value or a valueFrom, not both",
+        },
+    ]);
+    // The name becomes the name of a Service, which is stricter than that of other objects.
+    schema["x-kubernetes-validations"] = json!([{
+        "rule": "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",
+        "message": "the name becomes part of host names: a-z, 0-9 and inner hyphens, a letter first, at most 63",
+    }]);
+    definition
+}
+
+fn at<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
+    value
+        .pointer_mut(path)
+        .unwrap_or_else(|| panic!("the definition has {path}"))
+}
+
+/// Takes out what a schema of ours never wants: defaults, which an API server would write into
+/// resources, and line breaks of the source.
+fn plain(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            // A property can be called `default` as well; its schema is an object.
+            if map
+                .get("default")
+                .is_some_and(|default| !default.is_object() || default == &json!({}))
+            {
+                map.remove("default");
+            }
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if key == "description" => *text = text.replace('\n', " "),
+                    value => plain(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(plain),
+        _ => {}
+    }
+}
+
+/// Keeps the first sentence of each description below this one: those of Kubernetes' own types fill
+/// a megabyte, and `kubectl explain pod.spec` has them whole.
+fn shorten(schema: &mut Value, this: bool) {
+    match schema {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if key == "description" => {
+                        if this {
+                            *text = first_sentence(text).to_owned();
+                        }
+                    }
+                    value => shorten(value, true),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, true)),
+        _ => {}
+    }
+}
+
+/// Up to the first full stop that ends a sentence.
+fn first_sentence(text: &str) -> &str {
+    let end = text
+        .match_indices(". ")
+        .map(|(index, _)| index)
+        .find(|index| {
+            let before = &text[..*index];
+            !(before.ends_with("e.g") || before.ends_with("i.e") || before.ends_with("etc"))
+        });
+    end.map_or(text, |end| &text[..=end])
+}
+
+/// The same value with every object's keys in order, however the map of this build keeps them.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.clone(), sorted(value)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_sentence;
+
+    #[test]
+    fn a_sentence_ends_at_its_full_stop() {
+        fn check(text: &str, expected: &str) {
+            assert_eq!(first_sentence(text), expected);
+        }
+        check("One. Two.", "One.");
+        check("One", "One");
+        check("Some, e.g. these. Others.", "Some, e.g. these.");
+        check("", "");
+    }
+}

@@ -1,0 +1,237 @@
+//! `WasmFunction` as it is written: every field, none of them checked.
+//!
+//! Refuses unknown fields, so that a misspelt limit is never silently the default.
+
+use k8s_openapi::api::core::v1::EnvVar;
+use kube::CustomResource;
+use sampan_spec::{Function, HttpMode, InstancePolicy, Timespan, annotations};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Amount;
+use crate::ingress::Ingress;
+use crate::limits::{Limits, amount};
+use crate::status::WasmFunctionStatus;
+use crate::template::Template;
+use crate::words::words;
+
+/// What is to run, where it is reached and what it may do.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "sampan.dev",
+    version = "v1alpha1",
+    kind = "WasmFunction",
+    plural = "wasmfunctions",
+    shortname = "wfn",
+    category = "all",
+    namespaced,
+    derive = "PartialEq",
+    derive = "Default",
+    status = "WasmFunctionStatus",
+    doc = "A WebAssembly function, which runs as pods beside containers. The operator makes a Deployment, a Service and, when asked, an Ingress of it.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the function answers requests"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why it is as it is"
+    ),
+    printcolumn(
+        name = "Pods",
+        type_ = "string",
+        json_path = ".status.pods",
+        description = "Pods that answer, of those that there are"
+    ),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".status.url",
+        description = "Where the function is reached"
+    ),
+    printcolumn(
+        name = "Image",
+        type_ = "string",
+        json_path = ".spec.image",
+        priority = 1,
+        description = "What is to run"
+    ),
+    printcolumn(
+        name = "Digest",
+        type_ = "string",
+        json_path = ".status.digest",
+        priority = 1,
+        description = "What does run"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct WasmFunctionSpec {
+    /// The image with the function, as kubectl run takes it: REGISTRY/NAME:TAG or
+    /// REGISTRY/NAME@sha256:DIGEST. Write one with sampan push.
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]+-]*$")
+    )]
+    pub image: String,
+    /// Secrets with the credentials for the image's registry, in the function's namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub image_pull_secrets: Vec<SecretName>,
+    /// How many pods there are to be, 0 to 10000. Without it the Deployment's number is left alone,
+    /// which is 1 until somebody, such as a HorizontalPodAutoscaler on the Deployment, changes it.
+    /// kubectl scale, and autoscalers on the function itself, need it to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub replicas: Option<i32>,
+    /// The function's environment; it sees nothing else. PORT is taken: the function's server
+    /// listens there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 1000),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub env: Vec<EnvVar>,
+    /// The function's arguments, the program's name aside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(max = 131_072)))]
+    pub args: Vec<String>,
+    /// How the function takes requests. handler, the default: the component exports a wasi:http
+    /// handler. cgi: the module is a WASI command, with the request in its environment and stdin and
+    /// the answer on stdout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "words::<HttpMode>")]
+    pub http: Option<HttpMode>,
+    /// What the function may use. Each limit holds for one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Whom the function may call over HTTP. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
+    /// How long an instance of the function lives. Default: one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Instances>,
+    /// Where the function is reached from outside of the cluster. Default: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+    /// The rest of the function's pods, in the words of Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+}
+
+/// A Secret of the function's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretName {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Whom a function may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// Rules such as http://store.default.svc:3000, https://*.example.com or http://10.0.0.0/8:3000.
+    /// Without a port: 80 for http, 443 for https. A request is sent when one of them allows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 500),
+        inner(length(min = 1, max = 320), regex(pattern = r"^[A-Za-z]+://[^\s]+$"))
+    )]
+    pub allow: Vec<String>,
+}
+
+/// How long an instance lives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Instances {
+    /// An instance answers several requests, one after the other, and keeps what it remembers
+    /// between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<Reuse>,
+}
+
+/// When a reused instance ends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reuse {
+    /// After how many requests the instance ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "requests")]
+    pub requests: Option<Amount>,
+    /// After how long without a request the instance ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "idle")]
+    pub idle: Option<Amount>,
+}
+
+fn requests(_: &mut SchemaGenerator) -> Schema {
+    amount("ReuseFile", "requests")
+}
+
+fn idle(_: &mut SchemaGenerator) -> Schema {
+    amount("ReuseFile", "idle")
+}
+
+impl WasmFunction {
+    /// The resource of a function that was described in a `function.yaml`, with what is not the
+    /// default. Its environment and arguments are taken over, its file is not: `image` has it.
+    pub fn of(function: &Function, image: impl Into<String>) -> Self {
+        let limits = annotations::changed_limits(&function.limits);
+        let limits = limits
+            .into_iter()
+            .map(|(key, value)| (key, written(&value)));
+        let limits = Limits(limits.collect());
+        let rules: Vec<String> = function.outbound.iter().map(ToString::to_string).collect();
+        let variable = |(name, value): &(String, String)| EnvVar {
+            name: name.clone(),
+            value: Some(value.clone()),
+            value_from: None,
+        };
+        let spec = WasmFunctionSpec {
+            image: image.into(),
+            env: function.environment.iter().map(variable).collect(),
+            args: function.arguments.clone(),
+            http: (function.http != HttpMode::default()).then_some(function.http),
+            limits: (!limits.0.is_empty()).then_some(limits),
+            outbound: (!rules.is_empty()).then_some(Outbound { allow: rules }),
+            instances: match function.instances {
+                InstancePolicy::Fresh => None,
+                InstancePolicy::Reuse { requests, idle } => Some(Instances {
+                    reuse: Some(Reuse {
+                        requests: Some(Amount::Number(requests.get().into())),
+                        idle: Some(Amount::Text(Timespan(idle).to_string())),
+                    }),
+                }),
+            },
+            ..WasmFunctionSpec::default()
+        };
+        Self::new(function.name.as_str(), spec)
+    }
+}
+
+/// What `changed_limits` wrote: numbers and texts.
+fn written(value: &serde_json::Value) -> Amount {
+    match (value.as_i64(), value.as_str()) {
+        (Some(number), _) => Amount::Number(number),
+        (None, Some(text)) => Amount::Text(text.to_owned()),
+        (None, None) => Amount::Text(value.to_string()),
+    }
+}

@@ -1,0 +1,55 @@
+//! What the operator tells of a function.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::ConditionKind;
+
+/// What the operator tells of a function. Nobody else writes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WasmFunctionStatus {
+    /// The generation of the resource that all of this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Accepted: the resource makes sense. Ready: the function answers. Progressing: pods are being
+    /// replaced or added.
+    #[serde(default)]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
+    /// Where the function is reached: at its Ingress, or else inside of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How many pods there are.
+    #[serde(default)]
+    pub replicas: i32,
+    /// How many pods answer requests.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// How many pods run what the resource says now.
+    #[serde(default)]
+    pub updated_replicas: i32,
+    /// Pods that answer, of those that there are to be, such as 2/3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<String>,
+    /// The labels of the function's pods, for autoscalers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// The digest of the image that the newest running pod runs, such as sha256:0123.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl WasmFunctionStatus {
+    /// The condition of this kind, when it was ever set.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
+        let kind = kind.as_str();
+        self.conditions
+            .iter()
+            .find(|condition| condition.type_ == kind)
+    }
+}

@@ -1,0 +1,287 @@
+//! From the resource as it is written to a function that has passed every check.
+//!
+//! Refuses the first value that is not allowed, and says which and what is allowed instead. What is
+//! Kubernetes' own below `template` is left to the API server, whose answer becomes a condition.
+
+use std::collections::HashSet;
+
+use k8s_openapi::api::core::v1::EnvVar;
+use sampan_spec::{
+    Function, FunctionFile, InstancesFile, LIMITS, LimitsFile, Located, OutboundFile, ReuseFile,
+    Scalar, annotations,
+};
+
+use crate::amount::Amount;
+use crate::function::{Instances, WasmFunction, WasmFunctionSpec};
+use crate::ingress::Ingress;
+use crate::limits::Limits;
+use crate::template::Template;
+use crate::{CONTAINER, FUNCTION_LABEL};
+
+/// The most bytes of a resource: what is made of it is larger, and has to fit into the cluster's store.
+const MOST_BYTES: usize = 512 * 1024;
+
+/// A function that has passed every check.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ValidFunction {
+    /// Name, limits, outbound rules, arguments and the rest of what its pod has to know. Its
+    /// environment is empty here: that of the pod is [`ValidFunction::env`].
+    pub function: Function,
+    /// The image with the function.
+    pub image: String,
+    /// Names of the Secrets with the registry's credentials.
+    pub image_pull_secrets: Vec<String>,
+    /// How many pods there are to be; `None` leaves it to others.
+    pub replicas: Option<i32>,
+    /// The environment, in order, with unique names.
+    pub env: Vec<EnvVar>,
+    /// Where it is reached from outside.
+    pub ingress: Option<ValidIngress>,
+    /// The rest of its pods.
+    pub template: Template,
+}
+
+/// Where a function is reached from outside of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValidIngress {
+    /// The host name, with a star or without.
+    pub host: String,
+    /// Begins with a slash.
+    pub path: String,
+    /// The class of controllers; `None` for the default one.
+    pub class_name: Option<String>,
+    /// `Some` for TLS, with the Secret's name unless the controller's own certificate is to serve.
+    pub tls: Option<Option<String>>,
+    /// Annotations of the Ingress.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// A value of a resource is not allowed. Shows itself as one line with the field's path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Invalid {
+    /// The path, such as `spec.limits.memory`.
+    pub field: String,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
+impl Invalid {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl From<sampan_spec::Invalid> for Invalid {
+    fn from(invalid: sampan_spec::Invalid) -> Self {
+        let field = match invalid.field.as_str() {
+            "name" => "metadata.name".to_owned(),
+            field => format!("spec.{field}"),
+        };
+        let message = match invalid.help() {
+            Some(help) => format!("{} ({help})", invalid.message),
+            None => invalid.message.clone(),
+        };
+        Self { field, message }
+    }
+}
+
+impl ValidFunction {
+    /// Checks a resource.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] for the first value that is not allowed.
+    pub fn of(resource: &WasmFunction) -> Result<Self, Invalid> {
+        let WasmFunctionSpec {
+            image,
+            image_pull_secrets,
+            replicas,
+            env,
+            args,
+            http,
+            limits,
+            outbound,
+            instances,
+            ingress,
+            template,
+        } = resource.spec.clone();
+        let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
+        if bytes > MOST_BYTES {
+            let message = format!("it has {bytes} bytes, the most is {MOST_BYTES}");
+            return Err(Invalid::new("spec", message));
+        }
+        let name = checked_name(resource.metadata.name.clone().unwrap_or_default())?;
+        let file = FunctionFile {
+            name: Some(name.clone().into()),
+            args: Some(args.into_iter().map(|text| Scalar(text).into()).collect()),
+            http,
+            limits: Some(raw_limits(limits.unwrap_or_default())?),
+            outbound: outbound.map(|outbound| OutboundFile {
+                allow: Some(outbound.allow.into_iter().map(Located::from).collect()),
+            }),
+            instances: instances.map(raw_instances),
+            ..FunctionFile::default()
+        };
+        let mut function = file.validate(&name)?;
+        // The name of a file means nothing in a pod.
+        function.file = None;
+        let replicas = match replicas {
+            Some(wanted) if !(0..=10_000).contains(&wanted) => {
+                return Err(Invalid::new(
+                    "spec.replicas",
+                    format!("{wanted} is not allowed (0 to 10000)"),
+                ));
+            }
+            replicas => replicas,
+        };
+        Ok(Self {
+            function,
+            image: checked_image(image)?,
+            image_pull_secrets: image_pull_secrets
+                .into_iter()
+                .map(|secret| secret.name)
+                .collect(),
+            replicas,
+            env: checked_env(env)?,
+            ingress: ingress.map(checked_ingress).transpose()?,
+            template: checked_template(template.unwrap_or_default())?,
+        })
+    }
+}
+
+fn checked_name(name: String) -> Result<String, Invalid> {
+    // What follows the first character is checked with the function.
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        let message = "it begins with a digit, and a Service's name begins with a letter";
+        return Err(Invalid::new("metadata.name", message));
+    }
+    Ok(name)
+}
+
+fn checked_image(image: String) -> Result<String, Invalid> {
+    if image.is_empty()
+        || image.contains(|character: char| character.is_whitespace() || character.is_control())
+    {
+        let message = "it is no image (write REGISTRY/NAME:TAG, without spaces)";
+        return Err(Invalid::new("spec.image", message));
+    }
+    Ok(image)
+}
+
+fn raw_limits(Limits(limits): Limits) -> Result<LimitsFile, Invalid> {
+    let mut file = LimitsFile::default();
+    for (key, value) in limits {
+        if !file.set(&key, Scalar(value.to_string())) {
+            let known: Vec<&str> = LIMITS.iter().map(|limit| limit.key).collect();
+            let message = format!("there is no limit {key:?} (known are {})", known.join(", "));
+            return Err(Invalid::new("spec.limits", message));
+        }
+    }
+    Ok(file)
+}
+
+fn raw_instances(instances: Instances) -> InstancesFile {
+    let raw = |amount: Option<Amount>| amount.map(|amount| Scalar(amount.to_string()).into());
+    InstancesFile {
+        reuse: instances.reuse.map(|reuse| ReuseFile {
+            requests: raw(reuse.requests),
+            idle: raw(reuse.idle),
+        }),
+    }
+}
+
+fn checked_env(env: Vec<EnvVar>) -> Result<Vec<EnvVar>, Invalid> {
+    let mut seen = HashSet::new();
+    for (index, variable) in env.iter().enumerate() {
+        let refuse = |message: &str| Err(Invalid::new(format!("spec.env[{index}]"), message));
+        if variable.name.is_empty() || variable.name.contains(|c: char| c == '=' || c.is_control())
+        {
+            return refuse("a name has at least one character, no = and no control characters");
+        }
+        if variable.name == "PORT" {
+            return refuse("PORT is taken: the function's server listens there");
+        }
+        if !seen.insert(&variable.name) {
+            return refuse("the same name is there twice");
+        }
+        if variable.value.is_some() && variable.value_from.is_some() {
+            return refuse("a variable has a value or a valueFrom, not both");
+        }
+        if variable
+            .value
+            .as_ref()
+            .is_some_and(|value| value.contains('\0'))
+        {
+            return refuse("the value has a NUL character");
+        }
+    }
+    Ok(env)
+}
+
+fn checked_ingress(ingress: Ingress) -> Result<ValidIngress, Invalid> {
+    let Ingress {
+        class_name,
+        host,
+        path,
+        tls,
+        annotations,
+    } = ingress;
+    if host.is_empty() {
+        return Err(Invalid::new("spec.ingress.host", "it is empty"));
+    }
+    let path = path.unwrap_or_else(|| "/".to_owned());
+    if !path.starts_with('/') {
+        return Err(Invalid::new(
+            "spec.ingress.path",
+            "it does not begin with /",
+        ));
+    }
+    Ok(ValidIngress {
+        host,
+        path,
+        class_name,
+        tls: tls.map(|tls| tls.secret_name),
+        annotations: annotations.into_iter().collect(),
+    })
+}
+
+/// What the operator decides itself is not for others to set.
+fn checked_template(template: Template) -> Result<Template, Invalid> {
+    let ours = |key: &str| key.starts_with(annotations::PREFIX) || key == "app.kubernetes.io/name";
+    debug_assert!(ours(FUNCTION_LABEL), "selectors rest on it");
+    if let Some(key) = template.labels.keys().find(|key| ours(key)) {
+        return Err(Invalid::new(
+            "spec.template.labels",
+            format!("{key} is the operator's"),
+        ));
+    }
+    if let Some(key) = template
+        .annotations
+        .keys()
+        .find(|key| key.starts_with(annotations::PREFIX))
+    {
+        return Err(Invalid::new(
+            "spec.template.annotations",
+            format!("{key} is the operator's"),
+        ));
+    }
+    for (field, containers) in [
+        ("sidecars", &template.sidecars),
+        ("initContainers", &template.init_containers),
+    ] {
+        if containers
+            .iter()
+            .any(|container| container.name == CONTAINER)
+        {
+            let message = format!("the name {CONTAINER} is that of the function's own container");
+            return Err(Invalid::new(format!("spec.template.{field}"), message));
+        }
+    }
+    Ok(template)
+}
