@@ -13,6 +13,7 @@ mod guests;
 mod machine;
 mod markdown;
 mod metadata;
+mod oci;
 mod packages;
 mod repository;
 mod stages;
