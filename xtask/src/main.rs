@@ -9,6 +9,7 @@ mod backends;
 mod bench;
 mod cargo;
 mod cluster;
+mod dist;
 mod functions;
 mod guests;
 mod machine;
@@ -56,6 +57,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             functions::run(&repository, &machine, functions).map(|()| ExitCode::SUCCESS)
         }
         Command::Cluster(cluster) => cluster::run(&repository, &machine, cluster),
+        Command::Dist(arguments) => dist::run(&repository, arguments),
         Command::Tidy => tidy::run(&repository),
         Command::Bench(bench) => bench::run(&repository, &machine, bench),
     }

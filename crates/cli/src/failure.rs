@@ -3,6 +3,8 @@
 //!
 //! Refuses to recognise an error by its text, and to show a stack of causes: the chain becomes one line.
 
+mod registry;
+
 use std::error::Error;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
@@ -233,6 +235,11 @@ impl Failure {
                 "check the folders given with --dir and the machine's free memory",
             ),
         }
+    }
+
+    /// Nothing came of a push or a pull.
+    pub(crate) fn registry(error: &sampan_artifact::Error) -> Self {
+        registry::failure(error)
     }
 
     /// An address cannot be listened on; `option` is how it is chosen.

@@ -1,4 +1,4 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema`, `convert` and `completions`.
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and `completions`.
 //!
 //! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
 //! that turns their errors into a message, an advice and an exit code. It refuses to know how
@@ -13,6 +13,9 @@ mod failure;
 mod inspect;
 mod new;
 mod output;
+mod pull;
+mod push;
+mod registry;
 mod run;
 mod schema;
 mod shown;
@@ -46,6 +49,8 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run::run(run),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::New(new) => new::new(&new),
+        Command::Push(push) => push::push(&push),
+        Command::Pull(pull) => pull::pull(&pull),
         Command::Schema => schema::schema(),
         Command::Convert(convert) => convert::convert(&convert),
         Command::Completions(completions) => completions::completions(&completions),

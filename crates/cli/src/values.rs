@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sampan_spec::Timespan;
+use sampan_artifact::Reference;
+use sampan_spec::{ByteSize, Timespan};
 
 /// A folder of this machine that a command sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,20 @@ pub(crate) fn folder(text: &str) -> Result<Folder, String> {
         guest: guest.to_owned(),
         writable,
     })
+}
+
+/// A function in a registry.
+pub(crate) fn reference(text: &str) -> Result<Reference, String> {
+    text.parse()
+        .map_err(|error: sampan_artifact::ReferenceError| error.to_string())
+}
+
+/// A number of bytes such as `10Mi`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let size: ByteSize = text
+        .parse()
+        .map_err(|error: sampan_spec::QuantityError| error.to_string())?;
+    Ok(size.bytes())
 }
 
 /// A time such as `10s`, `1m30s` or `500ms`.
