@@ -4,8 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 mod operations {
     use core::arch::wasm32::{
-        i8x16_relaxed_swizzle, u32x4_shr, u64x2, u64x2_extract_lane, v128, v128_and,
-        v128_andnot, v128_xor,
+        i8x16_relaxed_swizzle, u32x4_shr, u64x2, u64x2_extract_lane, v128, v128_and, v128_andnot,
+        v128_xor,
     };
 
     /// Sixteen bytes.
@@ -36,10 +36,7 @@ mod operations {
         pub(crate) fn nibbles(self) -> (Vector, Vector) {
             const LOW: v128 = u64x2(0x0f0f_0f0f_0f0f_0f0f, 0x0f0f_0f0f_0f0f_0f0f);
             let low = v128_and(self.0, LOW);
-            (
-                Vector(low),
-                Vector(u32x4_shr(v128_andnot(self.0, LOW), 4)),
-            )
+            (Vector(low), Vector(u32x4_shr(v128_andnot(self.0, LOW), 4)))
         }
 
         /// For each index below 16 the byte that is there in `self`, and zero for one of 128 and above. Indices between
