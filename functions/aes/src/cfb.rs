@@ -35,8 +35,15 @@ impl Cfb {
                 lane.copy_from_slice(&record[before..before + BLOCK]);
             }
             self.cipher.encrypt(&mut lanes);
-            for (lane, record) in lanes.iter().zip(records.chunks_exact_mut(record)) {
-                xor(lane, clear, &mut record[before + BLOCK..]);
+            let ciphertexts = records
+                .chunks_exact_mut(record)
+                .map(|record| &mut record[before + BLOCK..]);
+            let lanes = lanes.iter().zip(ciphertexts);
+            // Of a length that is known, it is a few instructions.
+            if let Some(clear) = clear.as_array::<BLOCK>() {
+                lanes.for_each(|(lane, ciphertext)| xor(lane, clear, &mut ciphertext[..BLOCK]));
+            } else {
+                lanes.for_each(|(lane, ciphertext)| xor(lane, clear, ciphertext));
             }
         }
     }
