@@ -10,6 +10,7 @@ mod control_groups;
 mod control_plane;
 mod down;
 mod forward;
+mod ground;
 mod images;
 mod keys;
 mod kubeconfig;
@@ -20,6 +21,7 @@ mod network;
 mod node;
 mod processes;
 mod ready;
+mod services;
 mod state;
 mod status;
 mod tools;
@@ -97,7 +99,10 @@ pub(crate) fn of_tests(repository: &Repository) -> Result<(String, PathBuf)> {
 fn existing(layout: &Layout) -> Result<(Layout, Memory)> {
     let memory = Memory::read(layout)?;
     let memory = memory.with_context(|| {
-        format!("there is no cluster {}; `cargo xtask cluster up` starts it", layout.name())
+        format!(
+            "there is no cluster {}; `cargo xtask cluster up` starts it",
+            layout.name()
+        )
     })?;
     Ok((layout.clone(), memory))
 }
@@ -109,7 +114,10 @@ fn load(layout: &Layout, image: &Path) -> Result<()> {
     if is_layout {
         oci::pack(image, &packed).with_context(|| format!("failed to pack {}", image.display()))?;
     } else if !image.is_file() {
-        bail!("{} is neither an OCI layout nor an archive", image.display());
+        bail!(
+            "{} is neither an OCI layout nor an archive",
+            image.display()
+        );
     }
     let archive = if is_layout { &packed } else { image };
     let mut nodes = memory.all_nodes(&layout).into_iter();

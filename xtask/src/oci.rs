@@ -61,6 +61,13 @@ impl Layout {
     }
 
     /// Adds an index of images, of which each puller takes the one for its platform.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "images of several platforms are those that are released"
+        )
+    )]
     pub(crate) fn add_index(&mut self, reference: &str, images: &[Image]) -> Result<()> {
         let manifests = images
             .iter()

@@ -93,7 +93,9 @@ impl Node {
     /// A program of the machine's, inside the node's network.
     pub fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.netns.display())).arg(program);
+        command
+            .arg(format!("--net={}", self.netns.display()))
+            .arg(program);
         command
     }
 }

@@ -70,8 +70,12 @@ impl Kubectl {
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("failed to start kubectl");
         let mut input = child.stdin.take().expect("kubectl has no stdin");
-        input.write_all(yaml.as_bytes()).expect("failed to write to kubectl");
+        input
+            .write_all(yaml.as_bytes())
+            .expect("failed to write to kubectl");
         drop(input);
-        child.wait_with_output().expect("failed to wait for kubectl")
+        child
+            .wait_with_output()
+            .expect("failed to wait for kubectl")
     }
 }

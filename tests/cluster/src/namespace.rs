@@ -20,7 +20,6 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A namespace with a name that nobody else has. It is deleted when it is dropped, and before that it
 /// tells what is in it if its test fails.
-#[derive(Debug)]
 pub struct Namespace {
     name: String,
     client: Client,
@@ -90,9 +89,19 @@ impl Namespace {
     }
 
     /// Waits until a resource meets a condition, and returns it; nothing if it met it by not being there.
-    pub async fn wait_for<K>(&self, name: &str, what: &str, condition: impl Condition<K>) -> Option<K>
+    pub async fn wait_for<K>(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl Condition<K>,
+    ) -> Option<K>
     where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + Send + DeserializeOwned + 'static,
+        K: Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Send
+            + DeserializeOwned
+            + 'static,
         K::DynamicType: Default,
     {
         let kind = K::kind(&K::DynamicType::default()).into_owned();
@@ -105,14 +114,20 @@ impl Namespace {
     /// Deletes it and waits until all that was in it is gone.
     pub async fn delete(mut self) {
         let namespaces: Api<v1::Namespace> = Api::all(self.client.clone());
-        let found = namespaces.get(&self.name).await.expect("the namespace is gone");
+        let found = namespaces
+            .get(&self.name)
+            .await
+            .expect("the namespace is gone");
         let uid = found.metadata.uid.expect("a namespace has an identifier");
-        let deleted = namespaces.delete(&self.name, &DeleteParams::default()).await;
+        let deleted = namespaces
+            .delete(&self.name, &DeleteParams::default())
+            .await;
         deleted.expect("failed to delete a namespace");
         self.deleted = true;
         let gone = await_condition(namespaces, &self.name, conditions::is_deleted(&uid));
         let gone = tokio::time::timeout(PATIENCE, gone).await;
-        gone.expect("a namespace does not go").expect("failed to watch a namespace");
+        gone.expect("a namespace does not go")
+            .expect("failed to watch a namespace");
     }
 
     fn dump(&self) {
@@ -134,7 +149,10 @@ impl Namespace {
         for pod in String::from_utf8_lossy(&pods.stdout).lines() {
             show(&["logs", pod, "--all-containers", "--prefix", "--tail=100"]);
         }
-        eprintln!("--- the cluster's own logs are in {}", self.cluster.logs.display());
+        eprintln!(
+            "--- the cluster's own logs are in {}",
+            self.cluster.logs.display()
+        );
     }
 }
 

@@ -12,7 +12,6 @@ use crate::Namespace;
 pub const BUSYBOX: &str = "sampan.test/busybox:1";
 
 /// A running pod with a shell, of an ordinary container.
-#[derive(Debug)]
 pub struct Shell<'a> {
     namespace: &'a Namespace,
     pod: String,
@@ -40,7 +39,9 @@ impl<'a> Shell<'a> {
         let made = namespace.api().create(&PostParams::default(), &pod).await;
         let made: Pod = made.expect("failed to make a shell's pod");
         let pod = made.metadata.name.expect("a pod has a name");
-        namespace.wait_for(&pod, "run", conditions::is_pod_running()).await;
+        namespace
+            .wait_for(&pod, "run", conditions::is_pod_running())
+            .await;
         Shell { namespace, pod }
     }
 
@@ -60,7 +61,10 @@ impl<'a> Shell<'a> {
     /// What a command prints; all that it said when it ends badly.
     pub async fn try_run(&self, command: &[&str]) -> Result<String, String> {
         let pods = self.namespace.api::<Pod>();
-        let attach = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        let attach = AttachParams::default()
+            .stdin(false)
+            .stdout(true)
+            .stderr(true);
         let attached = pods.exec(&self.pod, command.iter().copied(), &attach).await;
         let mut attached =
             attached.unwrap_or_else(|error| panic!("failed to run {command:?}: {error}"));

@@ -2,24 +2,31 @@
 //! broken is then not the cluster.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{self, Pod};
 use kube::runtime::wait::conditions;
 use kube::{Api, ResourceExt as _};
-use sampan_cluster_tests::{BUSYBOX, Cluster, Namespace, Shell};
+use sampan_cluster_tests::{BUSYBOX, Cluster, Namespace, Node, Shell};
 
 #[tokio::test]
 async fn all_nodes_are_ready() {
     let cluster = Cluster::find();
-    let nodes: Api<Node> = Api::all(cluster.client().await);
+    let nodes: Api<v1::Node> = Api::all(cluster.client().await);
     for node in &cluster.nodes {
         let found = nodes.get(&node.name).await.unwrap();
         let status = found.status.unwrap();
         let ready = status.conditions.unwrap_or_default();
         let ready = ready.iter().find(|condition| condition.type_ == "Ready");
-        assert_eq!(ready.map(|ready| ready.status.as_str()), Some("True"), "{ready:?}");
+        assert_eq!(
+            ready.map(|ready| ready.status.as_str()),
+            Some("True"),
+            "{ready:?}"
+        );
         let addresses = status.addresses.unwrap_or_default();
         let address = node.address.to_string();
-        assert!(addresses.iter().any(|has| has.address == address), "{addresses:?}");
+        assert!(
+            addresses.iter().any(|has| has.address == address),
+            "{addresses:?}"
+        );
     }
 }
 
@@ -101,8 +108,59 @@ spec:
         let long = shell.run(&["wget", "-q", "-O", "-", &name]).await;
         assert_eq!(long, "hello\n", "from {}", node.name);
         // Nobody is beyond the cluster.
-        let outside = shell.try_run(&["wget", "-q", "-O", "-", "http://sampan.example/"]).await;
+        let outside = shell
+            .try_run(&["wget", "-q", "-O", "-", "http://sampan.example/"])
+            .await;
         assert!(outside.unwrap_err().contains("bad address"));
+    }
+    namespace.delete().await;
+}
+
+/// Runs `ctr` on a node's containerd.
+fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) {
+    let mut command = cluster.tool("ctr");
+    command.arg("--address").arg(&node.containerd);
+    let output = command
+        .args(["--namespace", "k8s.io", "images"])
+        .args(words)
+        .output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ctr {words:?}: {said}");
+}
+
+#[tokio::test]
+async fn what_is_pushed_from_here_is_pulled_under_both_names() {
+    let namespace = Namespace::create("registry").await;
+    let cluster = namespace.cluster();
+    let (here, there) = (&cluster.registry, &cluster.registry_in_cluster);
+    // A namespace's name is nobody else's, so a node cannot have the image already.
+    let pushed = format!("{here}/{}:1", namespace.name());
+    let pulled = format!("{there}/{}:1", namespace.name());
+    let first = &cluster.nodes[0];
+    ctr(cluster, first, &["tag", BUSYBOX, &pushed]);
+    ctr(
+        cluster,
+        first,
+        &["push", "--local", "--plain-http", &pushed],
+    );
+    ctr(cluster, first, &["remove", &pushed]);
+    let node = &cluster.nodes.last().unwrap().name;
+    for (name, image) in [("here", pushed), ("there", pulled)] {
+        namespace.apply(&format!(
+            r"
+apiVersion: v1
+kind: Pod
+metadata: {{ name: {name} }}
+spec:
+  nodeName: {node}
+  terminationGracePeriodSeconds: 0
+  containers: [{{ name: main, image: '{image}', imagePullPolicy: Always, command: [sleep, '86400'] }}]
+"
+        ));
+        namespace
+            .wait_for::<Pod>(name, "run", conditions::is_pod_running())
+            .await;
     }
     namespace.delete().await;
 }

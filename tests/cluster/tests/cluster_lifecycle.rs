@@ -67,12 +67,26 @@ fn traces() -> BTreeSet<String> {
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    traces.extend(mounts.lines().filter(|line| is_of(line)).map(|line| format!("mount {line}")));
+    traces.extend(
+        mounts
+            .lines()
+            .filter(|line| is_of(line))
+            .map(|line| format!("mount {line}")),
+    );
     let mut groups = vec![PathBuf::from("/sys/fs/cgroup")];
-    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+    for hierarchy in fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         groups.push(hierarchy.path());
     }
-    let folders = ["/run", "/run/netns", "/var/log/containers", "/var/lib/cni/results"];
+    let folders = [
+        "/run",
+        "/run/netns",
+        "/var/log/containers",
+        "/var/lib/cni/results",
+    ];
     groups.extend(folders.map(PathBuf::from));
     for folder in groups {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -90,7 +104,12 @@ fn components() -> BTreeSet<String> {
     let status = succeed(&["status"]);
     let lines = status.lines().filter(|line| line.contains(" process "));
     lines
-        .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+        .map(|line| {
+            line.split_whitespace()
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
         .collect()
 }
 
@@ -108,7 +127,9 @@ fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
     assert_eq!(components(), first);
 
     // What died is started again, and nothing else is.
-    let scheduler = first.iter().find(|line| line.starts_with("kube-scheduler "));
+    let scheduler = first
+        .iter()
+        .find(|line| line.starts_with("kube-scheduler "));
     let pid = scheduler.and_then(|line| line.rsplit(' ').next()).unwrap();
     let killed = Command::new("kill").args(["-KILL", pid]).status().unwrap();
     assert!(killed.success());
@@ -128,11 +149,26 @@ fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
         .unwrap()
         .trim_matches('\'');
     let description: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    assert_ne!(Path::new(description["kubeconfig"].as_str().unwrap()), neighbour.kubeconfig);
+    assert_ne!(
+        Path::new(description["kubeconfig"].as_str().unwrap()),
+        neighbour.kubeconfig
+    );
     let own: Cluster = serde_json::from_value(description).unwrap();
     let kubectl = own.kubectl();
-    kubectl.output(&["run", "sleeper", "--image=sampan.test/busybox:1", "--", "sleep", "86400"]);
-    kubectl.output(&["wait", "pod/sleeper", "--for=condition=Ready", "--timeout=120s"]);
+    kubectl.output(&[
+        "run",
+        "sleeper",
+        "--image=sampan.test/busybox:1",
+        "--",
+        "sleep",
+        "86400",
+    ]);
+    kubectl.output(&[
+        "wait",
+        "pod/sleeper",
+        "--for=condition=Ready",
+        "--timeout=120s",
+    ]);
     assert!(traces().len() > 10, "the search for traces finds none");
 
     succeed(&["down"]);

@@ -58,7 +58,9 @@ impl ControlGroups {
             for folder in below(&folder)? {
                 let file = folder.join("cgroup.procs");
                 match fs::read_to_string(&file) {
-                    Ok(text) => processes.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+                    Ok(text) => {
+                        processes.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()))
+                    }
                     Err(error) if is_gone(&error) => {}
                     Err(error) => {
                         return Err(error)
@@ -90,7 +92,9 @@ impl ControlGroups {
 
     fn folders(&self, group: &str) -> impl Iterator<Item = PathBuf> {
         let group = group.trim_start_matches('/');
-        self.hierarchies.iter().map(move |hierarchy| hierarchy.join(group))
+        self.hierarchies
+            .iter()
+            .map(move |hierarchy| hierarchy.join(group))
     }
 }
 

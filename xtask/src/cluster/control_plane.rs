@@ -94,19 +94,34 @@ fn api_server(layout: &Layout, keys: &Keys) -> Vec<String> {
         format!("--tls-cert-file={}", certificate("apiserver-server")),
         format!("--tls-private-key-file={}", key("apiserver-server")),
         format!("--kubelet-certificate-authority={}", certificate("ca")),
-        format!("--kubelet-client-certificate={}", certificate("apiserver-kubelet-client")),
+        format!(
+            "--kubelet-client-certificate={}",
+            certificate("apiserver-kubelet-client")
+        ),
         format!("--kubelet-client-key={}", key("apiserver-kubelet-client")),
         // Nobody resolves a node's name here.
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
-        format!("--service-account-key-file={}", keys.service_account_public().display()),
-        format!("--service-account-signing-key-file={}", key("service-accounts")),
-        format!("--requestheader-client-ca-file={}", certificate("front-proxy-ca")),
+        format!(
+            "--service-account-key-file={}",
+            keys.service_account_public().display()
+        ),
+        format!(
+            "--service-account-signing-key-file={}",
+            key("service-accounts")
+        ),
+        format!(
+            "--requestheader-client-ca-file={}",
+            certificate("front-proxy-ca")
+        ),
         "--requestheader-allowed-names=front-proxy-client".to_owned(),
         "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
         "--requestheader-group-headers=X-Remote-Group".to_owned(),
         "--requestheader-username-headers=X-Remote-User".to_owned(),
-        format!("--proxy-client-cert-file={}", certificate("front-proxy-client")),
+        format!(
+            "--proxy-client-cert-file={}",
+            certificate("front-proxy-client")
+        ),
         format!("--proxy-client-key-file={}", key("front-proxy-client")),
     ]
 }
@@ -128,7 +143,10 @@ fn controller_manager(layout: &Layout, keys: &Keys, kubeconfig: &str) -> Vec<Str
             layout.state().join("volume-plugins").display()
         ),
         format!("--root-ca-file={}", keys.certificate("ca").display()),
-        format!("--cluster-signing-cert-file={}", keys.certificate("ca").display()),
+        format!(
+            "--cluster-signing-cert-file={}",
+            keys.certificate("ca").display()
+        ),
         format!("--cluster-signing-key-file={}", keys.key("ca").display()),
     ]);
     arguments

@@ -29,6 +29,8 @@ const NETWORK_RESULTS: &str = "/var/lib/cni/results";
 
 /// How long a program may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one may whose data go anyway.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
     let begun = Instant::now();
@@ -49,9 +51,12 @@ pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
     let names = recorded.iter().map(String::as_str);
     let (containerds, others): (Vec<_>, Vec<_>) =
         names.partition(|name| name.starts_with(node::CONTAINERD));
-    processes.stop_all(&others, PATIENCE)?;
+    processes.stop_all(&others, LITTLE_PATIENCE)?;
     for node in &nodes {
-        if processes.running(&node.component(node::CONTAINERD))?.is_some() {
+        if processes
+            .running(&node.component(node::CONTAINERD))?
+            .is_some()
+        {
             end_pods(layout, node)?;
         }
     }
@@ -181,8 +186,9 @@ fn remove(folder: &Path) -> Result<()> {
 fn remove_empty(folder: &Path) -> Result<()> {
     match fs::remove_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        done => unless_absent(done)
-            .with_context(|| format!("failed to remove {}", folder.display())),
+        done => {
+            unless_absent(done).with_context(|| format!("failed to remove {}", folder.display()))
+        }
     }
 }
 

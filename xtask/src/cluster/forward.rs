@@ -63,8 +63,7 @@ fn connector(route: &Route) -> Result<Sender<Request>> {
     let (entered, has_entered) = mpsc::channel();
     thread::spawn(move || {
         use std::os::fd::AsFd as _;
-        let moved =
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+        let moved = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
         let failed = moved.is_err();
         if entered.send(moved).is_err() || failed {
             return;
@@ -106,11 +105,15 @@ fn accept(listener: &TcpListener, connector: &Sender<Request>) -> anyhow::Error 
 
 fn pass_on(client: TcpStream, connector: &Sender<Request>) -> Result<()> {
     let (answer, answered) = mpsc::channel();
-    connector.send(answer).context("the connecting thread ended")?;
+    connector
+        .send(answer)
+        .context("the connecting thread ended")?;
     let server = answered.recv().context("the connecting thread ended")?;
     let server = server.context("failed to connect")?;
     for stream in [&client, &server] {
-        stream.set_nodelay(true).context("failed to set up a socket")?;
+        stream
+            .set_nodelay(true)
+            .context("failed to set up a socket")?;
     }
     let (from, to) = (client.try_clone()?, server.try_clone()?);
     let there = thread::spawn(move || copy(from, to));
@@ -155,7 +158,13 @@ impl FromStr for Route {
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}={}={}", self.listen, self.namespace.display(), self.target)
+        write!(
+            f,
+            "{}={}={}",
+            self.listen,
+            self.namespace.display(),
+            self.target
+        )
     }
 }
 
@@ -196,7 +205,9 @@ mod tests {
             let (mut connection, _) = server.accept().unwrap();
             let mut question = String::new();
             connection.read_to_string(&mut question).unwrap();
-            connection.write_all(question.to_uppercase().as_bytes()).unwrap();
+            connection
+                .write_all(question.to_uppercase().as_bytes())
+                .unwrap();
         });
         let mut client = TcpStream::connect(address).unwrap();
         client.write_all(b"question").unwrap();

@@ -34,8 +34,8 @@ pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
     // It is built for who asks for it.
     let has_metrics = layout.program("metrics-server").exists();
     let metrics_server = has_metrics.then(|| program("metrics-server")).transpose()?;
-    let busybox = fs::read(STATIC_BUSYBOX)
-        .with_context(|| format!("failed to read {STATIC_BUSYBOX}"))?;
+    let busybox =
+        fs::read(STATIC_BUSYBOX).with_context(|| format!("failed to read {STATIC_BUSYBOX}"))?;
     // The paths of built programs have hashes in them.
     let mut all = format!("1 {pause:?} {coredns:?} {metrics_server:?}").into_bytes();
     all.extend(busybox);
@@ -75,7 +75,12 @@ pub(crate) fn import(layout: &Layout, node: &Node, archive: &Path) -> Result<()>
     let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} did not take {}: {}", node.name(), archive.display(), said.trim());
+        bail!(
+            "{} did not take {}: {}",
+            node.name(),
+            archive.display(),
+            said.trim()
+        );
     }
     Ok(())
 }
@@ -96,6 +101,7 @@ fn alone(name: &str, program: &Path) -> Image {
         .layer(Layer::new().file(name, program, 0o755))
         .entrypoint([&format!("/{name}")])
         .user(NOBODY)
+        .label("org.opencontainers.image.title", name)
 }
 
 fn with_busybox() -> Result<Image> {

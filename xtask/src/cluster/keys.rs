@@ -51,7 +51,10 @@ impl Keys {
         ] {
             keys.signed("ca", &Subject::client(name, group))?;
         }
-        keys.signed("front-proxy-ca", &Subject::client("front-proxy-client", None))?;
+        keys.signed(
+            "front-proxy-ca",
+            &Subject::client("front-proxy-client", None),
+        )?;
         keys.signed("ca", &api_server(&layout.node(1))?)?;
         for node in nodes {
             let user = node_user(node);
@@ -75,7 +78,8 @@ impl Keys {
     }
 
     fn file(&self, name: &str, kind: &str) -> PathBuf {
-        self.folder.join(format!("{}.{kind}", name.replace(':', "-")))
+        self.folder
+            .join(format!("{}.{kind}", name.replace(':', "-")))
     }
 
     fn authority(&self, name: &str) -> Result<()> {
@@ -229,10 +233,16 @@ mod tests {
             keys.authority("ca").unwrap();
             let subject = Subject::client("system:node:node-1", Some("system:nodes"));
             keys.signed("ca", &subject).unwrap();
-            keys.signed("ca", &api_server(&Layout::new("a".parse().unwrap()).unwrap().node(1)).unwrap())
-                .unwrap();
+            keys.signed(
+                "ca",
+                &api_server(&Layout::new("a".parse().unwrap()).unwrap().node(1)).unwrap(),
+            )
+            .unwrap();
             let certificate = keys.certificate("system:node:node-1");
-            (read(&certificate).unwrap(), read(&keys.key("system:node:node-1")).unwrap())
+            (
+                read(&certificate).unwrap(),
+                read(&keys.key("system:node:node-1")).unwrap(),
+            )
         };
         let first = make();
         assert_eq!(first, make());

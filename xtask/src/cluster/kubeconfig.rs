@@ -95,7 +95,9 @@ impl Kubectl {
         let mut input = child.stdin.take().context("kubectl has no stdin")?;
         let written = input.write_all(manifest.as_bytes());
         drop(input);
-        let output = child.wait_with_output().context("failed to wait for kubectl")?;
+        let output = child
+            .wait_with_output()
+            .context("failed to wait for kubectl")?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("{} failed: {}", shown(&command), said.trim());

@@ -42,7 +42,8 @@ pub(crate) fn remove_below(folders: &[PathBuf]) -> Result<()> {
             // It went with one that was taken away before.
             Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
             Err(error) => {
-                return Err(error).with_context(|| format!("failed to unmount {}", point.display()));
+                return Err(error)
+                    .with_context(|| format!("failed to unmount {}", point.display()));
             }
         }
     }

@@ -51,7 +51,11 @@ fn make_node(switch: &str, node: &Node) -> Result<()> {
     }
     ip(&["-n", switch, "link", "set", &port, "master", BRIDGE, "up"])?;
     let address = format!("{}/24", node.address());
-    ip(&[&inside[..], &["address", "replace", &address, "dev", "eth0"]].concat())?;
+    ip(&[
+        &inside[..],
+        &["address", "replace", &address, "dev", "eth0"],
+    ]
+    .concat())?;
     ip(&[&inside[..], &["link", "set", "lo", "up"]].concat())?;
     ip(&[&inside[..], &["link", "set", "eth0", "up"]].concat())?;
     // Kubernetes looks for the node's address where the default route leads. It leads nowhere.
@@ -97,7 +101,9 @@ pub(crate) fn remove(layout: &Layout) -> Result<()> {
 /// Whether a namespace belongs to the cluster: another's name may begin with this one's.
 fn is_of(layout: &Layout, namespace: &str) -> bool {
     let prefix = layout.name().prefix();
-    let rest = namespace.strip_prefix(&prefix).and_then(|rest| rest.strip_prefix('-'));
+    let rest = namespace
+        .strip_prefix(&prefix)
+        .and_then(|rest| rest.strip_prefix('-'));
     rest.is_some_and(|rest| rest == "switch" || rest.parse::<u8>().is_ok())
 }
 

@@ -37,7 +37,10 @@ pub(crate) fn containerd(layout: &Layout, node: &Node, registries: &[String]) ->
     let file = |name: &str| node.state().join(name);
     let settings = file("containerd.toml");
     write(&settings, &settings::containerd(layout, node))?;
-    write(&file("cni/net.d/10-pods.conflist"), &settings::network(node))?;
+    write(
+        &file("cni/net.d/10-pods.conflist"),
+        &settings::network(node),
+    )?;
     for registry in registries {
         let hosts = file("registries").join(registry).join("hosts.toml");
         write(&hosts, &settings::registry(layout))?;

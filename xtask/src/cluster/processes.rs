@@ -1,19 +1,21 @@
 //! The cluster's processes: started so that they outlive us, recorded so that the next command finds
 //! them, and never confused with others that got the same number.
 
+mod record;
+
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
+use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
 use super::layout::Layout;
+use record::Record;
 
 /// How often it is looked whether a process has ended.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -39,17 +41,6 @@ pub(crate) struct Processes {
     logs: PathBuf,
     /// Files that a process writes its number to, to be counted as one of the cluster's.
     groups: Vec<PathBuf>,
-}
-
-/// A started process.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) pid: i32,
-    /// In the kernel's ticks since the machine started: a number is given again, but not at the same time.
-    start: u64,
-    boot: String,
-    /// Of all that decides how it runs.
-    fingerprint: String,
 }
 
 impl Processes {
@@ -89,28 +80,27 @@ impl Processes {
             command.arg(format!("--net=/run/netns/{namespace}"));
         }
         // Each of these replaces itself by the next, so the number stays.
-        let join = self.groups.iter().map(|group| {
-            format!("echo $$ > {} && ", shell_quoted(&group.to_string_lossy()))
-        });
+        let join = self
+            .groups
+            .iter()
+            .map(|group| format!("echo $$ > {} && ", shell_quoted(&group.to_string_lossy())));
         let script = join.collect::<String>() + "exec \"$0\" \"$@\"";
         command
             .args(["sh", "-c", &script])
             .arg(&component.program)
             .args(&component.arguments)
-            .envs(component.environment.iter().map(|(name, value)| (name, value)))
+            .envs(
+                component
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
         let child = command.spawn().context("failed to start setsid")?;
-        let pid = i32::try_from(child.id()).context("a process has too great a number")?;
-        let start = start_time(pid)?.context("it ended at once")?;
-        let record = Record {
-            pid,
-            start,
-            boot: boot()?,
-            fingerprint,
-        };
+        let record = Record::of(child.id(), fingerprint)?;
         let file = self.record(&component.name);
         let unfinished = file.with_extension("new");
         fs::write(&unfinished, serde_json::to_vec(&record)?)
@@ -134,7 +124,8 @@ impl Processes {
     pub(crate) fn stop_all(&self, names: &[&str], patience: Duration) -> Result<()> {
         for name in names {
             if let Some(record) = self.running(name)? {
-                signal(&record, Signal::TERM)
+                record
+                    .signal(Signal::TERM)
                     .with_context(|| format!("failed to end {name}"))?;
             }
         }
@@ -153,7 +144,9 @@ impl Processes {
                 } else if since.elapsed() >= patience.max(Duration::from_secs(10)) {
                     bail!("{name}, process {}, does not end", record.pid);
                 }
-                signal(&record, kind).with_context(|| format!("failed to end {name}"))?;
+                record
+                    .signal(kind)
+                    .with_context(|| format!("failed to end {name}"))?;
                 // Nothing tells of the end of a process that is not our child.
                 thread::sleep(GLANCE);
             }
@@ -199,55 +192,12 @@ impl Component {
             let bytes = fs::read(file);
             hash.update(bytes.with_context(|| format!("failed to read {}", file.display()))?);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
-}
-
-impl Record {
-    fn is_alive(&self) -> Result<bool> {
-        Ok(self.boot == boot()? && start_time(self.pid)? == Some(self.start))
-    }
-}
-
-fn signal(record: &Record, kind: Signal) -> Result<()> {
-    let pid = Pid::from_raw(record.pid).context("a record names no process")?;
-    match kill_process(pid, kind) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// When a process started; nothing if there is none, or only what its parent has not yet looked at.
-fn start_time(pid: i32) -> Result<Option<u64>> {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => parse_stat(&stat).with_context(|| format!("/proc/{pid}/stat is strange: {stat}")),
-        // The second comes when it ends while it is read.
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound
-                || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("failed to read /proc/{pid}/stat")),
-    }
-}
-
-/// The start time in a line of `/proc/PID/stat`, of a process that still runs.
-fn parse_stat(stat: &str) -> Option<Option<u64>> {
-    // The second field is the program's name in parentheses, which may hold any character.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace();
-    let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((!matches!(state, "Z" | "X")).then_some(start))
-}
-
-/// Which of its starts this machine is in.
-fn boot() -> Result<String> {
-    let file = Path::new("/proc/sys/kernel/random/boot_id");
-    let id = fs::read_to_string(file);
-    let id = id.with_context(|| format!("failed to read {}", file.display()))?;
-    Ok(id.trim().to_owned())
 }
 
 /// A word for a POSIX shell.
@@ -258,19 +208,6 @@ pub(crate) fn shell_quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_is_known_by_its_start() {
-        fn check(stat: &str, expected: Option<Option<u64>>) {
-            assert_eq!(parse_stat(stat), expected, "{stat}");
-        }
-        let rest = "1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
-        check(&format!("5 (sh) S {rest}"), Some(Some(4711)));
-        check(&format!("5 (a ) Z) S {rest}"), Some(Some(4711)));
-        check(&format!("5 (sh) Z {rest}"), Some(None));
-        check("5 (sh) S 1", None);
-        check("", None);
-    }
 
     #[test]
     fn a_component_is_started_once_and_anew_when_it_changes() {

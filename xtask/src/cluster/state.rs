@@ -51,7 +51,9 @@ impl Lock {
         };
         if folder.try_lock().is_err() {
             eprintln!("  another command is at work on this cluster; waiting");
-            folder.lock().context("failed to wait for another command")?;
+            folder
+                .lock()
+                .context("failed to wait for another command")?;
         }
         // Whoever held it may have removed it, and somebody may have made it anew.
         Ok(is_same(&folder, &state)?.then_some(Lock(folder)))
@@ -131,7 +133,10 @@ impl Memory {
             "logs": layout.logs(),
             "nodes": nodes,
         });
-        replace(&layout.description(), &serde_json::to_vec_pretty(&description)?)
+        replace(
+            &layout.description(),
+            &serde_json::to_vec_pretty(&description)?,
+        )
     }
 }
 

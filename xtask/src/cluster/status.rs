@@ -25,7 +25,10 @@ pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {
             Some(record) => format!("process {}", record.pid),
             None => "ENDED".to_owned(),
         };
-        println!("  {name:<24} {state:<16} {}", processes.log(&name).display());
+        println!(
+            "  {name:<24} {state:<16} {}",
+            processes.log(&name).display()
+        );
     }
     for node in memory.all_nodes(&layout) {
         println!(
@@ -44,15 +47,24 @@ pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {
     if !whole {
         println!("`cargo xtask cluster up` starts again what has ended");
     }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Says how to use a cluster that has come up.
 pub(crate) fn tell_use(layout: &Layout, named: Option<&Name>) -> Result<()> {
     let (_, memory) = existing(layout)?;
-    let name = named.map(|name| format!(" --name {name}")).unwrap_or_default();
+    let name = named
+        .map(|name| format!(" --name {name}"))
+        .unwrap_or_default();
     eprintln!("  to use it:    eval \"$(cargo xtask cluster{name} env)\"; kubectl get pods -A");
-    eprintln!("  its registry: {}, for the kubelet as well", memory.registry);
+    eprintln!(
+        "  its registry: {}, for the kubelet as well",
+        memory.registry
+    );
     eprintln!("  to end it:    cargo xtask cluster{name} down");
     Ok(())
 }
@@ -73,8 +85,8 @@ pub(crate) fn variables(layout: &Layout) -> Vec<(&'static str, OsString)> {
 
 /// The same for a POSIX shell to evaluate.
 pub(crate) fn environment(layout: &Layout) -> String {
-    let lines = variables(layout).into_iter().map(|(name, value)| {
-        format!("export {name}={}\n", shell_quoted(&value.to_string_lossy()))
-    });
+    let lines = variables(layout)
+        .into_iter()
+        .map(|(name, value)| format!("export {name}={}\n", shell_quoted(&value.to_string_lossy())));
     lines.collect()
 }

@@ -66,7 +66,10 @@ fn pause(repository: &Repository, cache: &Path) -> Result<PathBuf> {
     let folder = cache.join(format!("pause-{}", digits(&text)));
     once(cache, "pause", &folder, "a moment", |folder| {
         let mut command = Command::new("cc");
-        command.args(["-static", "-Os", "-s", "-o"]).arg(folder.join("pause")).arg(&source);
+        command
+            .args(["-static", "-Os", "-s", "-o"])
+            .arg(folder.join("pause"))
+            .arg(&source);
         finish(command)
     })?;
     Ok(folder.join("pause"))
@@ -84,7 +87,8 @@ pub(super) fn once(
         return Ok(());
     }
     let lock = cache.join(format!("{name}.lock"));
-    let lock = File::create(&lock).with_context(|| format!("failed to write {}", lock.display()))?;
+    let lock =
+        File::create(&lock).with_context(|| format!("failed to write {}", lock.display()))?;
     if lock.try_lock().is_err() {
         eprintln!("  {name:<15} is being built by somebody else; waiting");
         lock.lock().context("failed to wait for another build")?;
@@ -164,11 +168,17 @@ fn wait(mut child: Child) -> Result<ExitStatus> {
 }
 
 fn key(source: &Path, module: &Module) -> Result<String> {
-    let how = (module.programs, module.with_c, module.tags, module.variables);
+    let how = (
+        module.programs,
+        module.with_c,
+        module.tags,
+        module.variables,
+    );
     let mut all = format!("{} {how:?}", env::consts::ARCH).into_bytes();
     for file in ["go.mod", "go.sum"] {
         let file = source.join(file);
-        let bytes = fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
+        let bytes =
+            fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
         all.extend(bytes);
     }
     Ok(digits(&all))
@@ -187,9 +197,8 @@ pub(super) fn cache() -> Result<PathBuf> {
             .map(PathBuf::from)
     };
     let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let caches = caches.context(
-        "there is no place for built programs: neither XDG_CACHE_HOME nor HOME is set",
-    )?;
+    let caches = caches
+        .context("there is no place for built programs: neither XDG_CACHE_HOME nor HOME is set")?;
     Ok(caches.join("sampan/tools"))
 }
 

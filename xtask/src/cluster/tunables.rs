@@ -62,8 +62,8 @@ fn restore_from(file: &Path, switches: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         bytes => bytes.with_context(|| format!("failed to read {}", file.display()))?,
     };
-    let values: BTreeMap<String, String> = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is damaged", file.display()))?;
+    let values: BTreeMap<String, String> =
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))?;
     for name in TUNABLES {
         if let Some(value) = values.get(name) {
             let switch = switches.join(name);

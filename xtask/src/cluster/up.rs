@@ -2,36 +2,27 @@
 //! whether it has been done, so that a cluster that was half started, or of which a part has died, is made whole,
 //! and nothing else is touched.
 
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::arguments::Up;
-use super::control_groups::{self, ControlGroups};
 use super::control_plane;
-use super::forward::Route;
+use super::ground;
 use super::images;
 use super::keys::Keys;
 use super::kubeconfig::{self, Kubectl};
-use super::layout::{API_PORT, Layout, Node, REGISTRY_PORT};
-use super::network;
+use super::layout::{Layout, Node};
 use super::node;
-use super::processes::{Component, Processes};
+use super::processes::Processes;
 use super::ready;
+use super::services;
 use super::state::{Lock, Memory, free_address};
-use super::tools::{self, Program};
-use super::tunables;
+use super::tools;
 use crate::cargo;
 use crate::machine::{Machine, Need};
 use crate::packages;
 use crate::repository::Repository;
-
-/// The project's shim, as containerd looks for it.
-const SHIM: &str = "containerd-shim-sampan-v1";
-const FORWARDER: &str = "forwarder";
-const REGISTRY: &str = "registry";
 
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
@@ -61,31 +52,42 @@ pub(crate) fn run(
     step("the machine", || check(machine))?;
     let before = Memory::read(layout)?;
     let metrics_server = up.metrics_server || before.is_some_and(|before| before.metrics_server);
-    let optional: &[&str] = if metrics_server { &["metrics-server"] } else { &[] };
+    let optional: &[&str] = if metrics_server {
+        &["metrics-server"]
+    } else {
+        &[]
+    };
     let programs = step("the programs of a cluster", || {
         tools::provide(repository, optional)
     })?;
     if !up.bare {
-        step("the project's programs", || cargo::build_programs(repository))?;
+        step("the project's programs", || {
+            cargo::build_programs(repository)
+        })?;
     }
     let _lock = Lock::take(layout)?;
     let memory = remember(repository, layout, up)?;
     let nodes = memory.all_nodes(layout);
-    let processes = step("the ground", || ground(repository, layout, &nodes, &programs))?;
+    let processes = step("the ground", || {
+        ground::make(repository, layout, &nodes, &programs)
+    })?;
     let keys = Keys::make(layout, &nodes)?;
     let server = format!("https://{}", memory.api);
     kubeconfig::write(&layout.kubeconfig(), &server, &keys, "admin")?;
     memory.describe(layout)?;
     let kubectl = Kubectl::new(layout);
     // One name serves everybody: what was pushed to this machine's loopback is pulled by it, too.
-    let registries = [Memory::registry_in_cluster(layout), memory.registry.to_string()];
+    let registries = [
+        Memory::registry_in_cluster(layout),
+        memory.registry.to_string(),
+    ];
 
     step("the control plane", || {
         for component in control_plane::servers(layout, &keys) {
             processes.ensure(&component)?;
         }
-        processes.ensure(&registry(layout)?)?;
-        processes.ensure(&forwarder(layout, &memory)?)?;
+        processes.ensure(&services::registry(layout)?)?;
+        processes.ensure(&services::forwarder(layout, &memory)?)?;
         // They start meanwhile.
         for node in &nodes {
             processes.ensure(&node::containerd(layout, node, &registries)?)?;
@@ -93,8 +95,8 @@ pub(crate) fn run(
         let parts = [
             control_plane::ETCD,
             control_plane::API_SERVER,
-            REGISTRY,
-            FORWARDER,
+            services::REGISTRY,
+            services::FORWARDER,
         ];
         ready::wait(&processes, "the API server", &parts, || {
             kubectl.succeeds(&["get", "--raw=/readyz"])
@@ -126,7 +128,10 @@ pub(crate) fn run(
             wait_for_deployment(&processes, &nodes, &kubectl, "metrics-server")
         })?;
     }
-    eprintln!("the cluster is up after {:.1} s", begun.elapsed().as_secs_f64());
+    eprintln!(
+        "the cluster is up after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -162,7 +167,7 @@ fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory>
     }
     // As long as the forwarder runs, it holds its ports, which are not free to others.
     let processes = Processes::new(layout, Vec::new());
-    let held = processes.running(FORWARDER)?.is_some();
+    let held = processes.running(services::FORWARDER)?.is_some();
     let address = |before: Option<std::net::SocketAddr>| match before {
         Some(address) if held => Ok(address),
         before => free_address(before),
@@ -177,106 +182,6 @@ fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory>
     };
     memory.write(layout)?;
     Ok(memory)
-}
-
-/// What must be there before any process is.
-fn ground(
-    repository: &Repository,
-    layout: &Layout,
-    nodes: &[Node],
-    programs: &[Program],
-) -> Result<Processes> {
-    tunables::note(layout)?;
-    for folder in [layout.programs(), layout.plugins()] {
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("failed to make {}", folder.display()))?;
-    }
-    for program in programs {
-        let folder = if program.is_plugin {
-            layout.plugins()
-        } else {
-            layout.programs()
-        };
-        link(&program.file, &folder.join(program.name))?;
-    }
-    copy_shim(repository, layout)?;
-    let groups = ControlGroups::find()?;
-    let own = control_groups::of_programs(layout);
-    groups.make(&own)?;
-    for node in nodes {
-        groups.make(&node.control_group())?;
-    }
-    network::make(layout, nodes)?;
-    Ok(Processes::new(layout, groups.entrances(&own)))
-}
-
-fn link(file: &Path, link: &Path) -> Result<()> {
-    if fs::read_link(link).is_ok_and(|is| is == file) {
-        return Ok(());
-    }
-    let unfinished = link.with_extension("new");
-    let make = || {
-        if unfinished.is_symlink() {
-            fs::remove_file(&unfinished)?;
-        }
-        std::os::unix::fs::symlink(file, &unfinished)?;
-        fs::rename(&unfinished, link)
-    };
-    make().with_context(|| format!("failed to make {}", link.display()))
-}
-
-/// Takes over the shim that was built last. Pods that run keep theirs.
-fn copy_shim(repository: &Repository, layout: &Layout) -> Result<()> {
-    let (built, shim) = (repository.program(SHIM), layout.program(SHIM));
-    if !built.exists() {
-        return Ok(());
-    }
-    let unfinished = shim.with_extension("new");
-    fs::copy(&built, &unfinished)
-        .and_then(|_| fs::rename(&unfinished, &shim))
-        .with_context(|| format!("failed to copy {}", built.display()))
-}
-
-fn registry(layout: &Layout) -> Result<Component> {
-    let settings = layout.state().join("registry.yaml");
-    let storage = layout.state().join("registry");
-    let text = format!(
-        "version: 0.1\nlog: {{ level: warn, accesslog: {{ disabled: true }} }}\n\
-         storage:\n  filesystem: {{ rootdirectory: '{}' }}\n  delete: {{ enabled: true }}\n\
-         http: {{ addr: ':{REGISTRY_PORT}' }}\n",
-        storage.display()
-    );
-    fs::write(&settings, text)
-        .with_context(|| format!("failed to write {}", settings.display()))?;
-    let program = layout.program(REGISTRY);
-    Ok(Component {
-        name: REGISTRY.to_owned(),
-        namespace: Some(layout.node(1).namespace()),
-        program: program.canonicalize().context("there is no registry")?,
-        arguments: vec!["serve".to_owned(), settings.display().to_string()],
-        environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
-        files: vec![settings],
-    })
-}
-
-fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
-    let node = layout.node(1);
-    let route = |listen, port| Route {
-        listen,
-        namespace: node.namespace_path(),
-        target: (node.address(), port).into(),
-    };
-    let routes = [route(memory.api, API_PORT), route(memory.registry, REGISTRY_PORT)];
-    let mut arguments = vec!["cluster".to_owned(), "forward".to_owned()];
-    arguments.extend(routes.iter().map(ToString::to_string));
-    Ok(Component {
-        name: FORWARDER.to_owned(),
-        namespace: None,
-        program: std::env::current_exe().context("failed to find this program")?,
-        arguments,
-        environment: Vec::new(),
-        files: Vec::new(),
-    })
 }
 
 /// Starts what needs containerd, which must answer first.

@@ -36,7 +36,13 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
         .and_then(|()| {
             let mut tests = cargo::main_workspace(repository, "test");
             tests
-                .args(["--release", "--workspace", "--no-fail-fast", "--test", "cluster_*"])
+                .args([
+                    "--release",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--test",
+                    "cluster_*",
+                ])
                 .env(DESCRIPTION, &description);
             recorder.run(&mut tests)
         });

@@ -1,0 +1,75 @@
+//! What a cluster stands on before any of its processes runs: programs, control groups, networks.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::control_groups::{self, ControlGroups};
+use super::layout::{Layout, Node};
+use super::network;
+use super::processes::Processes;
+use super::tools::Program;
+use super::tunables;
+use crate::repository::Repository;
+
+/// The project's shim, as containerd looks for it.
+const SHIM: &str = "containerd-shim-sampan-v1";
+
+/// What must be there before any process is.
+pub(crate) fn make(
+    repository: &Repository,
+    layout: &Layout,
+    nodes: &[Node],
+    programs: &[Program],
+) -> Result<Processes> {
+    tunables::note(layout)?;
+    for folder in [layout.programs(), layout.plugins()] {
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+    }
+    for program in programs {
+        let folder = if program.is_plugin {
+            layout.plugins()
+        } else {
+            layout.programs()
+        };
+        link(&program.file, &folder.join(program.name))?;
+    }
+    copy_shim(repository, layout)?;
+    let groups = ControlGroups::find()?;
+    let own = control_groups::of_programs(layout);
+    groups.make(&own)?;
+    for node in nodes {
+        groups.make(&node.control_group())?;
+    }
+    network::make(layout, nodes)?;
+    Ok(Processes::new(layout, groups.entrances(&own)))
+}
+
+fn link(file: &Path, link: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|is| is == file) {
+        return Ok(());
+    }
+    let unfinished = link.with_extension("new");
+    let make = || {
+        if unfinished.is_symlink() {
+            fs::remove_file(&unfinished)?;
+        }
+        std::os::unix::fs::symlink(file, &unfinished)?;
+        fs::rename(&unfinished, link)
+    };
+    make().with_context(|| format!("failed to make {}", link.display()))
+}
+
+/// Takes over the shim that was built last. Pods that run keep theirs.
+fn copy_shim(repository: &Repository, layout: &Layout) -> Result<()> {
+    let (built, shim) = (repository.program(SHIM), layout.program(SHIM));
+    if !built.exists() {
+        return Ok(());
+    }
+    let unfinished = shim.with_extension("new");
+    fs::copy(&built, &unfinished)
+        .and_then(|_| fs::rename(&unfinished, &shim))
+        .with_context(|| format!("failed to copy {}", built.display()))
+}

@@ -1,0 +1,102 @@
+//! A process that was started, and whether it is still that one: a number is given again, but not together
+//! with the time it was first given at.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+/// A started process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) pid: i32,
+    /// In the kernel's ticks since the machine started: a number is given again, but not at the same time.
+    start: u64,
+    boot: String,
+    /// Of all that decides how it runs.
+    pub(super) fingerprint: String,
+}
+
+impl Record {
+    /// Notes a process that was just started.
+    pub(super) fn of(pid: u32, fingerprint: String) -> Result<Record> {
+        let pid = i32::try_from(pid).context("a process has too great a number")?;
+        let start = start_time(pid)?.context("it ended at once")?;
+        Ok(Record {
+            pid,
+            start,
+            boot: boot()?,
+            fingerprint,
+        })
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(&self) -> Result<bool> {
+        Ok(self.boot == boot()? && start_time(self.pid)? == Some(self.start))
+    }
+
+    /// Sends it a signal; to nobody if it has just ended.
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.pid).context("a record names no process")?;
+        match kill_process(pid, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// When a process started; nothing if there is none, or only what its parent has not yet looked at.
+fn start_time(pid: i32) -> Result<Option<u64>> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => {
+            parse_stat(&stat).with_context(|| format!("/proc/{pid}/stat is strange: {stat}"))
+        }
+        // The second comes when it ends while it is read.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("failed to read /proc/{pid}/stat")),
+    }
+}
+
+/// The start time in a line of `/proc/PID/stat`, of a process that still runs.
+fn parse_stat(stat: &str) -> Option<Option<u64>> {
+    // The second field is the program's name in parentheses, which may hold any character.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((!matches!(state, "Z" | "X")).then_some(start))
+}
+
+/// Which of its starts this machine is in.
+fn boot() -> Result<String> {
+    let file = Path::new("/proc/sys/kernel/random/boot_id");
+    let id = fs::read_to_string(file);
+    let id = id.with_context(|| format!("failed to read {}", file.display()))?;
+    Ok(id.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        fn check(stat: &str, expected: Option<Option<u64>>) {
+            assert_eq!(parse_stat(stat), expected, "{stat}");
+        }
+        let rest = "1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
+        check(&format!("5 (sh) S {rest}"), Some(Some(4711)));
+        check(&format!("5 (a ) Z) S {rest}"), Some(Some(4711)));
+        check(&format!("5 (sh) Z {rest}"), Some(None));
+        check("5 (sh) S 1", None);
+        check("", None);
+    }
+}

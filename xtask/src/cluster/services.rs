@@ -1,0 +1,60 @@
+//! What runs beside Kubernetes: a registry of images, and the way into the cluster from outside.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use super::forward::Route;
+use super::layout::{API_PORT, Layout, REGISTRY_PORT};
+use super::processes::Component;
+use super::state::Memory;
+
+pub(crate) const FORWARDER: &str = "forwarder";
+pub(crate) const REGISTRY: &str = "registry";
+
+/// The registry of images, in the first node's network.
+pub(crate) fn registry(layout: &Layout) -> Result<Component> {
+    let settings = layout.state().join("registry.yaml");
+    let storage = layout.state().join("registry");
+    let text = format!(
+        "version: 0.1\nlog: {{ level: warn, accesslog: {{ disabled: true }} }}\n\
+         storage:\n  filesystem: {{ rootdirectory: '{}' }}\n  delete: {{ enabled: true }}\n\
+         http: {{ addr: ':{REGISTRY_PORT}' }}\n",
+        storage.display()
+    );
+    fs::write(&settings, text)
+        .with_context(|| format!("failed to write {}", settings.display()))?;
+    let program = layout.program(REGISTRY);
+    Ok(Component {
+        name: REGISTRY.to_owned(),
+        namespace: Some(layout.node(1).namespace()),
+        program: program.canonicalize().context("there is no registry")?,
+        arguments: vec!["serve".to_owned(), settings.display().to_string()],
+        environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
+        files: vec![settings],
+    })
+}
+
+/// What makes the API server and the registry reachable from this machine.
+pub(crate) fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
+    let node = layout.node(1);
+    let route = |listen, port| Route {
+        listen,
+        namespace: node.namespace_path(),
+        target: (node.address(), port).into(),
+    };
+    let routes = [
+        route(memory.api, API_PORT),
+        route(memory.registry, REGISTRY_PORT),
+    ];
+    let mut arguments = vec!["cluster".to_owned(), "forward".to_owned()];
+    arguments.extend(routes.iter().map(ToString::to_string));
+    Ok(Component {
+        name: FORWARDER.to_owned(),
+        namespace: None,
+        program: std::env::current_exe().context("failed to find this program")?,
+        arguments,
+        environment: Vec::new(),
+        files: Vec::new(),
+    })
+}
