@@ -15,7 +15,14 @@ use crate::toolchain::Choice;
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
     // What only some benchmarks need is no reason to stop: one that lacks it says so.
-    for missing in machine.provide(&[Need::Linker, Need::Postgres, Need::Pip, Need::Wrk]) {
+    for missing in machine.provide(&[
+        Need::Linker,
+        Need::Seccomp,
+        Need::Protoc,
+        Need::Postgres,
+        Need::Pip,
+        Need::Wrk,
+    ]) {
         eprintln!(
             "missing: {}; to install it: {}",
             missing.what, missing.remedy

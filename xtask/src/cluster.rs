@@ -10,8 +10,10 @@ mod control_groups;
 mod control_plane;
 mod down;
 mod forward;
+mod functions;
 mod ground;
 mod images;
+mod install;
 mod keys;
 mod kubeconfig;
 mod layout;
@@ -21,6 +23,7 @@ mod network;
 mod node;
 mod processes;
 mod ready;
+mod restart;
 mod services;
 mod state;
 mod status;
@@ -68,6 +71,10 @@ pub(crate) fn run(
         ClusterCommand::Status => return status::run(&layout),
         ClusterCommand::Env => print!("{}", status::environment(&existing(&layout)?.0)),
         ClusterCommand::Load { image } => load(&layout, image)?,
+        ClusterCommand::RestartContainerd { node, kill } => {
+            let (layout, memory) = existing(&layout)?;
+            restart::containerd(&layout, &memory, *node, *kill)?;
+        }
         ClusterCommand::Exec { node, command } => return exec(&layout, *node, command),
         ClusterCommand::Forward { routes } => forward(routes)?,
     }

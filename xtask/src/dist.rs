@@ -19,6 +19,22 @@ use crate::arguments::Dist;
 use crate::cargo;
 use crate::repository::Repository;
 
+/// Makes the image of the operator alone, in a folder of its own, from programs that are built.
+pub(crate) fn operator(
+    repository: &Repository,
+    folder: &Path,
+    archive: &Path,
+    reference: &str,
+) -> Result<()> {
+    remove(folder)?;
+    let programs = programs::strip(repository, &folder.join("bin"))?;
+    let version = version(repository)?;
+    let image = images::operator(&programs)?;
+    image.write(folder, reference, &version)?;
+    let packed = folder.join(image.archive_name(&version));
+    fs::rename(&packed, archive).with_context(|| format!("failed to move {}", packed.display()))
+}
+
 /// Builds everything and says where it is.
 pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode> {
     cargo::build_programs(repository)?;

@@ -62,11 +62,13 @@ impl Stage {
         match self {
             Stage::Tidy => &[Need::Git],
             Stage::Format => &[Need::Rustfmt],
-            Stage::Clippy => &[Need::Clippy, Need::Linker],
-            Stage::Unit => &[Need::Linker],
+            Stage::Clippy => &[Need::Clippy, Need::Linker, Need::Seccomp, Need::Protoc],
+            Stage::Unit => &[Need::Linker, Need::Seccomp, Need::Protoc],
             Stage::Functions => &[Need::Linker, Need::Components],
             Stage::EndToEnd => &[
                 Need::Linker,
+                Need::Seccomp,
+                Need::Protoc,
                 Need::Components,
                 Need::Postgres,
                 Need::Pip,

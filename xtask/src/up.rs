@@ -17,10 +17,19 @@ use crate::functions;
 use crate::machine::{Machine, Need};
 use crate::repository::Repository;
 
+/// What everything needs, and what the services behind two of the functions do.
+const UP_NEEDS: &[Need] = &[
+    Need::Linker,
+    Need::Seccomp,
+    Need::Protoc,
+    Need::Postgres,
+    Need::Pip,
+];
+
 pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result<ExitCode> {
     step("the machine", || {
         // What the services need is no reason to stop: a function that lacks its service says so.
-        for missing in machine.provide(&[Need::Linker, Need::Postgres, Need::Pip]) {
+        for missing in machine.provide(UP_NEEDS) {
             eprintln!(
                 "  missing: {}; to install it: {}",
                 missing.what, missing.remedy

@@ -18,6 +18,8 @@ const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 /// A cluster, of which every test may use everything but must spare the others.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Cluster {
+    /// What `cargo xtask cluster --name` calls it.
+    pub name: String,
     /// The administrator's, usable from here.
     pub kubeconfig: PathBuf,
     /// Where images are pushed to from here, and pulled from by the kubelet.

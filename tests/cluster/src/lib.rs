@@ -10,12 +10,19 @@
     reason = "every item here panics to fail the test that uses it"
 )]
 
+mod call;
 mod cluster;
+mod door;
+mod images;
 mod kubectl;
+mod load;
 mod namespace;
 mod shell;
 
 pub use cluster::{Cluster, Node};
+pub use door::cluster_command;
+pub use images::{hello, push, push_bytes, push_text, staged};
 pub use kubectl::Kubectl;
+pub use load::Load;
 pub use namespace::{Namespace, PATIENCE};
 pub use shell::{BUSYBOX, Shell};

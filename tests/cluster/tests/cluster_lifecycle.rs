@@ -2,12 +2,11 @@
 //! neighbour, and leaves nothing behind.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use sampan_cluster_tests::Cluster;
+use sampan_cluster_tests::{Cluster, cluster_command};
 use serde_json::Value;
 
 /// Of no other cluster: this process's number is nobody else's.
@@ -16,20 +15,7 @@ fn name() -> String {
 }
 
 fn xtask(words: &[&str]) -> Output {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells of this package is not for the one that it calls.
-    for (variable, _) in env::vars_os() {
-        let name = variable.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&variable);
-        }
-    }
-    command
-        .current_dir(root.canonicalize().unwrap())
-        .args(["xtask", "cluster", "--name", &name()])
-        .args(words);
-    command.output().unwrap()
+    cluster_command(&name(), words)
 }
 
 fn succeed(words: &[&str]) -> String {

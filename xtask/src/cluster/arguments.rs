@@ -42,6 +42,16 @@ pub(crate) enum ClusterCommand {
         /// The folder or file; one of `docker save` will do
         image: PathBuf,
     },
+    /// Restart a node's containerd, as an upgrade of it does; pods go on meanwhile
+    RestartContainerd {
+        /// The node, counted from 1
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        node: usize,
+
+        /// End it at once, as a crash does
+        #[arg(long)]
+        kill: bool,
+    },
     /// Run a command inside the cluster's network, where Services and pods have their addresses
     Exec {
         /// The node, counted from 1
@@ -66,11 +76,22 @@ pub(crate) struct Up {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     pub(crate) nodes: Option<u8>,
 
-    /// Kubernetes alone: don't build the project's programs
+    /// Kubernetes alone: without Sampan
     #[arg(long)]
     pub(crate) bare: bool,
+
+    /// Sampan without the nine functions
+    #[arg(long)]
+    pub(crate) no_functions: bool,
 
     /// With metrics-server, for `kubectl top` and autoscaling
     #[arg(long)]
     pub(crate) metrics_server: bool,
+}
+
+impl Up {
+    /// Whether the nine functions are to run.
+    pub(crate) fn functions(&self) -> bool {
+        !self.bare && !self.no_functions
+    }
 }

@@ -12,6 +12,9 @@ use serde_json::json;
 
 use super::layout::{Layout, Node, REGISTRY_PORT};
 
+/// Where each node's containerd tells its metrics, inside the node's network.
+pub(crate) const METRICS: &str = "127.0.0.1:1338";
+
 /// Keeps two commands on one cluster apart, as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "the lock is held by the open file")] File);
@@ -109,6 +112,14 @@ impl Memory {
         format!("{}:{REGISTRY_PORT}", layout.node(1).address())
     }
 
+    /// All names of the registry: what was pushed to this machine's loopback is pulled by that name, too.
+    pub(crate) fn registries(&self, layout: &Layout) -> [String; 2] {
+        [
+            Memory::registry_in_cluster(layout),
+            self.registry.to_string(),
+        ]
+    }
+
     /// Writes what tests and tools read.
     pub(crate) fn describe(&self, layout: &Layout) -> Result<()> {
         let node = |node: Node| {
@@ -121,6 +132,8 @@ impl Memory {
                 "containerd_state": node.containerd_state(),
                 "kubelet_root": node.kubelet_root(),
                 "cgroup": node.control_group(),
+                "containerd_log": layout.logs().join(format!("{}.log", node.component("containerd"))),
+                "containerd_metrics": METRICS,
             })
         };
         let nodes: Vec<_> = self.all_nodes(layout).into_iter().map(node).collect();

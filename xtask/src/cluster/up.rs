@@ -8,8 +8,10 @@ use anyhow::{Context as _, Result, bail};
 
 use super::arguments::Up;
 use super::control_plane;
+use super::functions;
 use super::ground;
 use super::images;
+use super::install;
 use super::keys::Keys;
 use super::kubeconfig::{self, Kubectl};
 use super::layout::{Layout, Node};
@@ -19,10 +21,12 @@ use super::ready;
 use super::services;
 use super::state::{Lock, Memory, free_address};
 use super::tools;
+use crate::arguments::{Functions, Toolchain};
 use crate::cargo;
 use crate::machine::{Machine, Need};
 use crate::packages;
 use crate::repository::Repository;
+use crate::toolchain::Choice;
 
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
@@ -42,6 +46,9 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::ControlGroups,
 ];
 
+/// What Sampan and its functions need besides.
+pub(crate) const OWN_NEEDS: &[Need] = &[Need::Protoc, Need::Components, Need::Postgres, Need::Pip];
+
 pub(crate) fn run(
     repository: &Repository,
     machine: &Machine,
@@ -49,7 +56,11 @@ pub(crate) fn run(
     up: &Up,
 ) -> Result<()> {
     let begun = Instant::now();
-    step("the machine", || check(machine))?;
+    step("the machine", || {
+        check(machine, NEEDS)?;
+        let own = if up.bare { &[] } else { OWN_NEEDS };
+        check(machine, own)
+    })?;
     let before = Memory::read(layout)?;
     let metrics_server = up.metrics_server || before.is_some_and(|before| before.metrics_server);
     let optional: &[&str] = if metrics_server {
@@ -65,6 +76,9 @@ pub(crate) fn run(
             cargo::build_programs(repository)
         })?;
     }
+    if up.functions() {
+        step("the functions", || build_functions(repository, machine))?;
+    }
     let _lock = Lock::take(layout)?;
     let memory = remember(repository, layout, up)?;
     let nodes = memory.all_nodes(layout);
@@ -76,11 +90,7 @@ pub(crate) fn run(
     kubeconfig::write(&layout.kubeconfig(), &server, &keys, "admin")?;
     memory.describe(layout)?;
     let kubectl = Kubectl::new(layout);
-    // One name serves everybody: what was pushed to this machine's loopback is pulled by it, too.
-    let registries = [
-        Memory::registry_in_cluster(layout),
-        memory.registry.to_string(),
-    ];
+    let registries = memory.registries(layout);
 
     step("the control plane", || {
         for component in control_plane::servers(layout, &keys) {
@@ -128,6 +138,16 @@ pub(crate) fn run(
             wait_for_deployment(&processes, &nodes, &kubectl, "metrics-server")
         })?;
     }
+    if !up.bare {
+        step("Sampan", || install::install(repository, layout, &nodes))?;
+    }
+    if up.functions() {
+        let functions = step("the nine functions", || {
+            functions::serve_backends(repository, layout, &processes, &kubectl)?;
+            functions::deploy(repository, &memory, &processes, &kubectl)
+        })?;
+        functions::tell(repository, &functions)?;
+    }
     eprintln!(
         "the cluster is up after {:.1} s",
         begun.elapsed().as_secs_f64()
@@ -144,8 +164,18 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(done)
 }
 
-fn check(machine: &Machine) -> Result<()> {
-    let missing = machine.provide(NEEDS);
+fn build_functions(repository: &Repository, machine: &Machine) -> Result<()> {
+    let all = Functions {
+        names: Vec::new(),
+        toolchain: Toolchain {
+            choice: Choice::Any,
+        },
+    };
+    crate::functions::run(repository, machine, &all)
+}
+
+fn check(machine: &Machine, needs: &[Need]) -> Result<()> {
+    let missing = machine.provide(needs);
     if missing.is_empty() {
         return Ok(());
     }

@@ -36,10 +36,7 @@ pub(super) struct Image {
 
 /// All images.
 pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
-    let program = |name: &str| {
-        let found = programs.iter().find(|program| program.name == name);
-        found.with_context(|| format!("there is no program `{name}`"))
-    };
+    let program = |name: &str| named(programs, name);
     let shim = program("containerd-shim-sampan-v1")?;
     let mut installer = tree(program("sampan-node-installer")?)?.file(
         &format!("{FOLDER}/{}", shim.name),
@@ -54,13 +51,7 @@ pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
         }
     }
     Ok(vec![
-        Image {
-            name: "operator",
-            about: "Sampan's operator: turns WasmFunctions into Deployments, Services and Ingresses",
-            main: "sampan-operator",
-            user: NOBODY,
-            layer: tree(program("sampan-operator")?)?,
-        },
+        operator(programs)?,
         Image {
             name: "node-installer",
             about: "Puts Sampan's containerd shim on a node",
@@ -79,7 +70,28 @@ pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
     ])
 }
 
+/// The operator's.
+pub(super) fn operator(programs: &[Program]) -> Result<Image> {
+    Ok(Image {
+        name: "operator",
+        about: "Sampan's operator: turns WasmFunctions into Deployments, Services and Ingresses",
+        main: "sampan-operator",
+        user: NOBODY,
+        layer: tree(named(programs, "sampan-operator")?)?,
+    })
+}
+
+fn named<'a>(programs: &'a [Program], name: &str) -> Result<&'a Program> {
+    let found = programs.iter().find(|program| program.name == name);
+    found.with_context(|| format!("there is no program `{name}`"))
+}
+
 impl Image {
+    /// What the packed image is called.
+    pub(super) fn archive_name(&self, version: &str) -> String {
+        format!("sampan-{}-{version}.oci.tar", self.name)
+    }
+
     /// Writes it as a layout, and packed into one file.
     pub(super) fn write(&self, folder: &Path, reference: &str, version: &str) -> Result<()> {
         let label = |name: &str| format!("org.opencontainers.image.{name}");
@@ -95,7 +107,7 @@ impl Image {
             .label(&label("licenses"), "Apache-2.0");
         let mut layout = Layout::create(&folder.join("oci").join(self.name))?;
         layout.add(reference, &image)?;
-        layout.archive(&folder.join(format!("sampan-{}-{version}.oci.tar", self.name)))
+        layout.archive(&folder.join(self.archive_name(version)))
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) struct Function {
 }
 
 impl Function {
+    /// Whether `sampan up` is to find it, or it is only measured.
+    pub(crate) fn is_served(&self) -> bool {
+        self.is_served
+    }
+
     /// The functions with these names, or all.
     pub(crate) fn select(repository: &Repository, names: &[String]) -> Result<Vec<Function>> {
         let mut command = cargo::functions_workspace(repository, "metadata");

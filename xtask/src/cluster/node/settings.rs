@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::cluster::images;
 use crate::cluster::keys::Keys;
 use crate::cluster::layout::{DNS_SERVICE, Layout, Node, PODS, REGISTRY_PORT};
+use crate::cluster::state::METRICS;
 
 pub(super) fn containerd(layout: &Layout, node: &Node) -> String {
     let socket = node.containerd_socket();
@@ -24,6 +25,9 @@ address = '{socket}.ttrpc'
 
 [plugins.'io.containerd.shim.v1.manager']
 socket_dir = '{sockets}'
+
+[plugins.'io.containerd.server.v1.metrics']
+address = '{metrics}'
 
 # Its socket would be one for the whole machine.
 [plugins.'io.containerd.nri.v1.nri']
@@ -70,6 +74,7 @@ container_annotations = ['sampan.dev/*']
         state = node.containerd_state().display(),
         socket = socket.display(),
         sockets = node.shim_sockets().display(),
+        metrics = METRICS,
         opt = node.state().join("opt").display(),
         pause = images::PAUSE,
         registries = node.state().join("registries").display(),

@@ -1,0 +1,65 @@
+//! Requests from inside a pod.
+
+use sampan_tests::Answer;
+
+use crate::Shell;
+
+/// Waits for the whole answer of a server that has been asked in HTTP/1.0, whose answers end with their connection.
+const ASK: &str = r#"printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" | nc -w 60 "$1" "$3""#;
+
+impl Shell<'_> {
+    /// Gets a path of a server that listens on port 80, as a Service does.
+    pub async fn get(&self, host: &str, path: &str) -> Answer {
+        self.get_at(host, 80, path).await
+    }
+
+    /// Gets a path of a server.
+    pub async fn get_at(&self, host: &str, port: u16, path: &str) -> Answer {
+        match self.try_get(host, port, path).await {
+            Ok(answer) => answer,
+            Err(said) => panic!("http://{host}:{port}{path}: {said}"),
+        }
+    }
+
+    /// Gets a path of a server; what was said instead when there is no answer.
+    pub async fn try_get(&self, host: &str, port: u16, path: &str) -> Result<Answer, String> {
+        let port = port.to_string();
+        let said = self
+            .try_run(&["sh", "-c", ASK, "ask", host, path, &port])
+            .await?;
+        parse(&said).ok_or(said)
+    }
+}
+
+/// Status, headers and body of an answer.
+fn parse(text: &str) -> Option<Answer> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?;
+    let headers = lines.map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.parse().ok()?, value.parse().ok()?))
+    });
+    Some(Answer {
+        status: status.parse().ok()?,
+        headers: headers.collect::<Option<_>>()?,
+        body: body.to_owned().into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_whole_or_not_at_all() {
+        let answer =
+            parse("HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\na\r\n\r\nb").unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.media_type(), "text/plain");
+        assert_eq!(answer.text(), "a\r\n\r\nb");
+        for said in ["", "nc: timed out", "HTTP/1.0 200 OK\r\n"] {
+            assert!(parse(said).is_none(), "{said}");
+        }
+    }
+}

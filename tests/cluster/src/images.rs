@@ -1,0 +1,61 @@
+//! Images of functions in the cluster's registry, pushed as anybody pushes them.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sampan_tests::program;
+use serde_json::Value;
+
+use crate::Cluster;
+
+/// Tells where the staged functions are.
+const FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
+
+/// The folder of a staged function, with its file and its component.
+pub fn staged(function: &str) -> PathBuf {
+    let folder = env::var_os(FOLDER)
+        .unwrap_or_else(|| panic!("{FOLDER} is not set; run `cargo xtask test cluster`"));
+    PathBuf::from(folder).join(function)
+}
+
+/// The component of the smallest function, which answers every request with the same line.
+pub fn hello() -> PathBuf {
+    staged("bench/hello/hello.wasm")
+}
+
+/// Pushes a .wasm file or a function.yaml, and returns the image by its digest.
+pub fn push(cluster: &Cluster, file: &Path, repository: &str) -> String {
+    let image = format!("{}/{repository}", cluster.registry);
+    let mut command = Command::new(program("sampan"));
+    command
+        .arg("push")
+        .arg(file)
+        .arg(format!("{image}:test"))
+        .args(["--output", "json", "--force"]);
+    let output = command.output().expect("failed to start sampan");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "sampan push {}: {said}",
+        file.display()
+    );
+    let said: Value = serde_json::from_slice(&output.stdout).expect("sampan push wrote no JSON");
+    let digest = said["digest"].as_str().expect("sampan push told no digest");
+    format!("{image}@{digest}")
+}
+
+/// Pushes a module given as text.
+pub fn push_text(cluster: &Cluster, text: &str, repository: &str) -> String {
+    let bytes = wat::parse_str(text).expect("the test's module is wrong");
+    push_bytes(cluster, &bytes, repository)
+}
+
+/// Pushes bytes, whatever they are.
+pub fn push_bytes(cluster: &Cluster, bytes: &[u8], repository: &str) -> String {
+    let folder = tempfile::tempdir().expect("failed to make a folder");
+    let file = folder.path().join("function.wasm");
+    fs::write(&file, bytes).expect("failed to write a file");
+    push(cluster, &file, repository)
+}

@@ -1,0 +1,79 @@
+//! Requests without a pause from inside a pod, while something happens to whom they are for.
+
+use tokio::time::timeout;
+
+use crate::{PATIENCE, Shell};
+
+/// Asks again and again until its file is gone, over a new connection each time, and then says how it went.
+const SCRIPT: &str = r#"
+touch /tmp/load; good=0; bad=0
+while [ -e /tmp/load ]; do
+  if said=$(wget -q -T 10 -O - "$1" 2>&1); then good=$((good+1)); else bad=$((bad+1)); echo "$said" >> /tmp/failures; fi
+  echo $good > /tmp/good
+done
+echo $good $bad; cat /tmp/failures 2>/dev/null
+"#;
+
+/// A load that runs.
+pub struct Load<'a> {
+    shell: &'a Shell<'a>,
+}
+
+/// How a load went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Requests that were answered well.
+    pub good: u64,
+    /// Those that were not.
+    pub bad: u64,
+    /// What was said of those.
+    pub failures: String,
+}
+
+impl<'a> Load<'a> {
+    /// Begins to ask, and waits for the first answers.
+    pub async fn start(shell: &'a Shell<'a>, url: &str) -> Load<'a> {
+        let background = format!("({SCRIPT}) > /tmp/outcome 2>&1 &");
+        shell.run(&["sh", "-c", &background, "load", url]).await;
+        let load = Load { shell };
+        load.more().await;
+        load
+    }
+
+    /// Waits until some more requests have been answered.
+    pub async fn more(&self) {
+        let before = self.good().await;
+        let more = async {
+            while self.good().await < before + 5 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let answered = timeout(PATIENCE, more).await;
+        answered.unwrap_or_else(|_| panic!("no request is answered any more"));
+    }
+
+    /// Stops asking.
+    pub async fn stop(self) -> Outcome {
+        self.shell.run(&["rm", "/tmp/load"]).await;
+        let said = self
+            .shell
+            .until(&["grep", "-E", "^[0-9]+ [0-9]+$", "/tmp/outcome"])
+            .await;
+        let failures = self.shell.run(&["cat", "/tmp/outcome"]).await;
+        let mut numbers = said
+            .split_whitespace()
+            .map(|number| number.parse().expect("a number"));
+        Outcome {
+            good: numbers.next().expect("the good ones"),
+            bad: numbers.next().expect("the bad ones"),
+            failures,
+        }
+    }
+
+    async fn good(&self) -> u64 {
+        let said = self.shell.try_run(&["cat", "/tmp/good"]).await;
+        said.ok()
+            .and_then(|said| said.trim().parse().ok())
+            .unwrap_or(0)
+    }
+}

@@ -1,0 +1,139 @@
+//! Functions as resources: what becomes of a `WasmFunction` when everything is as it should be.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use sampan_cluster_tests::{Load, Namespace, Shell, hello, push, staged};
+use sampan_tests::FUNCTIONS;
+use serde_json::Value;
+
+/// Where `cargo xtask cluster up` puts the nine functions.
+const NINE: &str = "default";
+
+/// A resource of a function.
+fn function(name: &str, image: &str, more: &str) -> String {
+    format!(
+        "apiVersion: sampan.dev/v1alpha1\nkind: WasmFunction\nmetadata: {{ name: {name} }}\nspec:\n  \
+         image: {image}\n{more}"
+    )
+}
+
+/// Waits as a person would.
+fn wait_until_ready(namespace: &Namespace, name: &str) {
+    let wfn = format!("wfn/{name}");
+    namespace
+        .kubectl()
+        .output(&["wait", "--for=condition=Ready", &wfn, "--timeout=120s"]);
+}
+
+async fn pods_of(namespace: &Namespace, name: &str) -> Vec<Pod> {
+    let labels = format!("sampan.dev/function={name}");
+    let pods = namespace
+        .api::<Pod>()
+        .list(&ListParams::default().labels(&labels))
+        .await;
+    pods.expect("failed to list pods").items
+}
+
+#[tokio::test]
+async fn the_nine_functions_answer_by_their_services_names() {
+    let namespace = Namespace::create("nine").await;
+    let shell = Shell::start(&namespace, None).await;
+    for function in FUNCTIONS {
+        let host = format!("{}.{NINE}", function.name);
+        function.check(&shell.get(&host, function.path).await);
+    }
+    let refused = shell
+        .get(&format!("prime-numbers.{NINE}"), "/?n=none")
+        .await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.text().contains('n'), "{refused:?}");
+    // What was inserted is in the database.
+    let rows = shell
+        .get(&format!("users.{NINE}"), "/prest/public/users")
+        .await;
+    let rows: Vec<Value> = serde_json::from_slice(&rows.body).expect("the rows are JSON");
+    assert!(rows.len() >= 3, "{rows:?}");
+    assert!(rows[0]["username"].is_string(), "{rows:?}");
+    namespace.delete().await;
+}
+
+#[tokio::test]
+async fn without_its_rule_a_function_calls_nobody() {
+    let namespace = Namespace::create("rules").await;
+    let image = push(
+        namespace.cluster(),
+        &staged("fuzzysearch/function.yaml"),
+        "rules/fuzzysearch",
+    );
+    let env =
+        format!("  env: [{{ name: TEXT_URL, value: 'http://text.{NINE}.svc/hamlet.txt' }}]\n");
+    namespace.apply(&function("denied", &image, &env));
+    let allowed = format!("{env}  outbound: {{ allow: ['http://text.{NINE}.svc'] }}\n");
+    namespace.apply(&function("allowed", &image, &allowed));
+    wait_until_ready(&namespace, "denied");
+    wait_until_ready(&namespace, "allowed");
+    let shell = Shell::start(&namespace, None).await;
+    let denied = shell.get("denied", "/?search=Hamlet").await;
+    assert_eq!(denied.status, 502, "{denied:?}");
+    let allowed = shell.get("allowed", "/?search=Hamlet").await;
+    assert_eq!(allowed.status, 200, "{allowed:?}");
+    namespace.delete().await;
+}
+
+#[tokio::test]
+async fn a_function_is_scaled_up_to_nothing_and_back() {
+    let namespace = Namespace::create("scale").await;
+    let image = push(namespace.cluster(), &hello(), "scale/hello");
+    namespace.apply(&function("hello", &image, "  replicas: 1\n"));
+    wait_until_ready(&namespace, "hello");
+    let kubectl = namespace.kubectl();
+    let shell = Shell::start(&namespace, None).await;
+    for replicas in ["5", "0", "1"] {
+        let option = format!("--replicas={replicas}");
+        kubectl.output(&["scale", "wfn", "hello", &option]);
+        let ready = format!("--for=jsonpath={{.status.readyReplicas}}={replicas}");
+        kubectl.output(&["wait", "wfn/hello", &ready, "--timeout=120s"]);
+        if replicas == "0" {
+            let pods = shell.try_get("hello", 80, "/").await;
+            assert!(pods.is_err(), "nobody is there to answer: {pods:?}");
+        } else {
+            assert_eq!(shell.get("hello", "/").await.status, 200);
+        }
+    }
+    let columns = kubectl.output(&["get", "wfn", "hello"]);
+    assert!(columns.contains("READY"), "{columns}");
+    namespace.delete().await;
+}
+
+#[tokio::test]
+async fn a_new_version_takes_over_without_a_failed_request() {
+    let namespace = Namespace::create("rolling").await;
+    let old = push(namespace.cluster(), &hello(), "rolling/hello");
+    let new = push(
+        namespace.cluster(),
+        &staged("prime-numbers/function.yaml"),
+        "rolling/primes",
+    );
+    namespace.apply(&function("rolling", &old, "  replicas: 2\n"));
+    wait_until_ready(&namespace, "rolling");
+    let shell = Shell::start(&namespace, None).await;
+    let load = Load::start(&shell, "http://rolling/?n=10").await;
+    namespace.apply(&function("rolling", &new, "  replicas: 2\n"));
+    // Until only new ones are left, the old ones gone and not only on their way.
+    shell
+        .until(&[
+            "sh",
+            "-c",
+            "wget -q -O - 'http://rolling/?n=10' | grep '2, 3, 5, 7'",
+        ])
+        .await;
+    namespace
+        .kubectl()
+        .output(&["rollout", "status", "deployment/rolling", "--timeout=120s"]);
+    load.more().await;
+    let outcome = load.stop().await;
+    assert_eq!(outcome.bad, 0, "{outcome:?}");
+    assert!(outcome.good > 10, "{outcome:?}");
+    assert!(pods_of(&namespace, "rolling").await.len() >= 2);
+    namespace.delete().await;
+}

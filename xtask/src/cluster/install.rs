@@ -1,0 +1,79 @@
+//! Sampan on the cluster, as anybody installs it: its chart, by the real helm. The shim is there already: every
+//! node's containerd looks for it beside its other programs.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::images;
+use super::layout::{Layout, Node};
+use super::tools::digits;
+use crate::cargo::shown;
+use crate::dist;
+use crate::repository::Repository;
+
+/// The release, and its namespace.
+const RELEASE: &str = "sampan";
+const NAMESPACE: &str = "sampan-system";
+/// How long helm waits for what it installs.
+const PATIENCE: &str = "180s";
+
+/// Puts the operator's image on every node and installs the chart, or upgrades it.
+pub(super) fn install(repository: &Repository, layout: &Layout, nodes: &[Node]) -> Result<()> {
+    let program = repository.program("sampan-operator");
+    let bytes =
+        fs::read(&program).with_context(|| format!("failed to read {}", program.display()))?;
+    // Another program is another image, which its pods are replaced for.
+    let image = format!("sampan.test/operator:{}", digits(&bytes));
+    let folder = layout.state().join("operator");
+    let archive = folder.join("image.tar");
+    let made = folder.join("made");
+    if !fs::read_to_string(&made).is_ok_and(|made| made == image) {
+        dist::operator(repository, &folder, &archive, &image)?;
+        fs::write(&made, &image).with_context(|| format!("failed to write {}", made.display()))?;
+    }
+    for node in nodes {
+        import(layout, node, &archive, &image)?;
+    }
+    upgrade(repository, layout, &image, nodes.len())
+}
+
+/// Gives a node the image, unless it has it.
+fn import(layout: &Layout, node: &Node, archive: &Path, image: &str) -> Result<()> {
+    let note = node.state().join("operator-image");
+    if fs::read_to_string(&note).is_ok_and(|noted| noted == image) {
+        return Ok(());
+    }
+    images::import(layout, node, archive)?;
+    fs::write(&note, image).with_context(|| format!("failed to write {}", note.display()))
+}
+
+fn upgrade(repository: &Repository, layout: &Layout, image: &str, nodes: usize) -> Result<()> {
+    let chart = repository.root().join("deploy/chart/sampan");
+    // helm's own files go with the cluster.
+    let own = layout.state().join("helm");
+    let mut helm = Command::new(layout.program("helm"));
+    helm.args(["upgrade", "--install", RELEASE])
+        .arg(&chart)
+        .args(["--namespace", NAMESPACE, "--create-namespace"])
+        .args(["--wait", "--timeout", PATIENCE])
+        .args(["--set", &format!("operator.image={image}")])
+        .args(["--set", "operator.imagePullPolicy=Never"])
+        .args(["--set", &format!("operator.replicas={}", nodes.min(2))])
+        .args(["--set", "installer.enabled=false"])
+        .env("KUBECONFIG", layout.kubeconfig())
+        .env("HELM_CACHE_HOME", own.join("cache"))
+        .env("HELM_CONFIG_HOME", own.join("config"))
+        .env("HELM_DATA_HOME", own.join("data"))
+        .stdin(Stdio::null());
+    let output = helm
+        .output()
+        .with_context(|| format!("failed to start {}", shown(&helm)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("helm does not install {}: {}", chart.display(), said.trim());
+    }
+    Ok(())
+}
