@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use sampan_cluster_tests::{Cluster, cluster_command};
+use sampan_cluster_tests::{Cluster, PATIENCE, cluster_command};
 use serde_json::Value;
 
 /// Of no other cluster: this process's number is nobody else's.
@@ -85,6 +87,15 @@ fn traces() -> BTreeSet<String> {
     traces
 }
 
+/// What has ended is there until its parent has looked at it, which nothing tells of.
+fn wait_for_no_trace() {
+    let begun = Instant::now();
+    while !traces().is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "left behind: {:#?}", traces());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The components that run, by their process.
 fn components() -> BTreeSet<String> {
     let status = succeed(&["status"]);
@@ -158,7 +169,7 @@ fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
     assert!(traces().len() > 10, "the search for traces finds none");
 
     succeed(&["down"]);
-    assert_eq!(traces(), BTreeSet::new());
+    wait_for_no_trace();
     assert!(!Path::new(file).exists());
     succeed(&["down"]);
     drop(down);

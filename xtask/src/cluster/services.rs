@@ -1,6 +1,7 @@
 //! What runs beside Kubernetes: a registry of images, and the way into the cluster from outside.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
@@ -52,9 +53,19 @@ pub(crate) fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
     Ok(Component {
         name: FORWARDER.to_owned(),
         namespace: None,
-        program: std::env::current_exe().context("failed to find this program")?,
+        program: copy_of_this(layout)?,
         arguments,
         environment: Vec::new(),
         files: Vec::new(),
     })
+}
+
+/// This program, at a place where a build does not take it away while it runs.
+fn copy_of_this(layout: &Layout) -> Result<PathBuf> {
+    let copy = layout.state().join(FORWARDER);
+    let unfinished = copy.with_extension("new");
+    fs::copy("/proc/self/exe", &unfinished)
+        .and_then(|_| fs::rename(&unfinished, &copy))
+        .with_context(|| format!("failed to write {}", copy.display()))?;
+    Ok(copy)
 }
