@@ -378,8 +378,12 @@ impl TaskService for Service {
                     containerd_shim::cgroup::collect_metrics_v2(&cgroup)
                         .and_then(|metrics| convert_to_any(Box::new(metrics)))
                 } else {
-                    containerd_shim::cgroup::collect_metrics(&cgroup)
-                        .and_then(|metrics| convert_to_any(Box::new(metrics)))
+                    containerd_shim::cgroup::collect_metrics(&cgroup).and_then(|mut metrics| {
+                        // The library reads this from version 2 only.
+                        let usage = metrics.mut_cpu().mut_usage();
+                        usage.set_total(own.processor_nanoseconds());
+                        convert_to_any(Box::new(metrics))
+                    })
                 }
             }
         };

@@ -87,6 +87,8 @@ pub(crate) fn main(arguments: &Arguments) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> std::io::Result<()> {
+    // As any other shim is called there; it is of no consequence.
+    let _ = std::fs::write("/proc/self/comm", "containerd-shim");
     // Children of containers that lose their parent become ours, and so do containers.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let listener = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
