@@ -76,6 +76,11 @@ impl Service {
         }
     }
 
+    /// Whether there is no task, and none is being made.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tasks().is_empty()
+    }
+
     /// What the sandbox said, if there is one.
     fn pod(&self) -> Option<Pod> {
         self.pod
