@@ -22,6 +22,7 @@ use tempfile::NamedTempFile;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
+use crate::compile_lock::CompileLock;
 use crate::config::Flavour;
 use crate::error::{EngineError, LoadError};
 
@@ -91,20 +92,6 @@ impl Verified {
 impl AsFd for Verified {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-/// Held while a module is compiled; other processes that want the same one wait.
-pub(crate) struct CompileLock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Drop for CompileLock {
-    fn drop(&mut self) {
-        // It is removed while it is locked, so that whoever takes it next sees that it is gone. What
-        // stays after an error is an empty file that the next holder removes.
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -204,26 +191,10 @@ impl Cache {
     /// [`LoadError::Cache`] when the folder cannot be written.
     pub(crate) fn lock(&self, key: &Key) -> Result<CompileLock, LoadError> {
         let path = self.folder.join(format!("{}.lock", key.0));
-        let locked = || loop {
-            let file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
-            flock(&file, FlockOperation::LockExclusive)?;
-            // Whoever held it before has removed it.
-            if file.metadata()?.nlink() > 0 {
-                return io::Result::Ok(file);
-            }
-        };
-        match locked() {
-            Ok(file) => Ok(CompileLock { path, _file: file }),
-            Err(error) => Err(LoadError::Cache {
-                path,
-                message: error.to_string(),
-            }),
-        }
+        CompileLock::take(&path).map_err(|error| LoadError::Cache {
+            path,
+            message: error.to_string(),
+        })
     }
 
     /// Stores compiled bytes, whole or not at all.

@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod command;
 mod compile;
+mod compile_lock;
 mod config;
 mod engine;
 mod error;

@@ -103,6 +103,17 @@ impl Cgroup {
             .sum()
     }
 
+    /// The processor time that its processes have used, with version 1; 0 where it is not counted.
+    pub(crate) fn processor_nanoseconds(&self) -> u64 {
+        let mut files = self
+            .folders
+            .iter()
+            .map(|folder| folder.join("cpuacct.usage"));
+        files
+            .find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
     /// Stops its processes, or lets them go on.
     ///
     /// # Errors

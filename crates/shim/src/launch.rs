@@ -26,6 +26,9 @@ use crate::service::Service;
 use crate::supervisor::{self, Arguments, SERVE};
 use crate::{RUNTIME, SELF};
 
+/// What the supervisor is called in lists of processes.
+const PROGRAM: &str = "containerd-shim-sampan-v1";
+
 /// Where a supervisor's address is written in a bundle.
 const ADDRESS: &str = "address";
 
@@ -163,6 +166,7 @@ impl Launch {
             debug: options.debug,
         };
         let child = Command::new(SELF)
+            .arg0(PROGRAM)
             .args(arguments.to_command())
             .current_dir(&self.bundle)
             .stdin(Stdio::from(OwnedFd::from(listener)))

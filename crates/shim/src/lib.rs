@@ -12,12 +12,15 @@
 
 mod cgroup;
 mod child;
+mod children;
 mod error;
 mod events;
+mod exec;
 mod head;
 mod launch;
 mod link;
 mod log;
+mod measure;
 mod pod;
 mod process;
 mod reaper;

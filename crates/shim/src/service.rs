@@ -12,19 +12,19 @@ use containerd_shim::api::{
     StartRequest, StartResponse, StateRequest, StateResponse, StatsRequest, StatsResponse, Status,
     UpdateTaskRequest, WaitRequest, WaitResponse,
 };
-use containerd_shim::protos::cgroups::metrics::Metrics;
 use containerd_shim::protos::events::task::{
     TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskIO, TaskPaused, TaskResumed,
     TaskStart,
 };
 use containerd_shim::protos::protobuf::MessageField;
 use containerd_shim::protos::protobuf::well_known_types::timestamp::Timestamp;
-use containerd_shim::util::{convert_to_any, convert_to_timestamp};
+use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{ExitSignal, Task as TaskService, TtrpcContext, TtrpcResult};
 
 use crate::error::{Result, ShimError};
 use crate::head::Head;
 use crate::link::{CreateRequest, RootMount};
+use crate::measure::{freeze, measure, set_limits};
 use crate::pod::Pod;
 use crate::process::State;
 use crate::reaper::Exit;
@@ -74,6 +74,11 @@ impl Service {
             Some(Entry::There(task)) => Ok(Arc::clone(task)),
             Some(Entry::Coming) | None => Err(ShimError::NotFound(format!("no task {id}"))),
         }
+    }
+
+    /// Whether there is no task, and none is being made.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tasks().is_empty()
     }
 
     /// What the sandbox said, if there is one.
@@ -357,34 +362,14 @@ impl TaskService for Service {
             // Its group is the pod's, which the kubelet sets limits of.
             return Ok(Empty::new());
         }
-        let resources = serde_json::from_slice(&request.resources.value)
-            .map_err(|error| ShimError::Invalid(format!("the resources: {error}")))?;
-        let failed = |error: containerd_shim::Error| ShimError::Container(error.to_string());
-        let cgroup =
-            containerd_shim::cgroup::get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
-        containerd_shim::cgroup::update_resources(&cgroup, &resources).map_err(failed)?;
+        set_limits(&task, &request.resources.value)?;
         Ok(Empty::new())
     }
 
     async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> TtrpcResult<StatsResponse> {
         let task = self.task(&request.id)?;
-        let failed = |error: containerd_shim::Error| ShimError::Container(error.to_string());
-        let stats = match task.cgroup() {
-            None => convert_to_any(Box::new(Metrics::new())),
-            Some(own) => {
-                let pid = task.init.pid().unsigned_abs();
-                let cgroup = containerd_shim::cgroup::get_cgroup(pid).map_err(failed)?;
-                if own.is_unified() {
-                    containerd_shim::cgroup::collect_metrics_v2(&cgroup)
-                        .and_then(|metrics| convert_to_any(Box::new(metrics)))
-                } else {
-                    containerd_shim::cgroup::collect_metrics(&cgroup)
-                        .and_then(|metrics| convert_to_any(Box::new(metrics)))
-                }
-            }
-        };
         Ok(StatsResponse {
-            stats: MessageField::some(stats.map_err(failed)?),
+            stats: MessageField::some(measure(&task)?),
             ..StatsResponse::default()
         })
     }
@@ -410,26 +395,4 @@ impl TaskService for Service {
         }
         Ok(Empty::new())
     }
-}
-
-async fn freeze(task: &Task, freeze: bool) -> Result<()> {
-    let (from, to) = if freeze {
-        (State::Running, State::Paused)
-    } else {
-        (State::Paused, State::Running)
-    };
-    if task.init.state() != from {
-        let message = format!(
-            "the task is not {}",
-            if freeze { "running" } else { "paused" }
-        );
-        return Err(ShimError::Precondition(message));
-    }
-    let cgroup = task.cgroup().ok_or_else(|| {
-        ShimError::Unsupported("a sandbox of this runtime has no process to pause".to_owned())
-    })?;
-    let frozen = cgroup.freeze(freeze).await;
-    frozen.map_err(ShimError::system("using the freezer"))?;
-    task.init.set(to);
-    Ok(())
 }

@@ -25,6 +25,9 @@ use crate::task::Surroundings;
 /// How long the last events and answers may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How long there may be no task before a supervisor passes for abandoned; up to twice as long.
+const ABANDONED: Duration = Duration::from_mins(1);
+
 /// What a supervisor is started with.
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -87,6 +90,8 @@ pub(crate) fn main(arguments: &Arguments) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> std::io::Result<()> {
+    // As any other shim is called there; it is of no consequence.
+    let _ = std::fs::write("/proc/self/comm", "containerd-shim");
     // Children of containers that lose their parent become ours, and so do containers.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let listener = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
@@ -97,6 +102,19 @@ fn run(arguments: &Arguments) -> std::io::Result<()> {
     let served = runtime.block_on(serve(arguments, listener));
     runtime.shutdown_background();
     served
+}
+
+/// Ready when there has been no task for long: containerd was ended between starting this process and
+/// hearing of it, and will never say that it is over.
+async fn abandoned(service: &Service) {
+    let mut idle = false;
+    loop {
+        tokio::time::sleep(ABANDONED).await;
+        if service.is_idle() && idle {
+            return;
+        }
+        idle = service.is_idle();
+    }
 }
 
 async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result<()> {
@@ -113,11 +131,17 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
         Surroundings { events, reaper },
         Arc::clone(&over),
     );
+    let service = Arc::new(service);
+    let tasks = Arc::clone(&service);
     let mut server = Server::new()
         .add_listener(Listener::try_from(listener)?)
-        .register_service(create_task(Arc::new(service)));
+        .register_service(create_task(tasks));
     server.start().await.map_err(std::io::Error::other)?;
-    over.wait().await;
+    tokio::select! {
+        () = over.wait() => {}
+        () = abandoned(&service) => tracing::warn!("nobody wants anything of this supervisor; it ends"),
+    }
+    drop(service);
     // Nobody is to find a socket that nobody answers at.
     let removed = std::fs::remove_file(&arguments.socket);
     // Not answering the last call would be no harm: containerd has been told.

@@ -1,29 +1,27 @@
 //! A task: a sandbox, which is only a state, or a container with its processes.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio as ProcessStdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use containerd_shim::io::{IoTasks, Pty};
 use containerd_shim::protos::events::task::{TaskExit, TaskOOM};
 use containerd_shim::util::convert_to_timestamp;
 use rustix::process::Signal;
-use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 
+use crate::CREATE;
 use crate::cgroup::Cgroup;
+use crate::children::{attach_terminal, hear, start_child, unexpected};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
-use crate::link::{CreateRequest, ExecRequest, Link, Message, Workload};
-use crate::process::{Process, State, Terminal};
+use crate::exec::Exec;
+use crate::link::{CreateRequest, Message, Workload};
+use crate::process::{Process, State};
 use crate::reaper::{Exit, Reaper};
 use crate::record::{self, Record};
 use crate::stdio::Stdio;
-use crate::{CREATE, EXEC, SELF};
 
 /// What tasks need of the supervisor. Cheap to clone.
 #[derive(Clone)]
@@ -39,19 +37,13 @@ pub(crate) struct Task {
     pub(crate) init: Arc<Process>,
     /// `None` for a sandbox.
     container: Option<Container>,
-    execs: Mutex<HashMap<String, Arc<Exec>>>,
-    surroundings: Surroundings,
+    pub(crate) execs: Mutex<HashMap<String, Arc<Exec>>>,
+    pub(crate) surroundings: Surroundings,
 }
 
 struct Container {
     workload: Workload,
     cgroup: Cgroup,
-}
-
-/// A process that is run in a container.
-pub(crate) struct Exec {
-    pub(crate) process: Arc<Process>,
-    specification: serde_json::Value,
 }
 
 impl Task {
@@ -76,7 +68,7 @@ impl Task {
         if !request.stdio.terminal {
             init.holds(request.stdio.hold()?);
         }
-        let (mut link, child) = start_child(CREATE, &request, &surroundings).await?;
+        let (mut link, child) = start_child(CREATE, &request, &surroundings.reaper).await?;
         let (pid, workload, cgroup) = match hear(&mut link, child).await? {
             Message::Created {
                 pid,
@@ -170,7 +162,7 @@ impl Task {
         Ok(pid)
     }
 
-    fn workload(&self) -> Option<Workload> {
+    pub(crate) fn workload(&self) -> Option<Workload> {
         self.container.as_ref().map(|container| container.workload)
     }
 
@@ -193,94 +185,6 @@ impl Task {
         ))
     }
 
-    /// Notes a process that will be run in the container.
-    ///
-    /// # Errors
-    ///
-    /// [`ShimError::Unsupported`] where there is no program to run beside, [`ShimError::Exists`].
-    pub(crate) fn add(
-        &self,
-        exec_id: &str,
-        stdio: Stdio,
-        specification: serde_json::Value,
-    ) -> Result<()> {
-        match self.workload() {
-            Some(Workload::Native) => {}
-            Some(Workload::Wasm) => {
-                return Err(ShimError::Unsupported(
-                    "not supported: a WebAssembly container has no programs to run".to_owned(),
-                ));
-            }
-            None => {
-                return Err(ShimError::Unsupported(
-                    "not supported: a sandbox of this runtime has no process".to_owned(),
-                ));
-            }
-        }
-        stdio.check()?;
-        if self.init.state() != State::Running {
-            let message = "the container does not run".to_owned();
-            return Err(ShimError::Precondition(message));
-        }
-        let mut execs = self.execs();
-        if execs.contains_key(exec_id) {
-            return Err(ShimError::Exists(format!("the process {exec_id}")));
-        }
-        let exec = Exec {
-            process: Arc::new(Process::new(exec_id, stdio)),
-            specification,
-        };
-        execs.insert(exec_id.to_owned(), Arc::new(exec));
-        Ok(())
-    }
-
-    /// Starts a process that was added.
-    ///
-    /// # Errors
-    ///
-    /// [`ShimError::Container`] with the cause why it cannot.
-    pub(crate) async fn start_exec(
-        self: &Arc<Self>,
-        exec_id: &str,
-        started: impl FnOnce(i32),
-    ) -> Result<i32> {
-        let exec = self.exec(exec_id)?;
-        let process = &exec.process;
-        let starting = process.starting.lock().await;
-        if process.state() != State::Created || process.pid() != 0 {
-            let message = "the process was started already, or has ended".to_owned();
-            return Err(ShimError::Precondition(message));
-        }
-        if !process.stdio.terminal {
-            process.holds(process.stdio.hold()?);
-        }
-        let request = ExecRequest {
-            id: self.id.clone(),
-            bundle: self.bundle.clone(),
-            stdio: process.stdio.clone(),
-            process: exec.specification.clone(),
-        };
-        let (mut link, child) = start_child(EXEC, &request, &self.surroundings).await?;
-        let pid = match hear(&mut link, child).await {
-            Ok(Message::Executed { pid }) => pid,
-            Ok(other) => return Err(unexpected(&other)),
-            Err(error) => {
-                drop(process.take_streams());
-                return Err(error);
-            }
-        };
-        process.is(pid);
-        if process.stdio.terminal {
-            attach_terminal(process, link.take_fd())?;
-        }
-        process.set(State::Running);
-        let exit = self.surroundings.reaper.exit_of(pid);
-        self.follow(Arc::clone(process), exit);
-        started(pid);
-        drop(starting);
-        Ok(pid)
-    }
-
     /// A process by its name; the first one has none.
     ///
     /// # Errors
@@ -291,13 +195,6 @@ impl Task {
             return Ok(Arc::clone(&self.init));
         }
         self.exec(exec_id).map(|exec| Arc::clone(&exec.process))
-    }
-
-    fn exec(&self, exec_id: &str) -> Result<Arc<Exec>> {
-        let execs = self.execs();
-        execs.get(exec_id).cloned().ok_or_else(|| {
-            ShimError::NotFound(format!("no process {exec_id} in the task {}", self.id))
-        })
     }
 
     /// Sends a signal to a process, or to all of the container's.
@@ -327,26 +224,6 @@ impl Task {
         process.signal(signal)
     }
 
-    /// Takes a process away that has ended, or has never begun.
-    ///
-    /// # Errors
-    ///
-    /// [`ShimError::Precondition`] when it runs.
-    pub(crate) async fn delete_exec(&self, exec_id: &str) -> Result<(i32, Exit)> {
-        let exec = self.exec(exec_id)?;
-        let process = &exec.process;
-        let exit = match process.state() {
-            State::Stopped(exit) => exit,
-            State::Created => Exit {
-                code: 0,
-                at: SystemTime::now(),
-            },
-            State::Running | State::Paused => return Err(still_runs()),
-        };
-        self.execs().remove(exec_id);
-        Ok((process.pid(), exit))
-    }
-
     /// Takes the container apart. A first process that was never started is ended.
     ///
     /// # Errors
@@ -373,7 +250,11 @@ impl Task {
     }
 
     /// Waits for a process's end and tells of it.
-    fn follow(self: &Arc<Self>, process: Arc<Process>, exit: tokio::sync::oneshot::Receiver<Exit>) {
+    pub(crate) fn follow(
+        self: &Arc<Self>,
+        process: Arc<Process>,
+        exit: tokio::sync::oneshot::Receiver<Exit>,
+    ) {
         let task = Arc::clone(self);
         tokio::spawn(async move {
             let Ok(exit) = exit.await else {
@@ -416,87 +297,15 @@ impl Task {
         event.exited_at = Some(convert_to_timestamp(Some(exit.at.into()))).into();
         self.surroundings.events.publish(event);
     }
-
-    fn execs(&self) -> MutexGuard<'_, HashMap<String, Arc<Exec>>> {
-        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn still_runs() -> ShimError {
+pub(crate) fn still_runs() -> ShimError {
     ShimError::Precondition("the process still runs".to_owned())
-}
-
-fn unexpected(message: &Message) -> ShimError {
-    ShimError::Container(format!("a child of the shim said {message:?} out of turn"))
 }
 
 /// This process's number, as kernels count.
 pub(crate) fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
-}
-
-type ChildExit = tokio::sync::oneshot::Receiver<Exit>;
-
-/// Starts this program as a child and asks it.
-async fn start_child<T: Serialize>(
-    part: &str,
-    request: &T,
-    surroundings: &Surroundings,
-) -> Result<(Link, ChildExit)> {
-    let failed = || "starting a child of the shim";
-    let (mut link, theirs): (Link, OwnedFd) = Link::pair().map_err(ShimError::system(failed()))?;
-    let child = Command::new(SELF)
-        .arg(part)
-        .stdin(ProcessStdio::from(theirs))
-        .stdout(ProcessStdio::null())
-        .spawn()
-        .map_err(ShimError::system(failed()))?;
-    // The reaper takes it like any other child.
-    let exit = surroundings.reaper.exit_of(child.id().cast_signed());
-    link.ask(request)
-        .await
-        .map_err(ShimError::system(failed()))?;
-    Ok((link, exit))
-}
-
-/// What the child says first.
-async fn hear(link: &mut Link, child: ChildExit) -> Result<Message> {
-    match link
-        .next()
-        .await
-        .map_err(ShimError::system("hearing of the container"))?
-    {
-        Some(Message::Failed { cause }) => Err(ShimError::Container(cause)),
-        Some(message) => Ok(message),
-        None => Err(ShimError::Container(match child.await {
-            Ok(Exit { code, .. }) => format!("the shim's child ended with code {code} and no word"),
-            Err(_) => "the shim's child ended with no word".to_owned(),
-        })),
-    }
-}
-
-/// Copies between a process's terminal and containerd.
-fn attach_terminal(process: &Process, pty: Option<OwnedFd>) -> Result<()> {
-    let pty = pty.ok_or_else(|| {
-        ShimError::Container("the process's terminal was not handed over".to_owned())
-    })?;
-    let failed = |error: containerd_shim::Error| {
-        ShimError::Container(format!("the process's terminal cannot be used: {error}"))
-    };
-    let pty = Pty::new(pty.into()).map_err(failed)?;
-    let copies = IoTasks::default();
-    if !process.stdio.stdin.is_empty() {
-        copies
-            .copy_from_fifo(&process.stdio.stdin, pty.clone())
-            .map_err(failed)?;
-    }
-    if !process.stdio.stdout.is_empty() {
-        copies
-            .copy_to_fifo(pty.clone(), &process.stdio.stdout)
-            .map_err(failed)?;
-    }
-    process.has_terminal(Terminal { pty, copies });
-    Ok(())
 }
 
 /// Writes down what was made, for a process that knows nothing else.

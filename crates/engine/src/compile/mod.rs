@@ -148,7 +148,7 @@ impl Compiler {
         if !in_time.map_err(failed)? {
             return Err(LoadError::CompileTime { limit: time });
         }
-        let mut read = |file: &mut File| {
+        let read = |file: &mut File| {
             let mut bytes = Vec::new();
             file.rewind()?;
             file.read_to_end(&mut bytes)?;

@@ -98,6 +98,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         }
         Payload::Program => builder.with_executor(ProgramExecutor {
             link: Rc::clone(link),
+            seccomp: None,
         }),
     };
     let container = builder

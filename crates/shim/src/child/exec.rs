@@ -1,17 +1,31 @@
 //! Runs a program in a container that runs.
 
 use std::fs;
+use std::path::Path;
 use std::rc::Rc;
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
+use oci_spec::runtime::{LinuxSeccomp, Spec};
 
 use super::console::Console;
 use super::error::ChildError;
 use super::executor::ProgramExecutor;
 use crate::link::{ChildLink, ExecRequest, Message};
 use crate::record;
+
+/// The container's profile, where it can be applied: a process that may still raise its privileges would
+/// have to apply it before it gives up its own, and libcontainer asks for it only afterwards.
+fn seccomp(request: &ExecRequest, folder: &Path) -> Result<Option<LinuxSeccomp>, ChildError> {
+    let confined = request.process.get("noNewPrivileges");
+    if confined.and_then(serde_json::Value::as_bool) != Some(true) {
+        return Ok(None);
+    }
+    let spec = Spec::load(folder.join("config.json")).map_err(ChildError::Spec)?;
+    let linux = spec.linux().as_ref();
+    Ok(linux.and_then(|linux| linux.seccomp().clone()))
+}
 
 /// Runs the program and says so.
 pub(super) fn exec(request: ExecRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
@@ -34,6 +48,7 @@ pub(super) fn exec(request: ExecRequest, link: &Rc<ChildLink>) -> Result<(), Chi
         .map_err(ChildError::Container)?
         .with_executor(ProgramExecutor {
             link: Rc::clone(link),
+            seccomp: seccomp(&request, &folder)?,
         });
     let builder = match &console {
         Some(console) => builder.with_console_socket(Some(console.path())),

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sampan_engine::Prepared;
 use sampan_spec::{Function, HttpMode};
@@ -30,6 +31,8 @@ impl Executor for FunctionExecutor {
         // Its privileges are gone, so that it may be looked at like any process of its user's, and may
         // look at itself.
         let looked_at = set_dumpable_behavior(DumpableBehavior::Dumpable);
+        // What it is called in lists of processes is of no consequence.
+        let _ = std::fs::write("/proc/self/comm", self.function.name.as_str());
         let closed = self.close_all_others();
         let ran = looked_at
             .map_err(std::io::Error::from)
@@ -92,10 +95,17 @@ impl FunctionExecutor {
 #[derive(Clone)]
 pub(super) struct ProgramExecutor {
     pub(super) link: Rc<ChildLink>,
+    /// A seccomp profile that libcontainer does not apply itself, as it does for a container's first
+    /// process.
+    pub(super) seccomp: Option<LinuxSeccomp>,
 }
 
 impl Executor for ProgramExecutor {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        if let Some(seccomp) = &self.seccomp {
+            initialize_seccomp(seccomp)
+                .map_err(|error| ExecutorError::Other(format!("the seccomp profile: {error}")))?;
+        }
         // Returns only when it fails.
         let failed = libcontainer::workload::default::get_executor().exec(spec);
         if let Err(error) = &failed {

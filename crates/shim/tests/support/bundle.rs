@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Node;
 
 /// A folder with a configuration and a root file system.
-pub struct Bundle {
+pub(crate) struct Bundle {
     id: String,
     path: PathBuf,
     config: Value,
@@ -18,7 +18,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    pub fn new(node: &Node, id: &str) -> Self {
+    pub(crate) fn new(node: &Node, id: &str) -> Self {
         let path = node.path().join("bundles").join(id);
         fs::create_dir_all(path.join("rootfs")).expect("a bundle");
         let config = json!({
@@ -51,31 +51,31 @@ impl Bundle {
         }
     }
 
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Changes the configuration at a JSON pointer.
     #[must_use]
-    pub fn set(mut self, pointer: &str, value: Value) -> Self {
+    pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
         *self.config.pointer_mut(pointer).expect("it is there") = value;
         self
     }
 
     /// Adds an annotation.
     #[must_use]
-    pub fn annotate(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn annotate(mut self, key: &str, value: &str) -> Self {
         self.config["annotations"][key] = json!(value);
         self
     }
 
     /// Adds an environment variable.
     #[must_use]
-    pub fn env(mut self, variable: &str) -> Self {
+    pub(crate) fn env(mut self, variable: &str) -> Self {
         let environment = self.config["process"]["env"].as_array_mut().expect("there");
         environment.push(json!(variable));
         self
@@ -83,15 +83,15 @@ impl Bundle {
 
     /// Limits of the control group.
     #[must_use]
-    pub fn resources(mut self, resources: Value) -> Self {
+    pub(crate) fn resources(mut self, resources: Value) -> Self {
         self.config["linux"]["resources"] = resources;
         self
     }
 
     /// In this network namespace.
     #[must_use]
-    pub fn network(self, path: &Path) -> Self {
-        self.set("/linux/namespaces/4/path", Value::Null).set(
+    pub(crate) fn network(self, path: &Path) -> Self {
+        self.set(
             "/linux/namespaces/4",
             json!({ "type": "network", "path": path }),
         )
@@ -99,7 +99,7 @@ impl Bundle {
 
     /// Puts a file into the root file system.
     #[must_use]
-    pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn file(self, name: &str, bytes: &[u8]) -> Self {
         let path = self.path.join("rootfs").join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(&path, bytes).expect("a file");
@@ -109,14 +109,14 @@ impl Bundle {
 
     /// Puts a module in text form at `/function.wasm`.
     #[must_use]
-    pub fn module(self, text: &str) -> Self {
+    pub(crate) fn module(self, text: &str) -> Self {
         let bytes = wat::parse_str(text).expect("the test's module is valid");
         self.file("function.wasm", &bytes)
     }
 
     /// Runs busybox with these arguments.
     #[must_use]
-    pub fn busybox(self, arguments: &[&str]) -> Self {
+    pub(crate) fn busybox(self, arguments: &[&str]) -> Self {
         let program = ["/bin/busybox", "/usr/bin/busybox"]
             .iter()
             .find_map(|path| fs::read(path).ok())
@@ -129,7 +129,7 @@ impl Bundle {
 
     /// With named pipes for its output.
     #[must_use]
-    pub fn with_pipes(mut self) -> Self {
+    pub(crate) fn with_pipes(mut self) -> Self {
         for name in ["stdout", "stderr"] {
             let path = self.path.join(name);
             nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
@@ -138,11 +138,11 @@ impl Bundle {
         self
     }
 
-    pub fn stdout(&self) -> Option<String> {
+    pub(crate) fn stdout(&self) -> Option<String> {
         self.pipes.then(|| self.pipe("stdout"))
     }
 
-    pub fn stderr(&self) -> Option<String> {
+    pub(crate) fn stderr(&self) -> Option<String> {
         self.pipes.then(|| self.pipe("stderr"))
     }
 
@@ -151,7 +151,7 @@ impl Bundle {
     }
 
     /// Opens a pipe for reading, as containerd does.
-    pub fn reader(&self, name: &str) -> fs::File {
+    pub(crate) fn reader(&self, name: &str) -> fs::File {
         fs::OpenOptions::new()
             .read(true)
             .custom_flags(nix::libc::O_NONBLOCK)
@@ -161,7 +161,7 @@ impl Bundle {
 
     /// Writes the configuration.
     #[must_use]
-    pub fn finish(self) -> Self {
+    pub(crate) fn finish(self) -> Self {
         let text = serde_json::to_vec(&self.config).expect("JSON");
         fs::write(self.path.join("config.json"), text).expect("a configuration");
         self
@@ -169,7 +169,7 @@ impl Bundle {
 }
 
 /// Everything that is in a pipe whose writers are gone.
-pub fn drain(mut pipe: fs::File) -> String {
+pub(crate) fn drain(mut pipe: fs::File) -> String {
     let mut text = Vec::new();
     pipe.read_to_end(&mut text).expect("the pipe has ended");
     String::from_utf8_lossy(&text).into_owned()

@@ -6,8 +6,8 @@
 
 #![expect(dead_code, reason = "each test file uses what it needs")]
 
-pub mod bundle;
-pub mod network;
+pub(crate) mod bundle;
+pub(crate) mod network;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,20 +27,21 @@ use containerd_shim::protos::ttrpc;
 use containerd_shim::protos::ttrpc::asynchronous::transport::Listener;
 use containerd_shim::protos::ttrpc::asynchronous::{Server, TtrpcContext};
 use containerd_shim::protos::ttrpc::context::Context;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use bundle::Bundle;
 
 /// How long anything may take that is to happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shim under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-sampan-v1");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-sampan-v1");
 
 /// Making containers needs root. Where nobody watches, a test that did not run would pass for one that
 /// passed.
 #[must_use]
-pub fn may_run() -> bool {
+pub(crate) fn may_run() -> bool {
     let root = rustix::process::geteuid().is_root();
     assert!(
         root || std::env::var_os("CI").is_none(),
@@ -53,7 +54,7 @@ pub fn may_run() -> bool {
 }
 
 /// A node for one test.
-pub struct Node {
+pub(crate) struct Node {
     folder: TempDir,
     name: String,
     events: Arc<Mutex<Vec<String>>>,
@@ -73,7 +74,7 @@ impl Events for Recorder {
 
 impl Node {
     /// A node with nothing on it.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sampan-test-{}-{count}", std::process::id());
@@ -96,27 +97,27 @@ impl Node {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The control group of all of the test's containers.
-    pub fn group(&self) -> String {
+    pub(crate) fn group(&self) -> String {
         format!("/{}", self.name)
     }
 
     /// A bundle for a container of this name.
-    pub fn bundle(&self, id: &str) -> Bundle {
+    pub(crate) fn bundle(&self, id: &str) -> Bundle {
         Bundle::new(self, id)
     }
 
     /// Topics of events, in the order in which they came.
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.events.lock().expect("not poisoned").clone()
     }
 
     /// Waits until an event of this topic has come.
-    pub async fn wait_for_event(&self, topic: &str) {
+    pub(crate) async fn wait_for_event(&self, topic: &str) {
         until(topic, || self.events().iter().any(|had| had == topic)).await;
     }
 
@@ -136,12 +137,12 @@ impl Node {
     }
 
     /// What containerd calls when a shim has gone away.
-    pub fn delete(&self, bundle: &Bundle) -> Output {
+    pub(crate) fn delete(&self, bundle: &Bundle) -> Output {
         self.call(bundle.path(), bundle.id(), "delete")
     }
 
     /// Starts the shim of a bundle.
-    pub async fn start(&self, bundle: &Bundle) -> Shim {
+    pub(crate) async fn start(&self, bundle: &Bundle) -> Shim {
         let output = self.call(bundle.path(), bundle.id(), "start");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -152,7 +153,7 @@ impl Node {
     }
 
     /// Processes in the test's control groups.
-    pub fn processes(&self) -> Vec<String> {
+    pub(crate) fn processes(&self) -> Vec<String> {
         groups(&self.name)
             .iter()
             .filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok())
@@ -161,7 +162,7 @@ impl Node {
     }
 
     /// Fails when something is left, and removes the group that the containers' groups were in.
-    pub async fn is_clean(self) {
+    pub(crate) async fn is_clean(self) {
         let path = self.path().display().to_string();
         let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mounts");
         until("no mounts", || !mounts().contains(&path)).await;
@@ -175,6 +176,28 @@ impl Node {
         }
         let name = self.name.clone();
         until("no processes", || supervisors(&name).is_empty()).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        // What a failed test leaves would disturb others.
+        for supervisor in supervisors(&self.name) {
+            if let Some(pid) = Pid::from_raw(supervisor) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        let bundles = fs::read_dir(self.path().join("bundles"));
+        for bundle in bundles.into_iter().flatten().flatten() {
+            let id = bundle.file_name();
+            let _ = self.call(&bundle.path(), &id.to_string_lossy(), "delete");
+        }
+        for group in groups(&self.name) {
+            let _ = fs::remove_dir(group);
+        }
     }
 }
 
@@ -198,21 +221,22 @@ fn groups(name: &str) -> Vec<PathBuf> {
 }
 
 /// Supervisors that were started with this name.
-pub fn supervisors(name: &str) -> Vec<i32> {
+pub(crate) fn supervisors(name: &str) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("processes");
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid: &i32| {
             fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
-                let line = String::from_utf8_lossy(&line);
-                line.contains("__serve") && line.contains(name)
+                let mut arguments = line.split(|byte| *byte == 0);
+                arguments.any(|argument| argument == b"__serve")
+                    && arguments.next() == Some(name.as_bytes())
             })
         })
         .collect()
 }
 
 /// Waits for a condition.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < PATIENCE, "still not: {what}");
@@ -221,8 +245,8 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// A running shim.
-pub struct Shim {
-    pub address: String,
+pub(crate) struct Shim {
+    pub(crate) address: String,
     client: TaskClient,
 }
 
@@ -232,7 +256,7 @@ fn patient() -> Context {
 
 impl Shim {
     /// Connects to a shim that runs.
-    pub async fn connect(address: String) -> Self {
+    pub(crate) async fn connect(address: String) -> Self {
         let client = Client::connect(&address).await.expect("the shim answers");
         Self {
             address,
@@ -240,11 +264,11 @@ impl Shim {
         }
     }
 
-    pub fn client(&self) -> &TaskClient {
+    pub(crate) fn client(&self) -> &TaskClient {
         &self.client
     }
 
-    pub async fn create(&self, bundle: &Bundle) -> ttrpc::Result<CreateTaskResponse> {
+    pub(crate) async fn create(&self, bundle: &Bundle) -> ttrpc::Result<CreateTaskResponse> {
         let request = CreateTaskRequest {
             id: bundle.id().to_owned(),
             bundle: bundle.path().display().to_string(),
@@ -255,7 +279,7 @@ impl Shim {
         self.client.create(patient(), &request).await
     }
 
-    pub async fn start_task(&self, id: &str) -> ttrpc::Result<u32> {
+    pub(crate) async fn start_task(&self, id: &str) -> ttrpc::Result<u32> {
         let request = StartRequest {
             id: id.to_owned(),
             ..StartRequest::default()
@@ -264,7 +288,7 @@ impl Shim {
         answer.map(|answer| answer.pid)
     }
 
-    pub async fn kill(&self, id: &str, signal: u32) -> ttrpc::Result<()> {
+    pub(crate) async fn kill(&self, id: &str, signal: u32) -> ttrpc::Result<()> {
         let request = KillRequest {
             id: id.to_owned(),
             signal,
@@ -273,7 +297,7 @@ impl Shim {
         self.client.kill(patient(), &request).await.map(drop)
     }
 
-    pub async fn wait(&self, id: &str) -> ttrpc::Result<WaitResponse> {
+    pub(crate) async fn wait(&self, id: &str) -> ttrpc::Result<WaitResponse> {
         let request = WaitRequest {
             id: id.to_owned(),
             ..WaitRequest::default()
@@ -281,7 +305,7 @@ impl Shim {
         self.client.wait(patient(), &request).await
     }
 
-    pub async fn state(&self, id: &str) -> ttrpc::Result<StateResponse> {
+    pub(crate) async fn state(&self, id: &str) -> ttrpc::Result<StateResponse> {
         let request = StateRequest {
             id: id.to_owned(),
             ..StateRequest::default()
@@ -289,7 +313,7 @@ impl Shim {
         self.client.state(patient(), &request).await
     }
 
-    pub async fn delete(&self, id: &str) -> ttrpc::Result<DeleteResponse> {
+    pub(crate) async fn delete(&self, id: &str) -> ttrpc::Result<DeleteResponse> {
         let request = DeleteRequest {
             id: id.to_owned(),
             ..DeleteRequest::default()
@@ -298,7 +322,7 @@ impl Shim {
     }
 
     /// What containerd says after the last task was deleted.
-    pub async fn shut_down(&self) {
+    pub(crate) async fn shut_down(&self) {
         // The answer may not arrive any more.
         let _ = self
             .client
@@ -307,8 +331,16 @@ impl Shim {
     }
 }
 
+/// What an error says to people.
+pub(crate) fn message<T: std::fmt::Debug>(result: ttrpc::Result<T>) -> String {
+    match result {
+        Err(ttrpc::Error::RpcStatus(status)) => status.message,
+        other => panic!("no status: {other:?}"),
+    }
+}
+
 /// The code of an error that came as one.
-pub fn code<T: std::fmt::Debug>(result: &ttrpc::Result<T>) -> Option<ttrpc::Code> {
+pub(crate) fn code<T: std::fmt::Debug>(result: &ttrpc::Result<T>) -> Option<ttrpc::Code> {
     match result {
         Err(ttrpc::Error::RpcStatus(status)) => Some(status.code()),
         Err(error) => panic!("another error: {error}"),

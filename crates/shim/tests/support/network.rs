@@ -13,14 +13,14 @@ use nix::sched::{CloneFlags, unshare};
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A network namespace that a thread keeps.
-pub struct Network {
+pub(crate) struct Network {
     path: PathBuf,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Network {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (jobs, work) = channel::<Job>();
         let (tell, told) = channel();
         let thread = thread::spawn(move || {
@@ -44,12 +44,12 @@ impl Network {
         }
     }
 
-    pub fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
     /// What is answered to a request for this path.
-    pub fn get(&self, address: SocketAddr, path: &str) -> io::Result<String> {
+    pub(crate) fn get(&self, address: SocketAddr, path: &str) -> io::Result<String> {
         let (tell, told) = channel();
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
         let job = move || {

@@ -1,0 +1,141 @@
+//! Programs that are run in a container beside its first process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::EXEC;
+use crate::children::{attach_terminal, hear, start_child, unexpected};
+use crate::error::{Result, ShimError};
+use crate::link::{ExecRequest, Message, Workload};
+use crate::process::{Process, State};
+use crate::reaper::Exit;
+use crate::stdio::Stdio;
+use crate::task::{Task, still_runs};
+
+/// A process that is run in a container.
+pub(crate) struct Exec {
+    pub(crate) process: Arc<Process>,
+    specification: serde_json::Value,
+}
+
+impl Task {
+    /// Notes a process that will be run in the container.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Unsupported`] where there is no program to run beside, [`ShimError::Exists`].
+    pub(crate) fn add(
+        &self,
+        exec_id: &str,
+        stdio: Stdio,
+        specification: serde_json::Value,
+    ) -> Result<()> {
+        match self.workload() {
+            Some(Workload::Native) => {}
+            Some(Workload::Wasm) => {
+                return Err(ShimError::Unsupported(
+                    "not supported: a WebAssembly container has no programs to run".to_owned(),
+                ));
+            }
+            None => {
+                return Err(ShimError::Unsupported(
+                    "not supported: a sandbox of this runtime has no process".to_owned(),
+                ));
+            }
+        }
+        stdio.check()?;
+        if self.init.state() != State::Running {
+            let message = "the container does not run".to_owned();
+            return Err(ShimError::Precondition(message));
+        }
+        let mut execs = self.execs();
+        if execs.contains_key(exec_id) {
+            return Err(ShimError::Exists(format!("the process {exec_id}")));
+        }
+        let exec = Exec {
+            process: Arc::new(Process::new(exec_id, stdio)),
+            specification,
+        };
+        execs.insert(exec_id.to_owned(), Arc::new(exec));
+        Ok(())
+    }
+
+    /// Starts a process that was added.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] with the cause why it cannot.
+    pub(crate) async fn start_exec(
+        self: &Arc<Self>,
+        exec_id: &str,
+        started: impl FnOnce(i32),
+    ) -> Result<i32> {
+        let exec = self.exec(exec_id)?;
+        let process = &exec.process;
+        let starting = process.starting.lock().await;
+        if process.state() != State::Created || process.pid() != 0 {
+            let message = "the process was started already, or has ended".to_owned();
+            return Err(ShimError::Precondition(message));
+        }
+        if !process.stdio.terminal {
+            process.holds(process.stdio.hold()?);
+        }
+        let request = ExecRequest {
+            id: self.id.clone(),
+            bundle: self.bundle.clone(),
+            stdio: process.stdio.clone(),
+            process: exec.specification.clone(),
+        };
+        let (mut link, child) = start_child(EXEC, &request, &self.surroundings.reaper).await?;
+        let pid = match hear(&mut link, child).await {
+            Ok(Message::Executed { pid }) => pid,
+            Ok(other) => return Err(unexpected(&other)),
+            Err(error) => {
+                drop(process.take_streams());
+                return Err(error);
+            }
+        };
+        process.is(pid);
+        if process.stdio.terminal {
+            attach_terminal(process, link.take_fd())?;
+        }
+        process.set(State::Running);
+        let exit = self.surroundings.reaper.exit_of(pid);
+        self.follow(Arc::clone(process), exit);
+        started(pid);
+        drop(starting);
+        Ok(pid)
+    }
+
+    /// Takes a process away that has ended, or has never begun.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Precondition`] when it runs.
+    pub(crate) async fn delete_exec(&self, exec_id: &str) -> Result<(i32, Exit)> {
+        let exec = self.exec(exec_id)?;
+        let process = &exec.process;
+        let exit = match process.state() {
+            State::Stopped(exit) => exit,
+            State::Created => Exit {
+                code: 0,
+                at: SystemTime::now(),
+            },
+            State::Running | State::Paused => return Err(still_runs()),
+        };
+        self.execs().remove(exec_id);
+        Ok((process.pid(), exit))
+    }
+
+    pub(crate) fn exec(&self, exec_id: &str) -> Result<Arc<Exec>> {
+        let execs = self.execs();
+        execs.get(exec_id).cloned().ok_or_else(|| {
+            ShimError::NotFound(format!("no process {exec_id} in the task {}", self.id))
+        })
+    }
+
+    fn execs(&self) -> MutexGuard<'_, HashMap<String, Arc<Exec>>> {
+        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,66 @@
+//! What a container uses, what it may use, and stopping it for a while: all by way of its control group.
+
+use containerd_shim::cgroup::{collect_metrics, collect_metrics_v2, get_cgroup, update_resources};
+use containerd_shim::protos::cgroups::metrics::Metrics;
+use containerd_shim::protos::protobuf::well_known_types::any::Any;
+use containerd_shim::util::convert_to_any;
+
+use crate::error::{Result, ShimError};
+use crate::process::State;
+use crate::task::Task;
+
+/// What the container uses, in the message of its version of control groups. A sandbox uses nothing.
+pub(crate) fn measure(task: &Task) -> Result<Any> {
+    let Some(own) = task.cgroup() else {
+        return convert_to_any(Box::new(Metrics::new())).map_err(failed);
+    };
+    let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
+    if own.is_unified() {
+        let metrics = collect_metrics_v2(&cgroup).map_err(failed)?;
+        return convert_to_any(Box::new(metrics)).map_err(failed);
+    }
+    let mut metrics = collect_metrics(&cgroup).map_err(failed)?;
+    // The library reads this from version 2 only.
+    let usage = metrics.mut_cpu().mut_usage();
+    usage.set_total(own.processor_nanoseconds());
+    convert_to_any(Box::new(metrics)).map_err(failed)
+}
+
+/// Sets other limits, which come as the OCI specification writes them.
+pub(crate) fn set_limits(task: &Task, resources: &[u8]) -> Result<()> {
+    let resources = serde_json::from_slice(resources)
+        .map_err(|error| ShimError::Invalid(format!("the resources: {error}")))?;
+    let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
+    update_resources(&cgroup, &resources).map_err(failed)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn failed(error: containerd_shim::Error) -> ShimError {
+    ShimError::Container(error.to_string())
+}
+
+/// Stops the container's processes, or lets them go on.
+pub(crate) async fn freeze(task: &Task, freeze: bool) -> Result<()> {
+    let (from, to) = if freeze {
+        (State::Running, State::Paused)
+    } else {
+        (State::Paused, State::Running)
+    };
+    if task.init.state() != from {
+        let message = format!(
+            "the task is not {}",
+            if freeze { "running" } else { "paused" }
+        );
+        return Err(ShimError::Precondition(message));
+    }
+    let cgroup = task.cgroup().ok_or_else(|| {
+        ShimError::Unsupported("a sandbox of this runtime has no process to pause".to_owned())
+    })?;
+    let frozen = cgroup.freeze(freeze).await;
+    frozen.map_err(ShimError::system("using the freezer"))?;
+    task.init.set(to);
+    Ok(())
+}
