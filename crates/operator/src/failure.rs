@@ -84,6 +84,10 @@ impl Request<'_> {
                 what,
                 message: status.message.clone(),
             }),
+            500 => Trouble::Refused(Refusal::Failed {
+                what,
+                message: status.message.clone(),
+            }),
             _ => self.failed(what, error),
         }
     }

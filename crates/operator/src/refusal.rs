@@ -32,6 +32,13 @@ pub(crate) enum Refusal {
         /// The API server's words.
         message: String,
     },
+    /// The API server fails on it. It may be for good: a webhook that is down, a value it cannot read.
+    Failed {
+        /// What was to be changed.
+        what: String,
+        /// The API server's words.
+        message: String,
+    },
     /// There is an object of that name, and it is not the function's.
     NameTaken {
         /// Which, such as `Service primes`.
@@ -46,6 +53,7 @@ impl Refusal {
             Self::Forbidden { .. } => Reason::Forbidden,
             Self::NotAdmitted { .. } => Reason::NotAdmitted,
             Self::Rejected { .. } => Reason::Rejected,
+            Self::Failed { .. } => Reason::ServerFailed,
             Self::NameTaken { .. } => Reason::NameTaken,
         }
     }
@@ -66,6 +74,9 @@ impl fmt::Display for Refusal {
                 write!(f, "{what} is not admitted: {}", cut(message))
             }
             Self::Rejected { what, message } => write!(f, "{what} is rejected: {}", cut(message)),
+            Self::Failed { what, message } => {
+                write!(f, "the API server fails on {what}: {}", cut(message))
+            }
             Self::NameTaken { what } => write!(
                 f,
                 "{what} exists and is not the function's: delete it, or give the function another name"

@@ -247,7 +247,7 @@ fn cases() -> Vec<(Value, Fate)> {
     case(
         "template.resources",
         json!({ "limits": { "memory": "lots" } }),
-        Told("Rejected"),
+        Refused,
     );
     case(
         "template.resources",

@@ -17,8 +17,11 @@ use kube::{Client, Config};
 /// Names the folders that hold etcd and kube-apiserver, with colons between them.
 const TOOLS: &str = "SAMPAN_TOOLS";
 
+/// Names the description of a running cluster, which knows such a folder as well.
+const DESCRIPTION: &str = "SAMPAN_CLUSTER";
+
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for its input to end, which it does when the test program ends, however that happens.
 const SCRIPT: &str = r#"
@@ -31,7 +34,7 @@ etcd=$!
 "$APISERVER" --etcd-servers "http://127.0.0.1:$ETCD_PORT" --bind-address 127.0.0.1 --secure-port "$PORT" \
   --cert-dir "$DIR/certificates" --token-auth-file "$DIR/tokens" --authorization-mode RBAC \
   --service-cluster-ip-range 10.0.0.0/16 --endpoint-reconciler-type none \
-  --service-account-issuer https://sampan.test --service-account-key-file "$DIR/key.pem" \
+  --service-account-issuer https://sampan.test --service-account-key-file "$DIR/public.pem" \
   --service-account-signing-key-file "$DIR/key.pem" --disable-admission-plugins ServiceAccount \
   --max-requests-inflight 0 --max-mutating-requests-inflight 0 --enable-priority-and-fairness=false \
   >"$DIR/apiserver.log" 2>&1 &
@@ -43,15 +46,16 @@ rm -rf "$DIR"
 "#;
 
 /// The running server.
-pub struct Cluster {
+pub(crate) struct Cluster {
     url: String,
     folder: PathBuf,
     _keeper: Child,
 }
 
+static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+
 /// The one of this test program.
-pub async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+pub(crate) async fn cluster() -> &'static Cluster {
     let cluster = CLUSTER.get_or_init(start);
     static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     READY.get_or_init(|| prepare(cluster)).await;
@@ -63,6 +67,7 @@ fn start() -> Cluster {
     fs::create_dir_all(&folder).expect("a folder for the server");
     let key = rcgen::KeyPair::generate().expect("a key");
     fs::write(folder.join("key.pem"), key.serialize_pem()).expect("the key can be written");
+    fs::write(folder.join("public.pem"), key.public_key_pem()).expect("the key can be written");
     let tokens = "admin,admin,1,\"system:masters\"\noperator,operator,2\n";
     fs::write(folder.join("tokens"), tokens).expect("the tokens can be written");
     let [port, etcd_port, peer_port] = free_ports();
@@ -97,15 +102,31 @@ fn free_ports() -> [u16; 3] {
 }
 
 fn program(name: &str) -> PathBuf {
-    let folders = std::env::var(TOOLS).unwrap_or_else(|_| {
-        panic!("{TOOLS} has to name the folders with etcd and kube-apiserver: cargo xtask test cluster does")
-    });
+    let folders = folders();
     let mut candidates = folders
         .split(':')
         .map(|folder| Path::new(folder).join(name));
     candidates
         .find(|path| path.is_file())
         .unwrap_or_else(|| panic!("{name} is in none of the folders of {TOOLS}: {folders}"))
+}
+
+fn folders() -> String {
+    if let Ok(folders) = std::env::var(TOOLS) {
+        return folders;
+    }
+    let description = std::env::var(DESCRIPTION).unwrap_or_else(|_| {
+        panic!(
+            "{TOOLS} has to name the folders with etcd and kube-apiserver, or {DESCRIPTION} a cluster's \
+             description: cargo xtask test cluster sets it"
+        )
+    });
+    let text = fs::read_to_string(&description).expect("the description can be read");
+    let description: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    description["tools"]
+        .as_str()
+        .expect("it names the tools")
+        .to_owned()
 }
 
 /// Waits for the server and teaches it the resource.
@@ -149,7 +170,7 @@ async fn prepare(cluster: &Cluster) {
 
 impl Cluster {
     /// A client for the user whose token this is.
-    pub fn client(&self, token: &str) -> Client {
+    pub(crate) fn client(&self, token: &str) -> Client {
         let mut config = Config::new(self.url.parse().expect("an address"));
         config.accept_invalid_certs = true;
         config.auth_info = AuthInfo {
@@ -160,7 +181,7 @@ impl Cluster {
     }
 
     /// A namespace of its own for one test.
-    pub async fn namespace(&self, prefix: &str) -> String {
+    pub(crate) async fn namespace(&self, prefix: &str) -> String {
         let namespaces: Api<Namespace> = Api::all(self.client("admin"));
         let namespace = Namespace {
             metadata: ObjectMeta {
@@ -174,7 +195,7 @@ impl Cluster {
     }
 
     /// The last lines of the server's log.
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         let log = fs::read_to_string(self.folder.join("apiserver.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
@@ -182,10 +203,14 @@ impl Cluster {
 }
 
 /// Waits until something holds.
-pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(Instant::now() < deadline, "it did not happen that {what}");
+        assert!(
+            Instant::now() < deadline,
+            "it did not happen that {what}; the API server said last:\n{}",
+            CLUSTER.get().map(Cluster::log).unwrap_or_default()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It arrives and is answered.
     Pass,
     /// It is answered with this code, and does not arrive.
@@ -31,7 +31,7 @@ type Rule = Box<dyn FnMut(&Request<Body>) -> Fate + Send>;
 
 /// The way, and what happens on it.
 #[derive(Clone)]
-pub struct Way(Arc<Inner>);
+pub(crate) struct Way(Arc<Inner>);
 
 struct Inner {
     rule: Mutex<Rule>,
@@ -41,12 +41,12 @@ struct Inner {
 
 impl Way {
     /// A way on which nothing happens.
-    pub fn clear() -> Self {
+    pub(crate) fn clear() -> Self {
         Self::with(|_| Fate::Pass)
     }
 
     /// A way on which `rule` decides.
-    pub fn with(rule: impl FnMut(&Request<Body>) -> Fate + Send + 'static) -> Self {
+    pub(crate) fn with(rule: impl FnMut(&Request<Body>) -> Fate + Send + 'static) -> Self {
         Self(Arc::new(Inner {
             rule: Mutex::new(Box::new(rule)),
             crashed: Notify::new(),
@@ -55,12 +55,12 @@ impl Way {
     }
 
     /// From now on another rule decides.
-    pub fn change(&self, rule: impl FnMut(&Request<Body>) -> Fate + Send + 'static) {
+    pub(crate) fn change(&self, rule: impl FnMut(&Request<Body>) -> Fate + Send + 'static) {
         *self.0.rule.lock().expect("no panic") = Box::new(rule);
     }
 
     /// The same client on this way.
-    pub fn client(&self, client: Client) -> Client {
+    pub(crate) fn client(&self, client: Client) -> Client {
         let namespace = client.default_namespace().to_owned();
         Client::new(
             Walker {
@@ -72,17 +72,17 @@ impl Way {
     }
 
     /// Waits for a crash.
-    pub async fn crashed(&self) {
+    pub(crate) async fn crashed(&self) {
         self.0.crashed.notified().await;
     }
 
     /// Every request so far.
-    pub fn seen(&self) -> Vec<(Method, String)> {
+    pub(crate) fn seen(&self) -> Vec<(Method, String)> {
         self.0.seen.lock().expect("no panic").clone()
     }
 
     /// The writes among them, those of the Lease aside.
-    pub fn writes(&self) -> Vec<(Method, String)> {
+    pub(crate) fn writes(&self) -> Vec<(Method, String)> {
         let seen = self.seen().into_iter();
         seen.filter(|(method, path)| is_write(method, path))
             .collect()
@@ -90,7 +90,7 @@ impl Way {
 }
 
 /// Whether a request changes something. To ask for one's rights is no change.
-pub fn is_write(method: &Method, path: &str) -> bool {
+pub(crate) fn is_write(method: &Method, path: &str) -> bool {
     *method != Method::GET && !path.contains("/leases") && !path.contains("selfsubject")
 }
 

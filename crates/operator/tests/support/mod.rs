@@ -1,5 +1,5 @@
 //! A real API server with its store, for one test program, and operators that run against it.
 
-pub mod cluster;
-pub mod fault;
-pub mod operator;
+pub(crate) mod cluster;
+pub(crate) mod fault;
+pub(crate) mod operator;

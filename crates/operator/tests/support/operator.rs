@@ -18,8 +18,8 @@ use super::cluster::{Cluster, until};
 use super::fault::Way;
 
 /// A running operator. Dropped, it ends as if it was killed.
-pub struct Operator {
-    pub metrics: Metrics,
+pub(crate) struct Operator {
+    pub(crate) metrics: Metrics,
     task: JoinHandle<Result<(), Lost>>,
     stop: Option<oneshot::Sender<()>>,
     // Everything that the operator spawned ends with its runtime.
@@ -28,7 +28,7 @@ pub struct Operator {
 
 impl Operator {
     /// Starts one for a namespace.
-    pub fn start(client: &Client, way: &Way, namespace: &str, lease: Option<&str>) -> Self {
+    pub(crate) fn start(client: &Client, way: &Way, namespace: &str, lease: Option<&str>) -> Self {
         let plan = Plan {
             namespace: Some(namespace.to_owned()),
             resync: Duration::from_millis(300),
@@ -78,18 +78,18 @@ impl Operator {
     }
 
     /// Asks it to end, and waits until it has.
-    pub async fn stop(mut self) -> Result<(), Lost> {
+    pub(crate) async fn stop(mut self) -> Result<(), Lost> {
         drop(self.stop.take());
         (&mut self.task).await.expect("it does not panic")
     }
 
     /// Waits until it ends by itself.
-    pub async fn ended(&mut self) -> Result<(), Lost> {
+    pub(crate) async fn ended(&mut self) -> Result<(), Lost> {
         (&mut self.task).await.expect("it does not panic")
     }
 
     /// Whether it still runs: a panic of a round would have ended it.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         !self.task.is_finished()
     }
 }
@@ -103,20 +103,20 @@ impl Drop for Operator {
 }
 
 /// A namespace and its functions.
-pub struct Place {
-    pub client: Client,
-    pub namespace: String,
+pub(crate) struct Place {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
 }
 
 impl Place {
-    pub async fn new(cluster: &Cluster, prefix: &str) -> Self {
+    pub(crate) async fn new(cluster: &Cluster, prefix: &str) -> Self {
         Self {
             client: cluster.client("admin"),
             namespace: cluster.namespace(prefix).await,
         }
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
     {
@@ -124,7 +124,7 @@ impl Place {
     }
 
     /// Makes a function, or says why the API server does not take it.
-    pub async fn make(&self, name: &str, spec: Value) -> Result<(), kube::Error> {
+    pub(crate) async fn make(&self, name: &str, spec: Value) -> Result<(), kube::Error> {
         let resource = ApiResource::of(name, &self.namespace, spec);
         let functions: Api<kube::core::DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::kind());
@@ -136,7 +136,7 @@ impl Place {
     }
 
     /// Changes a function's spec by a merge.
-    pub async fn change(&self, name: &str, spec: Value) {
+    pub(crate) async fn change(&self, name: &str, spec: Value) {
         let patch = json!({ "spec": spec });
         let functions = self.api::<WasmFunction>();
         let changed = functions
@@ -146,12 +146,12 @@ impl Place {
     }
 
     /// Waits until what is told of the function is about what it says now.
-    pub async fn told(&self, name: &str) -> WasmFunction {
+    pub(crate) async fn told(&self, name: &str) -> WasmFunction {
         self.told_that(name, |_| true).await
     }
 
     /// Waits until a status is current and as expected.
-    pub async fn told_that(
+    pub(crate) async fn told_that(
         &self,
         name: &str,
         expected: impl Fn(&WasmFunction) -> bool,
@@ -173,7 +173,7 @@ impl Place {
     }
 
     /// What was made for a function, without what differs from one time to the next.
-    pub async fn made(&self, name: &str) -> Value {
+    pub(crate) async fn made(&self, name: &str) -> Value {
         let deployment = self
             .api::<Deployment>()
             .get_opt(name)
@@ -243,7 +243,7 @@ fn plain(value: &mut Value, name: &str, uid: &str) {
 }
 
 /// The reason of a condition.
-pub fn reason(function: &WasmFunction, kind: ConditionKind) -> &str {
+pub(crate) fn reason(function: &WasmFunction, kind: ConditionKind) -> &str {
     let condition = function
         .status
         .as_ref()
@@ -252,7 +252,7 @@ pub fn reason(function: &WasmFunction, kind: ConditionKind) -> &str {
 }
 
 /// The message of a condition.
-pub fn message(function: &WasmFunction, kind: ConditionKind) -> &str {
+pub(crate) fn message(function: &WasmFunction, kind: ConditionKind) -> &str {
     let condition = function
         .status
         .as_ref()
