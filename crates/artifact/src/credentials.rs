@@ -3,7 +3,7 @@
 //! Refuses to show a secret, to run a helper whose name is a path, and to take a broken configuration for
 //! an empty one.
 
-mod helper;
+mod program;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -223,13 +223,13 @@ impl DockerConfig {
             .iter()
             .find(|(key, _)| host(key) == registry);
         if let Some((key, name)) = own {
-            return helper::get(name, key).await;
+            return program::get(name, key).await;
         }
         if let Some(login) = self.written(registry, entry)? {
             return Ok(Some(login));
         }
         match &self.file.creds_store {
-            Some(name) if !name.is_empty() => helper::get(name, key).await,
+            Some(name) if !name.is_empty() => program::get(name, key).await,
             _ => Ok(None),
         }
     }

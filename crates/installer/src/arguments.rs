@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Puts Sampan's containerd shim on this node, or takes it away.
 ///
@@ -81,9 +81,9 @@ pub(crate) struct Node {
         default_value = "systemctl restart containerd"
     )]
     pub(crate) restart: String,
-    /// Run the commands above in the namespaces of the node's first process
-    #[arg(long, env = "SAMPAN_ENTER_HOST")]
-    pub(crate) enter: bool,
+    /// Run the commands above in the namespaces of this process of the node, as a pod has to
+    #[arg(long, env = "SAMPAN_ENTER")]
+    pub(crate) enter: Option<EnterProcess>,
     /// How long containerd and the kubelet may take to come back
     #[arg(long, env = "SAMPAN_PATIENCE", default_value = "120", value_parser = seconds, value_name = "SECONDS")]
     pub(crate) patience: Duration,
@@ -146,11 +146,20 @@ pub(crate) struct RemoveEverywhere {
     pub(crate) patience: Duration,
 }
 
+/// Whose namespaces are the node's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnterProcess {
+    /// Those of the node's first process
+    Init,
+    /// Those of containerd, where the first process is out of reach
+    Containerd,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Enter {
-    /// The process whose namespaces are entered
-    #[arg(long, default_value_t = 1)]
-    pub(crate) process: u32,
+    /// The namespaces to enter, in this order
+    #[arg(long = "namespace", required = true)]
+    pub(crate) namespaces: Vec<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<String>,

@@ -145,9 +145,11 @@ impl Error {
             Self::NotTaken { .. } => "add the runtime by hand as docs/install.md says",
             Self::Dump { .. } => "check --containerd: it must be the containerd that runs here",
             Self::Start { .. } | Self::Failed { .. } => {
-                "check the command (--restart, --containerd), and that --enter is set in a pod"
+                "check the command (--restart, --containerd), and that --enter is given in a pod"
             }
-            Self::Enter { .. } => "the pod needs hostPID and privileged",
+            Self::Enter { .. } => {
+                "the pod needs hostPID and privileged; --enter containerd does without the node's first process"
+            }
             Self::NotBack { .. } => "look at containerd's own log on the node",
             Self::RolledBack { cause } => cause.help(),
             Self::Stuck { .. } => {

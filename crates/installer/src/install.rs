@@ -38,7 +38,7 @@ pub(crate) struct Work {
 impl Work {
     pub(crate) async fn new(node: Node) -> Result<Self, Error> {
         let root = Root::new(&node.root);
-        let host = Host::new(&node, root.at(&node.socket));
+        let host = Host::new(&node, root.at(&node.socket)).await?;
         let kubernetes = match &node.node {
             Some(name) => Some(Kubernetes::connect(name, &node.label).await?),
             None => None,

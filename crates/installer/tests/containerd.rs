@@ -216,6 +216,38 @@ fn the_runtime_comes_once_and_goes_without_a_trace() {
 
 #[test]
 #[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
+fn a_pod_runs_the_nodes_programs_in_the_nodes_namespaces() {
+    let containerd = Containerd::start("");
+    let folder = containerd.folder.path().display();
+    let here = fs::read_link("/proc/self/ns/mnt").expect("a namespace");
+    // The installer has mounts of its own, as in a pod; what it restarts is the node's again, also when
+    // containerd itself, which showed the way, is gone.
+    let restart =
+        format!("--restart=readlink /proc/self/ns/mnt >{folder}/mounts; sh {folder}/restart");
+    let mut installer = Command::new("unshare");
+    installer
+        .args(["--mount", "--propagation", "private"])
+        .arg(env!("CARGO_BIN_EXE_sampan-node-installer"))
+        .args(["install", "--enter=containerd", &restart])
+        .arg(format!("--config={folder}/config.toml"))
+        .arg(format!("--drop-in={folder}/conf.d/50-sampan.toml"))
+        .arg(format!("--socket={folder}/s"))
+        .arg(format!("--containerd={}", containerd.program.display()))
+        .arg(format!("--shim-folder={folder}/opt/sampan/bin"))
+        .arg(format!("--shim={folder}/shim"));
+    let output = installer.output().expect("unshare starts");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        said(&output),
+        containerd.log()
+    );
+    let there = fs::read_to_string(containerd.path("mounts")).expect("a file");
+    assert_eq!(Path::new(there.trim()), here);
+}
+
+#[test]
+#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn imports_of_others_stay() {
     let containerd = Containerd::start("");
     let folder = containerd.folder.path().display().to_string();
