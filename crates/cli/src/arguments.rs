@@ -2,6 +2,8 @@
 //!
 //! Refuses to act: values are parsed and checked here, and used elsewhere.
 
+mod cluster;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,12 +15,15 @@ use sampan_artifact::Reference;
 use crate::exit::Exit;
 use crate::values::{self, Folder};
 
-/// Runs WebAssembly functions on this machine.
+pub(crate) use cluster::{ClusterChoice, Delete, Deploy, DryRun, Invoke, List, Logs};
+
+/// Runs WebAssembly functions, on this machine and on Kubernetes.
 ///
 /// A function is one .wasm file: an HTTP handler (wasi:http 0.2 or 0.3) or a WASI command. `sampan
 /// up` serves as many of them as there are in a folder and swaps each one when its file changes;
 /// `sampan run` runs a command like any other program. No cluster, no registry and no container
-/// engine is needed.
+/// engine is needed for that. `sampan deploy` brings functions to a cluster that has Sampan's operator;
+/// `list`, `logs`, `invoke` and `delete` look after them there.
 #[derive(Debug, Parser)]
 #[command(
     name = "sampan",
@@ -55,6 +60,11 @@ pub(crate) enum Command {
     New(New),
     Push(Push),
     Pull(Pull),
+    Deploy(Deploy),
+    List(List),
+    Logs(Logs),
+    Invoke(Invoke),
+    Delete(Delete),
     /// Prints the JSON schema of function.yaml
     ///
     /// Editors use it to complete and check a function.yaml. The page docs/cli.md says how.

@@ -42,7 +42,25 @@ pub(crate) enum Exit {
     NotFound,
     /// What a registry sent is not what it should be.
     Content,
-    /// A command took longer than `--timeout`; the code that timeout(1) uses.
+    /// A cluster cannot be reached, or fails.
+    Cluster,
+    /// There is no kubeconfig that can be used.
+    Kubeconfig,
+    /// A cluster does not allow what was asked of it.
+    Forbidden,
+    /// A cluster without Sampan.
+    NoSampan,
+    /// A cluster does not have what was asked for.
+    Absent,
+    /// A cluster does not take a resource.
+    Refused,
+    /// A function that was deployed cannot become ready.
+    NotReady,
+    /// A function does not answer as it should: no pod is ready, or the connection broke.
+    NoAnswer,
+    /// A function answered with a failure, and `--fail` was given.
+    FailedAnswer,
+    /// Something took longer than `--timeout`; the code that timeout(1) uses.
     Timeout,
     /// A second SIGINT came; the code that shells show for a program that SIGINT ended.
     Interrupted,
@@ -54,7 +72,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every way to end, in the order of the codes.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Success,
         Self::Unexpected,
         Self::Usage,
@@ -72,6 +90,15 @@ impl Exit {
         Self::Credentials,
         Self::NotFound,
         Self::Content,
+        Self::Cluster,
+        Self::Kubeconfig,
+        Self::Forbidden,
+        Self::NoSampan,
+        Self::Absent,
+        Self::Refused,
+        Self::NotReady,
+        Self::NoAnswer,
+        Self::FailedAnswer,
         Self::Timeout,
         Self::Interrupted,
         Self::Trap,
@@ -86,7 +113,7 @@ impl Exit {
             Self::Usage => (2, "arguments that were not understood"),
             Self::Missing => (10, "a file or folder that is not there or cannot be read"),
             Self::Wasm => (11, "a file that is not WebAssembly, or does not compile"),
-            Self::FunctionFile => (12, "a function.yaml with a mistake"),
+            Self::FunctionFile => (12, "a function.yaml or a WasmFunction with a mistake"),
             Self::SameName => (13, "two functions of one name"),
             Self::NotRunnable => (14, "WebAssembly that this host or this command cannot run"),
             Self::NothingToServe => (15, "no function that could be served"),
@@ -104,7 +131,16 @@ impl Exit {
                 33,
                 "content of a registry that does not verify, or is no function",
             ),
-            Self::Timeout => (124, "run: the command took longer than --timeout"),
+            Self::Cluster => (40, "a cluster that cannot be reached, or fails"),
+            Self::Kubeconfig => (41, "no kubeconfig that can be used"),
+            Self::Forbidden => (42, "a cluster that does not allow it, or wants other credentials"),
+            Self::NoSampan => (43, "a cluster without Sampan's resource definition"),
+            Self::Absent => (44, "something that the cluster does not have"),
+            Self::Refused => (45, "a resource that the cluster does not take"),
+            Self::NotReady => (46, "deploy: a function that cannot become ready"),
+            Self::NoAnswer => (47, "invoke: a function that does not answer"),
+            Self::FailedAnswer => (48, "invoke: an answer with a status of 400 or more, with --fail"),
+            Self::Timeout => (124, "it took longer than --timeout"),
             Self::Interrupted => (130, "up: ended at once by a second SIGINT"),
             Self::Trap => (134, "run: the command trapped"),
             Self::Terminated => (143, "up: ended at once by a second SIGTERM"),

@@ -4,6 +4,7 @@
 //! Refuses to recognise an error by its text, and to show a stack of causes: the chain becomes one line.
 
 mod registry;
+mod cluster;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write as _};
@@ -16,6 +17,8 @@ use sampan_spec::FileError;
 use crate::exit::Exit;
 use crate::shown::one_line;
 use crate::terminal::Style;
+
+pub(crate) use cluster::Asked;
 
 /// What went wrong, as a person is told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

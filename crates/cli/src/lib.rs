@@ -1,10 +1,12 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and `completions`.
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema`, `convert` and `completions` on this machine;
+//! `push` and `pull` to registries and back; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
 //!
 //! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
 //! that turns their errors into a message, an advice and an exit code. It refuses to know how
 //! WebAssembly is run (the engine does) and how HTTP is served (the runner does).
 
 mod arguments;
+mod cluster;
 mod completions;
 mod convert;
 mod data;
@@ -51,6 +53,11 @@ pub fn main() -> ExitCode {
         Command::New(new) => new::new(&new),
         Command::Push(push) => push::push(&push),
         Command::Pull(pull) => pull::pull(&pull),
+        Command::Deploy(deploy) => cluster::deploy::deploy(&deploy),
+        Command::List(list) => cluster::list::list(&list),
+        Command::Logs(logs) => cluster::logs::logs(&logs),
+        Command::Invoke(invoke) => cluster::invoke::invoke(&invoke),
+        Command::Delete(delete) => cluster::delete::delete(&delete),
         Command::Schema => schema::schema(),
         Command::Convert(convert) => convert::convert(&convert),
         Command::Completions(completions) => completions::completions(&completions),

@@ -3,6 +3,7 @@
 //! Refuses to panic over a reader that has gone, as `println!` would.
 
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -12,17 +13,20 @@ use crate::failure::Failure;
 
 /// Writes a text. A reader that has seen enough and closed the pipe is not a failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_on(text.as_bytes()).map(drop)
+}
+
+/// Writes one part of many. The answer tells whether anybody still reads.
+pub(crate) fn print_on(bytes: &[u8]) -> Result<ControlFlow<()>, Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Failure::new(
             Exit::Unexpected,
             format!("standard output cannot be written: {error}"),
             "check where it leads to",
         )),
-        _ => Ok(()),
     }
 }
 

@@ -6,8 +6,24 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
 use sampan_artifact::Reference;
 use sampan_spec::{ByteSize, Timespan};
+
+/// The path and query of a request.
+pub(crate) type Target = PathAndQuery;
+
+/// The body of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// As it was written.
+    Text(String),
+    /// What a file has.
+    File(PathBuf),
+    /// What comes in.
+    Stdin,
+}
 
 /// A folder of this machine that a command sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +85,44 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         .parse()
         .map_err(|error: sampan_spec::QuantityError| error.to_string())?;
     Ok(size.bytes())
+}
+
+/// `/PATH?QUERY`; the slash may be left out.
+pub(crate) fn target(text: &str) -> Result<Target, String> {
+    let text = if text.starts_with('/') {
+        text.to_owned()
+    } else {
+        format!("/{text}")
+    };
+    let refuse = || {
+        "write a path and query such as '/?n=100', with %20 for a space and no #fragment".to_owned()
+    };
+    if text.contains('#') {
+        return Err(refuse());
+    }
+    text.parse().map_err(|_| refuse())
+}
+
+/// A text, `@FILE`, or `@-`.
+pub(crate) fn payload(text: &str) -> Result<Payload, String> {
+    match text.strip_prefix('@') {
+        None => Ok(Payload::Text(text.to_owned())),
+        Some("-") => Ok(Payload::Stdin),
+        Some("") => Err("write @FILE, or @- for standard input".to_owned()),
+        Some(file) => Ok(Payload::File(PathBuf::from(file))),
+    }
+}
+
+/// `NAME: VALUE`.
+pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let refuse = || "write NAME: VALUE, such as 'Accept: text/html'".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(refuse)?;
+    let name: HeaderName = name.trim().parse().map_err(|_| refuse())?;
+    let value = value.trim().parse().map_err(|_| refuse())?;
+    if name == http::header::CONTENT_LENGTH || name == http::header::TRANSFER_ENCODING {
+        return Err(format!("{name} comes from the body itself"));
+    }
+    Ok((name, value))
 }
 
 /// A time such as `10s`, `1m30s` or `500ms`.
@@ -172,5 +226,49 @@ mod tests {
         check("-1s", None);
         check("", None);
         assert_eq!(time("0s"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn targets_are_paths_with_queries() {
+        fn check(text: &str, expected: Option<&str>) {
+            let parsed = target(text).ok().map(|target| target.to_string());
+            assert_eq!(parsed.as_deref(), expected, "{text}");
+        }
+        check("/", Some("/"));
+        check("", Some("/"));
+        check("?n=100", Some("/?n=100"));
+        check("a/b?c=d%20e", Some("/a/b?c=d%20e"));
+        check("/a b", None);
+        check("/a#b", None);
+        check("/a\r\nX: y", None);
+    }
+
+    #[test]
+    fn bodies_are_texts_files_or_standard_input() {
+        fn check(text: &str, expected: Option<Payload>) {
+            assert_eq!(payload(text).ok(), expected, "{text}");
+        }
+        check("", Some(Payload::Text(String::new())));
+        check("a@b", Some(Payload::Text("a@b".to_owned())));
+        check("@a.json", Some(Payload::File(PathBuf::from("a.json"))));
+        check("@-", Some(Payload::Stdin));
+        check("@", None);
+    }
+
+    #[test]
+    fn headers_have_a_name_and_a_value() {
+        fn check(text: &str, expected: Option<(&str, &str)>) {
+            let parsed = header(text).ok();
+            let parsed = parsed
+                .as_ref()
+                .map(|(name, value)| (name.as_str(), value.to_str().expect("the test's are text")));
+            assert_eq!(parsed, expected, "{text}");
+        }
+        check("Accept: text/html", Some(("accept", "text/html")));
+        check("x:", Some(("x", "")));
+        check("Time: 10:30", Some(("time", "10:30")));
+        for refused in ["", "Accept", "a b: c", "A: b\r\nC: d", "Content-Length: 3"] {
+            check(refused, None);
+        }
     }
 }

@@ -1,0 +1,227 @@
+//! The arguments of the commands that talk to a cluster: `deploy`, `list`, `logs`, `invoke`, `delete`.
+//!
+//! Refuses to know a cluster: what is written is checked as far as it can be without one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use http::{HeaderName, HeaderValue, Method};
+
+use super::Output;
+use crate::values::{self, Payload, Target};
+
+/// Which cluster, and which namespace in it; as kubectl has them.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ClusterChoice {
+    /// The kubeconfig; default: the files of $KUBECONFIG, ~/.kube/config, or the pod that this runs in
+    #[arg(long, value_name = "FILE", global = false)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; default: its current one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The namespace; default: the context's
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+}
+
+/// Brings functions to a cluster, and waits until they answer
+///
+/// FILE is a function.yaml or a .wasm, which becomes a WasmFunction that runs the image of --image; or
+/// the YAML of one or several WasmFunctions, sent as it is. `-` reads standard input. Deploying
+/// the same again changes nothing.
+///
+/// It waits until every pod runs what was deployed. When that cannot be, it ends with 46 and prints the
+/// cause: the conditions, the warnings about the pods, and the last lines that they printed. The
+/// function stays as it was deployed, and pods from before go on answering.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan deploy hello/function.yaml --image registry.example/hello:1.0
+  sampan deploy functions.yaml -n shop --timeout 5m
+  sampan deploy hello/function.yaml --image registry.example/hello:1.0 --dry-run=client > wasmfunction.yaml
+  sampan deploy - < wasmfunction.yaml
+
+Needs the verbs get, list, watch, create and patch for wasmfunctions. Those of list for pods and events,
+and of get for pods/log, make a failure's cause clearer.")]
+pub(crate) struct Deploy {
+    /// A function.yaml, a .wasm, or the YAML of WasmFunctions; - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The image to run: REGISTRY/NAME:TAG, or REGISTRY/NAME@sha256:DIGEST
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) image: Option<String>,
+    /// How many pods there are to be; default: what FILE says, or else what is there
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000))]
+    pub(crate) replicas: Option<i32>,
+    /// Wait until the functions answer; this is the default
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// End as soon as the cluster has taken the functions
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", value_parser = values::positive_time, default_value = "2m")]
+    pub(crate) timeout: Duration,
+    /// Change nothing, and print what would be deployed
+    ///
+    /// The server checks it as if it were meant; the client asks no cluster at all.
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "server")]
+    pub(crate) dry_run: Option<DryRun>,
+    /// Take over fields that somebody else manages, such as kubectl
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
+    /// How the answer looks
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterChoice,
+}
+
+/// Where a rehearsal takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    /// The cluster checks it and keeps nothing
+    Server,
+    /// No cluster is asked
+    Client,
+}
+
+/// Lists the functions of a cluster
+///
+/// READY is yes when requests are answered, no when not, and ? when the operator has not said yet. Below the
+/// table stands why functions are not ready.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan list
+  sampan list -A
+  sampan list -o json | jq -r '.[] | select(.ready == false) | .name'
+
+Needs the verb list for wasmfunctions.")]
+pub(crate) struct List {
+    /// Those of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// How the answer looks
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterChoice,
+}
+
+/// Prints what a function's pods print
+///
+/// When there are several pods, each line begins with its pod's name. With --follow, pods that come
+/// later and containers that start again are followed too, until it is interrupted.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan logs hello
+  sampan logs hello -f --tail 10
+  sampan logs hello --previous          the containers before the last restart
+  sampan logs hello --since 5m -o json | jq -r .message
+
+Needs the verbs get for wasmfunctions and pods/log and list for pods; watch for pods to follow.")]
+pub(crate) struct Logs {
+    /// The function
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Go on with what is printed from now on
+    #[arg(short, long, conflicts_with = "previous")]
+    pub(crate) follow: bool,
+    /// Only the last lines of each pod; default: all
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u32>,
+    /// Only what is younger, such as 90s, 5m or 1h
+    #[arg(long, value_name = "TIME", value_parser = values::positive_time)]
+    pub(crate) since: Option<Duration>,
+    /// What the containers printed before their last restart
+    #[arg(short, long)]
+    pub(crate) previous: bool,
+    /// Another container of the pods; default: the function's own
+    #[arg(short, long, value_name = "NAME", default_value = sampan_crd::CONTAINER)]
+    pub(crate) container: String,
+    /// Begin each line with its time
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+    /// How the lines look
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterChoice,
+}
+
+/// Calls a function through the API server
+///
+/// The request goes to one pod that is ready, the newest, through a port that the API server forwards:
+/// no Ingress, no address in the cluster's network and no kubectl is needed. It is sent as it is,
+/// with the Host NAME.NAMESPACE.svc, and the answer's body is written as it comes.
+///
+/// Any answer is success, whatever its status, unless --fail is given.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan invoke prime-numbers '/?n=100'
+  sampan invoke hello -d '{\"name\": \"World\"}' -H 'Content-Type: application/json'
+  sampan invoke resize -d @picture.png > small.png
+  sampan invoke hello -i --fail
+
+Needs the verbs get for wasmfunctions, list for pods, and get and create for pods/portforward.")]
+pub(crate) struct Invoke {
+    /// The function
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The path and query
+    #[arg(value_name = "PATH?QUERY", value_parser = values::target, default_value = "/")]
+    pub(crate) target: Target,
+    /// The method; default: GET, or POST with --data
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub(crate) method: Option<Method>,
+    /// The body: a text, @FILE, or @- for standard input
+    #[arg(short, long, value_name = "DATA", value_parser = values::payload)]
+    pub(crate) data: Option<Payload>,
+    /// A header of the request; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = values::header)]
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Print the answer's status and headers too
+    #[arg(short, long)]
+    pub(crate) include: bool,
+    /// End with 48 when the status is 400 or more
+    #[arg(short, long)]
+    pub(crate) fail: bool,
+    /// How long the call may take
+    #[arg(long, value_name = "TIME", value_parser = values::positive_time, default_value = "60s")]
+    pub(crate) timeout: Duration,
+    /// How the answer looks
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterChoice,
+}
+
+/// Removes functions from a cluster
+///
+/// What the operator made of them goes with them. With --wait it ends when the last pod is gone, which
+/// finishes its requests first.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan delete hello
+  sampan delete hello prime-numbers -n shop --wait
+
+Needs the verbs get and delete for wasmfunctions; with --wait also list for pods.")]
+pub(crate) struct Delete {
+    /// The functions
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Wait until the last pod is gone
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", value_parser = values::positive_time, default_value = "2m")]
+    pub(crate) timeout: Duration,
+    /// A function that is not there is no failure
+    #[arg(long)]
+    pub(crate) ignore_not_found: bool,
+    /// How the answer looks
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterChoice,
+}

@@ -1,0 +1,312 @@
+//! The file that is deployed: a `function.yaml` or a `.wasm` with an image, or `WasmFunction`s.
+//!
+//! What is written as resources is sent as it is, but for what only the cluster may write. Refuses other kinds
+//! of resources, which are kubectl's business.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+use sampan_crd::{GROUP, ValidFunction, WasmFunction};
+use sampan_spec::Function;
+use serde_json::{Value, json};
+
+use super::mapping;
+use crate::arguments::Output;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::pretty_json;
+use crate::source::{Origin, read_bytes};
+
+/// The most bytes of a file with resources; an API server takes no larger request.
+const MOST: u64 = 3 << 20;
+
+/// What standard input is called.
+const STDIN: &str = "standard input";
+
+/// The fields of metadata that only a cluster writes; they come with `kubectl get -o yaml`.
+const CLUSTERS_OWN: [&str; 7] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "uid",
+];
+
+/// One function that is to be deployed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Manifest {
+    /// The resource, as it is sent.
+    pub(super) resource: Value,
+    /// A good first request.
+    pub(super) example: Option<String>,
+    /// Where it was written.
+    origin: String,
+}
+
+/// Reads a file, or standard input for `-`.
+pub(super) fn read(file: &Path, image: Option<&str>) -> Result<Vec<Manifest>, Failure> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        let most = MOST.saturating_add(1);
+        io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|error| {
+            Failure::new(
+                Exit::Missing,
+                format!("{STDIN} cannot be read: {error}"),
+                "check what is piped in",
+            )
+        })?;
+        let text = text(bytes, STDIN)?;
+        if is_resources(&text) {
+            return resources(&text, STDIN, image);
+        }
+        let function = Function::parse(&text, STDIN, "").map_err(|error| Failure::function_file(&error))?;
+        return described(&Arc::new(function), STDIN, image);
+    }
+    let origin = file.display().to_string();
+    let source = Origin::of_file(file.to_owned());
+    if let Origin::Described(path) = &source {
+        let bytes = read_bytes(path, MOST).map_err(|error| Failure::read(path, &error))?;
+        let text = text(bytes, &origin)?;
+        if is_resources(&text) {
+            return resources(&text, &origin, image);
+        }
+    }
+    described(&source.read()?.function, &origin, image)
+}
+
+fn text(bytes: Vec<u8>, origin: &str) -> Result<String, Failure> {
+    if bytes.len() as u64 > MOST {
+        return Err(Failure::new(
+            Exit::FunctionFile,
+            format!("{origin} has more than {} MiB", MOST >> 20),
+            "deploy it in parts",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::new(
+            Exit::FunctionFile,
+            format!("{origin}: not a text in UTF-8, from byte {at} on"),
+            "save it as UTF-8",
+        )
+    })
+}
+
+/// Whether a text is resources: a `function.yaml` has no line that begins with one of these keys. A text in
+/// flow style or JSON begins with a brace, which nobody uses for a `function.yaml`.
+fn is_resources(text: &str) -> bool {
+    let mut lines = text.lines();
+    lines.any(|line| {
+        let line = line.trim_start_matches('\u{feff}');
+        ["apiVersion:", "kind:", "\"apiVersion\"", "{"].iter().any(|key| line.starts_with(key))
+    })
+}
+
+fn described(
+    function: &Arc<Function>,
+    origin: &str,
+    image: Option<&str>,
+) -> Result<Vec<Manifest>, Failure> {
+    let Some(image) = image else {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{origin} does not say which image {} runs as", function.name.as_str()),
+            "name it with --image REGISTRY/NAME:TAG",
+        ));
+    };
+    let resource = mapping::resource(function, image);
+    let mut resource = serde_json::to_value(&resource)
+        .map_err(|error| Failure::system("the resource cannot be written as JSON", &error))?;
+    tidied(&mut resource);
+    Ok(vec![Manifest {
+        resource,
+        example: function.example.clone(),
+        origin: origin.to_owned(),
+    }])
+}
+
+fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manifest>, Failure> {
+    let wrong = |error: serde_saphyr::Error| {
+        Failure::new(
+            Exit::FunctionFile,
+            format!("{origin}: {}", error.without_snippet()),
+            "correct it; `kubectl explain wfn.spec` lists the fields of a WasmFunction",
+        )
+    };
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(wrong)?;
+    let mut found = Vec::new();
+    let mut listed = false;
+    for document in documents.into_iter().filter(|document| !document.is_null()) {
+        if document["kind"] == "List" {
+            listed = true;
+            match &document["items"] {
+                Value::Array(items) => found.extend(items.iter().cloned()),
+                _ => return Err(refuse(origin, "items: a list of resources is expected")),
+            }
+        } else {
+            found.push(document);
+        }
+    }
+    let expected = format!("{GROUP}/v1alpha1");
+    for resource in &found {
+        let (version, kind) = (&resource["apiVersion"], &resource["kind"]);
+        if *version != expected || *kind != "WasmFunction" {
+            return Err(Failure::new(
+                Exit::FunctionFile,
+                format!("{origin} has a resource of the kind {kind} and the version {version}"),
+                format!("only WasmFunctions of {expected} are deployed; use kubectl apply for all others"),
+            ));
+        }
+    }
+    match (image, found.as_mut_slice()) {
+        (_, []) => {
+            return Err(Failure::new(
+                Exit::FunctionFile,
+                format!("{origin} has no resources"),
+                "write a WasmFunction, or a function.yaml",
+            ));
+        }
+        (Some(image), [resource]) => {
+            if let Some(spec) = resource["spec"].as_object_mut() {
+                spec.insert("image".to_owned(), image.into());
+            }
+        }
+        (Some(_), several) => {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{origin} has {} functions, and --image is one image", several.len()),
+                "write each image into its resource, or deploy the functions one by one",
+            ));
+        }
+        (None, _) => {}
+    }
+    // Once more for the place of a mistake, which a value without text cannot tell.
+    if !listed && image.is_none() {
+        let typed: Result<Vec<WasmFunction>, _> = serde_saphyr::from_multiple(text);
+        typed.map_err(wrong)?;
+    }
+    let manifest = |mut resource: Value| {
+        tidied(&mut resource);
+        Manifest {
+            resource,
+            example: None,
+            origin: origin.to_owned(),
+        }
+    };
+    Ok(found.into_iter().map(manifest).collect())
+}
+
+fn refuse(origin: &str, message: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        Exit::FunctionFile,
+        format!("{origin}: {message}"),
+        "`kubectl explain wfn.spec` says what each field takes",
+    )
+}
+
+/// Takes out what only the cluster may write.
+fn tidied(resource: &mut Value) {
+    let Some(fields) = resource.as_object_mut() else {
+        return;
+    };
+    fields.remove("status");
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in CLUSTERS_OWN {
+            metadata.remove(field);
+        }
+    }
+}
+
+impl Manifest {
+    /// The function's name; empty when it has none, which [`Manifest::check`] refuses.
+    pub(super) fn name(&self) -> &str {
+        self.resource["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// The namespace that the file names.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.resource["metadata"]["namespace"].as_str()
+    }
+
+    /// Chooses the namespace, which a file may have done already.
+    pub(super) fn set_namespace(&mut self, namespace: &str) -> Result<(), Failure> {
+        match self.namespace() {
+            Some(own) if own != namespace => Err(Failure::new(
+                Exit::Usage,
+                format!("{}: {} belongs to namespace {own}, not to {namespace}", self.origin, self.name()),
+                "leave -n out, or take metadata.namespace out of the file",
+            )),
+            Some(_) => Ok(()),
+            None => {
+                self.resource["metadata"]["namespace"] = namespace.into();
+                Ok(())
+            }
+        }
+    }
+
+    /// Chooses how many pods there are to be.
+    pub(super) fn set_replicas(&mut self, replicas: i32) {
+        if let Some(spec) = self.resource["spec"].as_object_mut() {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
+    }
+
+    /// Checks what can be checked without a cluster.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let named = |message: &dyn std::fmt::Display| {
+            refuse(&format!("{}: {}", self.origin, self.name()), message)
+        };
+        let typed: WasmFunction =
+            serde_json::from_value(self.resource.clone()).map_err(|error| named(&error))?;
+        if self.name().is_empty() {
+            return Err(refuse(&self.origin, "metadata.name: a WasmFunction has no name"));
+        }
+        ValidFunction::of(&typed).map(drop).map_err(|invalid| named(&invalid))
+    }
+}
+
+/// Refuses two functions of one name in one namespace.
+pub(super) fn check_unique(manifests: &[Manifest]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    match manifests.iter().find(|manifest| !seen.insert((manifest.namespace(), manifest.name()))) {
+        None => Ok(()),
+        Some(twice) => Err(Failure::new(
+            Exit::SameName,
+            format!("{} has two functions of the name {}", twice.origin, twice.name()),
+            "rename one of them, or put them into different namespaces",
+        )),
+    }
+}
+
+/// Resources for a person or a program: YAML documents, or one JSON list.
+pub(super) fn show(resources: &[Value], output: Output) -> Result<String, Failure> {
+    match output {
+        Output::Json => pretty_json(&resources),
+        Output::Text => {
+            let documents: Result<Vec<String>, _> =
+                resources.iter().map(serde_saphyr::to_string).collect();
+            let documents = documents
+                .map_err(|error| Failure::system("the resource cannot be written as YAML", &error))?;
+            Ok(documents.join("---\n"))
+        }
+    }
+}
+
+/// The same for what a cluster answered.
+pub(super) fn show_objects(objects: &[DynamicObject], output: Output) -> Result<String, Failure> {
+    let mut resources = Vec::new();
+    for object in objects {
+        let mut resource = json!(object);
+        tidied(&mut resource);
+        resources.push(resource);
+    }
+    show(&resources, output)
+}
+
+#[cfg(test)]
+mod tests;

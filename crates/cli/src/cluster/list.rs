@@ -1,0 +1,255 @@
+//! `sampan list`: the functions of a namespace, or of all.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::ListParams;
+use serde::Serialize;
+
+use super::seen::Seen;
+use super::{Cluster, block_on, end};
+use crate::arguments::{List, Output};
+use crate::failure::Failure;
+use crate::output::{pretty_json, print};
+use crate::shown::one_line;
+use crate::terminal::Style;
+
+/// Lists functions.
+pub(crate) fn list(arguments: &List) -> Result<ExitCode, Failure> {
+    end(run(arguments), arguments.output)
+}
+
+fn run(arguments: &List) -> Result<(), Failure> {
+    let all = arguments.all_namespaces;
+    let (namespace, functions) = block_on(async {
+        let cluster = Cluster::find(&arguments.cluster).await?;
+        let namespace = cluster.namespace.clone();
+        let (api, action) = if all {
+            (cluster.all_functions(), "list the functions of all namespaces".to_owned())
+        } else {
+            let action = format!("list the functions of namespace {namespace}");
+            (cluster.functions(&namespace), action)
+        };
+        let objects = cluster.list(&action, &api, ListParams::default()).await?;
+        let functions: Result<Vec<Seen>, Failure> = objects.iter().map(Seen::of).collect();
+        Ok((namespace, functions?))
+    })?;
+    let text = match arguments.output {
+        Output::Json => {
+            let rows: Vec<Row<'_>> = functions.iter().map(Row::of).collect();
+            pretty_json(&rows)?
+        }
+        Output::Text => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+            let place = (!all).then_some(namespace.as_str());
+            text(&functions, place, now, Style::of(&io::stdout()))
+        }
+    };
+    print(&text)
+}
+
+/// A function as JSON. Fields may be added, never renamed.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    ready: Option<bool>,
+    reason: Option<&'a str>,
+    message: Option<&'a str>,
+    deleting: bool,
+    pods: Option<&'a str>,
+    replicas: i32,
+    ready_replicas: i32,
+    image: &'a str,
+    digest: Option<&'a str>,
+    url: Option<&'a str>,
+    created: Option<String>,
+}
+
+impl<'a> Row<'a> {
+    fn of(seen: &'a Seen) -> Self {
+        let status = &seen.status;
+        let complaint = seen.complaint();
+        let created = seen.created.and_then(|second| Timestamp::from_second(second).ok());
+        Self {
+            name: &seen.name,
+            namespace: &seen.namespace,
+            ready: seen.ready(),
+            reason: complaint.map(|(reason, _)| reason),
+            message: complaint.map(|(_, message)| message),
+            deleting: seen.deleting,
+            pods: status.pods.as_deref(),
+            replicas: status.replicas,
+            ready_replicas: status.ready_replicas,
+            image: &seen.image,
+            digest: status.digest.as_deref(),
+            url: status.url.as_deref(),
+            created: created.map(|time| time.to_string()),
+        }
+    }
+}
+
+/// A table, and below it why functions are not as they should be. `place` is the only namespace, if there is one.
+fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> String {
+    if functions.is_empty() {
+        return match place {
+            Some(place) => format!("no functions in namespace {place}; `sampan list -A` looks everywhere\n"),
+            None => "no functions in this cluster\n".to_owned(),
+        };
+    }
+    let mut columns = vec!["NAME", "READY", "PODS", "AGE", "URL", "IMAGE"];
+    if place.is_none() {
+        columns.insert(0, "NAMESPACE");
+    }
+    let mut rows = vec![columns.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    let mut complaints = String::new();
+    for seen in functions {
+        let status = &seen.status;
+        let ready = match (seen.deleting, seen.ready()) {
+            (true, _) => "deleting",
+            (false, Some(true)) => "yes",
+            (false, Some(false)) => "no",
+            (false, None) => "?",
+        };
+        let shown = |text: Option<&str>| one_line(text.unwrap_or("-"));
+        let age = seen.created.map_or_else(|| "?".to_owned(), |created| age(now - created));
+        let mut row = vec![
+            seen.name.clone(),
+            ready.to_owned(),
+            shown(status.pods.as_deref()),
+            age,
+            shown(status.url.as_deref()),
+            one_line(&seen.image),
+        ];
+        let mut name = seen.name.clone();
+        if place.is_none() {
+            row.insert(0, seen.namespace.clone());
+            name = format!("{}/{name}", seen.namespace);
+        }
+        rows.push(row);
+        let complaint = match seen.complaint() {
+            Some((reason, message)) => format!("{reason}: {message}"),
+            None if seen.ready().is_none() => "the operator has not looked at it yet".to_owned(),
+            None => continue,
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(complaints, "{}: {}", style.strong(&name), one_line(&complaint));
+    }
+    let mut text = table(&rows, style);
+    if !complaints.is_empty() {
+        let _ = write!(text, "\n{complaints}");
+    }
+    text
+}
+
+/// Columns as wide as their widest cell; the last one as wide as it is.
+fn table(rows: &[Vec<String>], style: Style) -> String {
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len))
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let line = line.trim_end();
+        let line = if index == 0 { style.faint(line) } else { line.to_owned() };
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+/// A time that has passed, as kubectl shows it: its largest unit, and the next one while the first is small.
+fn age(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    let two = |first: i64, unit: char, second: i64, smaller: char| match second {
+        0 => format!("{first}{unit}"),
+        _ => format!("{first}{unit}{second}{smaller}"),
+    };
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..600 => two(minutes, 'm', seconds % 60, 's'),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => two(hours, 'h', minutes % 60, 'm'),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => two(days, 'd', hours % 24, 'h'),
+        _ => format!("{days}d"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::seen::tests::seen;
+
+    /// An hour after the functions of the tests were made.
+    const NOW: i64 = 1_767_225_600 + 3_600;
+
+    #[test]
+    fn the_table_says_what_and_why() {
+        let well = seen(1, &[("Ready", "True", "AllReady", "", 1)]);
+        let mut bad = seen(1, &[("Ready", "False", "ImagePullFailed", "not\nfound\u{1b}", 1)]);
+        bad.name = "prime-numbers".to_owned();
+        bad.status.pods = Some("0/12".to_owned());
+        let mut new = seen(1, &[]);
+        new.name = "new".to_owned();
+        (new.status.pods, new.status.url) = (None, None);
+        let functions = [well, bad, new];
+        assert_eq!(
+            text(&functions, Some("shop"), NOW, Style::PLAIN),
+            "NAME           READY  PODS  AGE  URL                    IMAGE
+hello          yes    1/1   60m  http://hello.shop.svc  r.example/hello:1
+prime-numbers  no     0/12  60m  http://hello.shop.svc  r.example/hello:1
+new            ?      -     60m  -                      r.example/hello:1
+
+prime-numbers: ImagePullFailed: not found\\u{1b}
+new: the operator has not looked at it yet
+"
+        );
+        let everywhere = text(&functions, None, NOW, Style::PLAIN);
+        assert!(everywhere.starts_with("NAMESPACE  NAME"), "{everywhere}");
+        assert!(everywhere.contains("\nshop/new: "), "{everywhere}");
+    }
+
+    #[test]
+    fn nothing_is_told_in_words() {
+        assert!(text(&[], Some("shop"), NOW, Style::PLAIN).contains("shop"));
+        assert!(text(&[], None, NOW, Style::PLAIN).contains("cluster"));
+    }
+
+    #[test]
+    fn the_fields_are_those_of_the_documentation() {
+        let seen = seen(1, &[("Ready", "False", "Starting", "m", 1)]);
+        let row = serde_json::to_value(Row::of(&seen)).expect("JSON");
+        let page = include_str!("../../../../docs/cli.md");
+        for field in row.as_object().expect("an object").keys() {
+            assert!(page.contains(&format!("`{field}`")), "docs/cli.md lacks {field}");
+        }
+        assert_eq!(row["ready"], false);
+        assert_eq!(row["reason"], "Starting");
+        assert_eq!(row["created"], "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let check = |seconds, expected: &str| assert_eq!(age(seconds), expected);
+        check(-5, "0s");
+        check(119, "119s");
+        check(120, "2m");
+        check(185, "3m5s");
+        check(601, "10m");
+        check(3 * 3_600 + 60, "3h1m");
+        check(9 * 3_600, "9h");
+        check(49 * 3_600, "2d1h");
+        check(400 * 86_400, "400d");
+    }
+}

@@ -1,0 +1,169 @@
+//! `sampan logs`: what a function's pods print.
+//!
+//! Refuses to take a pod that has printed nothing for a failure of the others.
+
+mod follow;
+mod line;
+
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::LogParams;
+
+use super::{Cluster, block_on, end, pods};
+use crate::arguments::{Logs, Output};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::print_on;
+use line::{Lines, Printer};
+
+/// Prints what there is, or follows it.
+pub(crate) fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
+    let outcome = block_on(async {
+        let cluster = Cluster::find(&arguments.cluster).await?;
+        // So that a name that is not there is told from a function without pods.
+        let seen = cluster.function(&arguments.name).await?;
+        if arguments.follow {
+            return follow::follow(&cluster, arguments).await;
+        }
+        let mut found = cluster.pods_of(&seen.namespace, &seen.name).await?;
+        pods::by_age(&mut found);
+        if found.is_empty() {
+            let why = seen.complaint().map_or_else(String::new, |(reason, message)| {
+                format!(": {reason}: {message}")
+            });
+            return Err(Failure::new(
+                Exit::Absent,
+                format!("{} has no pods{why}", seen.name),
+                "`sampan logs -f` waits for them; `sampan list` shows how the function stands",
+            ));
+        }
+        print_all(&cluster, &found, arguments).await
+    });
+    // Lines are printed as they come: a failure among them is told on standard error alone.
+    end(outcome, Output::Text)
+}
+
+/// What is asked of the API server, apart from the time to begin at.
+fn parameters(arguments: &Logs) -> LogParams {
+    LogParams {
+        container: Some(arguments.container.clone()),
+        follow: arguments.follow,
+        previous: arguments.previous,
+        since_seconds: arguments.since.map(seconds),
+        tail_lines: arguments.tail.map(i64::from),
+        timestamps: true,
+        ..LogParams::default()
+    }
+}
+
+/// Whole seconds, at least one: the API server knows no others.
+fn seconds(time: Duration) -> i64 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+/// Why a pod has nothing to show, if so.
+fn silence(pod: &Pod, container: &str, previous: bool) -> Option<String> {
+    let Some(status) = pods::container(pod, container) else {
+        let known = pods::has_container(pod, container);
+        return Some(if known {
+            "it has not started".to_owned()
+        } else {
+            format!("it has no container {container}")
+        });
+    };
+    if previous {
+        let first = !pods::has_run_before(status);
+        return first.then(|| "its container has not been restarted".to_owned());
+    }
+    if pods::has_run(status) {
+        return None;
+    }
+    Some(pods::waits_for(status).unwrap_or_else(|| "it has not started".to_owned()))
+}
+
+async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result<(), Failure> {
+    let mut printer = Printer::new(arguments);
+    printer.several(found.len() > 1);
+    let mut printed = false;
+    for pod in found {
+        let name = pods::name(pod);
+        if let Some(why) = silence(pod, &arguments.container, arguments.previous) {
+            note(name, &why);
+            continue;
+        }
+        printed = true;
+        let action = format!("read what {name} printed");
+        let api = cluster.pods(&cluster.namespace);
+        let parameters = parameters(arguments);
+        let reader = cluster.ask(action.clone(), api.log_stream(name, &parameters)).await?;
+        let mut lines = Lines::new(reader);
+        while let Some(line) = lines.next().await.map_err(|error| broken(&action, &error))? {
+            if print_on(printer.show(name, &line).as_bytes())? == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+    }
+    if printed {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Absent,
+        format!("{} has printed nothing that can be shown", arguments.name),
+        "`sampan list` shows how it stands; `sampan help logs` lists what else can be asked for",
+    ))
+}
+
+/// Says something beside the lines.
+fn note(pod: &str, why: &str) {
+    let line = crate::shown::one_line(&format!("{pod}: nothing to show: {why}"));
+    // There is nowhere else to say it.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn broken(action: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Cluster,
+        format!("cannot {action} to the end: {error}"),
+        "try again, with --since for what is missing",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::pods::tests::pod;
+
+    #[test]
+    fn times_are_whole_seconds() {
+        let check = |time, expected| assert_eq!(seconds(time), expected);
+        check(Duration::from_millis(1), 1);
+        check(Duration::from_secs(90), 90);
+        check(Duration::from_millis(1_500), 2);
+        check(Duration::MAX, i64::MAX);
+    }
+
+    #[test]
+    fn a_pod_without_output_says_why() {
+        let check = |state, last, container: &str, previous, expected: Option<&str>| {
+            let pod = pod("a", false, state, last);
+            assert_eq!(silence(&pod, container, previous).as_deref(), expected);
+        };
+        let running = || json!({ "running": {} });
+        let ended = || json!({ "terminated": { "exitCode": 1 } });
+        check(running(), json!({}), "function", false, None);
+        check(ended(), json!({}), "function", false, None);
+        check(running(), json!({}), "function", true, Some("its container has not been restarted"));
+        check(running(), ended(), "function", true, None);
+        check(running(), json!({}), "other", false, Some("it has no container other"));
+        check(running(), json!({}), "first", false, Some("it has not started"));
+        let waiting = json!({ "waiting": { "reason": "ErrImagePull" } });
+        check(waiting, json!({}), "function", false, Some("ErrImagePull"));
+    }
+}
