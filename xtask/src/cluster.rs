@@ -103,6 +103,11 @@ pub(crate) fn of_tests(repository: &Repository) -> Result<(String, PathBuf)> {
     Ok((layout.name().to_string(), layout.description()))
 }
 
+/// Builds the programs of a cluster, and tells the folder that has them.
+pub(crate) fn programs(repository: &Repository) -> Result<PathBuf> {
+    ground::tools(repository, &tools::provide(repository, &[])?)
+}
+
 fn existing(layout: &Layout) -> Result<(Layout, Memory)> {
     let memory = Memory::read(layout)?;
     let memory = memory.with_context(|| {

@@ -26,6 +26,9 @@ use report::{Outcome, Report};
 /// Tells tests where the staged functions are.
 pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
 
+/// Tells tests where the programs of a cluster are.
+const TOOLS_FOLDER: &str = "SAMPAN_TOOLS";
+
 /// A stage, in the order of how soon it can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Stage {
@@ -69,6 +72,9 @@ impl Stage {
                 Need::Linker,
                 Need::Seccomp,
                 Need::Protoc,
+                Need::Root,
+                Need::Go,
+                Need::Busybox,
                 Need::Components,
                 Need::Postgres,
                 Need::Pip,
@@ -76,6 +82,7 @@ impl Stage {
                 Need::Node,
                 Need::Venv,
             ],
+            // `cluster up` looks for itself what else it needs.
             Stage::Cluster => crate::cluster::NEEDS,
         }
     }
@@ -206,6 +213,7 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     build_guests(repository, recorder)?;
     let mut programs = cargo::main_workspace(repository, "build");
     recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
+    let tools = crate::cluster::programs(repository)?;
     let toolchain = toolchain::provide(Choice::Any, false)?;
     let new_function = new_function::build(repository, toolchain, recorder)?;
     let mut tests = cargo::main_workspace(repository, "test");
@@ -215,7 +223,8 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
         .args(["--exclude", cluster::PACKAGE])
         .env(FUNCTIONS_FOLDER, repository.staged())
         .env(guests::FOLDER, repository.staged_guests())
-        .env(new_function::FOLDER, new_function);
+        .env(new_function::FOLDER, new_function)
+        .env(TOOLS_FOLDER, tools);
     recorder.run(&mut tests)
 }
 

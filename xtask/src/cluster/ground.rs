@@ -1,7 +1,7 @@
 //! What a cluster stands on before any of its processes runs: programs, control groups, networks.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -45,6 +45,16 @@ pub(crate) fn make(
     }
     network::make(layout, nodes)?;
     Ok(Processes::new(layout, groups.entrances(&own)))
+}
+
+/// A folder with all programs of a cluster, for whoever starts some of them without one.
+pub(super) fn tools(repository: &Repository, programs: &[Program]) -> Result<PathBuf> {
+    let folder = repository.target().join("tools");
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    for program in programs.iter().filter(|program| !program.is_plugin) {
+        link(&program.file, &folder.join(program.name))?;
+    }
+    Ok(folder)
 }
 
 fn link(file: &Path, link: &Path) -> Result<()> {

@@ -43,6 +43,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
                     "--test",
                     "cluster_*",
                 ])
+                .env(super::FUNCTIONS_FOLDER, repository.staged())
                 .env(DESCRIPTION, &description);
             recorder.run(&mut tests)
         });
