@@ -18,8 +18,10 @@ use crate::head::Head;
 pub(crate) struct Pod {
     /// The network namespace; `None` when it is the node's.
     network: Option<PathBuf>,
-    /// The pod's host name; `None` when it is the node's.
+    /// The pod's host name.
     hostname: Option<String>,
+    /// The pod has a host name of its own; otherwise it has the node's.
+    own_hostname: bool,
     /// Where the IPC namespace is kept once a container needs it; `None` when it is the node's.
     ipc: Option<PathBuf>,
     /// Kernel parameters of the pod's namespaces. Each container sets them, because there is no process
@@ -61,7 +63,8 @@ impl Pod {
         };
         Ok(Self {
             network,
-            hostname: head.namespace("uts").and_then(|_| head.hostname.clone()),
+            hostname: head.hostname.clone(),
+            own_hostname: head.namespace("uts").is_some(),
             ipc: head
                 .namespace("ipc")
                 .map(|_| bundle.join(crate::record::FOLDER).join("ipc")),
@@ -78,7 +81,7 @@ impl Pod {
     /// Replaces the namespaces that CRI took from the sandbox's process. `joins_ipc` tells that the
     /// container is to see the pod's IPC; otherwise it gets one of its own.
     pub(crate) fn give(&self, spec: &mut Spec, joins_ipc: bool) -> Result<(), Unshareable> {
-        let hostname = self.hostname.clone();
+        let hostname = self.hostname.clone().filter(|_| self.own_hostname);
         let Some(linux) = spec.linux_mut() else {
             return Ok(());
         };
@@ -105,7 +108,7 @@ impl Pod {
         if let Some(network) = &self.network {
             namespaces.push(namespace(LinuxNamespaceType::Network, Some(network)));
         }
-        if hostname.is_some() {
+        if self.own_hostname {
             namespaces.push(namespace(LinuxNamespaceType::Uts, None));
         }
         if let Some(ipc) = &self.ipc {

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use containerd_shim::protos::events::task::{TaskExit, TaskOOM};
 use containerd_shim::util::convert_to_timestamp;
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use crate::CREATE;
 use crate::cgroup::Cgroup;
@@ -17,11 +18,14 @@ use crate::children::{attach_terminal, hear, start_child, unexpected};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
 use crate::exec::Exec;
-use crate::link::{CreateRequest, Message, Workload};
+use crate::link::{CreateRequest, Link, Message, Workload};
 use crate::process::{Process, State};
 use crate::reaper::{Exit, Reaper};
 use crate::record::{self, Record};
 use crate::stdio::Stdio;
+
+/// How long a process that could not start may take to end.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// What tasks need of the supervisor. Cheap to clone.
 #[derive(Clone)]
@@ -139,27 +143,32 @@ impl Task {
                 let message = "the task could not be started before".to_owned();
                 return Err(ShimError::Precondition(message));
             };
-            self.release().await?;
-            match link
-                .next()
-                .await
-                .map_err(ShimError::system("hearing of the start"))?
-            {
-                Some(Message::Failed { cause }) => return Err(ShimError::Container(cause)),
-                // A native program's end of the link closed when it took over the process.
-                None if self.workload() == Some(Workload::Native) => {}
-                None => {
-                    return Err(ShimError::Container(
-                        "the function's process ended before it could answer".to_owned(),
-                    ));
-                }
-                Some(Message::Ready) => {}
-                Some(other) => return Err(unexpected(&other)),
+            if let Err(error) = self.begin(&mut link).await {
+                // Its process ends by itself, and that is told before this is answered.
+                drop((link, starting));
+                let _ = timeout(ENDING, self.init.exit()).await;
+                return Err(error);
             }
         }
         self.init.set(State::Running);
         started(pid);
         Ok(pid)
+    }
+
+    /// Lets the first process start, and hears how that went.
+    async fn begin(&self, link: &mut Link) -> Result<()> {
+        self.release().await?;
+        let heard = link.next().await;
+        match heard.map_err(ShimError::system("hearing of the start"))? {
+            Some(Message::Ready) => Ok(()),
+            Some(Message::Failed { cause }) => Err(ShimError::Container(cause)),
+            // A native program's end of the link closed when it took over the process.
+            None if self.workload() == Some(Workload::Native) => Ok(()),
+            None => Err(ShimError::Container(
+                "the function's process ended before it could answer".to_owned(),
+            )),
+            Some(other) => Err(unexpected(&other)),
+        }
     }
 
     pub(crate) fn workload(&self) -> Option<Workload> {

@@ -283,7 +283,7 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
         .annotate(kind, "sandbox")
         .annotate(of, "pod")
         .network(network.path())
-        .set("/process/env", json!([]))
+        .hostname("a-pod")
         .finish();
     let shim = node.start(&pod).await;
     let created = shim.create(&pod).await.expect("created");
@@ -317,6 +317,7 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
     shim.start_task("c").await.expect("started");
     assert_eq!(shim.wait("c").await.expect("ended").exit_status, 0);
     let text = drain(stdout);
+    assert!(text.ends_with("a-pod\n"), "{text}");
     let expected = std::fs::read_link(network.path()).expect("a namespace");
     assert!(text.contains(&expected.display().to_string()), "{text}");
     for kind in ["ipc", "uts"] {

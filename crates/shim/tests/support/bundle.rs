@@ -88,6 +88,13 @@ impl Bundle {
         self
     }
 
+    /// With this host name.
+    #[must_use]
+    pub(crate) fn hostname(mut self, name: &str) -> Self {
+        self.config["hostname"] = json!(name);
+        self
+    }
+
     /// In this network namespace.
     #[must_use]
     pub(crate) fn network(self, path: &Path) -> Self {
