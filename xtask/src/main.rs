@@ -11,6 +11,7 @@ mod cargo;
 mod cluster;
 mod functions;
 mod guests;
+mod hex;
 mod machine;
 mod markdown;
 mod metadata;
