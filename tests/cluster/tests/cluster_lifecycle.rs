@@ -17,19 +17,22 @@ fn name() -> String {
     format!("life-{}", std::process::id())
 }
 
+/// The program behind `cargo xtask`, as it was built with this test: `cargo` would build it anew when somebody
+/// edits it meanwhile, and wait for whoever builds something else.
 fn xtask(words: &[&str]) -> Output {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells of this package is not for the one that it calls.
-    for (variable, _) in env::vars_os() {
-        let name = variable.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&variable);
-        }
-    }
+    let this = env::current_exe().unwrap();
+    let [release, target] = [2, 3].map(|above| this.ancestors().nth(above).unwrap());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
+    let mut command = Command::new(release.join("xtask"));
     command
-        .current_dir(root.canonicalize().unwrap())
-        .args(["xtask", "cluster", "--name", &name()])
+        .current_dir(root)
+        // It would take that of this package for its own.
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env("CARGO_TARGET_DIR", target)
+        .args(["cluster", "--name", &name()])
         .args(words);
     command.output().unwrap()
 }
