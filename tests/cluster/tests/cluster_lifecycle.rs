@@ -20,12 +20,16 @@ fn name() -> String {
 /// The program behind `cargo xtask`, as it was built with this test: `cargo` would build it anew when somebody
 /// edits it meanwhile, and wait for whoever builds something else.
 fn xtask(words: &[&str]) -> Output {
-    let this = env::current_exe().unwrap();
-    let [release, target] = [2, 3].map(|above| this.ancestors().nth(above).unwrap());
+    let this = env::current_exe().expect("a test has a path");
+    let [release, target] = [2, 3].map(|above| {
+        this.ancestors()
+            .nth(above)
+            .expect("a test is in the target folder")
+    });
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
-        .unwrap();
+        .expect("the package is in a checkout");
     let mut command = Command::new(release.join("xtask"));
     command
         .current_dir(root)
@@ -34,14 +38,14 @@ fn xtask(words: &[&str]) -> Output {
         .env("CARGO_TARGET_DIR", target)
         .args(["cluster", "--name", &name()])
         .args(words);
-    command.output().unwrap()
+    command.output().expect("xtask is built with all programs")
 }
 
 fn succeed(words: &[&str]) -> String {
     let output = xtask(words);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cluster {words:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("xtask wrote no UTF-8")
 }
 
 /// Ends it, however the test ends.
@@ -62,7 +66,7 @@ fn traces() -> BTreeSet<String> {
     let state = format!("clusters/{}", self::name());
     let is_of = |text: &str| text.contains(&name) || text.contains(&state);
     let mut traces = BTreeSet::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
+    for process in fs::read_dir("/proc").expect("there is no /proc").flatten() {
         // Processes come and go meanwhile.
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
@@ -71,7 +75,7 @@ fn traces() -> BTreeSet<String> {
             traces.insert(format!("process {}: {words}", process.path().display()));
         }
     }
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there is no /proc");
     traces.extend(
         mounts
             .lines()
