@@ -12,6 +12,7 @@ mod cluster;
 mod dist;
 mod functions;
 mod guests;
+mod hex;
 mod machine;
 mod markdown;
 mod metadata;

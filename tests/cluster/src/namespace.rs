@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::{Cluster, Kubectl};
 
 /// How long a test waits for anything: time decides no test, it only ends one that would wait for ever.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A namespace with a name that nobody else has. It is deleted when it is dropped, and before that it
 /// tells what is in it if its test fails.

@@ -124,7 +124,7 @@ fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) {
         .args(["--namespace", "k8s.io", "images"])
         .args(words)
         .output();
-    let output = output.unwrap();
+    let output = output.expect("failed to start ctr");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ctr {words:?}: {said}");
 }

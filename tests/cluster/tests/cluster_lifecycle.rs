@@ -24,7 +24,7 @@ fn succeed(words: &[&str]) -> String {
     let output = xtask(words);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cluster {words:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("xtask wrote no UTF-8")
 }
 
 /// Ends it, however the test ends.
@@ -45,7 +45,7 @@ fn traces() -> BTreeSet<String> {
     let state = format!("clusters/{}", self::name());
     let is_of = |text: &str| text.contains(&name) || text.contains(&state);
     let mut traces = BTreeSet::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
+    for process in fs::read_dir("/proc").expect("there is no /proc").flatten() {
         // Processes come and go meanwhile.
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
@@ -54,7 +54,7 @@ fn traces() -> BTreeSet<String> {
             traces.insert(format!("process {}: {words}", process.path().display()));
         }
     }
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there is no /proc");
     traces.extend(
         mounts
             .lines()

@@ -59,7 +59,7 @@ impl ControlGroups {
                 let file = folder.join("cgroup.procs");
                 match fs::read_to_string(&file) {
                     Ok(text) => {
-                        processes.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()))
+                        processes.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
                     }
                     Err(error) if is_gone(&error) => {}
                     Err(error) => {

@@ -37,7 +37,8 @@ pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
     let busybox =
         fs::read(STATIC_BUSYBOX).with_context(|| format!("failed to read {STATIC_BUSYBOX}"))?;
     // The paths of built programs have hashes in them.
-    let mut all = format!("1 {pause:?} {coredns:?} {metrics_server:?}").into_bytes();
+    let programs = (&pause, &coredns, &metrics_server);
+    let mut all = format!("1 {programs:?}").into_bytes();
     all.extend(busybox);
     let cache = tools::cache()?;
     let folder = cache.join(format!("images-{}", tools::digits(&all)));

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+
 /// The name is a part of paths of sockets, which the kernel and containerd keep short.
 const LONGEST: usize = 20;
 
@@ -37,7 +39,7 @@ impl Name {
 
 fn digits(root: &Path) -> String {
     let hash = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::digits(&hash[..4])
 }
 
 impl FromStr for Name {

@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn namespaces_of_others_are_not_ours() {
-        let layout = Layout::new("a".parse().unwrap()).unwrap();
         fn check(layout: &Layout, namespace: &str, expected: bool) {
             assert_eq!(is_of(layout, namespace), expected, "{namespace}");
         }
+        let layout = Layout::new("a".parse().unwrap()).unwrap();
         check(&layout, "sampan-a-switch", true);
         check(&layout, "sampan-a-2", true);
         check(&layout, "sampan-a-b-switch", false);

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
 use super::layout::Layout;
+use crate::hex;
 use record::Record;
 
 /// How often it is looked whether a process has ended.
@@ -186,17 +187,18 @@ impl Processes {
 impl Component {
     fn fingerprint(&self) -> Result<String> {
         let mut hash = Sha256::new();
-        let how = (&self.namespace, &self.arguments, &self.environment);
-        hash.update(format!("{:?} {how:?}", self.program));
+        let how = (
+            &self.program,
+            &self.namespace,
+            &self.arguments,
+            &self.environment,
+        );
+        hash.update(format!("{how:?}"));
         for file in &self.files {
             let bytes = fs::read(file);
             hash.update(bytes.with_context(|| format!("failed to read {}", file.display()))?);
         }
-        Ok(hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hex::digits(&hash.finalize()))
     }
 }
 

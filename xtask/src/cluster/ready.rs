@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use super::processes::Processes;
 
 /// How long anything may take to become ready, on a machine that has other work as well.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// How often it is looked.
 const GLANCE: Duration = Duration::from_millis(150);
 /// How many lines of a log are shown.

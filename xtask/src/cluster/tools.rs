@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::cargo::shown;
+use crate::hex;
 use crate::repository::Repository;
 use catalogue::{MODULES, Module};
 
@@ -186,7 +187,7 @@ fn key(source: &Path, module: &Module) -> Result<String> {
 
 pub(super) fn digits(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::digits(&hash[..8])
 }
 
 /// Outside of the checkout, and of cargo's target folder: this takes a quarter of an hour to build.

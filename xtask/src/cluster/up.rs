@@ -135,7 +135,10 @@ pub(crate) fn run(
     if memory.metrics_server {
         step("the metrics server", || {
             kubectl.apply(METRICS_SERVER)?;
-            wait_for_deployment(&processes, &nodes, &kubectl, "metrics-server")
+            wait_for_deployment(&processes, &nodes, &kubectl, "metrics-server")?;
+            ready::wait(&processes, "the metrics API", &[], || {
+                kubectl.succeeds(&["get", "--raw=/apis/metrics.k8s.io/v1beta1/nodes"])
+            })
         })?;
     }
     if !up.bare {

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+
 /// Names a blob.
 #[derive(Debug)]
 pub(super) struct Descriptor {
@@ -108,7 +110,7 @@ impl<W: Write> Hashed<W> {
 
     /// What it wrote to, the hash in hexadecimal digits, and the count of bytes.
     pub(super) fn finish(self) -> (W, String, u64) {
-        (self.inner, hex(&self.hash.finalize()), self.size)
+        (self.inner, hex::digits(&self.hash.finalize()), self.size)
     }
 }
 
@@ -123,13 +125,4 @@ impl<W: Write> Write for Hashed<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -52,7 +52,10 @@ impl Record {
 fn start_time(pid: i32) -> Result<Option<u64>> {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => {
-            parse_stat(&stat).with_context(|| format!("/proc/{pid}/stat is strange: {stat}"))
+            let parsed = parse_stat(&stat);
+            let (state, start) =
+                parsed.with_context(|| format!("/proc/{pid}/stat is strange: {stat}"))?;
+            Ok((!matches!(state, "Z" | "X")).then_some(start))
         }
         // The second comes when it ends while it is read.
         Err(error)
@@ -65,14 +68,13 @@ fn start_time(pid: i32) -> Result<Option<u64>> {
     }
 }
 
-/// The start time in a line of `/proc/PID/stat`, of a process that still runs.
-fn parse_stat(stat: &str) -> Option<Option<u64>> {
+/// The state and the start time in a line of `/proc/PID/stat`.
+fn parse_stat(stat: &str) -> Option<(&str, u64)> {
     // The second field is the program's name in parentheses, which may hold any character.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((!matches!(state, "Z" | "X")).then_some(start))
+    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 /// Which of its starts this machine is in.
@@ -89,13 +91,13 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_start() {
-        fn check(stat: &str, expected: Option<Option<u64>>) {
+        fn check(stat: &str, expected: Option<(&str, u64)>) {
             assert_eq!(parse_stat(stat), expected, "{stat}");
         }
         let rest = "1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
-        check(&format!("5 (sh) S {rest}"), Some(Some(4711)));
-        check(&format!("5 (a ) Z) S {rest}"), Some(Some(4711)));
-        check(&format!("5 (sh) Z {rest}"), Some(None));
+        check(&format!("5 (sh) S {rest}"), Some(("S", 4711)));
+        check(&format!("5 (a ) Z) S {rest}"), Some(("S", 4711)));
+        check(&format!("5 (sh) Z {rest}"), Some(("Z", 4711)));
         check("5 (sh) S 1", None);
         check("", None);
     }
