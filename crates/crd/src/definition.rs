@@ -4,7 +4,7 @@
 //! cluster can bear. Refuses to be written by hand: `deploy/crd` holds what [`definition_yaml`] says.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
+use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::function::WasmFunction;
