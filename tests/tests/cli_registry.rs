@@ -133,7 +133,7 @@ async fn a_function_goes_to_a_registry_and_comes_back() {
 
     fs::create_dir(at.join("there")).expect("a folder");
     let there = at.join("there");
-    for (name, written) in [(&to, true), (&pinned, false)] {
+    for (name, written) in [(&to, true), (&other, false)] {
         let pulled = sampan(&there, &["pull", name, "--output", "json"]).await;
         check(&pulled, 0, digest);
         assert_eq!(json(&pulled)["written"], written);

@@ -63,8 +63,8 @@ pub(crate) fn make(repository: &Repository, arguments: &Dist) -> Result<PathBuf>
     if arguments.without_chart {
         eprintln!("  the chart is left out");
     } else {
-        let file = chart::package(repository, &unfinished, &version, prefix)?;
-        eprintln!("  {}", file.display());
+        chart::package(repository, &unfinished, &version, prefix)?;
+        eprintln!("  the chart, with these images");
     }
     sums::write(&unfinished)?;
     fs::rename(&unfinished, &folder)

@@ -1,9 +1,10 @@
 //! The chart, packaged by helm.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -18,7 +19,7 @@ pub(super) fn package(
     folder: &Path,
     version: &str,
     prefix: &str,
-) -> Result<PathBuf> {
+) -> Result<()> {
     let helm = helm()?;
     let source = repository.root().join("deploy/chart/sampan");
     let staged = folder.join("chart");
@@ -28,20 +29,20 @@ pub(super) fn package(
         .with_context(|| format!("failed to read {}", values.display()))?;
     let text = with_images(&text, prefix, version)?;
     fs::write(&values, text).with_context(|| format!("failed to write {}", values.display()))?;
+    forget_times(&staged)?;
     let status = Command::new(&helm)
         .arg("package")
         .arg(staged.join("sampan"))
         .args(["--version", version, "--app-version", version])
         .arg("--destination")
         .arg(folder)
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .status()
         .with_context(|| format!("failed to run {}", helm.display()))?;
     if !status.success() {
         bail!("helm does not package the chart");
     }
-    fs::remove_dir_all(&staged).context("failed to remove the copy of the chart")?;
-    Ok(folder.join(format!("sampan-{version}.tgz")))
+    fs::remove_dir_all(&staged).context("failed to remove the copy of the chart")
 }
 
 /// The values with the images that were made, in place of the two empty ones.
@@ -65,6 +66,25 @@ fn helm() -> Result<PathBuf> {
     found.with_context(|| {
         format!("helm is neither in the folder that {TOOLS} names nor in PATH; `--without-chart` leaves the chart out")
     })
+}
+
+/// Gives all files one time, which helm writes into the package: the first that every archive can hold.
+fn forget_times(folder: &Path) -> Result<()> {
+    let failed = || format!("failed to change the times of {}", folder.display());
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(315_532_800);
+    for entry in fs::read_dir(folder).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if path.is_dir() {
+            forget_times(&path)?;
+        } else {
+            File::options()
+                .append(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(time))
+                .with_context(|| format!("failed to change the time of {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies a folder, with files in place of links.

@@ -61,7 +61,7 @@ pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
             layer: installer,
         },
         Image {
-            name: "sampan",
+            name: "cli",
             about: "The command line of Sampan",
             main: "sampan",
             user: NOBODY,
