@@ -246,7 +246,10 @@ mod tests {
             .collect();
         assert!(commands.len() > 5, "{commands:?}");
         for command in commands {
-            let command = command.split(['|', '>', '#']).next().unwrap_or_default();
+            let command = command
+                .split(['|', '<', '>', '#'])
+                .next()
+                .unwrap_or_default();
             let parsed = Arguments::try_parse_from(command.split_whitespace());
             if let Err(error) = parsed {
                 assert!(!error.use_stderr(), "{command}: {error}");

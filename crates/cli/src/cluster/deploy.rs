@@ -10,6 +10,7 @@ mod progress;
 mod report;
 mod wait;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -42,7 +43,11 @@ pub(crate) fn deploy(arguments: &Deploy) -> Result<ExitCode, Failure> {
         Ok(Told::Deployed(functions)) => {
             match output {
                 Output::Json => print(&pretty_json(&functions)?)?,
-                Output::Text => print(&report::text(&functions))?,
+                Output::Text => {
+                    print(&report::text(&functions))?;
+                    // The exit code tells as well, if this cannot be written.
+                    let _ = io::stderr().write_all(report::causes(&functions).as_bytes());
+                }
             }
             match report::failure(&functions) {
                 None => end(Ok(()), Output::Text),
@@ -73,7 +78,8 @@ async fn run(arguments: &Deploy) -> Result<Told, Failure> {
             }
         }
         let resources = manifests.iter().map(|manifest| manifest.resource.clone());
-        return manifest::show(&resources.collect::<Vec<_>>(), arguments.output).map(Told::Rehearsed);
+        return manifest::show(&resources.collect::<Vec<_>>(), arguments.output)
+            .map(Told::Rehearsed);
     }
     let cluster = Cluster::find(&arguments.cluster).await?;
     for manifest in &mut manifests {
@@ -103,15 +109,18 @@ async fn run(arguments: &Deploy) -> Result<Told, Failure> {
     let progress = Progress::new();
     let mut applied = Vec::new();
     for manifest in &manifests {
-        applied.push((manifest, applied_now(&cluster, manifest, &parameters).await?));
+        applied.push((
+            manifest,
+            applied_now(&cluster, manifest, &parameters).await?,
+        ));
     }
     let begun = Instant::now();
     let waiting = applied.into_iter().map(async |(manifest, (change, seen))| {
-        let outcome = if arguments.no_wait {
-            None
-        } else {
+        let outcome = if arguments.wait || !arguments.no_wait {
             let deadline = begun + arguments.timeout;
             Some(wait_for(&cluster, &seen, deadline, &progress).await?)
+        } else {
+            None
         };
         let mut deployed = Deployed::new(&seen, change, manifest.example.clone(), begun.elapsed());
         if let Some(outcome) = outcome {
@@ -137,7 +146,9 @@ async fn apply(
     let action = format!("deploy {name} in namespace {namespace}");
     let functions = cluster.functions(namespace);
     let patch = Patch::Apply(&manifest.resource);
-    cluster.ask(action, functions.patch(name, parameters, &patch)).await
+    cluster
+        .ask(action, functions.patch(name, parameters, &patch))
+        .await
 }
 
 /// Applies a resource, and tells what that changed.
@@ -149,7 +160,9 @@ async fn applied_now(
     let (name, namespace) = (manifest.name(), manifest.namespace().unwrap_or_default());
     let functions = cluster.functions(namespace);
     let action = format!("read {name} in namespace {namespace}");
-    let before = cluster.ask(action, functions.get_metadata_opt(name)).await?;
+    let before = cluster
+        .ask(action, functions.get_metadata_opt(name))
+        .await?;
     let object = apply(cluster, manifest, parameters).await?;
     let change = match before {
         None => Change::Created,
@@ -168,7 +181,9 @@ async fn wait_for(
     deadline: Instant,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
-    let Seen { name, namespace, .. } = applied;
+    let Seen {
+        name, namespace, ..
+    } = applied;
     let line = progress.line(name);
     let mut wait = Wait::new(applied, Instant::now());
     let watch = watcher::watch_object(cluster.functions(namespace), name).default_backoff();

@@ -13,7 +13,10 @@ pub(super) fn name(pod: &Pod) -> &str {
 pub(super) fn by_age(pods: &mut [Pod]) {
     pods.sort_by_key(|pod| {
         let created = pod.metadata.creation_timestamp.as_ref();
-        (created.map(|time| time.0.as_second()), pod.metadata.name.clone())
+        (
+            created.map(|time| time.0.as_second()),
+            pod.metadata.name.clone(),
+        )
     });
 }
 
@@ -104,7 +107,11 @@ pub(super) mod tests {
             let pod = pod("a", false, state, last);
             let container = container(&pod, "function").expect("a container");
             let waits = waits_for(container);
-            let found = (has_run(container), has_run_before(container), waits.as_deref());
+            let found = (
+                has_run(container),
+                has_run_before(container),
+                waits.as_deref(),
+            );
             assert_eq!(found, expected);
         }
         let ended = json!({ "terminated": { "exitCode": 1 } });
@@ -112,10 +119,22 @@ pub(super) mod tests {
         check(ended.clone(), json!({}), (true, false, None));
         check(json!({ "running": {} }), ended.clone(), (true, true, None));
         let waiting = |reason: &str| json!({ "waiting": { "reason": reason } });
-        check(waiting("ContainerCreating"), json!({}), (false, false, Some("ContainerCreating")));
-        check(waiting("CrashLoopBackOff"), ended, (true, true, Some("CrashLoopBackOff")));
+        check(
+            waiting("ContainerCreating"),
+            json!({}),
+            (false, false, Some("ContainerCreating")),
+        );
+        check(
+            waiting("CrashLoopBackOff"),
+            ended,
+            (true, true, Some("CrashLoopBackOff")),
+        );
         let pull = json!({ "waiting": { "reason": "ErrImagePull", "message": "not found" } });
-        check(pull, json!({}), (false, false, Some("ErrImagePull: not found")));
+        check(
+            pull,
+            json!({}),
+            (false, false, Some("ErrImagePull: not found")),
+        );
     }
 
     #[test]

@@ -81,7 +81,9 @@ impl Seen {
     /// Why it is not as it should be: the reason and the message of the condition that says so.
     pub(crate) fn complaint(&self) -> Option<(&str, &str)> {
         let kinds = [ConditionKind::Accepted, ConditionKind::Ready];
-        let mut conditions = kinds.into_iter().filter_map(|kind| self.status.condition(kind));
+        let mut conditions = kinds
+            .into_iter()
+            .filter_map(|kind| self.status.condition(kind));
         let unmet = conditions.find(|condition| condition.status != "True")?;
         Some((&unmet.reason, &unmet.message))
     }
@@ -105,7 +107,10 @@ pub(crate) mod tests {
                 })
             })
             .collect();
-        let observed = conditions.iter().filter_map(|one| one["observedGeneration"].as_i64()).max();
+        let observed = conditions
+            .iter()
+            .filter_map(|one| one["observedGeneration"].as_i64())
+            .max();
         let object = json!({
             "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmFunction",
             "metadata": {
@@ -125,8 +130,14 @@ pub(crate) mod tests {
     #[test]
     fn a_resource_of_another_version_can_be_read() {
         let seen = seen(3, &[("Ready", "True", "AllReady", "1 of 1 pods answer", 2)]);
-        assert_eq!((seen.name.as_str(), seen.namespace.as_str()), ("hello", "shop"));
-        assert_eq!((seen.generation, seen.status.observed_generation), (3, Some(2)));
+        assert_eq!(
+            (seen.name.as_str(), seen.namespace.as_str()),
+            ("hello", "shop")
+        );
+        assert_eq!(
+            (seen.generation, seen.status.observed_generation),
+            (3, Some(2))
+        );
         assert_eq!(seen.image, "r.example/hello:1");
         assert_eq!(seen.created, Some(1_767_225_600));
         assert_eq!(seen.ready(), Some(true));
@@ -135,10 +146,14 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_just_made_has_no_status() {
-        let object = json!({ "metadata": { "name": "new", "namespace": "shop" }, "spec": { "image": "i" } });
+        let object =
+            json!({ "metadata": { "name": "new", "namespace": "shop" }, "spec": { "image": "i" } });
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
         let seen = Seen::of(&object).expect("a function");
-        assert_eq!((seen.ready(), seen.complaint(), seen.generation), (None, None, 0));
+        assert_eq!(
+            (seen.ready(), seen.complaint(), seen.generation),
+            (None, None, 0)
+        );
     }
 
     #[test]

@@ -53,18 +53,23 @@ pub(super) fn read(file: &Path, image: Option<&str>) -> Result<Vec<Manifest>, Fa
     if file == Path::new("-") {
         let mut bytes = Vec::new();
         let most = MOST.saturating_add(1);
-        io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|error| {
-            Failure::new(
-                Exit::Missing,
-                format!("{STDIN} cannot be read: {error}"),
-                "check what is piped in",
-            )
-        })?;
+        io::stdin()
+            .lock()
+            .take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                Failure::new(
+                    Exit::Missing,
+                    format!("{STDIN} cannot be read: {error}"),
+                    "check what is piped in",
+                )
+            })?;
         let text = text(bytes, STDIN)?;
         if is_resources(&text) {
             return resources(&text, STDIN, image);
         }
-        let function = Function::parse(&text, STDIN, "").map_err(|error| Failure::function_file(&error))?;
+        let function =
+            Function::parse(&text, STDIN, "").map_err(|error| Failure::function_file(&error))?;
         return described(&Arc::new(function), STDIN, image);
     }
     let origin = file.display().to_string();
@@ -103,7 +108,9 @@ fn is_resources(text: &str) -> bool {
     let mut lines = text.lines();
     lines.any(|line| {
         let line = line.trim_start_matches('\u{feff}');
-        ["apiVersion:", "kind:", "\"apiVersion\"", "{"].iter().any(|key| line.starts_with(key))
+        ["apiVersion:", "kind:", "\"apiVersion\"", "{"]
+            .iter()
+            .any(|key| line.starts_with(key))
     })
 }
 
@@ -115,7 +122,10 @@ fn described(
     let Some(image) = image else {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{origin} does not say which image {} runs as", function.name.as_str()),
+            format!(
+                "{origin} does not say which image {} runs as",
+                function.name.as_str()
+            ),
             "name it with --image REGISTRY/NAME:TAG",
         ));
     };
@@ -159,7 +169,9 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
             return Err(Failure::new(
                 Exit::FunctionFile,
                 format!("{origin} has a resource of the kind {kind} and the version {version}"),
-                format!("only WasmFunctions of {expected} are deployed; use kubectl apply for all others"),
+                format!(
+                    "only WasmFunctions of {expected} are deployed; use kubectl apply for all others"
+                ),
             ));
         }
     }
@@ -179,7 +191,10 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
         (Some(_), several) => {
             return Err(Failure::new(
                 Exit::Usage,
-                format!("{origin} has {} functions, and --image is one image", several.len()),
+                format!(
+                    "{origin} has {} functions, and --image is one image",
+                    several.len()
+                ),
                 "write each image into its resource, or deploy the functions one by one",
             ));
         }
@@ -225,7 +240,9 @@ fn tidied(resource: &mut Value) {
 impl Manifest {
     /// The function's name; empty when it has none, which [`Manifest::check`] refuses.
     pub(super) fn name(&self) -> &str {
-        self.resource["metadata"]["name"].as_str().unwrap_or_default()
+        self.resource["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// The namespace that the file names.
@@ -238,7 +255,11 @@ impl Manifest {
         match self.namespace() {
             Some(own) if own != namespace => Err(Failure::new(
                 Exit::Usage,
-                format!("{}: {} belongs to namespace {own}, not to {namespace}", self.origin, self.name()),
+                format!(
+                    "{}: {} belongs to namespace {own}, not to {namespace}",
+                    self.origin,
+                    self.name()
+                ),
                 "leave -n out, or take metadata.namespace out of the file",
             )),
             Some(_) => Ok(()),
@@ -264,20 +285,32 @@ impl Manifest {
         let typed: WasmFunction =
             serde_json::from_value(self.resource.clone()).map_err(|error| named(&error))?;
         if self.name().is_empty() {
-            return Err(refuse(&self.origin, "metadata.name: a WasmFunction has no name"));
+            return Err(refuse(
+                &self.origin,
+                "metadata.name: a WasmFunction has no name",
+            ));
         }
-        ValidFunction::of(&typed).map(drop).map_err(|invalid| named(&invalid))
+        ValidFunction::of(&typed)
+            .map(drop)
+            .map_err(|invalid| named(&invalid))
     }
 }
 
 /// Refuses two functions of one name in one namespace.
 pub(super) fn check_unique(manifests: &[Manifest]) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
-    match manifests.iter().find(|manifest| !seen.insert((manifest.namespace(), manifest.name()))) {
+    match manifests
+        .iter()
+        .find(|manifest| !seen.insert((manifest.namespace(), manifest.name())))
+    {
         None => Ok(()),
         Some(twice) => Err(Failure::new(
             Exit::SameName,
-            format!("{} has two functions of the name {}", twice.origin, twice.name()),
+            format!(
+                "{} has two functions of the name {}",
+                twice.origin,
+                twice.name()
+            ),
             "rename one of them, or put them into different namespaces",
         )),
     }
@@ -290,8 +323,9 @@ pub(super) fn show(resources: &[Value], output: Output) -> Result<String, Failur
         Output::Text => {
             let documents: Result<Vec<String>, _> =
                 resources.iter().map(serde_saphyr::to_string).collect();
-            let documents = documents
-                .map_err(|error| Failure::system("the resource cannot be written as YAML", &error))?;
+            let documents = documents.map_err(|error| {
+                Failure::system("the resource cannot be written as YAML", &error)
+            })?;
             Ok(documents.join("---\n"))
         }
     }
