@@ -27,8 +27,8 @@ pub(crate) struct ClusterChoice {
 
 /// Brings functions to a cluster, and waits until they answer
 ///
-/// FILE is a function.yaml or a .wasm, which becomes a WasmFunction that runs the image of --image; or
-/// the YAML of one or several WasmFunctions, sent as it is. `-` reads standard input. Deploying
+/// FILE is a function.yaml or a .wasm, which becomes a `WasmFunction` that runs the image of --image; or
+/// the YAML of one or several `WasmFunctions`, sent as it is. `-` reads standard input. Deploying
 /// the same again changes nothing.
 ///
 /// It waits until every pod runs what was deployed. When that cannot be, it ends with 46 and prints the
@@ -44,7 +44,7 @@ pub(crate) struct ClusterChoice {
 Needs the verbs get, list, watch, create and patch for wasmfunctions. Those of list for pods and events,
 and of get for pods/log, make a failure's cause clearer.")]
 pub(crate) struct Deploy {
-    /// A function.yaml, a .wasm, or the YAML of WasmFunctions; - for standard input
+    /// A function.yaml, a .wasm, or the YAML of `WasmFunctions`; - for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The image to run: REGISTRY/NAME:TAG, or REGISTRY/NAME@sha256:DIGEST

@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_pod_without_output_says_why() {
         let check = |state, last, container: &str, previous, expected: Option<&str>| {
-            let pod = pod("a", false, state, last);
+            let pod = pod("a", false, &state, &last);
             assert_eq!(silence(&pod, container, previous).as_deref(), expected);
         };
         let running = || json!({ "running": {} });

@@ -96,8 +96,11 @@ pub(crate) mod tests {
 
     use super::Seen;
 
-    /// A function named hello with these conditions: kind, status, reason, message, generation.
-    pub(crate) fn seen(generation: i64, conditions: &[(&str, &str, &str, &str, i64)]) -> Seen {
+    /// A condition: kind, status, reason, message, generation.
+    pub(crate) type Told<'a> = (&'a str, &'a str, &'a str, &'a str, i64);
+
+    /// A function named hello with these conditions.
+    pub(crate) fn seen(generation: i64, conditions: &[Told<'_>]) -> Seen {
         let conditions: Vec<Value> = conditions
             .iter()
             .map(|(kind, status, reason, message, generation)| {
@@ -158,7 +161,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_first_condition_that_is_not_met_is_the_complaint() {
-        let check = |conditions: &[(&str, &str, &str, &str, i64)], expected| {
+        let check = |conditions: &[Told<'_>], expected| {
             assert_eq!(seen(1, conditions).complaint(), expected);
         };
         let ready = ("Ready", "False", "Starting", "no pod answers yet", 1);

@@ -43,16 +43,13 @@ impl Failure {
             }
             Error::UpgradeConnection(_) => Self::new(
                 Exit::Cluster,
-                format!("cannot {action}: {}", error.to_string()),
+                format!("cannot {action}: {error}"),
                 "a proxy between here and the API server may not let WebSockets through",
             ),
             Error::InferKubeconfig(error) => Self::kubeconfig(error),
             Error::RustlsTls(_) | Error::TlsRequired => Self::new(
                 Exit::Kubeconfig,
-                format!(
-                    "no secure connection to {server} can be made: {}",
-                    error.to_string()
-                ),
+                format!("no secure connection to {server} can be made: {error}"),
                 "check the certificates that the kubeconfig names",
             ),
             Error::ProxyProtocolUnsupported { .. } | Error::ProxyProtocolDisabled { .. } => {
@@ -64,7 +61,7 @@ impl Failure {
             }
             _ => Self::new(
                 Exit::Cluster,
-                format!("cannot {action}: {}", error.to_string()),
+                format!("cannot {action}: {error}"),
                 "check that the address is that of a Kubernetes API server of a current version",
             ),
         }
@@ -120,10 +117,7 @@ impl Failure {
                 out.status,
                 String::from_utf8_lossy(&out.stderr)
             ),
-            _ => format!(
-                "no credentials for the cluster can be had: {}",
-                error.to_string()
-            ),
+            _ => format!("no credentials for the cluster can be had: {error}"),
         };
         Self::new(
             Exit::Kubeconfig,

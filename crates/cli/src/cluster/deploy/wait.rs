@@ -199,15 +199,15 @@ fn weight(reason: &str) -> Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::seen::tests::seen;
+    use crate::cluster::seen::tests::{Told, seen};
 
-    const ACCEPTED: (&str, &str, &str, &str, i64) = ("Accepted", "True", "Valid", "", 2);
-    const READY: (&str, &str, &str, &str, i64) = ("Ready", "True", "AllReady", "", 2);
-    const COMPLETE: (&str, &str, &str, &str, i64) = ("Progressing", "False", "Complete", "", 2);
-    const STARTING: (&str, &str, &str, &str, i64) = ("Ready", "False", "Starting", "", 2);
+    const ACCEPTED: Told<'static> = ("Accepted", "True", "Valid", "", 2);
+    const READY: Told<'static> = ("Ready", "True", "AllReady", "", 2);
+    const COMPLETE: Told<'static> = ("Progressing", "False", "Complete", "", 2);
+    const STARTING: Told<'static> = ("Ready", "False", "Starting", "", 2);
 
     /// What is made of a sequence of sights, each with the second in which it comes.
-    fn check(sights: &[(u64, i64, &[(&str, &str, &str, &str, i64)])], expected: &[&str]) {
+    fn check(sights: &[(u64, i64, &[Told<'_>])], expected: &[&str]) {
         let begun = Instant::now();
         let mut wait = Wait::new(&seen(2, &[]), begun);
         let mut told = Vec::new();

@@ -44,7 +44,7 @@ pub(super) async fn build(arguments: &Invoke, seen: &Seen) -> Result<Request<Bod
                 return Err(failed(io::ErrorKind::IsADirectory.into()));
             }
             // A pipe or a device has a length that means nothing.
-            length = metadata.is_file().then(|| metadata.len());
+            length = metadata.is_file().then_some(metadata.len());
             streamed(file)
         }
     };

@@ -222,7 +222,7 @@ mod tests {
     use crate::cluster::pods::tests::pod;
 
     fn running(name: &str) -> Pod {
-        pod(name, true, json!({ "running": {} }), json!({}))
+        pod(name, true, &json!({ "running": {} }), &json!({}))
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         };
         let starting = |name: &str| {
             let waiting: Value = json!({ "waiting": { "reason": "ContainerCreating" } });
-            pod(name, false, waiting, json!({}))
+            pod(name, false, &waiting, &json!({}))
         };
         check(Event::Init, None);
         check(Event::InitApply(running("a")), Some(("a", true)));

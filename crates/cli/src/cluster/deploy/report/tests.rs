@@ -9,7 +9,7 @@ fn deployed(outcome: Option<Outcome>) -> Deployed {
     let example = Some("/?n='1'".to_owned());
     let mut deployed = Deployed::new(&seen(1, &[]), Change::Created, example, after);
     if let Some(outcome) = outcome {
-        deployed.set_outcome(outcome, Duration::from_secs(120));
+        deployed.set_outcome(outcome, Duration::from_mins(2));
     }
     deployed
 }
