@@ -66,7 +66,22 @@ pub(crate) enum Command {
     ///
     /// Editors use it to complete and check a function.yaml. The page docs/cli.md says how.
     Schema,
+    Convert(Convert),
     Completions(Completions),
+}
+
+/// Turns a WasmApp resource into a WasmFunction
+///
+/// Reads the YAML of one WasmApp, the resource of the system that Sampan goes back to, and prints the
+/// WasmFunction that does the same. What is different or has no counterpart is told on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan convert wasmapp.yaml > wasmfunction.yaml
+  sampan convert wasmapp.yaml | kubectl apply -f -")]
+pub(crate) struct Convert {
+    /// The file with the WasmApp
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// Serves functions over HTTP, and watches their files

@@ -1,4 +1,4 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema` and `completions` on this machine;
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema`, `convert` and `completions` on this machine;
 //! `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
 //!
 //! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
@@ -8,6 +8,7 @@
 mod arguments;
 mod cluster;
 mod completions;
+mod convert;
 mod data;
 mod exit;
 mod failure;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Invoke(invoke) => cluster::invoke::invoke(&invoke),
         Command::Delete(delete) => cluster::delete::delete(&delete),
         Command::Schema => schema::schema(),
+        Command::Convert(convert) => convert::convert(&convert),
         Command::Completions(completions) => completions::completions(&completions),
     };
     outcome.unwrap_or_else(|failure| {

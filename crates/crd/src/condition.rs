@@ -90,6 +90,8 @@ reasons! {
     DeadlineExceeded,
     /// The operator may not do what it has to; the message names the verb and the resource.
     Forbidden,
+    /// The API server, or a webhook that it calls, fails; it is tried again.
+    ServerFailed,
     /// An object of that name exists and belongs to somebody else.
     NameTaken,
 }

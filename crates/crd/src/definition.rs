@@ -4,7 +4,7 @@
 //! cluster can bear. Refuses to be written by hand: `deploy/crd` holds what [`definition_yaml`] says.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
+use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::function::WasmFunction;
@@ -51,8 +51,11 @@ fn whole() -> Value {
             .values_mut()
             .for_each(|property| shorten(property, false));
     }
-    let metadata = "/properties/status/properties/conditions/items";
-    shorten(at(schema, metadata), true);
+    shorten(
+        at(schema, "/properties/status/properties/conditions/items"),
+        true,
+    );
+    quantities(schema);
 
     let env = at(schema, "/properties/spec/properties/env");
     env["description"] = format!(
@@ -108,6 +111,28 @@ fn plain(schema: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(plain),
         _ => {}
+    }
+}
+
+/// What a quantity looks like. An API server answers one that it cannot read with an error of its own.
+const QUANTITY: &str =
+    r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
+
+/// Says what quantities look like: Kubernetes' own schema leaves it open.
+fn quantities(schema: &mut Value) {
+    for (key, property) in schema.as_object_mut().into_iter().flatten() {
+        let quantity = match key.as_str() {
+            "limits" | "requests" => property.get_mut("additionalProperties"),
+            "sizeLimit" | "divisor" => Some(&mut *property),
+            _ => None,
+        };
+        if let Some(Value::Object(quantity)) = quantity
+            && quantity.contains_key("x-kubernetes-int-or-string")
+        {
+            quantity.insert("pattern".to_owned(), QUANTITY.into());
+            quantity.insert("maxLength".to_owned(), 64.into());
+        }
+        quantities(property);
     }
 }
 

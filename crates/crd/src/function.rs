@@ -3,7 +3,7 @@
 //! Refuses unknown fields, so that a misspelt limit is never silently the default.
 
 use k8s_openapi::api::core::v1::EnvVar;
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use sampan_spec::{Function, HttpMode, InstancePolicy, Timespan, annotations};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::words::words;
 /// What is to run, where it is reached and what it may do.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
+    crates(kube_core = "::kube_core"),
     group = "sampan.dev",
     version = "v1alpha1",
     kind = "WasmFunction",
@@ -112,7 +113,9 @@ pub struct WasmFunctionSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), inner(length(max = 131_072)))]
     pub args: Vec<String>,
-    /// How the function takes requests. Default: handler.
+    /// How the function takes requests. handler, the default: the component exports a wasi:http
+    /// handler. cgi: the module is a WASI command, with the request in its environment and stdin and
+    /// the answer on stdout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "words::<HttpMode>")]
     pub http: Option<HttpMode>,

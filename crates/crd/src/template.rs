@@ -67,8 +67,8 @@ pub struct Template {
     /// Given, it replaces all of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// User, groups and file ownership of the pod. Default: user and group 65532, never root, the
-    /// runtime's default seccomp profile; what is given here wins.
+    /// User, groups and file ownership of the pod. Default: the runtime's default seccomp profile, and
+    /// for the function's own container user and group 65532 and never root; what is given here wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
     /// The service account of the pods. Default: the namespace's. Its token is not mounted unless

@@ -18,6 +18,9 @@ use crate::limits::Limits;
 use crate::template::Template;
 use crate::{CONTAINER, FUNCTION_LABEL};
 
+/// The most bytes of a resource: what is made of it is larger, and has to fit into the cluster's store.
+const MOST_BYTES: usize = 512 * 1024;
+
 /// A function that has passed every check.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -108,6 +111,11 @@ impl ValidFunction {
             ingress,
             template,
         } = resource.spec.clone();
+        let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
+        if bytes > MOST_BYTES {
+            let message = format!("it has {bytes} bytes, the most is {MOST_BYTES}");
+            return Err(Invalid::new("spec", message));
+        }
         let name = checked_name(resource.metadata.name.clone().unwrap_or_default())?;
         let file = FunctionFile {
             name: Some(name.clone().into()),

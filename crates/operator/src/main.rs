@@ -1,2 +1,7 @@
-//! Skeleton.
-fn main() {}
+//! The program `sampan-operator`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sampan_operator::main()
+}

@@ -39,7 +39,7 @@ pub(crate) struct ClusterChoice {
   sampan deploy hello/function.yaml --image registry.example/hello:1.0
   sampan deploy functions.yaml -n shop --timeout 5m
   sampan deploy hello/function.yaml --image registry.example/hello:1.0 --dry-run=client > wasmfunction.yaml
-  sampan deploy - < wasmfunction.yaml
+  sampan convert wasmapp.yaml | sampan deploy -
 
 Needs the verbs get, list, watch, create and patch for wasmfunctions. Those of list for pods and events,
 and of get for pods/log, make a failure's cause clearer.")]

@@ -1,0 +1,194 @@
+//! The pods of a function: the container that runs it, and what the resource's template adds.
+//!
+//! There is no probe: the runtime reports the container as started when the function can answer.
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, Lifecycle, LifecycleHandler, LocalObjectReference,
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, SleepAction,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sampan_crd::{CONTAINER, PORT, Template, ValidFunction};
+use sampan_spec::annotations;
+
+use super::{Identity, Settings, labels, resources};
+
+/// The class that leads to the shim.
+const RUNTIME_CLASS: &str = "sampan";
+
+/// The file that the container runs. A Wasm artifact has no entrypoint of its own, and stock containerd
+/// wants a command; an ordinary image with a .wasm file takes it as well.
+const COMMAND: &str = "/function.wasm";
+
+/// The user and group of a function unless the resource says otherwise: nobody in particular.
+const USER: i64 = 65_532;
+
+/// Seconds beyond the function's timeout until a pod that does not end is killed.
+const MARGIN: u64 = 5;
+
+pub(super) fn pod(
+    identity: &Identity,
+    function: &ValidFunction,
+    settings: Settings,
+) -> PodTemplateSpec {
+    let template = &function.template;
+    let mut all_labels = template.labels.clone();
+    all_labels.extend(labels(identity));
+    let mut all_annotations = template.annotations.clone();
+    let rules = annotations::print(&function.function).into_iter();
+    all_annotations.extend(rules.map(|(key, value)| (key.to_owned(), value)));
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(all_labels),
+            annotations: Some(all_annotations),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(spec(function, template.clone(), settings)),
+    }
+}
+
+fn spec(function: &ValidFunction, template: Template, settings: Settings) -> PodSpec {
+    let own = container(function, &template, settings);
+    let Template {
+        // Part of the pod's metadata.
+        labels: _,
+        annotations: _,
+        // Part of the function's container.
+        volume_mounts: _,
+        env_from: _,
+        resources: _,
+        image_pull_policy: _,
+        node_selector,
+        tolerations,
+        affinity,
+        topology_spread_constraints,
+        sidecars,
+        init_containers,
+        volumes,
+        security_context,
+        service_account_name,
+        automount_service_account_token,
+        termination_grace_period_seconds,
+        priority_class_name,
+        scheduler_name,
+        dns_policy,
+        dns_config,
+    } = template;
+    let secrets = function.image_pull_secrets.iter();
+    let mut containers = vec![own];
+    containers.extend(sidecars);
+    PodSpec {
+        runtime_class_name: Some(RUNTIME_CLASS.to_owned()),
+        containers,
+        init_containers: filled(init_containers),
+        image_pull_secrets: filled(
+            secrets
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect(),
+        ),
+        node_selector: (!node_selector.is_empty()).then_some(node_selector),
+        tolerations: filled(tolerations),
+        affinity,
+        topology_spread_constraints: filled(topology_spread_constraints),
+        volumes: filled(volumes),
+        security_context: Some(PodSecurityContext {
+            seccomp_profile: Some(seccomp_default()),
+            ..PodSecurityContext::default()
+        })
+        .map(|default| match security_context {
+            None => default,
+            Some(given) => PodSecurityContext {
+                seccomp_profile: given.seccomp_profile.clone().or(default.seccomp_profile),
+                ..given
+            },
+        }),
+        service_account_name,
+        automount_service_account_token: Some(automount_service_account_token.unwrap_or(false)),
+        // The environment is what the resource says, not what Services there are.
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(
+            termination_grace_period_seconds.unwrap_or_else(|| grace_period(function, settings)),
+        ),
+        priority_class_name,
+        scheduler_name,
+        dns_policy,
+        dns_config,
+        ..PodSpec::default()
+    }
+}
+
+fn container(function: &ValidFunction, template: &Template, settings: Settings) -> Container {
+    let given = template.security_context.clone().unwrap_or_default();
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(function.image.clone()),
+        image_pull_policy: template
+            .image_pull_policy
+            .map(|policy| format!("{policy:?}")),
+        command: Some(vec![COMMAND.to_owned()]),
+        args: filled(function.function.arguments.clone()),
+        env: filled(function.env.clone()),
+        env_from: filled(template.env_from.clone()),
+        ports: Some(vec![ContainerPort {
+            name: Some("http".to_owned()),
+            container_port: PORT.into(),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        resources: Some(
+            (template.resources.clone())
+                .unwrap_or_else(|| resources::default(&function.function.limits)),
+        ),
+        volume_mounts: filled(template.volume_mounts.clone()),
+        security_context: Some(SecurityContext {
+            run_as_non_root: Some(given.run_as_non_root.unwrap_or(true)),
+            run_as_user: Some(given.run_as_user.unwrap_or(USER)),
+            run_as_group: Some(given.run_as_group.unwrap_or(USER)),
+            read_only_root_filesystem: Some(true),
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            seccomp_profile: Some(given.seccomp_profile.unwrap_or_else(seccomp_default)),
+            ..SecurityContext::default()
+        }),
+        lifecycle: pause(settings),
+        // What the function said last becomes part of the condition that tells of its end.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        ..Container::default()
+    }
+}
+
+/// The kubelet waits before it asks the function to end: by then no proxy sends it new requests.
+fn pause(settings: Settings) -> Option<Lifecycle> {
+    let seconds = i64::try_from(settings.drain_delay.as_secs()).unwrap_or(i64::MAX);
+    (seconds > 0).then(|| Lifecycle {
+        pre_stop: Some(LifecycleHandler {
+            sleep: Some(SleepAction { seconds }),
+            ..LifecycleHandler::default()
+        }),
+        ..Lifecycle::default()
+    })
+}
+
+/// Long enough for every request that was taken.
+fn grace_period(function: &ValidFunction, settings: Settings) -> i64 {
+    let timeout = function.function.limits.timeout;
+    let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+    let seconds = seconds
+        .saturating_add(settings.drain_delay.as_secs())
+        .saturating_add(MARGIN);
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+fn seccomp_default() -> SeccompProfile {
+    SeccompProfile {
+        type_: "RuntimeDefault".to_owned(),
+        ..SeccompProfile::default()
+    }
+}
+
+/// A list that is there, or nothing: an empty one would be a wish as well.
+fn filled<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}

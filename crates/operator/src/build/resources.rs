@@ -1,0 +1,37 @@
+//! What a function's container requests and may use when the resource does not say.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use sampan_spec::{ByteSize, Limits};
+
+/// Memory of the server itself and of the compiled function.
+const OVERHEAD: u64 = 256 << 20;
+
+/// A function that waits needs next to nothing, and hundreds fit on a node.
+const REQUESTS: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "16Mi")];
+
+/// The limit is what the function's own limits can add up to: as many instances as there may be
+/// requests at once, or the compiler before there is any. A function that keeps its limits is never
+/// killed for it, and one that does not hurts nobody else.
+pub(super) fn default(limits: &Limits) -> ResourceRequirements {
+    let instances = limits
+        .memory
+        .bytes()
+        .saturating_mul(limits.concurrency.into());
+    let most = instances
+        .max(limits.compile_memory.bytes())
+        .saturating_add(OVERHEAD);
+    let quantity = |text: &str| Quantity(text.to_owned());
+    ResourceRequirements {
+        requests: Some(BTreeMap::from(
+            REQUESTS.map(|(name, amount)| (name.to_owned(), quantity(amount))),
+        )),
+        limits: Some(BTreeMap::from([(
+            "memory".to_owned(),
+            quantity(&ByteSize(most).to_string()),
+        )])),
+        ..ResourceRequirements::default()
+    }
+}

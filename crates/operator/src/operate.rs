@@ -1,0 +1,63 @@
+//! Works while it is this operator's turn.
+
+use std::future::Future;
+
+use kube::Client;
+use sampan_telemetry::Health;
+
+use crate::controller;
+use crate::election::{Election, Lost};
+use crate::metered::metered;
+use crate::metrics::Metrics;
+use crate::options::Plan;
+
+/// Works until `stop` is ready.
+///
+/// # Errors
+///
+/// [`Lost`] when the Lease was lost. Another operator may be working by then, so the process has to end.
+pub async fn operate(
+    client: Client,
+    plan: Plan,
+    metrics: Metrics,
+    health: Health,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Lost> {
+    let client = metered(client, metrics.clone());
+    let mut stop = std::pin::pin!(stop);
+    let Some(lease) = &plan.lease else {
+        health.set_ready();
+        metrics.leads(true);
+        controller::run(client, &plan, metrics, stop).await;
+        return Ok(());
+    };
+    let me = plan.identity.clone();
+    let election = Election::new(
+        client.clone(),
+        &lease.namespace,
+        &lease.name,
+        me,
+        lease.terms,
+    );
+    // Standing by is work as well: it is what a second replica is for.
+    health.set_ready();
+    tracing::info!(lease = lease.name, identity = plan.identity, "standing by");
+    tokio::select! {
+        () = election.win() => {}
+        () = &mut stop => return Ok(()),
+    }
+    tracing::info!(lease = lease.name, identity = plan.identity, "working");
+    metrics.leads(true);
+    let result = tokio::select! {
+        biased;
+        lost = election.hold() => Err(lost),
+        () = controller::run(client, &plan, metrics.clone(), stop) => Ok(()),
+    };
+    metrics.leads(false);
+    if result.is_ok()
+        && let Err(error) = election.release().await
+    {
+        tracing::warn!(%error, "the Lease is not released: the next operator waits for its end");
+    }
+    result
+}

@@ -1,0 +1,184 @@
+//! From what is observed to what is told.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use sampan_crd::{ConditionKind, ValidFunction, WasmFunction, WasmFunctionStatus};
+use serde_json::{Value, json};
+
+use super::{Known, status};
+use crate::build::Identity;
+use crate::refusal::Refusal;
+
+fn time(second: i64) -> Time {
+    Time(Timestamp::from_second(second).expect("a time"))
+}
+
+fn function(spec: Value) -> ValidFunction {
+    let resource: WasmFunction = serde_json::from_value(json!({
+        "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmFunction", "metadata": { "name": "f" }, "spec": spec,
+    }))
+    .expect("a resource");
+    ValidFunction::of(&resource).expect("it is allowed")
+}
+
+fn deployment(wanted: i32, there: i32, updated: i32, available: i32) -> Deployment {
+    serde_json::from_value(json!({
+        "metadata": { "generation": 2 },
+        "spec": { "replicas": wanted, "selector": {}, "template": {} },
+        "status": { "observedGeneration": 2, "replicas": there, "updatedReplicas": updated, "availableReplicas": available },
+    }))
+    .expect("a deployment")
+}
+
+fn pulling(reason: &str, message: &str) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": { "name": "p" },
+        "status": { "containerStatuses": [{
+            "name": "function", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": reason, "message": message } },
+        }] },
+    }))
+    .expect("a pod")
+}
+
+fn make(
+    deployment: Option<&Deployment>,
+    pods: &[&Pod],
+    refusal: Option<&Refusal>,
+    previous: &WasmFunctionStatus,
+    now: i64,
+) -> WasmFunctionStatus {
+    let identity = Identity {
+        namespace: "ns".to_owned(),
+        name: "f".to_owned(),
+        uid: "u".to_owned(),
+    };
+    let function = function(json!({ "image": "i" }));
+    let known = Known {
+        identity: &identity,
+        generation: Some(1),
+        function: Ok(&function),
+        deployment,
+        pods,
+        warnings: &[],
+        refusal,
+    };
+    status(known, previous, &time(now))
+}
+
+fn words(status: &WasmFunctionStatus, kind: ConditionKind) -> (String, String) {
+    let condition = status.condition(kind).expect("it is always there");
+    (condition.status.clone(), condition.reason.clone())
+}
+
+fn check(status: &WasmFunctionStatus, ready: (&str, &str), progressing: (&str, &str)) {
+    let pair = |(status, reason): (&str, &str)| (status.to_owned(), reason.to_owned());
+    assert_eq!(words(status, ConditionKind::Ready), pair(ready));
+    assert_eq!(words(status, ConditionKind::Progressing), pair(progressing));
+}
+
+#[test]
+fn conditions_follow_the_pods() {
+    let before = WasmFunctionStatus::default();
+    let make = |deployment: &Deployment| make(Some(deployment), &[], None, &before, 1);
+    check(
+        &make(&deployment(2, 0, 0, 0)),
+        ("False", "Starting"),
+        ("True", "RollingOut"),
+    );
+    check(
+        &make(&deployment(2, 2, 2, 1)),
+        ("True", "SomeReady"),
+        ("True", "RollingOut"),
+    );
+    check(
+        &make(&deployment(2, 2, 2, 2)),
+        ("True", "AllReady"),
+        ("False", "Complete"),
+    );
+    check(
+        &make(&deployment(2, 3, 1, 2)),
+        ("True", "AllReady"),
+        ("True", "RollingOut"),
+    );
+    check(
+        &make(&deployment(0, 0, 0, 0)),
+        ("False", "ScaledToZero"),
+        ("False", "Complete"),
+    );
+    let mut stale = deployment(2, 2, 2, 2);
+    stale.metadata.generation = Some(3);
+    check(&make(&stale), ("True", "AllReady"), ("True", "RollingOut"));
+}
+
+#[test]
+fn a_failure_is_told_and_an_answering_function_stays_ready() {
+    let pod = pulling("ErrImagePull", "not found");
+    let before = WasmFunctionStatus::default();
+    let fresh = make(Some(&deployment(1, 1, 1, 0)), &[&pod], None, &before, 1);
+    check(
+        &fresh,
+        ("False", "ImagePullFailed"),
+        ("False", "ImagePullFailed"),
+    );
+    let rollout = make(Some(&deployment(1, 2, 1, 1)), &[&pod], None, &before, 1);
+    check(&rollout, ("True", "AllReady"), ("False", "ImagePullFailed"));
+}
+
+#[test]
+fn a_refusal_names_what_is_missing() {
+    let refusal = Refusal::Forbidden {
+        verb: "patch",
+        resource: "deployments.apps".to_owned(),
+        namespace: "ns".to_owned(),
+    };
+    let status = make(None, &[], Some(&refusal), &WasmFunctionStatus::default(), 1);
+    check(&status, ("False", "Forbidden"), ("False", "Forbidden"));
+    let message = &status
+        .condition(ConditionKind::Ready)
+        .expect("ready")
+        .message;
+    assert!(
+        message.contains("patch deployments.apps in namespace ns"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_the_same_stays_the_same() {
+    let deployment = deployment(1, 1, 1, 0);
+    let told = pulling("ErrImagePull", "the registry says 404");
+    let vague = pulling("ImagePullBackOff", "Back-off pulling image");
+    let first = make(
+        Some(&deployment),
+        &[&told],
+        None,
+        &WasmFunctionStatus::default(),
+        1,
+    );
+    let second = make(Some(&deployment), &[&vague], None, &first, 2);
+    assert_eq!(second, first);
+    let third = make(Some(&deployment), &[&told], None, &second, 3);
+    assert_eq!(third, first);
+}
+
+#[test]
+fn a_transition_has_its_time() {
+    let down = make(
+        Some(&deployment(1, 1, 1, 0)),
+        &[],
+        None,
+        &WasmFunctionStatus::default(),
+        1,
+    );
+    let up = make(Some(&deployment(1, 1, 1, 1)), &[], None, &down, 2);
+    let at = |status: &WasmFunctionStatus, kind| {
+        status
+            .condition(kind)
+            .map(|it| it.last_transition_time.clone())
+    };
+    assert_eq!(at(&up, ConditionKind::Ready), Some(time(2)));
+    assert_eq!(at(&up, ConditionKind::Accepted), Some(time(1)));
+}

@@ -1,0 +1,153 @@
+//! Tells people: the resource's status, and an event when a condition changes its reason.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource as _, ResourceExt as _};
+use sampan_crd::{ConditionKind, Reason, WasmFunction, WasmFunctionStatus};
+use serde_json::json;
+
+use crate::apply::MANAGER;
+use crate::build::Identity;
+use crate::failure::{Failure, Request, Trouble};
+
+/// The most bytes of an event's note.
+const MOST_NOTE: usize = 1_000;
+
+/// Writes statuses and events.
+pub(crate) struct Teller {
+    client: Client,
+    recorder: Recorder,
+}
+
+impl Teller {
+    /// `instance` is this operator among several.
+    pub(crate) fn new(client: Client, instance: String) -> Self {
+        let reporter = Reporter {
+            controller: "sampan.dev/operator".to_owned(),
+            instance: Some(instance),
+        };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+        }
+    }
+
+    /// Writes a status that is not the one before. The version of the resource after it.
+    pub(crate) async fn tell(
+        &self,
+        identity: &Identity,
+        previous: &WasmFunctionStatus,
+        new: &WasmFunctionStatus,
+    ) -> Result<Option<u64>, Failure> {
+        // Before the status: an interruption between the two repeats the event instead of losing it.
+        for kind in [
+            ConditionKind::Accepted,
+            ConditionKind::Ready,
+            ConditionKind::Progressing,
+        ] {
+            if let Some(event) = transition(kind, previous, new) {
+                self.publish(identity, &event).await;
+            }
+        }
+        let functions: Api<WasmFunction> =
+            Api::namespaced(self.client.clone(), &identity.namespace);
+        let body = json!({
+            "apiVersion": WasmFunction::api_version(&()),
+            "kind": WasmFunction::kind(&()),
+            // Another resource of that name, made meanwhile, is not meant.
+            "metadata": { "name": identity.name, "uid": identity.uid },
+            "status": new,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        match functions
+            .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
+            .await
+        {
+            Ok(written) => Ok(written
+                .resource_version()
+                .and_then(|version| version.parse().ok())),
+            Err(error) => {
+                let request = Request {
+                    verb: "patch",
+                    namespace: &identity.namespace,
+                    name: &identity.name,
+                    subresource: Some("status"),
+                };
+                match request.trouble::<WasmFunction>(&self.client, error).await {
+                    Trouble::Ending => Ok(None),
+                    Trouble::Failed(failure) => Err(failure),
+                    // There is no other place to tell it.
+                    Trouble::Refused(refusal) => Err(Failure::Untold(refusal.to_string())),
+                }
+            }
+        }
+    }
+
+    async fn publish(&self, identity: &Identity, event: &Event) {
+        let reference = ObjectReference {
+            api_version: Some(WasmFunction::api_version(&()).into_owned()),
+            kind: Some(WasmFunction::kind(&()).into_owned()),
+            name: Some(identity.name.clone()),
+            namespace: Some(identity.namespace.clone()),
+            uid: Some(identity.uid.clone()),
+            ..ObjectReference::default()
+        };
+        // Events are a courtesy: the condition says the same, and lasts.
+        if let Err(error) = self.recorder.publish(event, &reference).await {
+            let Identity {
+                namespace, name, ..
+            } = identity;
+            tracing::warn!(namespace, name, %error, "an event could not be written");
+        }
+    }
+}
+
+/// The event of a condition that has another reason now.
+fn transition(
+    kind: ConditionKind,
+    previous: &WasmFunctionStatus,
+    new: &WasmFunctionStatus,
+) -> Option<Event> {
+    let now = new.condition(kind)?;
+    let before = previous.condition(kind);
+    let same = |before: &&str| *before == now.reason;
+    if before
+        .map(|before| before.reason.as_str())
+        .as_ref()
+        .is_some_and(same)
+    {
+        return None;
+    }
+    let one_of = |reasons: &[Reason]| reasons.iter().any(|reason| reason.as_str() == now.reason);
+    // A failure is told once, although two conditions have it.
+    let elsewhere = kind == ConditionKind::Progressing
+        && new
+            .condition(ConditionKind::Ready)
+            .is_some_and(|ready| ready.reason == now.reason);
+    if elsewhere
+        || (kind == ConditionKind::Accepted && one_of(&[Reason::Valid]) && before.is_none())
+    {
+        return None;
+    }
+    let fine = [
+        Reason::Valid,
+        Reason::AllReady,
+        Reason::SomeReady,
+        Reason::ScaledToZero,
+        Reason::Starting,
+        Reason::RollingOut,
+        Reason::Complete,
+    ];
+    Some(Event {
+        type_: if one_of(&fine) {
+            EventType::Normal
+        } else {
+            EventType::Warning
+        },
+        reason: now.reason.clone(),
+        note: Some(now.message[..now.message.floor_char_boundary(MOST_NOTE)].to_owned()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    })
+}

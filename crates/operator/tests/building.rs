@@ -1,0 +1,77 @@
+//! From the YAML of a resource to the objects of a cluster, without one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sampan_crd::{ValidFunction, WasmFunction};
+use sampan_operator::{Identity, Settings, build};
+use serde_json::{Value, json};
+
+fn built(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.yaml"));
+    let text = std::fs::read_to_string(path).expect("a fixture");
+    let resource: WasmFunction = serde_saphyr::from_str(&text).expect("a resource");
+    let function = ValidFunction::of(&resource).expect("it is allowed");
+    let identity = Identity {
+        namespace: "functions".to_owned(),
+        name: resource.metadata.name.expect("a name"),
+        uid: "0000-1111".to_owned(),
+    };
+    let settings = Settings {
+        drain_delay: Duration::from_secs(3),
+    };
+    let desired = build(&identity, &function, settings);
+    json!({
+        "deployment": desired.deployment,
+        "service": desired.service,
+        "ingress": desired.ingress,
+    })
+}
+
+/// Everything that is built is what the fixture beside the resource says.
+fn check(name: &str) {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.built.json"));
+    let built = built(name);
+    if std::env::var_os("SAMPAN_WRITE_FIXTURES").is_some() {
+        let text = serde_json::to_string_pretty(&built).expect("JSON");
+        std::fs::write(&path, text + "\n").expect("the file can be written");
+    }
+    let expected = std::fs::read_to_string(&path).expect("what is expected");
+    let expected: Value = serde_json::from_str(&expected).expect("JSON");
+    assert_eq!(built, expected, "{name}");
+}
+
+#[test]
+fn a_function_of_which_only_the_image_is_known() {
+    check("small");
+}
+
+#[test]
+fn a_function_that_asks_for_everything() {
+    check("whole");
+}
+
+#[test]
+fn pods_are_restricted_and_their_replicas_belong_to_who_asks() {
+    let small = built("small");
+    assert_eq!(small["deployment"]["spec"].get("replicas"), None);
+    assert_eq!(small["ingress"], Value::Null);
+    let pod = &small["deployment"]["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["runtimeClassName"], "sampan");
+    let expected = json!({
+        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "readOnlyRootFilesystem": true,
+        "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+        "seccompProfile": { "type": "RuntimeDefault" },
+    });
+    assert_eq!(pod["containers"][0]["securityContext"], expected);
+    // A timeout of 30 s, a pause of 3 s, and 5 s more.
+    assert_eq!(pod["terminationGracePeriodSeconds"], 38);
+    // 100 instances of 128 MiB, and 256 MiB for the server.
+    assert_eq!(
+        pod["containers"][0]["resources"]["limits"]["memory"],
+        "13056Mi"
+    );
+    assert_eq!(built("whole")["deployment"]["spec"]["replicas"], 2);
+}

@@ -1,0 +1,261 @@
+//! An operator in the test's own process, and what it makes.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use sampan_crd::{ConditionKind, WasmFunction};
+use sampan_operator::{LeasePlan, Lost, Metrics, Plan, Settings, Terms, operate};
+use sampan_telemetry::{Health, Registry};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::cluster::{Cluster, until};
+use super::fault::Way;
+
+/// A running operator. Dropped, it ends as if it was killed.
+pub(crate) struct Operator {
+    pub(crate) metrics: Metrics,
+    task: JoinHandle<Result<(), Lost>>,
+    stop: Option<oneshot::Sender<()>>,
+    // Everything that the operator spawned ends with its runtime.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Operator {
+    /// Starts one for a namespace.
+    pub(crate) fn start(client: &Client, way: &Way, namespace: &str, lease: Option<&str>) -> Self {
+        let plan = Plan {
+            namespace: Some(namespace.to_owned()),
+            resync: Duration::from_millis(300),
+            concurrency: 4,
+            settings: Settings {
+                drain_delay: Duration::from_secs(3),
+            },
+            identity: lease.unwrap_or("only").to_owned(),
+            lease: lease.map(|_| LeasePlan {
+                namespace: namespace.to_owned(),
+                name: "sampan-operator".to_owned(),
+                terms: Terms {
+                    duration: Duration::from_secs(3),
+                    deadline: Duration::from_secs(2),
+                    retry: Duration::from_millis(200),
+                },
+            }),
+        };
+        let metrics = Metrics::new(&Registry::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("a runtime");
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        // The client's own task has to live in the operator's runtime, so that it ends with it.
+        let (client, way, numbers) = (client.clone(), way.clone(), metrics.clone());
+        let task = runtime.spawn(async move {
+            operate(
+                way.client(client),
+                plan,
+                numbers,
+                Health::not_ready("starting"),
+                stopped,
+            )
+            .await
+        });
+        Self {
+            metrics,
+            task,
+            stop: Some(stop),
+            runtime: Some(runtime),
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn stop(mut self) -> Result<(), Lost> {
+        drop(self.stop.take());
+        (&mut self.task).await.expect("it does not panic")
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> Result<(), Lost> {
+        (&mut self.task).await.expect("it does not panic")
+    }
+
+    /// Whether it still runs: a panic of a round would have ended it.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A namespace and its functions.
+pub(crate) struct Place {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+impl Place {
+    pub(crate) async fn new(cluster: &Cluster, prefix: &str) -> Self {
+        Self {
+            client: cluster.client("admin"),
+            namespace: cluster.namespace(prefix).await,
+        }
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Makes a function, or says why the API server does not take it.
+    pub(crate) async fn make(&self, name: &str, spec: Value) -> Result<(), kube::Error> {
+        let resource = ApiResource::of(name, &self.namespace, spec);
+        let functions: Api<kube::core::DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::kind());
+        let parameters = PostParams {
+            field_manager: Some("test".to_owned()),
+            ..PostParams::default()
+        };
+        functions.create(&parameters, &resource).await.map(drop)
+    }
+
+    /// Changes a function's spec by a merge.
+    pub(crate) async fn change(&self, name: &str, spec: Value) {
+        let patch = json!({ "spec": spec });
+        let functions = self.api::<WasmFunction>();
+        let changed = functions
+            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await;
+        changed.expect("the change is taken");
+    }
+
+    /// Waits until what is told of the function is about what it says now.
+    pub(crate) async fn told(&self, name: &str) -> WasmFunction {
+        self.told_that(name, |_| true).await
+    }
+
+    /// Waits until a status is current and as expected.
+    pub(crate) async fn told_that(
+        &self,
+        name: &str,
+        expected: impl Fn(&WasmFunction) -> bool,
+    ) -> WasmFunction {
+        let functions = self.api::<WasmFunction>();
+        let mut found = None;
+        until(&format!("{name} is told of"), async || {
+            let function = functions.get(name).await.expect("the function");
+            let current = function
+                .status
+                .as_ref()
+                .is_some_and(|status| status.observed_generation == function.metadata.generation);
+            let holds = current && expected(&function);
+            found = Some(function);
+            holds
+        })
+        .await;
+        found.expect("it was found")
+    }
+
+    /// What was made for a function, without what differs from one time to the next.
+    pub(crate) async fn made(&self, name: &str) -> Value {
+        let deployment = self
+            .api::<Deployment>()
+            .get_opt(name)
+            .await
+            .expect("an answer");
+        let service = self
+            .api::<Service>()
+            .get_opt(name)
+            .await
+            .expect("an answer");
+        let ingress = self
+            .api::<Ingress>()
+            .get_opt(name)
+            .await
+            .expect("an answer");
+        let function = self
+            .api::<WasmFunction>()
+            .get(name)
+            .await
+            .expect("the function");
+        let mut made = json!({
+            "deployment": deployment, "service": service, "ingress": ingress, "status": function.status,
+        });
+        plain(&mut made, name, &function.uid().expect("an identity"));
+        made
+    }
+}
+
+struct ApiResource;
+
+impl ApiResource {
+    fn kind() -> kube::core::ApiResource {
+        kube::core::ApiResource::erase::<WasmFunction>(&())
+    }
+
+    fn of(name: &str, namespace: &str, spec: Value) -> kube::core::DynamicObject {
+        let mut object = kube::core::DynamicObject::new(name, &Self::kind()).within(namespace);
+        object.data = json!({ "spec": spec });
+        object
+    }
+}
+
+fn plain(value: &mut Value, name: &str, uid: &str) {
+    match value {
+        Value::Object(map) => {
+            for key in [
+                "uid",
+                "resourceVersion",
+                "creationTimestamp",
+                "managedFields",
+                "generation",
+                "namespace",
+                "clusterIP",
+                "clusterIPs",
+                "lastTransitionTime",
+                "observedGeneration",
+                "sampan.dev/applied",
+            ] {
+                map.remove(key);
+            }
+            map.values_mut().for_each(|value| plain(value, name, uid));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| plain(value, name, uid)),
+        Value::String(text) => *text = text.replace(name, "NAME"),
+        _ => {}
+    }
+}
+
+/// The reason of a condition.
+pub(crate) fn reason(function: &WasmFunction, kind: ConditionKind) -> &str {
+    let condition = function
+        .status
+        .as_ref()
+        .and_then(|status| status.condition(kind));
+    condition.map_or("", |condition| &condition.reason)
+}
+
+/// The message of a condition.
+pub(crate) fn message(function: &WasmFunction, kind: ConditionKind) -> &str {
+    let condition = function
+        .status
+        .as_ref()
+        .and_then(|status| status.condition(kind));
+    condition.map_or("", |condition| &condition.message)
+}
