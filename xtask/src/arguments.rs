@@ -45,6 +45,12 @@ pub(crate) enum Command {
     /// They are staged in `functions` of the target folder: NAME/NAME.wasm and NAME/function.yaml for
     /// `sampan up`, and bin/NAME, the native programs.
     Functions(Functions),
+    /// Make what is handed to others: programs, images, the chart
+    ///
+    /// They go to `dist` of the target folder: bin/, the programs without symbols; oci/NAME, image layouts of the
+    /// operator, the node installer and the command line, each packed into a file for `ctr images import`; the chart,
+    /// packaged by helm; SHA256SUMS. No container engine is needed.
+    Dist(Dist),
     /// Check what no compiler checks
     ///
     /// The arrows between the crates and the list of unsafe code against ARCHITECTURE.md; that every
@@ -108,4 +114,15 @@ pub(crate) struct Bench {
         value_name = "ARGUMENTS"
     )]
     pub(crate) arguments: Vec<String>,
+}
+
+/// What `cargo xtask dist` makes.
+#[derive(Debug, Args)]
+pub(crate) struct Dist {
+    /// What stands before the images' names: a registry and a folder in it
+    #[arg(long, value_name = "PREFIX", default_value = "localhost/sampan")]
+    pub(crate) prefix: String,
+    /// Leave the chart out, which needs helm: in the folder that SAMPAN_TOOLS names, or in PATH
+    #[arg(long)]
+    pub(crate) without_chart: bool,
 }

@@ -8,11 +8,13 @@ mod arguments;
 mod backends;
 mod bench;
 mod cargo;
+mod dist;
 mod functions;
 mod guests;
 mod machine;
 mod markdown;
 mod metadata;
+mod oci;
 mod packages;
 mod repository;
 mod stages;
@@ -49,6 +51,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Functions(functions) => {
             functions::run(&repository, &machine, functions).map(|()| ExitCode::SUCCESS)
         }
+        Command::Dist(arguments) => dist::run(&repository, arguments),
         Command::Tidy => tidy::run(&repository),
         Command::Bench(bench) => bench::run(&repository, &machine, bench),
     }

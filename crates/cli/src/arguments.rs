@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use sampan_artifact::Reference;
 
 use crate::exit::Exit;
 use crate::values::{self, Folder};
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Run(Run),
     Inspect(Inspect),
     New(New),
+    Push(Push),
+    Pull(Pull),
     Deploy(Deploy),
     List(List),
     Logs(Logs),
@@ -199,6 +202,74 @@ pub(crate) struct New {
     /// The folder to make; default: NAME in the current folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) path: Option<PathBuf>,
+}
+
+/// Puts a function into a registry
+///
+/// FILE is a .wasm or a function.yaml. What is pushed is an index that every containerd, registry and
+/// `kubectl run` takes: an ordinary image for linux/amd64 and linux/arm64, and a Wasm artifact. The
+/// same file always has the same digest, which is printed.
+///
+/// Credentials come from Docker's configuration, as `docker login` and its helpers leave them.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan push hello.wasm registry.example/functions/hello:1.0
+  sampan push hello/function.yaml localhost:5000/hello
+  sampan push hello.wasm localhost:5000/hello:1 --output json | jq -r .digest")]
+pub(crate) struct Push {
+    /// The function: a .wasm file or a function.yaml
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where to: HOST[:PORT]/REPOSITORY[:TAG]
+    #[arg(value_name = "REFERENCE", value_parser = values::reference)]
+    pub(crate) reference: Reference,
+    /// Writes an annotation, such as org.opencontainers.image.source, into what is pushed
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = values::variable)]
+    pub(crate) annotations: Vec<(String, String)>,
+    /// Push the file even if this host could not run it
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) access: RegistryAccess,
+    /// How the answer looks
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// Gets a function out of a registry
+///
+/// Wasm artifacts and images are understood, those of other tools too. Everything is verified
+/// against its digest before the file is written.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sampan pull registry.example/functions/hello:1.0     writes hello.wasm
+  sampan pull localhost:5000/hello -o functions/hello.wasm")]
+pub(crate) struct Pull {
+    /// What: HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "REFERENCE", value_parser = values::reference)]
+    pub(crate) reference: Reference,
+    /// The file to write; default: the last part of the repository's name, with .wasm
+    #[arg(short = 'o', long = "file", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The most bytes that the .wasm may have, such as 10Mi; default: the most of any function
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub(crate) most: Option<u64>,
+    /// Replace a file that has other content
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) access: RegistryAccess,
+    /// How the answer looks
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// How a registry is reached.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryAccess {
+    /// Talk to the registry without TLS, as is always done with one on this machine
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }
 
 /// Prints what makes a shell complete sampan's arguments

@@ -34,6 +34,14 @@ pub(crate) enum Exit {
     Watch,
     /// Something is in the way of what was to be written.
     Exists,
+    /// A registry cannot be reached, or fails.
+    Registry,
+    /// A registry wants other credentials, or they cannot be had.
+    Credentials,
+    /// A registry does not have what was asked for.
+    NotFound,
+    /// What a registry sent is not what it should be.
+    Content,
     /// A cluster cannot be reached, or fails.
     Cluster,
     /// There is no kubeconfig that can be used.
@@ -64,7 +72,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every way to end, in the order of the codes.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Success,
         Self::Unexpected,
         Self::Usage,
@@ -78,6 +86,10 @@ impl Exit {
         Self::Data,
         Self::Watch,
         Self::Exists,
+        Self::Registry,
+        Self::Credentials,
+        Self::NotFound,
+        Self::Content,
         Self::Cluster,
         Self::Kubeconfig,
         Self::Forbidden,
@@ -109,6 +121,16 @@ impl Exit {
             Self::Data => (17, "a data folder that cannot be used"),
             Self::Watch => (18, "files that cannot be watched"),
             Self::Exists => (19, "something that is in the way and is not overwritten"),
+            Self::Registry => (30, "a registry that cannot be reached, or fails"),
+            Self::Credentials => (
+                31,
+                "a registry that wants other credentials, or credentials that cannot be had",
+            ),
+            Self::NotFound => (32, "something that the registry does not have"),
+            Self::Content => (
+                33,
+                "content of a registry that does not verify, or is no function",
+            ),
             Self::Cluster => (40, "a cluster that cannot be reached, or fails"),
             Self::Kubeconfig => (41, "no kubeconfig that can be used"),
             Self::Forbidden => (

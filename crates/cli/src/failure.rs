@@ -4,6 +4,7 @@
 //! Refuses to recognise an error by its text, and to show a stack of causes: the chain becomes one line.
 
 mod cluster;
+mod registry;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write as _};
@@ -232,6 +233,11 @@ impl Failure {
                 "check the folders given with --dir and the machine's free memory",
             ),
         }
+    }
+
+    /// Nothing came of a push or a pull.
+    pub(crate) fn registry(error: &sampan_artifact::Error) -> Self {
+        registry::failure(error)
     }
 
     /// An address cannot be listened on; `option` is how it is chosen.

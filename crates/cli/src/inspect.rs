@@ -42,12 +42,17 @@ pub(crate) fn inspect(arguments: &Inspect) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Reads the file, unless it is larger than any function may be.
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let most = LIMITS
+/// The most bytes that any function may have.
+pub(crate) fn most_bytes() -> u64 {
+    LIMITS
         .iter()
         .find(|limit| limit.key == "artifact")
-        .map_or(u64::MAX, |limit| limit.bound.most);
+        .map_or(u64::MAX, |limit| limit.bound.most)
+}
+
+/// Reads the file, unless it is larger than any function may be.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let most = most_bytes();
     let bytes = read_bytes(file, most).map_err(|error| Failure::read(file, &error))?;
     if bytes.len() as u64 > most {
         return Err(Failure::new(

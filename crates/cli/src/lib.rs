@@ -1,5 +1,5 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema`, `convert` and `completions` on this machine;
-//! `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and
+//! `completions` on this machine; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
 //!
 //! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
 //! that turns their errors into a message, an advice and an exit code. It refuses to know how
@@ -15,6 +15,9 @@ mod failure;
 mod inspect;
 mod new;
 mod output;
+mod pull;
+mod push;
+mod registry;
 mod run;
 mod schema;
 mod shown;
@@ -48,6 +51,8 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run::run(run),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::New(new) => new::new(&new),
+        Command::Push(push) => push::push(&push),
+        Command::Pull(pull) => pull::pull(&pull),
         Command::Deploy(deploy) => cluster::deploy::deploy(&deploy),
         Command::List(list) => cluster::list::list(&list),
         Command::Logs(logs) => cluster::logs::logs(&logs),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
-use sampan_spec::Timespan;
+use sampan_artifact::Reference;
+use sampan_spec::{ByteSize, Timespan};
 
 /// The path and query of a request.
 pub(crate) type Target = PathAndQuery;
@@ -70,6 +71,20 @@ pub(crate) fn folder(text: &str) -> Result<Folder, String> {
         guest: guest.to_owned(),
         writable,
     })
+}
+
+/// A function in a registry.
+pub(crate) fn reference(text: &str) -> Result<Reference, String> {
+    text.parse()
+        .map_err(|error: sampan_artifact::ReferenceError| error.to_string())
+}
+
+/// A number of bytes such as `10Mi`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let size: ByteSize = text
+        .parse()
+        .map_err(|error: sampan_spec::QuantityError| error.to_string())?;
+    Ok(size.bytes())
 }
 
 /// `/PATH?QUERY`; the slash may be left out.

@@ -27,7 +27,9 @@ pub use function::{Function, HttpMode, InstancePolicy, REUSE_IDLE, REUSE_REQUEST
 pub use limits::{LIMITS, Limit, Limits, LimitsFile};
 pub use located::{Located, Scalar};
 pub use name::{FunctionName, NameError};
-pub use outbound::{HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme};
+pub use outbound::{
+    HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_lead_to,
+};
 pub use quantity::{ByteSize, QuantityError, Timespan};
 pub use validate::{MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
 pub use yaml::{MAX_FILE_BYTES, parse};

@@ -15,7 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use error::RuleError;
-pub use permit::Permit;
+pub use permit::{Permit, name_may_lead_to};
 pub use rule::{HostPattern, Rule};
 
 use host::Host;

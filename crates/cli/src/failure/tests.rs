@@ -218,3 +218,91 @@ fn files_that_cannot_be_read_say_why() {
     check(ErrorKind::IsADirectory, "is a folder", "sampan up");
     check(ErrorKind::TimedOut, "cannot be read", "disk");
 }
+
+#[test]
+fn each_way_of_a_registry_to_fail_has_its_code() {
+    use sampan_artifact::{ContentError, Digest, Error, ManifestError};
+
+    let check = |error: Error, exit, message, help| {
+        check(&Failure::registry(&error), exit, message, help);
+    };
+    let address = || "https://r.example/v2/".to_owned();
+    let content = |source: ContentError| Error::Content {
+        what: "the module".into(),
+        source,
+    };
+    let status = |status| Error::Status {
+        address: address(),
+        status,
+        message: ": DENIED quota\u{1b}".into(),
+        attempts: 4,
+    };
+    check(
+        Error::Unreachable {
+            address: address(),
+            attempts: 4,
+            source: "connection refused".into(),
+        },
+        Exit::Registry,
+        "r.example/v2/ cannot be reached (4 attempts): connection refused",
+        "--plain-http",
+    );
+    check(
+        status(429),
+        Exit::Registry,
+        "429: DENIED quota\\u{1b}",
+        "log in",
+    );
+    check(status(503), Exit::Registry, "503", "later");
+    check(status(405), Exit::Registry, "405", "index");
+    check(
+        Error::Unauthorized {
+            registry: "r.example".into(),
+            repository: "a".into(),
+            action: "push to",
+            how: ", without credentials",
+        },
+        Exit::Credentials,
+        "r.example does not allow to push to a, without credentials",
+        "docker login",
+    );
+    let reference: sampan_artifact::Reference = "r.example/a:1".parse().expect("a reference");
+    check(
+        Error::NotFound(reference.clone()),
+        Exit::NotFound,
+        "r.example/a:1 is not in the registry",
+        "tag",
+    );
+    check(Error::PushToDigest(reference), Exit::Usage, "digest", "tag");
+    check(
+        Error::Redirect {
+            from: address(),
+            to: "http://169.254.169.254/".into(),
+            reason: "where no registry may send anybody",
+        },
+        Exit::Registry,
+        "leads to http://169.254.169.254/",
+        "trust",
+    );
+    check(
+        content(ContentError::Digest {
+            expected: Digest::of(b"a"),
+            actual: Digest::of(b"b"),
+        }),
+        Exit::Content,
+        "the module: the registry sent sha256:",
+        "nothing was kept",
+    );
+    check(
+        content(ContentError::Size { size: 9, limit: 8 }),
+        Exit::Content,
+        "9 bytes, and the most is 8",
+        "debug information",
+    );
+    check(
+        content(ManifestError::NoLayer("text/plain".into()).into()),
+        Exit::Content,
+        "text/plain",
+        "sampan push",
+    );
+}

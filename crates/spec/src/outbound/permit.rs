@@ -43,6 +43,12 @@ impl Permit {
     }
 }
 
+/// Whether a name that somebody wrote down may lead to this address: to the internet and to private networks,
+/// to this machine only if the name is `local`, and never to this link, where clouds answer with credentials.
+pub fn name_may_lead_to(ip: IpAddr, local: bool) -> bool {
+    Grant::Name { local }.allows(ip)
+}
+
 impl Grant {
     fn allows(self, ip: IpAddr) -> bool {
         let ip = unwrapped(ip);

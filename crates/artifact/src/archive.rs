@@ -1,0 +1,313 @@
+//! Layers of images: writing one with a single file, and reading those of others.
+//!
+//! Nothing is ever unpacked to a disk: the few files that may be wanted are kept in memory, within a
+//! limit. Refuses everything that a function's image has no use for: links, devices, paths that lead out,
+//! a file twice, and headers that contradict each other.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use flate2::read::MultiGzDecoder;
+use tar::{Archive, Builder, Entry, EntryType, Header};
+
+use crate::digest::{Digest, Hasher};
+use crate::media::Packing;
+
+/// The most entries of a layer.
+const MOST_ENTRIES: usize = 4096;
+/// What is shown of a path that a stranger wrote.
+const SHOWN: usize = 120;
+/// Files with this in front remove what the layers below have.
+const WHITEOUT: &str = ".wh.";
+/// Removes everything of its folder that the layers below have.
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// A layer with one file that anybody may read, owned by root, made at no time.
+pub(crate) fn write(name: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o444);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(bytes.len() as u64);
+    let mut builder = Builder::new(Vec::with_capacity(bytes.len() + 2048));
+    builder.append_data(&mut header, name, bytes)?;
+    builder.into_inner()
+}
+
+/// Why a layer is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// It unpacks to more than allowed.
+    #[error("it unpacks to more than {limit} bytes")]
+    Size {
+        /// Bytes.
+        limit: u64,
+    },
+    /// It has more entries than allowed.
+    #[error("it has more than {MOST_ENTRIES} entries")]
+    Entries,
+    /// An entry that is neither a file nor a folder.
+    #[error("{path:?} is a {kind}; only files and folders are read")]
+    Kind {
+        /// The entry.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A path that leads out of the image, or is none.
+    #[error("{path:?} is not a path inside the image")]
+    Path {
+        /// The entry.
+        path: String,
+    },
+    /// Two entries with one path.
+    #[error("{path:?} is in it twice")]
+    Twice {
+        /// The entry.
+        path: String,
+    },
+    /// An extended header contradicts the header.
+    #[error("the headers of {path:?} contradict each other about its size")]
+    Contradiction {
+        /// The entry.
+        path: String,
+    },
+    /// What it unpacks to is not what the image's configuration names.
+    #[error("it unpacks to {actual}, but the image's configuration says {expected}")]
+    Digest {
+        /// By the configuration.
+        expected: Digest,
+        /// Computed.
+        actual: Digest,
+    },
+    /// No archive, or a damaged one.
+    #[error("it is not a whole archive")]
+    Damaged(#[source] io::Error),
+}
+
+/// The files of an image that may be a function's: the one that is wanted, and each `.wasm` at the root.
+#[derive(Debug)]
+pub(crate) struct Files {
+    wanted: Option<String>,
+    found: BTreeMap<String, Vec<u8>>,
+    /// Bytes that further layers may unpack to.
+    left: u64,
+}
+
+impl Files {
+    /// Nothing yet. `wanted` is a path as an image's configuration has it; all layers together may unpack to
+    /// `most` bytes.
+    pub(crate) fn new(wanted: Option<&str>, most: u64) -> Self {
+        Self {
+            wanted: wanted.and_then(|path| inside(path.trim_start_matches('/'))),
+            found: BTreeMap::new(),
+            left: most,
+        }
+    }
+
+    /// Lays a layer over those before it.
+    pub(crate) fn lay(
+        &mut self,
+        layer: &[u8],
+        packing: Packing,
+        unpacked: &Digest,
+    ) -> Result<(), LayerError> {
+        match packing {
+            Packing::Plain => self.read(layer, unpacked),
+            Packing::Gzip => self.read(MultiGzDecoder::new(layer), unpacked),
+        }
+    }
+
+    /// The one file that is meant: the wanted one, else the only `.wasm` at the root. Otherwise the names of
+    /// those that were there.
+    pub(crate) fn choose(mut self) -> Result<Vec<u8>, Vec<String>> {
+        if let Some(bytes) = self
+            .wanted
+            .as_ref()
+            .and_then(|path| self.found.remove(path))
+        {
+            return Ok(bytes);
+        }
+        match self.found.pop_first() {
+            Some((_, bytes)) if self.found.is_empty() => Ok(bytes),
+            first => Err(first
+                .map(|(path, _)| path)
+                .into_iter()
+                .chain(self.found.into_keys())
+                .collect()),
+        }
+    }
+
+    fn read(&mut self, source: impl Read, unpacked: &Digest) -> Result<(), LayerError> {
+        let limit = self.left;
+        let mut source = Counted::new(source, limit);
+        let outcome = self.entries(&mut source).and_then(|()| {
+            // What follows the last entry counts for the digest.
+            io::copy(&mut source, &mut io::sink()).map_err(LayerError::Damaged)
+        });
+        if source.exceeded {
+            return Err(LayerError::Size { limit });
+        }
+        outcome?;
+        self.left -= source.count;
+        let actual = source.hasher.finish();
+        if actual == *unpacked {
+            Ok(())
+        } else {
+            Err(LayerError::Digest {
+                expected: unpacked.clone(),
+                actual,
+            })
+        }
+    }
+
+    fn entries(&mut self, source: &mut impl Read) -> Result<(), LayerError> {
+        let mut archive = Archive::new(source);
+        // What this layer has; it replaces what is below only when the layer has been read as a whole.
+        let mut added: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
+        let mut removed = Vec::new();
+        for (index, entry) in archive.entries().map_err(LayerError::Damaged)?.enumerate() {
+            if index >= MOST_ENTRIES {
+                return Err(LayerError::Entries);
+            }
+            let mut entry = entry.map_err(LayerError::Damaged)?;
+            if entry.header().entry_type() == EntryType::XGlobalHeader {
+                continue;
+            }
+            let path = checked(&mut entry)?;
+            if entry.header().entry_type() == EntryType::Directory {
+                continue;
+            }
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            if name == OPAQUE {
+                removed.push(format!("{folder}/"));
+                continue;
+            }
+            if let Some(name) = name.strip_prefix(WHITEOUT) {
+                removed.push(format!("{folder}/{name}"));
+                continue;
+            }
+            let kept = self.wanted.as_deref() == Some(path.as_str())
+                || (folder.is_empty() && name.ends_with(".wasm"));
+            let bytes = if kept {
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).map_err(LayerError::Damaged)?;
+                Some(bytes)
+            } else {
+                None
+            };
+            if added.insert(path.clone(), bytes).is_some() {
+                return Err(LayerError::Twice { path: shown(&path) });
+            }
+        }
+        self.found.retain(|path, _| {
+            let full = format!("/{path}");
+            !removed.iter().any(|gone| {
+                let gone = format!("/{}", gone.trim_start_matches('/'));
+                full == gone
+                    || (full.starts_with(&gone)
+                        && (gone.ends_with('/') || full[gone.len()..].starts_with('/')))
+            })
+        });
+        for (path, bytes) in added {
+            if let Some(bytes) = bytes {
+                self.found.insert(path, bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path of an entry that is what a function's image may have.
+fn checked<R: Read>(entry: &mut Entry<'_, R>) -> Result<String, LayerError> {
+    let raw = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let kind = match entry.header().entry_type() {
+        EntryType::Regular | EntryType::Continuous | EntryType::Directory => None,
+        EntryType::Link => Some("hard link"),
+        EntryType::Symlink => Some("symbolic link"),
+        EntryType::Char | EntryType::Block => Some("device"),
+        EntryType::Fifo => Some("pipe"),
+        _ => Some("special entry"),
+    };
+    if let Some(kind) = kind {
+        return Err(LayerError::Kind {
+            path: shown(&raw),
+            kind,
+        });
+    }
+    // Readers that believe one of two sizes see other files than those that believe the other.
+    let header = entry.header().entry_size().map_err(LayerError::Damaged)?;
+    let mut contradicts = header != entry.size();
+    if let Some(extensions) = entry.pax_extensions().map_err(LayerError::Damaged)? {
+        for extension in extensions {
+            let extension = extension.map_err(LayerError::Damaged)?;
+            if extension.key_bytes() == b"size" {
+                let text = String::from_utf8_lossy(extension.value_bytes()).into_owned();
+                contradicts |= text.parse() != Ok(header);
+            }
+        }
+    }
+    if contradicts {
+        return Err(LayerError::Contradiction { path: shown(&raw) });
+    }
+    inside(&raw).ok_or_else(|| LayerError::Path { path: shown(&raw) })
+}
+
+/// A path below the root without `.` and without a slash at its end; none if it leads elsewhere.
+fn inside(raw: &str) -> Option<String> {
+    if raw.starts_with('/') || raw.contains(['\0', '\\', char::REPLACEMENT_CHARACTER]) {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for part in raw.trim_end_matches('/').split('/') {
+        match part {
+            "." => {}
+            "" | ".." => return None,
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+fn shown(path: &str) -> String {
+    path.chars().take(SHOWN).collect()
+}
+
+/// Counts and hashes what is read, and ends at a limit.
+struct Counted<R> {
+    source: R,
+    hasher: Hasher,
+    count: u64,
+    limit: u64,
+    exceeded: bool,
+}
+
+impl<R: Read> Counted<R> {
+    fn new(source: R, limit: u64) -> Self {
+        Self {
+            source,
+            hasher: Hasher::default(),
+            count: 0,
+            limit,
+            exceeded: false,
+        }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.count += count as u64;
+        if self.count > self.limit {
+            self.exceeded = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! From a `.wasm` to everything that is pushed: one index over the Wasm artifact and the images.
+//!
+//! Pure, and the same bytes for the same input, today and tomorrow: times are fixed, maps are sorted, and
+//! nothing is compressed. So the digest of a function changes when the function does.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::archive;
+use crate::digest::Digest;
+use crate::document::{
+    Annotations, Descriptor, Execution, History, ImageConfig, Index, Manifest, Platform, RootFs,
+    WasmComponent, WasmConfig,
+};
+use crate::media;
+
+/// The time that everything was made at, as far as digests are concerned.
+const EPOCH: &str = "1970-01-01T00:00:00Z";
+/// The processors of the image manifests. The file is the same for all of them.
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+/// The platform of the Wasm artifact in the index.
+const WASM_OS: &str = "wasip2";
+const WASM_ARCHITECTURE: &str = "wasm";
+
+/// What is to be packed.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The function's name: the file in the image is `/NAME.wasm`.
+    pub name: sampan_spec::FunctionName,
+    /// The bytes of the `.wasm`.
+    pub wasm: Bytes,
+    /// Whether it is a component; otherwise it is a core module.
+    pub component: bool,
+    /// The names of what it imports, as the artifact's configuration tells them.
+    pub imports: Vec<String>,
+    /// The names of what it exports.
+    pub exports: Vec<String>,
+    /// Annotations of the index and of each manifest, such as `org.opencontainers.image.source`.
+    pub annotations: Annotations,
+}
+
+/// A blob or a manifest with its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// Everything that is pushed, in the order in which a registry takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// Layers and configurations; each once.
+    pub blobs: Vec<Part>,
+    /// The manifests that the index names.
+    pub manifests: Vec<Part>,
+    /// The index, whose digest is the function's.
+    pub index: Part,
+    /// The digest of the `.wasm` itself.
+    pub wasm: Digest,
+}
+
+impl Artifact {
+    /// Packs a function.
+    ///
+    /// # Errors
+    ///
+    /// When the documents cannot be written as JSON or the layer as an archive.
+    pub fn build(source: &Source) -> Result<Self, BuildError> {
+        let wasm = Part::new(media::WASM_LAYER, source.wasm.clone());
+        let layer = Part::new(
+            media::TAR_LAYER,
+            archive::write(&format!("{}.wasm", source.name.as_str()), &source.wasm)?.into(),
+        );
+        let mut blobs = vec![wasm.clone(), layer.clone()];
+        let mut manifests = Vec::new();
+        let mut entries = Vec::new();
+        let mut add = |config: Part, layer: &Part, os: &str, architecture: &str| {
+            let manifest = Manifest {
+                schema_version: 2,
+                media_type: media::MANIFEST,
+                config: config.descriptor(),
+                layers: vec![layer.descriptor()],
+                annotations: source.annotations.clone(),
+            };
+            let manifest = Part::json(media::MANIFEST, &manifest)?;
+            entries.push(Descriptor {
+                platform: Some(Platform {
+                    architecture: architecture.to_owned(),
+                    os: os.to_owned(),
+                }),
+                ..manifest.descriptor()
+            });
+            blobs.push(config);
+            manifests.push(manifest);
+            Ok::<(), BuildError>(())
+        };
+        // Containerd takes the first entry that suits its platform: the images come first.
+        for architecture in ARCHITECTURES {
+            let config = image_config(source, &layer.digest, architecture);
+            let config = Part::json(media::IMAGE_CONFIG, &config)?;
+            add(config, &layer, "linux", architecture)?;
+        }
+        let config = Part::json(media::WASM_CONFIG, &wasm_config(source, &wasm.digest))?;
+        add(config, &wasm, WASM_OS, WASM_ARCHITECTURE)?;
+        let index = Index {
+            schema_version: 2,
+            media_type: media::INDEX,
+            manifests: entries,
+            annotations: source.annotations.clone(),
+        };
+        Ok(Self {
+            blobs,
+            manifests,
+            index: Part::json(media::INDEX, &index)?,
+            wasm: wasm.digest,
+        })
+    }
+
+    /// How many bytes there are to push if the registry has none of them.
+    pub fn size(&self) -> u64 {
+        let parts = self
+            .blobs
+            .iter()
+            .chain(&self.manifests)
+            .chain([&self.index]);
+        parts.map(|part| part.bytes.len() as u64).sum()
+    }
+}
+
+impl Part {
+    fn new(media_type: &'static str, bytes: Bytes) -> Self {
+        Self {
+            media_type,
+            digest: Digest::of(&bytes),
+            bytes,
+        }
+    }
+
+    fn json(media_type: &'static str, value: &impl Serialize) -> Result<Self, BuildError> {
+        let bytes = serde_json::to_vec(value).map_err(BuildError::Json)?;
+        Ok(Self::new(media_type, bytes.into()))
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: self.media_type.to_owned(),
+            digest: self.digest.clone(),
+            size: self.bytes.len() as u64,
+            platform: None,
+            annotations: None,
+        }
+    }
+}
+
+/// Why a function cannot be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A document could not be written.
+    #[error("the manifest cannot be written as JSON")]
+    Json(#[source] serde_json::Error),
+    /// The layer could not be written.
+    #[error("the image's layer cannot be written as an archive")]
+    Archive(#[from] std::io::Error),
+}
+
+fn image_config(source: &Source, layer: &Digest, architecture: &'static str) -> ImageConfig {
+    ImageConfig {
+        created: EPOCH,
+        architecture,
+        os: "linux",
+        config: Execution {
+            entrypoint: vec![format!("/{}.wasm", source.name.as_str())],
+            working_dir: "/",
+        },
+        rootfs: RootFs {
+            kind: "layers".to_owned(),
+            // The layer is not compressed: its digest is that of what it unpacks to.
+            diff_ids: vec![layer.clone()],
+        },
+        history: vec![History {
+            created: EPOCH,
+            created_by: "sampan push",
+        }],
+    }
+}
+
+fn wasm_config(source: &Source, layer: &Digest) -> WasmConfig {
+    WasmConfig {
+        created: EPOCH,
+        architecture: WASM_ARCHITECTURE,
+        os: if source.component { "wasip2" } else { "wasip1" },
+        layer_digests: vec![layer.clone()],
+        component: source.component.then(|| WasmComponent {
+            exports: source.exports.clone(),
+            imports: source.imports.clone(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn source() -> Source {
+        Source {
+            name: "hello".parse().expect("a name"),
+            wasm: Bytes::from_static(b"\0asm\x0d\0\x01\0"),
+            component: true,
+            imports: vec!["wasi:cli/environment@0.2.0".into()],
+            exports: vec!["wasi:http/incoming-handler@0.2.0".into()],
+            annotations: [
+                ("b".to_owned(), "2".to_owned()),
+                ("a".to_owned(), "1".to_owned()),
+            ]
+            .into(),
+        }
+    }
+
+    fn json_of(part: &Part) -> Value {
+        serde_json::from_slice(&part.bytes).expect("JSON")
+    }
+
+    #[test]
+    fn equal_input_is_equal_bytes_for_ever() {
+        let artifact = Artifact::build(&source()).expect("an artifact");
+        assert_eq!(artifact, Artifact::build(&source()).expect("an artifact"));
+        // Changing this digest changes the digest of every function of every user.
+        let expected = "sha256:b934345bb5d92a543c7e01ddf80deb4dfaa4236b459b58393f2bdf860d98fe36";
+        assert_eq!(artifact.index.digest.as_str(), expected);
+    }
+
+    #[test]
+    fn the_index_holds_two_images_of_one_layer_and_the_wasm_artifact() {
+        let artifact = Artifact::build(&source()).expect("an artifact");
+        let index = json_of(&artifact.index);
+        let platforms: Vec<(&str, &str)> = index["manifests"]
+            .as_array()
+            .expect("manifests")
+            .iter()
+            .map(|entry| {
+                let text = |key: &str| entry["platform"][key].as_str().expect("a platform");
+                (text("os"), text("architecture"))
+            })
+            .collect();
+        assert_eq!(
+            platforms,
+            [("linux", "amd64"), ("linux", "arm64"), ("wasip2", "wasm")]
+        );
+        let manifests: Vec<Value> = artifact.manifests.iter().map(json_of).collect();
+        assert_eq!(manifests[0]["layers"], manifests[1]["layers"]);
+        assert_eq!(manifests[0]["layers"][0]["mediaType"], media::TAR_LAYER);
+        assert_eq!(manifests[2]["layers"][0]["mediaType"], media::WASM_LAYER);
+        assert_eq!(manifests[2]["config"]["mediaType"], media::WASM_CONFIG);
+        assert_eq!(
+            manifests[2]["layers"][0]["digest"],
+            Digest::of(&source().wasm).as_str()
+        );
+        assert_eq!(index["annotations"], json!({"a": "1", "b": "2"}));
+    }
+
+    #[test]
+    fn every_descriptor_leads_to_a_part() {
+        let artifact = Artifact::build(&source()).expect("an artifact");
+        let known = |descriptor: &Value| {
+            let parts = || artifact.blobs.iter().chain(&artifact.manifests);
+            parts().any(|part| {
+                part.digest.as_str() == descriptor["digest"]
+                    && part.bytes.len() as u64 == descriptor["size"]
+                    && part.media_type == descriptor["mediaType"]
+            })
+        };
+        for entry in json_of(&artifact.index)["manifests"]
+            .as_array()
+            .expect("a list")
+        {
+            assert!(known(entry), "{entry}");
+        }
+        for manifest in &artifact.manifests {
+            let manifest = json_of(manifest);
+            assert!(known(&manifest["config"]), "{manifest}");
+            assert!(known(&manifest["layers"][0]), "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_core_module_says_that_it_is_one() {
+        let module = Source {
+            component: false,
+            ..source()
+        };
+        let artifact = Artifact::build(&module).expect("an artifact");
+        let config = artifact
+            .blobs
+            .iter()
+            .find(|part| part.media_type == media::WASM_CONFIG);
+        let config = json_of(config.expect("a configuration"));
+        assert_eq!(config["os"], "wasip1");
+        assert_eq!(config.get("component"), None);
+    }
+}

@@ -1,0 +1,273 @@
+//! Credentials for a registry from Docker's configuration: written in the file, or kept by a helper.
+//!
+//! Refuses to show a secret, to run a helper whose name is a path, and to take a broken configuration for
+//! an empty one.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::reference::Reference;
+
+/// The most bytes of a configuration file.
+const MOST_BYTES: u64 = 1 << 20;
+/// The user of a login whose secret is a token for the token service.
+const TOKEN_USER: &str = "<token>";
+
+/// How to show a registry who we are.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A name and a password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token that the registry's token service exchanges for others.
+    Identity(String),
+    /// A token for the registry itself.
+    Registry(String),
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Password { .. } => "Login::Password(..)",
+            Self::Identity(_) => "Login::Identity(..)",
+            Self::Registry(_) => "Login::Registry(..)",
+        })
+    }
+}
+
+/// Why there are no credentials though there should be.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not Docker's configuration.
+    #[error("{} is not Docker's configuration", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The file is larger than any configuration.
+    #[error("{} has more than {MOST_BYTES} bytes", path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An `auth` that is not a user and a password in base64.
+    #[error("the \"auth\" for {registry} in {} is not USER:PASSWORD in base64", path.display())]
+    Auth {
+        /// The file.
+        path: PathBuf,
+        /// The registry.
+        registry: String,
+    },
+    /// A helper's name that is no name.
+    #[error("the credential helper {name:?} has a name that is none")]
+    HelperName {
+        /// The name.
+        name: String,
+    },
+    /// A helper that cannot be run.
+    #[error("{program} cannot be run")]
+    HelperStart {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A helper that fails.
+    #[error("{program} failed for {registry} ({status})")]
+    HelperFailed {
+        /// The program.
+        program: String,
+        /// The registry.
+        registry: String,
+        /// Its status.
+        status: std::process::ExitStatus,
+    },
+    /// A helper that does not come to an end.
+    #[error("{program} did not answer within {seconds} s")]
+    HelperSlow {
+        /// The program.
+        program: String,
+        /// The time it had.
+        seconds: u64,
+    },
+    /// A helper whose answer is not understood.
+    #[error("the answer of {program} is not that of a credential helper")]
+    HelperAnswer {
+        /// The program.
+        program: String,
+    },
+}
+
+/// Docker's configuration, as far as it is about registries.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Contents {
+    #[serde(default)]
+    auths: BTreeMap<String, Entry>,
+    #[serde(default)]
+    creds_store: Option<String>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
+}
+
+/// What the file has for one registry.
+#[derive(Clone, Default, Deserialize)]
+struct Entry {
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    identitytoken: String,
+    #[serde(default)]
+    registrytoken: String,
+}
+
+/// Docker's configuration.
+pub struct DockerConfig {
+    path: PathBuf,
+    file: Contents,
+}
+
+impl fmt::Debug for DockerConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DockerConfig")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DockerConfig {
+    /// Where Docker has its configuration: in `$DOCKER_CONFIG`, or in `~/.docker`.
+    pub fn default_path() -> Option<PathBuf> {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let folder = set("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".docker")))?;
+        Some(folder.join("config.json"))
+    }
+
+    /// Reads a configuration. A file that is not there is one without credentials.
+    pub fn read(path: &Path) -> Result<Self, CredentialsError> {
+        let mut bytes = Vec::new();
+        let read =
+            File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bytes = b"{}".to_vec(),
+            Err(source) => {
+                return Err(CredentialsError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(CredentialsError::Size {
+                path: path.to_owned(),
+            });
+        }
+        let file = serde_json::from_slice(&bytes).map_err(|source| CredentialsError::Form {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// The credentials for a registry, if there are any. It may run a helper.
+    pub async fn login(&self, reference: &Reference) -> Result<Option<Login>, CredentialsError> {
+        let registry = reference.registry();
+        let (key, entry) = match self
+            .file
+            .auths
+            .iter()
+            .find(|(key, _)| host(key) == registry)
+        {
+            Some((key, entry)) => (key.as_str(), entry.clone()),
+            None => (registry, Entry::default()),
+        };
+        let own = self
+            .file
+            .cred_helpers
+            .iter()
+            .find(|(key, _)| host(key) == registry);
+        if let Some((key, name)) = own {
+            return program::get(name, key).await;
+        }
+        if let Some(login) = self.written(registry, entry)? {
+            return Ok(Some(login));
+        }
+        match &self.file.creds_store {
+            Some(name) if !name.is_empty() => program::get(name, key).await,
+            _ => Ok(None),
+        }
+    }
+
+    fn written(&self, registry: &str, entry: Entry) -> Result<Option<Login>, CredentialsError> {
+        if !entry.identitytoken.is_empty() {
+            return Ok(Some(Login::Identity(entry.identitytoken)));
+        }
+        if !entry.registrytoken.is_empty() {
+            return Ok(Some(Login::Registry(entry.registrytoken)));
+        }
+        if entry.auth.is_empty() {
+            let known = !entry.username.is_empty();
+            return Ok(known.then_some(Login::Password {
+                user: entry.username,
+                password: entry.password,
+            }));
+        }
+        let wrong = || CredentialsError::Auth {
+            path: self.path.clone(),
+            registry: registry.to_owned(),
+        };
+        let bytes = STANDARD.decode(entry.auth.trim()).map_err(|_| wrong())?;
+        let text = String::from_utf8(bytes).map_err(|_: FromUtf8Error| wrong())?;
+        let (user, password) = text.split_once(':').ok_or_else(wrong)?;
+        Ok(Some(Login::Password {
+            user: user.to_owned(),
+            // Some versions of Docker padded with zeros.
+            password: password.trim_end_matches('\0').to_owned(),
+        }))
+    }
+}
+
+/// The registry of a key, which may be an address.
+fn host(key: &str) -> &str {
+    let key = key.split_once("://").map_or(key, |(_, rest)| rest);
+    key.split('/').next().unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests;

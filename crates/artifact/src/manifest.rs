@@ -1,0 +1,201 @@
+//! From a document that a registry sent to the one layer, or the layers, that hold the module.
+//!
+//! Pure. Refuses documents that are not what they say, more layers than a function can need, and a choice
+//! between two modules.
+
+use serde::de::DeserializeOwned;
+
+use crate::digest::Digest;
+use crate::document::{Descriptor, ReadImageConfig, Root};
+use crate::media::{self, Packing};
+
+/// The most entries of an index.
+const MOST_ENTRIES: usize = 256;
+/// The most layers of an image.
+const MOST_LAYERS: usize = 16;
+
+/// Why a document is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is no JSON of the expected form.
+    #[error("it is not the JSON that it should be")]
+    Json(#[source] serde_json::Error),
+    /// Another version of the specification.
+    #[error("it has schema version {0}, and only 2 is understood")]
+    Version(u64),
+    /// Neither an index nor a manifest.
+    #[error("{0:?} is neither an index nor a manifest of an image or artifact")]
+    MediaType(String),
+    /// More entries or layers than a function can need.
+    #[error("it has {count} {things}, and the most is {most}")]
+    TooMany {
+        /// What there is too much of.
+        things: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// An index without a manifest that could hold a function.
+    #[error("none of its manifests is for wasm or for linux on amd64 or arm64")]
+    NoPlatform,
+    /// An index in an index.
+    #[error("it is an index, where the index before it promised a manifest")]
+    Nested,
+    /// A manifest without a layer that is understood.
+    #[error("none of its layers is a module or an archive that can be read; there is {0:?}")]
+    NoLayer(String),
+    /// Several layers that are modules.
+    #[error("{0} of its layers are modules, and nothing says which one is meant")]
+    Ambiguous(usize),
+    /// The configuration does not name the content of each layer.
+    #[error(
+        "the image's configuration names {diff_ids} unpacked layers, the manifest has {layers}"
+    )]
+    DiffIds {
+        /// Of the configuration.
+        diff_ids: usize,
+        /// Of the manifest.
+        layers: usize,
+    },
+}
+
+/// What a document leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Another manifest, from an index.
+    Manifest(Descriptor),
+    /// A layer that is the module.
+    Module(Descriptor),
+    /// An image that holds the module as a file.
+    Image(Image),
+}
+
+/// An image's parts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) config: Descriptor,
+    pub(crate) layers: Vec<(Descriptor, Packing)>,
+}
+
+/// What a configuration says about its image.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// The path of the file that it starts.
+    pub(crate) entrypoint: Option<String>,
+    /// The digests of the layers, unpacked.
+    pub(crate) unpacked: Vec<Digest>,
+}
+
+/// Reads a document. `announced` is the media type that the registry or an index gave it; `nested` says that
+/// an index led to it.
+pub(crate) fn read(bytes: &[u8], announced: &str, nested: bool) -> Result<Step, ManifestError> {
+    let root: Root = json(bytes)?;
+    if root.schema_version != 2 {
+        return Err(ManifestError::Version(root.schema_version));
+    }
+    // The document's own word counts: it is covered by the digest.
+    let media_type = root.media_type.unwrap_or_else(|| announced.to_owned());
+    match (root.manifests, root.config, root.layers) {
+        (Some(_), None, None) if media::is_index(&media_type) && nested => {
+            Err(ManifestError::Nested)
+        }
+        (Some(entries), None, None) if media::is_index(&media_type) => {
+            choose(entries).map(Step::Manifest)
+        }
+        (None, Some(config), Some(layers)) if media::is_manifest(&media_type) => {
+            contents(config, layers)
+        }
+        _ => Err(ManifestError::MediaType(
+            media_type.chars().take(96).collect(),
+        )),
+    }
+}
+
+/// Reads an image's configuration.
+pub(crate) fn read_config(bytes: &[u8], layers: usize) -> Result<Contents, ManifestError> {
+    let config: ReadImageConfig = json(bytes)?;
+    let diff_ids = config.rootfs.diff_ids.len();
+    if diff_ids != layers {
+        return Err(ManifestError::DiffIds { diff_ids, layers });
+    }
+    let execution = config.config.unwrap_or_default();
+    let first = |words: Option<Vec<String>>| words.and_then(|words| words.into_iter().next());
+    Ok(Contents {
+        entrypoint: first(execution.entrypoint).or_else(|| first(execution.cmd)),
+        unpacked: config.rootfs.diff_ids,
+    })
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ManifestError> {
+    serde_json::from_slice(bytes).map_err(ManifestError::Json)
+}
+
+/// The manifest that is most likely a function's: a Wasm artifact, else an image for Linux.
+fn choose(entries: Vec<Descriptor>) -> Result<Descriptor, ManifestError> {
+    if entries.len() > MOST_ENTRIES {
+        return Err(ManifestError::TooMany {
+            things: "manifests",
+            count: entries.len(),
+            most: MOST_ENTRIES,
+        });
+    }
+    let rank = |entry: &Descriptor| {
+        if !media::is_manifest(&entry.media_type) {
+            return None;
+        }
+        let Some(platform) = &entry.platform else {
+            return Some(4);
+        };
+        match (platform.os.as_str(), platform.architecture.as_str()) {
+            ("wasip2", "wasm") => Some(0),
+            (_, "wasm" | "wasm32") => Some(1),
+            ("linux", "amd64") => Some(2),
+            ("linux", "arm64") => Some(3),
+            _ => None,
+        }
+    };
+    entries
+        .into_iter()
+        .filter_map(|entry| rank(&entry).map(|rank| (rank, entry)))
+        // The first of equals, as containerd does.
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, entry)| entry)
+        .ok_or(ManifestError::NoPlatform)
+}
+
+fn contents(config: Descriptor, layers: Vec<Descriptor>) -> Result<Step, ManifestError> {
+    if layers.len() > MOST_LAYERS {
+        return Err(ManifestError::TooMany {
+            things: "layers",
+            count: layers.len(),
+            most: MOST_LAYERS,
+        });
+    }
+    let is_module = |layer: &&Descriptor| media::is_wasm_layer(&layer.media_type);
+    match layers.iter().filter(is_module).count() {
+        0 => {}
+        1 => {
+            let module = layers.iter().find(is_module).cloned();
+            return module.map(Step::Module).ok_or(ManifestError::Ambiguous(1));
+        }
+        several => return Err(ManifestError::Ambiguous(several)),
+    }
+    let described = |layer: Descriptor| match media::packing(&layer.media_type) {
+        Some(packing) => Ok((layer, packing)),
+        None => Err(ManifestError::NoLayer(
+            layer.media_type.chars().take(96).collect(),
+        )),
+    };
+    let layers = layers
+        .into_iter()
+        .map(described)
+        .collect::<Result<Vec<_>, _>>()?;
+    if layers.is_empty() {
+        return Err(ManifestError::NoLayer("nothing".to_owned()));
+    }
+    Ok(Step::Image(Image { config, layers }))
+}
+
+#[cfg(test)]
+mod tests;

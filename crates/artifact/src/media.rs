@@ -1,0 +1,76 @@
+//! The media types that are written, and those that are read.
+//!
+//! Refuses to guess: a type that is not listed here is none that this crate understands.
+
+/// An index of manifests.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// A manifest: of an image or of an artifact.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The configuration of an image.
+pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// A layer of an image.
+pub const TAR_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// The configuration of a Wasm artifact, as the CNCF's working group defines it.
+pub const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
+/// The layer of a Wasm artifact: the `.wasm` as it is.
+pub const WASM_LAYER: &str = "application/wasm";
+
+/// Layers that are a `.wasm` as it is: today's type, and those of tools before it.
+const WASM_LAYERS: [&str; 3] = [
+    WASM_LAYER,
+    "application/vnd.wasm.content.layer.v1+wasm",
+    "application/vnd.module.wasm.content.layer.v1+wasm",
+];
+const INDEXES: [&str; 2] = [
+    INDEX,
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const MANIFESTS: [&str; 2] = [
+    MANIFEST,
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+const PLAIN_TAR: [&str; 2] = [TAR_LAYER, "application/vnd.docker.image.rootfs.diff.tar"];
+const GZIP_TAR: [&str; 2] = [
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+];
+
+/// Whether a layer of this type is a `.wasm` as it is.
+pub fn is_wasm_layer(media_type: &str) -> bool {
+    WASM_LAYERS.contains(&media_type)
+}
+
+/// Whether this is the type of an index.
+pub(crate) fn is_index(media_type: &str) -> bool {
+    INDEXES.contains(&media_type)
+}
+
+/// Whether this is the type of a manifest.
+pub(crate) fn is_manifest(media_type: &str) -> bool {
+    MANIFESTS.contains(&media_type)
+}
+
+/// How a layer of an image is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// A tar archive as it is.
+    Plain,
+    /// A tar archive in gzip.
+    Gzip,
+}
+
+/// How a layer of this type is packed; none if it is no archive that can be read.
+pub(crate) fn packing(media_type: &str) -> Option<Packing> {
+    if PLAIN_TAR.contains(&media_type) {
+        Some(Packing::Plain)
+    } else if GZIP_TAR.contains(&media_type) {
+        Some(Packing::Gzip)
+    } else {
+        None
+    }
+}
+
+/// What a registry is asked for when a manifest is wanted.
+pub(crate) fn accepted() -> String {
+    [INDEXES, MANIFESTS].concat().join(", ")
+}

@@ -1,0 +1,159 @@
+//! Pushing: each part that the registry does not have, then the manifests, then the index under its tag.
+//!
+//! What fails leaves the tag as it was. Refuses to believe a registry that stored something else.
+
+use http::{Method, StatusCode};
+use url::Url;
+
+use crate::build::{Artifact, Part};
+use crate::digest::Digest;
+use crate::error::{ContentError, Error, shown};
+use crate::progress::{Meter, Observer};
+use crate::registry::{Access, Failure, Registry, Request, Upload, claimed_digest};
+
+/// The media type of an upload.
+const BYTES: &str = "application/octet-stream";
+
+/// What a push did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The digest of the index: what the reference leads to now.
+    pub digest: Digest,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that the registry had already.
+    pub known: u64,
+}
+
+/// Pushes a function under the tag of the registry's reference.
+///
+/// # Errors
+///
+/// [`Error`]; the tag then leads to where it led before.
+pub async fn push(
+    registry: &Registry,
+    artifact: &Artifact,
+    observer: &Observer,
+) -> Result<Pushed, Error> {
+    let reference = registry.reference();
+    let tag = match (reference.tag(), reference.digest()) {
+        (Some(tag), None) => tag,
+        _ => return Err(Error::PushToDigest(reference.clone())),
+    };
+    let total = artifact.size();
+    let mut pushed = Pushed {
+        digest: artifact.index.digest.clone(),
+        sent: 0,
+        known: 0,
+    };
+    for blob in &artifact.blobs {
+        let size = blob.bytes.len() as u64;
+        let meter = Meter::new(observer, pushed.sent + pushed.known, total);
+        if is_there(registry, blob).await? {
+            pushed.known += size;
+            meter.add(size);
+        } else {
+            upload(registry, blob, &meter).await?;
+            pushed.sent += size;
+        }
+    }
+    let by_digest = artifact
+        .manifests
+        .iter()
+        .map(|part| (part, part.digest.as_str()));
+    for (part, name) in by_digest.chain([(&artifact.index, tag)]) {
+        let meter = Meter::new(observer, pushed.sent + pushed.known, total);
+        put_manifest(registry, part, name, &meter).await?;
+        pushed.sent += part.bytes.len() as u64;
+    }
+    Ok(pushed)
+}
+
+async fn is_there(registry: &Registry, part: &Part) -> Result<bool, Error> {
+    let url = registry.address(&format!("blobs/{}", part.digest));
+    let request = Request::push(Method::HEAD, url.clone());
+    registry
+        .patiently(shown(&url), 0, async || {
+            let response = registry.send(&request).await?;
+            match response.status() {
+                StatusCode::NOT_FOUND => Ok(false),
+                // A registry that sends us to its storage has it there.
+                status if status.is_success() || status.is_redirection() => Ok(true),
+                _ => Err(registry.unexpected(response, Access::Push).await),
+            }
+        })
+        .await
+}
+
+async fn upload(registry: &Registry, part: &Part, meter: &Meter) -> Result<(), Error> {
+    let url = registry.address("blobs/uploads/");
+    let size = part.bytes.len() as u64;
+    registry
+        .patiently(shown(&url), size, async || {
+            let begin = Request::push(Method::POST, url.clone());
+            let response = registry.send(&begin).await?;
+            if response.status() != StatusCode::ACCEPTED {
+                return Err(registry.unexpected(response, Access::Push).await);
+            }
+            let to = with_digest(registry.location(&response)?, &part.digest);
+            let response = put(registry, to, BYTES, part, meter).await?;
+            match response.status() {
+                StatusCode::CREATED => Ok(()),
+                _ => Err(registry.unexpected(response, Access::Push).await),
+            }
+        })
+        .await
+}
+
+/// The registry's address for an upload may have a query of its own, which stays.
+fn with_digest(mut url: Url, digest: &Digest) -> Url {
+    url.query_pairs_mut().append_pair("digest", digest.as_str());
+    url
+}
+
+async fn put_manifest(
+    registry: &Registry,
+    part: &Part,
+    name: &str,
+    meter: &Meter,
+) -> Result<(), Error> {
+    let url = registry.address(&format!("manifests/{name}"));
+    let size = part.bytes.len() as u64;
+    registry
+        .patiently(shown(&url), size, async || {
+            let response = put(registry, url.clone(), part.media_type, part, meter).await?;
+            if response.status() != StatusCode::CREATED {
+                return Err(registry.unexpected(response, Access::Push).await);
+            }
+            match claimed_digest(&response) {
+                Some(claimed) if claimed != part.digest.as_str() => Err(Error::content(
+                    format!("the manifest {name} as it was stored"),
+                    ContentError::Claim {
+                        claimed: claimed.chars().take(96).collect(),
+                        actual: part.digest.clone(),
+                    },
+                )
+                .into()),
+                _ => Ok(()),
+            }
+        })
+        .await
+}
+
+async fn put(
+    registry: &Registry,
+    url: Url,
+    media_type: &'static str,
+    part: &Part,
+    meter: &Meter,
+) -> Result<reqwest::Response, Failure> {
+    let request = Request {
+        upload: Some(Upload {
+            media_type,
+            bytes: part.bytes.clone(),
+            meter: meter.clone(),
+        }),
+        ..Request::push(Method::PUT, url)
+    };
+    registry.send(&request).await
+}

@@ -1,0 +1,150 @@
+//! `sampan push`: from a file to a registry.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use sampan_artifact::{Artifact, Reference, Source};
+use sampan_engine::Inspection;
+use serde::Serialize;
+
+use crate::arguments::Push;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::inspect;
+use crate::registry::{Bar, answer, block_on, connect};
+use crate::source::Origin;
+
+/// How a component begins: the magic, the version and the layer of the specification.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// How every file of WebAssembly begins.
+const MAGIC: &[u8] = b"\0asm";
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Answer {
+    reference: String,
+    digest: String,
+    wasm_digest: String,
+    name: String,
+    /// As `sampan inspect` has it.
+    kind: Option<&'static str>,
+    size: u64,
+    sent: u64,
+    known: u64,
+    #[serde(skip)]
+    pinned: String,
+}
+
+/// Pushes a function and prints its digest.
+pub(crate) fn push(arguments: &Push) -> Result<ExitCode, Failure> {
+    let reference = &arguments.reference;
+    answer(run(arguments), arguments.output, reference, |answer| {
+        format!("{}\n", answer.pinned)
+    })
+}
+
+fn run(arguments: &Push) -> Result<Answer, Failure> {
+    let source = Origin::of_file(arguments.file.clone()).read()?;
+    let bytes = inspect::read(&source.wasm)?;
+    let inspection = checked(&source.wasm, &bytes, arguments.force)?;
+    let size = bytes.len() as u64;
+    let kind = inspection
+        .as_ref()
+        .and_then(|inspection| inspection.kind.as_ref().ok());
+    let kind = kind.map(|kind| kind.as_str());
+    let component = bytes.starts_with(COMPONENT);
+    let (imports, exports) = inspection
+        .map(|inspection| (inspection.imports, inspection.exports))
+        .unwrap_or_default();
+    let name = source.function.name.clone();
+    let artifact = Artifact::build(&Source {
+        name: name.clone(),
+        wasm: bytes.into(),
+        component,
+        imports,
+        exports,
+        annotations: arguments.annotations.iter().cloned().collect(),
+    })
+    .map_err(|error| Failure::registry(&error.into()))?;
+    let pushed = block_on(async {
+        let registry = connect(&arguments.reference, &arguments.access).await?;
+        let bar = Bar::new("pushing", &arguments.reference);
+        let pushed = sampan_artifact::push(&registry, &artifact, &bar.observer()).await;
+        pushed.map_err(|error| Failure::registry(&error))
+    })?;
+    Ok(Answer {
+        reference: arguments.reference.to_string(),
+        digest: pushed.digest.to_string(),
+        wasm_digest: artifact.wasm.to_string(),
+        name: name.as_str().to_owned(),
+        kind,
+        size,
+        sent: pushed.sent,
+        known: pushed.known,
+        pinned: pinned(&arguments.reference, &pushed.digest),
+    })
+}
+
+/// The name that always leads to what was pushed.
+fn pinned(reference: &Reference, digest: &sampan_artifact::Digest) -> String {
+    reference.at(digest).to_string()
+}
+
+/// Refuses what `sampan up` and `sampan run` would refuse, unless told not to. Nothing without WebAssembly's
+/// first bytes is ever pushed.
+fn checked(file: &Path, bytes: &[u8], force: bool) -> Result<Option<Inspection>, Failure> {
+    match sampan_engine::inspect(bytes) {
+        Ok(inspection) if force || inspection.runs() => Ok(Some(inspection)),
+        Ok(inspection) => Err(match &inspection.kind {
+            Err(error) => Failure::load(file, error),
+            Ok(_) => Failure::new(
+                Exit::NotRunnable,
+                format!(
+                    "{}: this host lacks what it imports: {}",
+                    file.display(),
+                    inspection.missing.join(", ")
+                ),
+                "build it with WASI and wasi:http only, or push it as it is with --force",
+            ),
+        }),
+        Err(_) if force && bytes.starts_with(MAGIC) => Ok(None),
+        Err(error) => Err(Failure::inspect(file, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_runs_is_pushed_unless_forced() {
+        fn check(bytes: &[u8], exit: Exit, forced: bool) {
+            let file = Path::new("x.wasm");
+            let failure = checked(file, bytes, false).map(|_| Exit::Success);
+            assert_eq!(failure.unwrap_or_else(|failure| failure.exit), exit);
+            assert_eq!(checked(file, bytes, true).is_ok(), forced);
+        }
+        let wat = |text| wat::parse_str(text).expect("valid text");
+        check(
+            &wat(r#"(module (func (export "_start")))"#),
+            Exit::Success,
+            true,
+        );
+        check(&wat("(module)"), Exit::NotRunnable, true);
+        let lacking = r#"(module (import "acme" "x" (func)) (func (export "_start")))"#;
+        check(&wat(lacking), Exit::NotRunnable, true);
+        check(b"\0asm\x01\0\0\0\xff", Exit::Wasm, true);
+        check(b"#!/bin/sh", Exit::Wasm, false);
+        check(b"", Exit::Wasm, false);
+    }
+
+    #[test]
+    fn the_pinned_name_has_no_tag() {
+        let reference: Reference = "r.example/a/b:1".parse().expect("a reference");
+        let digest = sampan_artifact::Digest::of(b"");
+        assert_eq!(
+            pinned(&reference, &digest),
+            format!("r.example/a/b@{digest}")
+        );
+    }
+}

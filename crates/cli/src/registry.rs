@@ -1,0 +1,125 @@
+//! What `push` and `pull` share: the way to a registry, and how failures and progress are shown.
+//!
+//! Refuses to decide what is sent: [`crate::push`] and [`crate::pull`] do.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sampan_artifact::{DockerConfig, Observer, Options, Patience, Progress, Reference, Registry};
+use serde::Serialize;
+use tokio::runtime;
+
+use crate::arguments::{Output, RegistryAccess};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{pretty_json, print};
+use crate::terminal::is_interactive;
+
+/// How often the bar is drawn while nothing moves.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Runs what talks to a registry. Ctrl-C ends the program at once, which leaves nothing half done.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("no runtime for the connections", &error))?
+        .block_on(work)
+}
+
+/// The registry of a reference, with the user's credentials for it.
+pub(crate) async fn connect(
+    reference: &Reference,
+    access: &RegistryAccess,
+) -> Result<Registry, Failure> {
+    let failed = |error: sampan_artifact::Error| Failure::registry(&error);
+    let login = match DockerConfig::default_path() {
+        Some(path) => {
+            let config = DockerConfig::read(&path).map_err(|error| failed(error.into()))?;
+            let login = config.login(reference).await;
+            login.map_err(|error| failed(error.into()))?
+        }
+        None => None,
+    };
+    let options = Options {
+        plain_http: access.plain_http,
+        login,
+        patience: Patience::default(),
+    };
+    Registry::new(reference.clone(), options).map_err(failed)
+}
+
+/// A bar on standard error, if a person watches; it goes away when it is dropped.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar with a word in front: `pushing REFERENCE`.
+    pub(crate) fn new(word: &str, reference: &Reference) -> Self {
+        let bar = ProgressBar::hidden();
+        if is_interactive(&io::stderr()) {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            // The template is a constant; the default one would do as well.
+            if let Ok(style) = ProgressStyle::with_template(
+                "{spinner} {msg} {bar:24} {binary_bytes} of {binary_total_bytes} {elapsed}",
+            ) {
+                bar.set_style(style);
+            }
+            bar.set_message(format!("{word} {reference}"));
+            bar.enable_steady_tick(TICK);
+        }
+        Self { bar }
+    }
+
+    /// What moves the bar.
+    pub(crate) fn observer(&self) -> Observer {
+        let bar = self.bar.clone();
+        Arc::new(move |progress: Progress| {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        })
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// What is printed as JSON when there is no answer.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    reference: String,
+    error: &'a str,
+    help: &'a str,
+    exit_code: u8,
+}
+
+/// Prints an answer in the form that was asked for, and a failure as JSON where that was asked for.
+pub(crate) fn answer<T: Serialize>(
+    outcome: Result<T, Failure>,
+    output: Output,
+    reference: &Reference,
+    text: impl FnOnce(&T) -> String,
+) -> Result<std::process::ExitCode, Failure> {
+    match (outcome, output) {
+        (Ok(answer), Output::Text) => print(&text(&answer))?,
+        (Ok(answer), Output::Json) => print(&pretty_json(&answer)?)?,
+        (Err(failure), Output::Text) => return Err(failure),
+        (Err(failure), Output::Json) => {
+            print(&pretty_json(&Refusal {
+                reference: reference.to_string(),
+                error: &failure.message,
+                help: &failure.help,
+                exit_code: failure.exit.code(),
+            })?)?;
+            return Err(failure);
+        }
+    }
+    Ok(Exit::Success.into())
+}

@@ -1,0 +1,184 @@
+//! What may be written after `sampan-node-installer`. Everything can be set in the environment as well.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Puts Sampan's containerd shim on this node, or takes it away.
+///
+/// It runs as a pod of the chart's DaemonSet, or by hand as root on a node. What it does can be done twice
+/// without harm, and what containerd does not take is taken back.
+#[derive(Debug, Parser)]
+#[command(name = "sampan-node-installer", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Installs the shim, adds the runtime to containerd's configuration, restarts containerd and checks it
+    Install(Install),
+    /// Undoes what install has done
+    Uninstall(Uninstall),
+    /// Turns every installer of a DaemonSet into one that undoes, and waits for them (the chart's removal does this)
+    RemoveEverywhere(RemoveEverywhere),
+    /// Ends with 0 if the file is there (the readiness probe: the image holds no shell)
+    #[command(hide = true)]
+    IsDone {
+        /// The file
+        file: PathBuf,
+    },
+    /// Runs a program in the namespaces of another process (used by the two others)
+    #[command(hide = true, name = "__enter")]
+    Enter(Enter),
+}
+
+/// Where things are on the node.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Node {
+    /// The node's root folder as this process sees it: `/` by hand, a mount in a pod
+    #[arg(long, env = "SAMPAN_HOST_ROOT", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// containerd's main configuration
+    #[arg(
+        long,
+        env = "SAMPAN_CONTAINERD_CONFIG",
+        default_value = "/etc/containerd/config.toml"
+    )]
+    pub(crate) config: PathBuf,
+    /// The file that holds our part, where containerd's version can join files without losing a setting
+    #[arg(
+        long,
+        env = "SAMPAN_CONTAINERD_DROP_IN",
+        default_value = "/etc/containerd/conf.d/50-sampan.toml"
+    )]
+    pub(crate) drop_in: PathBuf,
+    /// containerd's socket
+    #[arg(
+        long,
+        env = "SAMPAN_CONTAINERD_SOCKET",
+        default_value = "/run/containerd/containerd.sock"
+    )]
+    pub(crate) socket: PathBuf,
+    /// containerd itself on the node, which is asked what it makes of its configuration
+    #[arg(long, env = "SAMPAN_CONTAINERD_PROGRAM", default_value = "containerd")]
+    pub(crate) containerd: String,
+    /// The configuration is a template of k3s or RKE2, of which only the end is ours
+    #[arg(long, env = "SAMPAN_CONTAINERD_TEMPLATE")]
+    pub(crate) template: bool,
+    /// The version of the configuration that a template makes
+    #[arg(long, env = "SAMPAN_CONTAINERD_TEMPLATE_VERSION", default_value_t = 3)]
+    pub(crate) template_version: i64,
+    /// The folder on the node for the shim
+    #[arg(long, env = "SAMPAN_SHIM_FOLDER", default_value = "/opt/sampan/bin")]
+    pub(crate) shim_folder: PathBuf,
+    /// What restarts containerd on the node, as a shell's command
+    #[arg(
+        long,
+        env = "SAMPAN_RESTART_COMMAND",
+        default_value = "systemctl restart containerd"
+    )]
+    pub(crate) restart: String,
+    /// Run the commands above in the namespaces of this process of the node, as a pod has to
+    #[arg(long, env = "SAMPAN_ENTER")]
+    pub(crate) enter: Option<EnterProcess>,
+    /// How long containerd and the kubelet may take to come back
+    #[arg(long, env = "SAMPAN_PATIENCE", default_value = "120", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) patience: Duration,
+    /// The node's name in Kubernetes; without it, Kubernetes is neither asked nor told
+    #[arg(long, env = "NODE_NAME")]
+    pub(crate) node: Option<String>,
+    /// The label of nodes that have the runtime; its value is `true`
+    #[arg(long, env = "SAMPAN_NODE_LABEL", default_value = "sampan.dev/runtime")]
+    pub(crate) label: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Install {
+    #[command(flatten)]
+    pub(crate) node: Node,
+    /// The shim to install
+    #[arg(
+        long,
+        env = "SAMPAN_SHIM",
+        default_value = "/usr/local/bin/containerd-shim-sampan-v1"
+    )]
+    pub(crate) shim: PathBuf,
+    /// A folder of libraries that the shim loads and the node may lack; one that is not there is empty
+    #[arg(
+        long,
+        env = "SAMPAN_SHIM_LIBRARIES",
+        default_value = "/usr/local/lib/sampan"
+    )]
+    pub(crate) libraries: PathBuf,
+    /// Stay when all is done, as a DaemonSet's pod has to
+    #[arg(long, env = "SAMPAN_STAY")]
+    pub(crate) stay: bool,
+    /// A file to write when all is done, for a readiness probe
+    #[arg(long, env = "SAMPAN_READY_FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Uninstall {
+    #[command(flatten)]
+    pub(crate) node: Node,
+    /// Stay when all is done, until stopped
+    #[arg(long, env = "SAMPAN_STAY")]
+    pub(crate) stay: bool,
+    /// A file to write when all is done, for a readiness probe
+    #[arg(long, env = "SAMPAN_READY_FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RemoveEverywhere {
+    /// The namespace of the DaemonSet
+    #[arg(long)]
+    pub(crate) namespace: String,
+    /// Its name
+    #[arg(long)]
+    pub(crate) daemon_set: String,
+    /// How long all nodes together may take
+    #[arg(long, default_value = "600", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) patience: Duration,
+}
+
+/// Whose namespaces are the node's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnterProcess {
+    /// Those of the node's first process
+    Init,
+    /// Those of containerd, where the first process is out of reach
+    Containerd,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Enter {
+    /// The namespaces to enter, in this order
+    #[arg(long = "namespace", required = true)]
+    pub(crate) namespaces: Vec<PathBuf>,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| "write a number of seconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,161 @@
+//! Programs of the node, run where they belong: in the node's namespaces when this process is in a pod's.
+//!
+//! Refuses to go on without having entered all of them.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use containerd_client::Client;
+use containerd_client::services::v1::PluginsRequest;
+use nix::sched::{CloneFlags, setns};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+
+use crate::arguments::{Enter, EnterProcess, Node};
+use crate::error::Error;
+
+/// How much of what a program says is told.
+const TOLD: usize = 600;
+/// The namespaces, the mounts last: from then on, paths are the node's.
+const NAMESPACES: [&str; 5] = ["uts", "ipc", "net", "pid", "mnt"];
+
+/// The node's programs and its containerd.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    /// Kept open: they are the node's, also when the process that showed them is gone.
+    namespaces: Arc<Vec<File>>,
+    socket: PathBuf,
+}
+
+impl Host {
+    /// Finds the node's namespaces, if they are others than ours.
+    pub(crate) async fn new(node: &Node, socket: PathBuf) -> Result<Self, Error> {
+        let failed = |source: io::Error| Error::Enter { source };
+        let process = match node.enter {
+            None => None,
+            Some(EnterProcess::Init) => Some(1),
+            Some(EnterProcess::Containerd) => {
+                let stream = UnixStream::connect(&socket).await.map_err(failed)?;
+                let peer = stream.peer_cred().map_err(failed)?.pid();
+                Some(peer.filter(|process| *process > 0).ok_or_else(|| {
+                    failed(io::Error::other(
+                        "containerd's process is not seen from here",
+                    ))
+                })?)
+            }
+        };
+        let open = |process: i32| {
+            let paths = NAMESPACES.map(|name| format!("/proc/{process}/ns/{name}"));
+            paths.into_iter().map(File::open).collect::<Result<_, _>>()
+        };
+        let namespaces = process.map(open).transpose().map_err(failed)?;
+        Ok(Self {
+            namespaces: Arc::new(namespaces.unwrap_or_default()),
+            socket,
+        })
+    }
+
+    /// Runs a program on the node and returns what it wrote to standard output.
+    pub(crate) async fn run(&self, words: &[&str]) -> Result<String, Error> {
+        let command = words.join(" ");
+        let mut process = if self.namespaces.is_empty() {
+            let mut process = Command::new(words[0]);
+            process.args(&words[1..]);
+            process
+        } else {
+            let mut process = Command::new("/proc/self/exe");
+            process.arg("__enter");
+            for file in self.namespaces.iter() {
+                let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+                process.arg("--namespace").arg(path);
+            }
+            process.arg("--").args(words);
+            process
+        };
+        let output = process
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|source| Error::Start {
+                command: command.clone(),
+                source,
+            })?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let skip = said.chars().count().saturating_sub(TOLD);
+        Err(Error::Failed {
+            command,
+            status: output.status,
+            said: said
+                .chars()
+                .skip(skip)
+                .collect::<String>()
+                .trim()
+                .to_owned(),
+        })
+    }
+
+    /// Whether containerd answers and the plugin that serves the kubelet works. What is wrong, in words.
+    pub(crate) async fn healthy(&self) -> Result<(), String> {
+        let told = |error: &dyn std::error::Error| crate::error::chain(error);
+        let client = Client::from_path(&self.socket).await.map_err(|error| {
+            format!(
+                "does not answer at {}: {}",
+                self.socket.display(),
+                told(&error)
+            )
+        })?;
+        let request = PluginsRequest {
+            filters: Vec::new(),
+        };
+        let answer = client.introspection().plugins(request).await;
+        let answer =
+            answer.map_err(|error| format!("does not tell its plugins: {}", error.message()))?;
+        for plugin in answer.into_inner().plugins {
+            let serves = plugin.id == "cri" || plugin.r#type == "io.containerd.cri.v1";
+            if let Some(error) = plugin.init_err.filter(|_| serves) {
+                return Err(format!(
+                    "cannot start its plugin {}.{}: {}",
+                    plugin.r#type, plugin.id, error.message
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Enters namespaces and becomes a program there.
+pub(crate) fn enter(arguments: &Enter) -> Result<Infallible, Error> {
+    let failed = |source: io::Error| Error::Enter { source };
+    // All are opened before the first is entered: their paths are those of here.
+    let files: Vec<File> = arguments
+        .namespaces
+        .iter()
+        .map(File::open)
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    for file in files {
+        // Each file is a namespace of one kind, which the kernel knows.
+        setns(file, CloneFlags::empty()).map_err(|error| failed(error.into()))?;
+    }
+    let command = arguments.command.join(" ");
+    let source = std::process::Command::new(&arguments.command[0])
+        .args(&arguments.command[1..])
+        // Programs are the node's, and so is where they are.
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .current_dir("/")
+        .exec();
+    Err(Error::Start { command, source })
+}

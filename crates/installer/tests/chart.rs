@@ -1,0 +1,223 @@
+//! The chart, as the real helm sees it: what it makes of some values, what it refuses, and that what it makes needs no
+//! more rights than it must.
+//!
+//! helm is one of the programs that a cluster is made of, so these run with the tests of the cluster:
+//! `SAMPAN_TOOLS` names the folder that holds it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const IMAGES: [&str; 2] = [
+    "--set=operator.image=r.example/operator:1",
+    "--set=installer.image=r.example/node-installer:1",
+];
+
+fn helm(words: &[&str]) -> Output {
+    let tools = std::env::var_os("SAMPAN_TOOLS").map(PathBuf::from).expect(
+        "SAMPAN_TOOLS must name the folder with `helm`: `cargo xtask test cluster` builds it",
+    );
+    let home = tempfile::tempdir().expect("a temporary folder");
+    Command::new(tools.join("helm"))
+        .args(words)
+        // Nothing of the user's own helm takes part.
+        .env("HELM_CACHE_HOME", home.path())
+        .env("HELM_CONFIG_HOME", home.path())
+        .env("HELM_DATA_HOME", home.path())
+        .output()
+        .expect("helm starts")
+}
+
+fn chart() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/sampan");
+    root.display().to_string()
+}
+
+fn template(values: &[&str]) -> Result<String, String> {
+    let chart = chart();
+    let mut words = vec!["template", "sampan", &chart, "--namespace=sampan-system"];
+    words.extend(IMAGES);
+    words.extend(values);
+    let output = helm(&words);
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).expect("a text"))
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// The object of a kind whose name ends so.
+fn object(rendered: &str, kind: &str, name: &str) -> String {
+    let found = rendered.split("\n---\n").find(|document| {
+        let has = |line: &str| document.lines().any(|found| found == line);
+        let named = document.lines().any(|line| {
+            line.strip_prefix("  name: ")
+                .is_some_and(|found| found.ends_with(name))
+        });
+        has(&format!("kind: {kind}")) && named
+    });
+    found
+        .unwrap_or_else(|| panic!("no {kind} {name} in {rendered}"))
+        .to_owned()
+}
+
+#[test]
+#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
+fn the_chart_has_no_complaints_from_helm() {
+    let chart = chart();
+    let mut words = vec!["lint", "--strict", &chart];
+    words.extend(IMAGES);
+    let output = helm(&words);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
+fn everything_of_an_installation_is_there() {
+    let rendered = template(&[]).expect("rendered");
+    for (kind, name) in [
+        ("CustomResourceDefinition", "wasmfunctions.sampan.dev"),
+        ("RuntimeClass", "sampan"),
+        ("ClusterRole", "sampan-operator"),
+        ("Role", "sampan-operator-leader"),
+        ("Deployment", "sampan-operator"),
+        ("PodDisruptionBudget", "sampan-operator"),
+        ("DaemonSet", "sampan-node-installer"),
+        ("Job", "sampan-node-installer-removal"),
+    ] {
+        object(&rendered, kind, name);
+    }
+    let definition = object(
+        &rendered,
+        "CustomResourceDefinition",
+        "wasmfunctions.sampan.dev",
+    );
+    assert!(definition.contains("helm.sh/resource-policy: keep"));
+    let class = object(&rendered, "RuntimeClass", "sampan");
+    assert!(class.contains("handler: sampan"), "{class}");
+    assert!(class.contains("sampan.dev/runtime: \"true\""), "{class}");
+}
+
+#[test]
+#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
+fn values_change_what_they_say() {
+    let check = |values: &[&str], kind: &str, name: &str, expected: &[&str]| {
+        let rendered = template(values).expect("rendered");
+        let object = object(&rendered, kind, name);
+        for part in expected {
+            assert!(object.contains(part), "{values:?} lacks {part}: {object}");
+        }
+    };
+    let installer = "sampan-node-installer";
+    check(
+        &[],
+        "DaemonSet",
+        installer,
+        &[
+            "/etc/containerd/config.toml",
+            "systemctl restart containerd",
+        ],
+    );
+    check(
+        &["--set=installer.flavour=k3s"],
+        "DaemonSet",
+        installer,
+        &[
+            "/var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl",
+            "restart k3s",
+            "value: \"true\"",
+        ],
+    );
+    check(
+        &[
+            "--set=installer.containerd.config=/x/$(NODE_NAME).toml",
+            "--set=installer.containerd.restart=sh /x",
+        ],
+        "DaemonSet",
+        installer,
+        &["/x/$(NODE_NAME).toml", "value: \"sh /x\""],
+    );
+    check(
+        &["--set=operator.namespace=team"],
+        "Role",
+        "sampan-operator",
+        &["namespace: team"],
+    );
+    check(
+        &["--set=runtimeClass.nodeSelector.pool=wasm"],
+        "RuntimeClass",
+        "sampan",
+        &["pool: wasm"],
+    );
+    check(
+        &["--set=operator.resync=1m"],
+        "Deployment",
+        "sampan-operator",
+        &["--resync=1m"],
+    );
+    let off = [
+        "--set=installer.enabled=false",
+        "--set=crd.install=false",
+        "--set=operator.replicas=1",
+    ];
+    let rendered = template(&off).expect("rendered");
+    for kind in [
+        "DaemonSet",
+        "CustomResourceDefinition",
+        "PodDisruptionBudget",
+        "Job",
+    ] {
+        assert!(!rendered.contains(&format!("kind: {kind}\n")), "{kind}");
+    }
+}
+
+#[test]
+#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
+fn wrong_values_are_refused_with_their_name() {
+    let check = |value: &str, expected: &str| {
+        let error = template(&[value]).expect_err(value);
+        assert!(error.contains(expected), "{value}: {error}");
+    };
+    check("--set=operator.image=", "operator.image is empty");
+    check("--set=installer.image=", "installer.image is empty");
+    check("--set=operator.replica=1", "replica");
+    check("--set=operator.replicas=0", "replicas");
+    check("--set=operator.resync=10", "resync");
+    check("--set=installer.flavour=crio", "flavour");
+    check("--set=installer.label=a b", "label");
+}
+
+#[test]
+#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
+fn only_the_installer_has_rights_on_the_node() {
+    let rendered = template(&[]).expect("rendered");
+    for (kind, name) in [
+        ("Deployment", "sampan-operator"),
+        ("Job", "sampan-node-installer-removal"),
+    ] {
+        let object = object(&rendered, kind, name);
+        for part in [
+            "runAsNonRoot: true",
+            "type: RuntimeDefault",
+            "allowPrivilegeEscalation: false",
+            "readOnlyRootFilesystem: true",
+        ] {
+            assert!(object.contains(part), "{name} lacks {part}");
+        }
+        for part in ["hostPath", "hostPID", "privileged"] {
+            assert!(!object.contains(part), "{name} has {part}");
+        }
+    }
+    for document in rendered.split("\n---\n") {
+        if document.contains("\nrules:") {
+            assert!(
+                !document.contains("'*'") && !document.contains("- \"*\""),
+                "{document}"
+            );
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask dist`: what is handed to others, in the folder `dist` of the target folder: programs without
+//! symbols, images of them, and the chart.
+//!
+//! No container engine takes part, and the same build is the same bytes. Refuses to leave half of it: the
+//! folder appears when everything is in it.
+
+mod chart;
+mod images;
+mod programs;
+mod sums;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::arguments::Dist;
+use crate::cargo;
+use crate::repository::Repository;
+
+/// Builds everything and says where it is.
+pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode> {
+    cargo::build_programs(repository)?;
+    let folder = make(repository, arguments)?;
+    println!("{}", folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the folder from programs that are built.
+pub(crate) fn make(repository: &Repository, arguments: &Dist) -> Result<PathBuf> {
+    let folder = repository.target().join("dist");
+    let unfinished = repository.target().join("dist.unfinished");
+    for old in [&unfinished, &folder] {
+        remove(old)?;
+    }
+    fs::create_dir_all(&unfinished)
+        .with_context(|| format!("failed to make {}", unfinished.display()))?;
+    let version = version(repository)?;
+    let programs = programs::strip(repository, &unfinished.join("bin"))?;
+    let prefix = arguments.prefix.trim_end_matches('/');
+    for image in images::all(&programs)? {
+        let reference = format!("{prefix}/{}:{version}", image.name);
+        image.write(&unfinished, &reference, &version)?;
+        eprintln!("  {reference}");
+    }
+    if arguments.without_chart {
+        eprintln!("  the chart is left out");
+    } else {
+        chart::package(repository, &unfinished, &version, prefix)?;
+        eprintln!("  the chart, with these images");
+    }
+    sums::write(&unfinished)?;
+    fs::rename(&unfinished, &folder)
+        .with_context(|| format!("failed to move everything to {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The version of all our packages.
+fn version(repository: &Repository) -> Result<String> {
+    let file = repository.root().join("Cargo.toml");
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
+    let manifest: toml::Table = toml::from_str(&text).context("failed to read Cargo.toml")?;
+    let version = manifest["workspace"]["package"]["version"].as_str();
+    Ok(version
+        .context("Cargo.toml has no version of all packages")?
+        .to_owned())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("failed to remove {}", folder.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! An image of one platform: layers, and how a container of it is started.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::blob::Descriptor;
+use super::layer::Layer;
+use super::{CONFIG, MANIFEST};
+
+/// What an image runs on, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Platform {
+    os: String,
+    architecture: String,
+}
+
+impl Platform {
+    /// Linux on a processor that Go calls so: `amd64`, `arm64`.
+    pub(crate) fn linux(architecture: &str) -> Platform {
+        Platform {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+        }
+    }
+
+    /// This machine.
+    pub(crate) fn current() -> Platform {
+        Platform::linux(match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        })
+    }
+
+    fn json(&self) -> Value {
+        json!({ "os": self.os, "architecture": self.architecture })
+    }
+}
+
+/// An image, to be written into a [`Layout`](super::Layout).
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    platform: Platform,
+    layers: Vec<Layer>,
+    entrypoint: Vec<String>,
+    arguments: Vec<String>,
+    environment: Vec<String>,
+    user: Option<String>,
+    labels: BTreeMap<String, String>,
+}
+
+impl Image {
+    /// An empty one.
+    pub(crate) fn new(platform: Platform) -> Image {
+        Image {
+            platform,
+            layers: Vec::new(),
+            entrypoint: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            user: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Puts a layer above the others.
+    #[must_use]
+    pub(crate) fn layer(mut self, layer: Layer) -> Image {
+        self.layers.push(layer);
+        self
+    }
+
+    /// What a container runs.
+    #[must_use]
+    pub(crate) fn entrypoint<const N: usize>(mut self, words: [&str; N]) -> Image {
+        self.entrypoint = words.map(str::to_owned).to_vec();
+        self
+    }
+
+    /// What it is told, unless whoever starts it says otherwise.
+    #[must_use]
+    pub(crate) fn arguments<const N: usize>(mut self, words: [&str; N]) -> Image {
+        self.arguments = words.map(str::to_owned).to_vec();
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Image {
+        self.environment.push(format!("{name}={value}"));
+        self
+    }
+
+    /// Who runs it, as `UID:GID`.
+    #[must_use]
+    pub(crate) fn user(mut self, user: &str) -> Image {
+        self.user = Some(user.to_owned());
+        self
+    }
+
+    /// Labels it, such as with `org.opencontainers.image.version`.
+    #[must_use]
+    pub(crate) fn label(mut self, name: &str, value: &str) -> Image {
+        self.labels.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Writes its blobs, and returns what leads to them.
+    pub(super) fn write(&self, layout: &Path) -> Result<Descriptor> {
+        let layers = self.layers.iter().map(|layer| layer.write(layout));
+        let layers = layers.collect::<Result<Vec<_>>>()?;
+        let ids: Vec<_> = layers.iter().map(|(_, id)| id).collect();
+        let mut config = self.platform.json();
+        config["config"] = self.process();
+        config["rootfs"] = json!({ "type": "layers", "diff_ids": ids });
+        let config = Descriptor::write_json(layout, CONFIG, &config)?;
+        let layers: Vec<_> = layers.iter().map(|(layer, _)| layer.json()).collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config.json(),
+            "layers": layers,
+        });
+        let mut manifest = Descriptor::write_json(layout, MANIFEST, &manifest)?;
+        manifest.platform = Some(self.platform.json());
+        Ok(manifest)
+    }
+
+    fn process(&self) -> Value {
+        let mut process = json!({});
+        let lists = [
+            ("Entrypoint", &self.entrypoint),
+            ("Cmd", &self.arguments),
+            ("Env", &self.environment),
+        ];
+        for (name, words) in lists {
+            if !words.is_empty() {
+                process[name] = json!(words);
+            }
+        }
+        if let Some(user) = &self.user {
+            process["User"] = json!(user);
+        }
+        if !self.labels.is_empty() {
+            process["Labels"] = json!(self.labels);
+        }
+        process
+    }
+}
