@@ -265,7 +265,7 @@ pub(crate) struct Pull {
 }
 
 /// How a registry is reached.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RegistryAccess {
     /// Talk to the registry without TLS, as is always done with one on this machine
     #[arg(long)]

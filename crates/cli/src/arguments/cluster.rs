@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
 
-use super::Output;
+use super::{Output, RegistryAccess};
 use crate::values::{self, Payload, Target};
 
 /// Which cluster, and which namespace in it; as kubectl has them.
@@ -35,8 +35,13 @@ pub(crate) struct ClusterChoice {
 /// cause: the conditions, the warnings about the pods, and the last lines that they printed. The
 /// function stays as it was deployed, and pods from before go on answering.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[command(after_help = "Examples:
   sampan deploy hello/function.yaml --image registry.example/hello:1.0
+  sampan deploy hello/function.yaml --image registry.example/hello:1.0 --push
   sampan deploy functions.yaml -n shop --timeout 5m
   sampan deploy hello/function.yaml --image registry.example/hello:1.0 --dry-run=client > wasmfunction.yaml
   sampan convert wasmapp.yaml | sampan deploy -
@@ -50,6 +55,11 @@ pub(crate) struct Deploy {
     /// The image to run: REGISTRY/NAME:TAG, or REGISTRY/NAME@sha256:DIGEST
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) image: Option<String>,
+    /// Push the .wasm to --image first, and run exactly what was pushed
+    #[arg(long, requires = "image", conflicts_with = "dry_run")]
+    pub(crate) push: bool,
+    #[command(flatten)]
+    pub(crate) access: RegistryAccess,
     /// How many pods there are to be; default: what FILE says, or else what is there
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(crate) replicas: Option<i32>,

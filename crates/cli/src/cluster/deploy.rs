@@ -18,11 +18,14 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, pin_mut};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use sampan_artifact::ReferenceError;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::arguments::{Deploy, DryRun, Output};
+use crate::arguments::{Deploy, DryRun, Output, Push};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{pretty_json, print};
+use crate::push;
 
 use super::seen::Seen;
 use super::watch::{Broken, broken};
@@ -38,7 +41,8 @@ const MANAGER: &str = "sampan-cli";
 /// Deploys the functions of a file.
 pub(crate) fn deploy(arguments: &Deploy) -> Result<ExitCode, Failure> {
     let output = arguments.output;
-    match block_on(run(arguments)) {
+    let manifests = prepare(arguments);
+    match manifests.and_then(|manifests| block_on(run(arguments, manifests))) {
         Ok(Told::Rehearsed(text)) => end(print(&text), output),
         Ok(Told::Deployed(functions)) => {
             match output {
@@ -63,7 +67,8 @@ enum Told {
     Deployed(Vec<Deployed>),
 }
 
-async fn run(arguments: &Deploy) -> Result<Told, Failure> {
+/// Reads and checks what is to be deployed. Nothing is pushed before that.
+fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
     let mut manifests = manifest::read(&arguments.file, arguments.image.as_deref())?;
     for manifest in &mut manifests {
         if let Some(replicas) = arguments.replicas {
@@ -71,6 +76,29 @@ async fn run(arguments: &Deploy) -> Result<Told, Failure> {
         }
         manifest.check()?;
     }
+    if let (true, Some(image)) = (arguments.push, &arguments.image) {
+        let manifest = manifest::only_described(&mut manifests)?;
+        let reference = image.parse().map_err(|error: ReferenceError| {
+            Failure::new(
+                Exit::Usage,
+                format!("{image} cannot be pushed to: {error}"),
+                "give --image the whole name, such as registry.example/functions/hello:1.0",
+            )
+        })?;
+        // The digest, so that the same tag pushed anew is another version to the cluster.
+        manifest.set_image(&push::pinned_name(&Push {
+            file: arguments.file.clone(),
+            reference,
+            annotations: Vec::new(),
+            force: false,
+            access: arguments.access.clone(),
+            output: arguments.output,
+        })?);
+    }
+    Ok(manifests)
+}
+
+async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Told, Failure> {
     if arguments.dry_run == Some(DryRun::Client) {
         for manifest in &mut manifests {
             if let Some(namespace) = &arguments.cluster.namespace {

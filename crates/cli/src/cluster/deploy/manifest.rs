@@ -44,6 +44,8 @@ pub(super) struct Manifest {
     pub(super) resource: Value,
     /// A good first request.
     pub(super) example: Option<String>,
+    /// Whether it was made of a description, which names a .wasm.
+    described: bool,
     /// Where it was written.
     origin: String,
 }
@@ -136,6 +138,7 @@ fn described(
     Ok(vec![Manifest {
         resource,
         example: function.example.clone(),
+        described: origin != STDIN,
         origin: origin.to_owned(),
     }])
 }
@@ -183,11 +186,7 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
                 "write a WasmFunction, or a function.yaml",
             ));
         }
-        (Some(image), [resource]) => {
-            if let Some(spec) = resource["spec"].as_object_mut() {
-                spec.insert("image".to_owned(), image.into());
-            }
-        }
+        (Some(image), [resource]) => set(resource, "image", image),
         (Some(_), several) => {
             return Err(Failure::new(
                 Exit::Usage,
@@ -210,6 +209,7 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
         Manifest {
             resource,
             example: None,
+            described: false,
             origin: origin.to_owned(),
         }
     };
@@ -222,6 +222,13 @@ fn refuse(origin: &str, message: impl std::fmt::Display) -> Failure {
         format!("{origin}: {message}"),
         "`kubectl explain wfn.spec` says what each field takes",
     )
+}
+
+/// Writes a field of the spec, if the resource has one.
+fn set(resource: &mut Value, field: &str, value: impl Into<Value>) {
+    if let Some(spec) = resource["spec"].as_object_mut() {
+        spec.insert(field.to_owned(), value.into());
+    }
 }
 
 /// Takes out what only the cluster may write.
@@ -270,11 +277,14 @@ impl Manifest {
         }
     }
 
+    /// Chooses what it runs.
+    pub(super) fn set_image(&mut self, image: &str) {
+        set(&mut self.resource, "image", image);
+    }
+
     /// Chooses how many pods there are to be.
     pub(super) fn set_replicas(&mut self, replicas: i32) {
-        if let Some(spec) = self.resource["spec"].as_object_mut() {
-            spec.insert("replicas".to_owned(), replicas.into());
-        }
+        set(&mut self.resource, "replicas", replicas);
     }
 
     /// Checks what can be checked without a cluster.
@@ -293,6 +303,18 @@ impl Manifest {
         ValidFunction::of(&typed)
             .map(drop)
             .map_err(|invalid| named(&invalid))
+    }
+}
+
+/// The only function, if it has a .wasm that can be pushed.
+pub(super) fn only_described(manifests: &mut [Manifest]) -> Result<&mut Manifest, Failure> {
+    match manifests {
+        [manifest] if manifest.described => Ok(manifest),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            "what is to be deployed does not say where its .wasm is, so --push has nothing to push",
+            "give --push a function.yaml or a .wasm, or push first: sampan push FILE REFERENCE",
+        )),
     }
 }
 

@@ -178,6 +178,26 @@ fn a_namespace_is_chosen_once() {
 }
 
 #[test]
+fn only_what_names_a_file_can_be_pushed() {
+    fn check(text: &str, expected: bool) {
+        let mut manifests = parsed(text, Some("i")).expect("a function");
+        let pushed = only_described(&mut manifests);
+        if expected {
+            let manifest = pushed.expect("a description");
+            manifest.set_image("r.example/hello@sha256:0");
+            assert_eq!(
+                manifest.resource["spec"]["image"],
+                "r.example/hello@sha256:0"
+            );
+        } else {
+            assert_eq!(pushed.expect_err("resources").exit, Exit::Usage);
+        }
+    }
+    check("name: hello", true);
+    check(HELLO, false);
+}
+
+#[test]
 fn replicas_are_written_over() {
     let mut manifests = parsed(&format!("{HELLO}  replicas: 3\n"), None).expect("a function");
     manifests[0].set_replicas(0);
