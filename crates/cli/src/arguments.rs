@@ -265,7 +265,7 @@ pub(crate) struct Pull {
 }
 
 /// How a registry is reached.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RegistryAccess {
     /// Talk to the registry without TLS, as is always done with one on this machine
     #[arg(long)]
@@ -332,7 +332,10 @@ mod tests {
             .collect();
         assert!(commands.len() > 5, "{commands:?}");
         for command in commands {
-            let command = command.split(['|', '>', '#']).next().unwrap_or_default();
+            let command = command
+                .split(['|', '<', '>', '#'])
+                .next()
+                .unwrap_or_default();
             let parsed = Arguments::try_parse_from(command.split_whitespace());
             if let Err(error) = parsed {
                 assert!(!error.use_stderr(), "{command}: {error}");

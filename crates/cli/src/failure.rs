@@ -3,8 +3,8 @@
 //!
 //! Refuses to recognise an error by its text, and to show a stack of causes: the chain becomes one line.
 
-mod registry;
 mod cluster;
+mod registry;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write as _};
@@ -178,11 +178,6 @@ impl Failure {
                 Exit::NotRunnable,
                 message,
                 "build it for wasm32-wasip2 with WASI and wasi:http only; `sampan inspect` lists what it imports",
-            ),
-            LoadError::Engine(_) => Self::new(
-                Exit::Unexpected,
-                message,
-                "check that memory is free and that its address space is not limited",
             ),
             LoadError::Link(_) => Self::new(
                 Exit::NotRunnable,

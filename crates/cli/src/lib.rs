@@ -1,5 +1,5 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `schema`, `convert` and `completions` on this machine;
-//! `push` and `pull` to registries and back; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
+//! The command line: `sampan up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and
+//! `completions` on this machine; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
 //!
 //! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
 //! that turns their errors into a message, an advice and an exit code. It refuses to know how

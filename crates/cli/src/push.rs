@@ -43,6 +43,11 @@ pub(crate) fn push(arguments: &Push) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Pushes a function and hands back the name that always leads to it: `REPOSITORY@sha256:...`.
+pub(crate) fn pinned_name(arguments: &Push) -> Result<String, Failure> {
+    run(arguments).map(|answer| answer.pinned)
+}
+
 fn run(arguments: &Push) -> Result<Answer, Failure> {
     let source = Origin::of_file(arguments.file.clone()).read()?;
     let bytes = inspect::read(&source.wasm)?;

@@ -245,13 +245,13 @@ mod tests {
 
     #[test]
     fn bodies_are_texts_files_or_standard_input() {
-        fn check(text: &str, expected: Option<Payload>) {
-            assert_eq!(payload(text).ok(), expected, "{text}");
+        fn check(text: &str, expected: Option<&Payload>) {
+            assert_eq!(payload(text).ok().as_ref(), expected, "{text}");
         }
-        check("", Some(Payload::Text(String::new())));
-        check("a@b", Some(Payload::Text("a@b".to_owned())));
-        check("@a.json", Some(Payload::File(PathBuf::from("a.json"))));
-        check("@-", Some(Payload::Stdin));
+        check("", Some(&Payload::Text(String::new())));
+        check("a@b", Some(&Payload::Text("a@b".to_owned())));
+        check("@a.json", Some(&Payload::File(PathBuf::from("a.json"))));
+        check("@-", Some(&Payload::Stdin));
         check("@", None);
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
 
-use super::Output;
+use super::{Output, RegistryAccess};
 use crate::values::{self, Payload, Target};
 
 /// Which cluster, and which namespace in it; as kubectl has them.
@@ -27,29 +27,39 @@ pub(crate) struct ClusterChoice {
 
 /// Brings functions to a cluster, and waits until they answer
 ///
-/// FILE is a function.yaml or a .wasm, which becomes a WasmFunction that runs the image of --image; or
-/// the YAML of one or several WasmFunctions, sent as it is. `-` reads standard input. Deploying
+/// FILE is a function.yaml or a .wasm, which becomes a `WasmFunction` that runs the image of --image; or
+/// the YAML of one or several `WasmFunctions`, sent as it is. `-` reads standard input. Deploying
 /// the same again changes nothing.
 ///
 /// It waits until every pod runs what was deployed. When that cannot be, it ends with 46 and prints the
 /// cause: the conditions, the warnings about the pods, and the last lines that they printed. The
 /// function stays as it was deployed, and pods from before go on answering.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[command(after_help = "Examples:
   sampan deploy hello/function.yaml --image registry.example/hello:1.0
+  sampan deploy hello/function.yaml --image registry.example/hello:1.0 --push
   sampan deploy functions.yaml -n shop --timeout 5m
   sampan deploy hello/function.yaml --image registry.example/hello:1.0 --dry-run=client > wasmfunction.yaml
-  sampan deploy - < wasmfunction.yaml
+  sampan convert wasmapp.yaml | sampan deploy -
 
 Needs the verbs get, list, watch, create and patch for wasmfunctions. Those of list for pods and events,
 and of get for pods/log, make a failure's cause clearer.")]
 pub(crate) struct Deploy {
-    /// A function.yaml, a .wasm, or the YAML of WasmFunctions; - for standard input
+    /// A function.yaml, a .wasm, or the YAML of `WasmFunctions`; - for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The image to run: REGISTRY/NAME:TAG, or REGISTRY/NAME@sha256:DIGEST
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) image: Option<String>,
+    /// Push the .wasm to --image first, and run exactly what was pushed
+    #[arg(long, requires = "image", conflicts_with = "dry_run")]
+    pub(crate) push: bool,
+    #[command(flatten)]
+    pub(crate) access: RegistryAccess,
     /// How many pods there are to be; default: what FILE says, or else what is there
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(crate) replicas: Option<i32>,

@@ -50,12 +50,18 @@ pub(crate) fn delete(arguments: &Delete) -> Result<ExitCode, Failure> {
     match block_on(run(arguments)) {
         Err(failure) => end(Err(failure), arguments.output),
         Ok(outcomes) => {
-            let told: Vec<Deleted> = outcomes.iter().map(|(deleted, _)| deleted.clone()).collect();
+            let told: Vec<Deleted> = outcomes
+                .iter()
+                .map(|(deleted, _)| deleted.clone())
+                .collect();
             match arguments.output {
                 Output::Json => print(&pretty_json(&told)?)?,
                 Output::Text => print(&text(&told))?,
             }
-            let failures: Vec<Failure> = outcomes.into_iter().filter_map(|(_, failure)| failure).collect();
+            let failures: Vec<Failure> = outcomes
+                .into_iter()
+                .filter_map(|(_, failure)| failure)
+                .collect();
             match failures.split_first() {
                 None => end(Ok(()), Output::Text),
                 Some((first, others)) => {
@@ -110,7 +116,10 @@ fn told(
         result,
         error: failure.as_ref().map(|failure| failure.message.clone()),
         help: failure.as_ref().map(|failure| failure.help.clone()),
-        exit_code: failure.as_ref().map_or(Exit::Success, |failure| failure.exit).code(),
+        exit_code: failure
+            .as_ref()
+            .map_or(Exit::Success, |failure| failure.exit)
+            .code(),
     };
     (deleted, failure)
 }
@@ -127,7 +136,9 @@ async fn delete_one(cluster: &Cluster, name: &str) -> Result<Seen, Failure> {
     };
     let action = format!("delete {name} in namespace {}", cluster.namespace);
     let functions = cluster.functions(&cluster.namespace);
-    cluster.ask(action, functions.delete(name, &parameters)).await?;
+    cluster
+        .ask(action, functions.delete(name, &parameters))
+        .await?;
     Ok(seen)
 }
 
@@ -138,7 +149,12 @@ async fn wait_for(
     deadline: Instant,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let Seen { name, namespace, uid, .. } = seen;
+    let Seen {
+        name,
+        namespace,
+        uid,
+        ..
+    } = seen;
     let mut left = "it is still there".to_owned();
     let all_gone = async {
         loop {
@@ -168,9 +184,14 @@ async fn still_there(
 ) -> Result<Option<String>, Failure> {
     let functions = cluster.functions(namespace);
     let action = format!("read {name} in namespace {namespace}");
-    let object = cluster.ask(action, functions.get_metadata_opt(name)).await?;
+    let object = cluster
+        .ask(action, functions.get_metadata_opt(name))
+        .await?;
     // Another one of the same name has come since: then its pods are not to be waited for.
-    if object.as_ref().is_some_and(|object| object.metadata.uid.as_deref() != uid) {
+    if object
+        .as_ref()
+        .is_some_and(|object| object.metadata.uid.as_deref() != uid)
+    {
         return Ok(None);
     }
     if let Some(object) = object {
@@ -190,7 +211,13 @@ async fn still_there(
 /// What happened, a line each; failures are told on standard error.
 fn text(deleted: &[Deleted]) -> String {
     let mut text = String::new();
-    for Deleted { name, namespace, result, .. } in deleted {
+    for Deleted {
+        name,
+        namespace,
+        result,
+        ..
+    } in deleted
+    {
         let fate = match result {
             Fate::Deleted => "deleted in",
             Fate::Gone => "gone from",

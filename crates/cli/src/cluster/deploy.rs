@@ -10,6 +10,7 @@ mod progress;
 mod report;
 mod wait;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -17,11 +18,14 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, pin_mut};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use sampan_artifact::ReferenceError;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::arguments::{Deploy, DryRun, Output};
+use crate::arguments::{Deploy, DryRun, Output, Push};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{pretty_json, print};
+use crate::push;
 
 use super::seen::Seen;
 use super::watch::{Broken, broken};
@@ -37,12 +41,17 @@ const MANAGER: &str = "sampan-cli";
 /// Deploys the functions of a file.
 pub(crate) fn deploy(arguments: &Deploy) -> Result<ExitCode, Failure> {
     let output = arguments.output;
-    match block_on(run(arguments)) {
+    let manifests = prepare(arguments);
+    match manifests.and_then(|manifests| block_on(run(arguments, manifests))) {
         Ok(Told::Rehearsed(text)) => end(print(&text), output),
         Ok(Told::Deployed(functions)) => {
             match output {
                 Output::Json => print(&pretty_json(&functions)?)?,
-                Output::Text => print(&report::text(&functions))?,
+                Output::Text => {
+                    print(&report::text(&functions))?;
+                    // The exit code tells as well, if this cannot be written.
+                    let _ = io::stderr().write_all(report::causes(&functions).as_bytes());
+                }
             }
             match report::failure(&functions) {
                 None => end(Ok(()), Output::Text),
@@ -58,7 +67,8 @@ enum Told {
     Deployed(Vec<Deployed>),
 }
 
-async fn run(arguments: &Deploy) -> Result<Told, Failure> {
+/// Reads and checks what is to be deployed. Nothing is pushed before that.
+fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
     let mut manifests = manifest::read(&arguments.file, arguments.image.as_deref())?;
     for manifest in &mut manifests {
         if let Some(replicas) = arguments.replicas {
@@ -66,6 +76,29 @@ async fn run(arguments: &Deploy) -> Result<Told, Failure> {
         }
         manifest.check()?;
     }
+    if let (true, Some(image)) = (arguments.push, &arguments.image) {
+        let manifest = manifest::only_described(&mut manifests)?;
+        let reference = image.parse().map_err(|error: ReferenceError| {
+            Failure::new(
+                Exit::Usage,
+                format!("{image} cannot be pushed to: {error}"),
+                "give --image the whole name, such as registry.example/functions/hello:1.0",
+            )
+        })?;
+        // The digest, so that the same tag pushed anew is another version to the cluster.
+        manifest.set_image(&push::pinned_name(&Push {
+            file: arguments.file.clone(),
+            reference,
+            annotations: Vec::new(),
+            force: false,
+            access: arguments.access.clone(),
+            output: arguments.output,
+        })?);
+    }
+    Ok(manifests)
+}
+
+async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Told, Failure> {
     if arguments.dry_run == Some(DryRun::Client) {
         for manifest in &mut manifests {
             if let Some(namespace) = &arguments.cluster.namespace {
@@ -73,7 +106,8 @@ async fn run(arguments: &Deploy) -> Result<Told, Failure> {
             }
         }
         let resources = manifests.iter().map(|manifest| manifest.resource.clone());
-        return manifest::show(&resources.collect::<Vec<_>>(), arguments.output).map(Told::Rehearsed);
+        return manifest::show(&resources.collect::<Vec<_>>(), arguments.output)
+            .map(Told::Rehearsed);
     }
     let cluster = Cluster::find(&arguments.cluster).await?;
     for manifest in &mut manifests {
@@ -103,15 +137,18 @@ async fn run(arguments: &Deploy) -> Result<Told, Failure> {
     let progress = Progress::new();
     let mut applied = Vec::new();
     for manifest in &manifests {
-        applied.push((manifest, applied_now(&cluster, manifest, &parameters).await?));
+        applied.push((
+            manifest,
+            applied_now(&cluster, manifest, &parameters).await?,
+        ));
     }
     let begun = Instant::now();
     let waiting = applied.into_iter().map(async |(manifest, (change, seen))| {
-        let outcome = if arguments.no_wait {
-            None
-        } else {
+        let outcome = if arguments.wait || !arguments.no_wait {
             let deadline = begun + arguments.timeout;
             Some(wait_for(&cluster, &seen, deadline, &progress).await?)
+        } else {
+            None
         };
         let mut deployed = Deployed::new(&seen, change, manifest.example.clone(), begun.elapsed());
         if let Some(outcome) = outcome {
@@ -137,7 +174,9 @@ async fn apply(
     let action = format!("deploy {name} in namespace {namespace}");
     let functions = cluster.functions(namespace);
     let patch = Patch::Apply(&manifest.resource);
-    cluster.ask(action, functions.patch(name, parameters, &patch)).await
+    cluster
+        .ask(action, functions.patch(name, parameters, &patch))
+        .await
 }
 
 /// Applies a resource, and tells what that changed.
@@ -149,7 +188,9 @@ async fn applied_now(
     let (name, namespace) = (manifest.name(), manifest.namespace().unwrap_or_default());
     let functions = cluster.functions(namespace);
     let action = format!("read {name} in namespace {namespace}");
-    let before = cluster.ask(action, functions.get_metadata_opt(name)).await?;
+    let before = cluster
+        .ask(action, functions.get_metadata_opt(name))
+        .await?;
     let object = apply(cluster, manifest, parameters).await?;
     let change = match before {
         None => Change::Created,
@@ -168,7 +209,9 @@ async fn wait_for(
     deadline: Instant,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
-    let Seen { name, namespace, .. } = applied;
+    let Seen {
+        name, namespace, ..
+    } = applied;
     let line = progress.line(name);
     let mut wait = Wait::new(applied, Instant::now());
     let watch = watcher::watch_object(cluster.functions(namespace), name).default_backoff();

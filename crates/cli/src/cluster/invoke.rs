@@ -35,17 +35,26 @@ const REASON: Duration = Duration::from_secs(1);
 
 /// Calls a function.
 pub(crate) fn invoke(arguments: &Invoke) -> Result<ExitCode, Failure> {
-    end(block_on(run(arguments)), arguments.output)
+    match block_on(run(arguments)) {
+        // Standard output has the answer already.
+        Ok(Some(failure)) => Err(failure),
+        outcome => end(outcome.map(drop), arguments.output),
+    }
 }
 
-async fn run(arguments: &Invoke) -> Result<(), Failure> {
+/// Calls, and shows the answer; what is handed back is an answer that counts as a failure.
+async fn run(arguments: &Invoke) -> Result<Option<Failure>, Failure> {
     let begun = Instant::now();
     let deadline = begun + arguments.timeout;
     let cluster = Cluster::find(&arguments.cluster).await?;
     let seen = cluster.function(&arguments.name).await?;
     let mut found = cluster.pods_of(&seen.namespace, &seen.name).await?;
     pods::by_age(&mut found);
-    let pod = found.iter().rev().find(|pod| pods::is_ready(pod)).ok_or_else(|| nobody(&seen))?;
+    let pod = found
+        .iter()
+        .rev()
+        .find(|pod| pods::is_ready(pod))
+        .ok_or_else(|| nobody(&seen))?;
     let (name, port) = (pods::name(pod), port(pod));
     let action = format!("reach port {port} of pod {name}");
     let api = cluster.pods(&seen.namespace);
@@ -59,7 +68,10 @@ async fn run(arguments: &Invoke) -> Result<(), Failure> {
     let late = || {
         Failure::new(
             Exit::Timeout,
-            format!("{} did not answer within {:?}", seen.name, arguments.timeout),
+            format!(
+                "{} did not answer within {:?}",
+                seen.name, arguments.timeout
+            ),
             "give it more time with --timeout; `sampan logs` shows what it does",
         )
     };
@@ -89,19 +101,24 @@ async fn run(arguments: &Invoke) -> Result<(), Failure> {
             }
         }
     };
-    timeout_at(deadline, shown).await.unwrap_or_else(|_| Err(late()))?;
-    if arguments.fail && status.as_u16() >= 400 {
-        return Err(Failure::new(
+    timeout_at(deadline, shown)
+        .await
+        .unwrap_or_else(|_| Err(late()))?;
+    if status.as_u16() < 400 {
+        return Ok(None);
+    }
+    if arguments.fail {
+        return Ok(Some(Failure::new(
             Exit::FailedAnswer,
             format!("{} answers {status}", seen.name),
             format!("sampan logs {} shows what it printed", seen.name),
-        ));
+        )));
     }
-    if status.as_u16() >= 400 && !arguments.include && arguments.output == Output::Text {
+    if !arguments.include && arguments.output == Output::Text {
         // The answer itself is on standard output; this is for a person who sees only a few words of it.
         let _ = writeln!(io::stderr(), "{} answers {status}", seen.name);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Writes an answer as it comes.
@@ -128,15 +145,23 @@ fn port(pod: &Pod) -> u16 {
     let own = containers.filter(|container| container.name == CONTAINER);
     let mut ports = own.flat_map(|container| container.ports.iter().flatten());
     let http = ports.find(|port| port.name.as_deref() == Some("http"));
-    http.and_then(|port| u16::try_from(port.container_port).ok()).unwrap_or(PORT)
+    http.and_then(|port| u16::try_from(port.container_port).ok())
+        .unwrap_or(PORT)
 }
 
 fn nobody(seen: &Seen) -> Failure {
-    let why = seen.complaint().map_or_else(String::new, |(reason, message)| format!(": {reason}: {message}"));
+    let why = seen
+        .complaint()
+        .map_or_else(String::new, |(reason, message)| {
+            format!(": {reason}: {message}")
+        });
     Failure::new(
         Exit::NoAnswer,
         format!("no pod of {} is ready{why}", seen.name),
-        format!("`sampan list` shows how it stands; to scale it up: kubectl scale wfn {} --replicas 1", seen.name),
+        format!(
+            "`sampan list` shows how it stands; to scale it up: kubectl scale wfn {} --replicas 1",
+            seen.name
+        ),
     )
 }
 
@@ -165,15 +190,27 @@ mod tests {
         check(json!([{ "name": "function" }]), PORT);
         let ports = json!([{ "name": "admin", "containerPort": 1 }, { "name": "http", "containerPort": 9000 }]);
         check(json!([{ "name": "function", "ports": ports }]), 9000);
-        check(json!([{ "name": "sidecar", "ports": ports }, { "name": "function" }]), PORT);
+        check(
+            json!([{ "name": "sidecar", "ports": ports }, { "name": "function" }]),
+            PORT,
+        );
     }
 
     #[test]
     fn a_function_without_pods_says_why() {
-        let zero = seen(1, &[("Ready", "False", "ScaledToZero", "no pod is asked for", 1)]);
+        let zero = seen(
+            1,
+            &[("Ready", "False", "ScaledToZero", "no pod is asked for", 1)],
+        );
         let failure = nobody(&zero);
         assert_eq!(failure.exit, Exit::NoAnswer);
-        assert!(failure.message.contains("ScaledToZero: no pod"), "{failure:?}");
-        assert!(failure.help.contains("kubectl scale wfn hello"), "{failure:?}");
+        assert!(
+            failure.message.contains("ScaledToZero: no pod"),
+            "{failure:?}"
+        );
+        assert!(
+            failure.help.contains("kubectl scale wfn hello"),
+            "{failure:?}"
+        );
     }
 }

@@ -72,7 +72,9 @@ fn files(
         return listed;
     }
     let candidates = if listed.is_empty() {
-        home.map(|home| home.join(".kube/config")).into_iter().collect()
+        home.map(|home| home.join(".kube/config"))
+            .into_iter()
+            .collect()
     } else {
         listed
     };
@@ -103,7 +105,10 @@ fn pod(choice: &ClusterChoice) -> Result<Config, Failure> {
     Config::incluster().map_err(|error| {
         Failure::new(
             Exit::Kubeconfig,
-            format!("the cluster around this pod cannot be asked: {}", chain(&error)),
+            format!(
+                "the cluster around this pod cannot be asked: {}",
+                chain(&error)
+            ),
             "mount the pod's service account token, or give a kubeconfig with --kubeconfig",
         )
     })
@@ -137,7 +142,12 @@ mod tests {
 
     #[test]
     fn files_are_those_that_kubectl_reads() {
-        fn check(named: Option<&str>, variable: Option<&str>, home: Option<&str>, expected: &[&str]) {
+        fn check(
+            named: Option<&str>,
+            variable: Option<&str>,
+            home: Option<&str>,
+            expected: &[&str],
+        ) {
             let found = files(
                 named.map(Path::new),
                 variable.map(OsStr::new),

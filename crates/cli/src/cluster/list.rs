@@ -28,7 +28,10 @@ fn run(arguments: &List) -> Result<(), Failure> {
         let cluster = Cluster::find(&arguments.cluster).await?;
         let namespace = cluster.namespace.clone();
         let (api, action) = if all {
-            (cluster.all_functions(), "list the functions of all namespaces".to_owned())
+            (
+                cluster.all_functions(),
+                "list the functions of all namespaces".to_owned(),
+            )
         } else {
             let action = format!("list the functions of namespace {namespace}");
             (cluster.functions(&namespace), action)
@@ -43,7 +46,9 @@ fn run(arguments: &List) -> Result<(), Failure> {
             pretty_json(&rows)?
         }
         Output::Text => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
             let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
             let place = (!all).then_some(namespace.as_str());
             text(&functions, place, now, Style::of(&io::stdout()))
@@ -74,7 +79,9 @@ impl<'a> Row<'a> {
     fn of(seen: &'a Seen) -> Self {
         let status = &seen.status;
         let complaint = seen.complaint();
-        let created = seen.created.and_then(|second| Timestamp::from_second(second).ok());
+        let created = seen
+            .created
+            .and_then(|second| Timestamp::from_second(second).ok());
         Self {
             name: &seen.name,
             namespace: &seen.namespace,
@@ -97,7 +104,9 @@ impl<'a> Row<'a> {
 fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> String {
     if functions.is_empty() {
         return match place {
-            Some(place) => format!("no functions in namespace {place}; `sampan list -A` looks everywhere\n"),
+            Some(place) => {
+                format!("no functions in namespace {place}; `sampan list -A` looks everywhere\n")
+            }
             None => "no functions in this cluster\n".to_owned(),
         };
     }
@@ -116,7 +125,9 @@ fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> Stri
             (false, None) => "?",
         };
         let shown = |text: Option<&str>| one_line(text.unwrap_or("-"));
-        let age = seen.created.map_or_else(|| "?".to_owned(), |created| age(now - created));
+        let age = seen
+            .created
+            .map_or_else(|| "?".to_owned(), |created| age(now - created));
         let mut row = vec![
             seen.name.clone(),
             ready.to_owned(),
@@ -137,7 +148,12 @@ fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> Stri
             None => continue,
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(complaints, "{}: {}", style.strong(&name), one_line(&complaint));
+        let _ = writeln!(
+            complaints,
+            "{}: {}",
+            style.strong(&name),
+            one_line(&complaint)
+        );
     }
     let mut text = table(&rows, style);
     if !complaints.is_empty() {
@@ -161,7 +177,11 @@ fn table(rows: &[Vec<String>], style: Style) -> String {
             let _ = write!(line, "{cell:width$}  ");
         }
         let line = line.trim_end();
-        let line = if index == 0 { style.faint(line) } else { line.to_owned() };
+        let line = if index == 0 {
+            style.faint(line)
+        } else {
+            line.to_owned()
+        };
         let _ = writeln!(text, "{line}");
     }
     text
@@ -197,7 +217,10 @@ mod tests {
     #[test]
     fn the_table_says_what_and_why() {
         let well = seen(1, &[("Ready", "True", "AllReady", "", 1)]);
-        let mut bad = seen(1, &[("Ready", "False", "ImagePullFailed", "not\nfound\u{1b}", 1)]);
+        let mut bad = seen(
+            1,
+            &[("Ready", "False", "ImagePullFailed", "not\nfound\u{1b}", 1)],
+        );
         bad.name = "prime-numbers".to_owned();
         bad.status.pods = Some("0/12".to_owned());
         let mut new = seen(1, &[]);
@@ -232,7 +255,10 @@ new: the operator has not looked at it yet
         let row = serde_json::to_value(Row::of(&seen)).expect("JSON");
         let page = include_str!("../../../../docs/cli.md");
         for field in row.as_object().expect("an object").keys() {
-            assert!(page.contains(&format!("`{field}`")), "docs/cli.md lacks {field}");
+            assert!(
+                page.contains(&format!("`{field}`")),
+                "docs/cli.md lacks {field}"
+            );
         }
         assert_eq!(row["ready"], false);
         assert_eq!(row["reason"], "Starting");

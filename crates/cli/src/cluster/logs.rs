@@ -32,9 +32,11 @@ pub(crate) fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
         let mut found = cluster.pods_of(&seen.namespace, &seen.name).await?;
         pods::by_age(&mut found);
         if found.is_empty() {
-            let why = seen.complaint().map_or_else(String::new, |(reason, message)| {
-                format!(": {reason}: {message}")
-            });
+            let why = seen
+                .complaint()
+                .map_or_else(String::new, |(reason, message)| {
+                    format!(": {reason}: {message}")
+                });
             return Err(Failure::new(
                 Exit::Absent,
                 format!("{} has no pods{why}", seen.name),
@@ -62,7 +64,7 @@ fn parameters(arguments: &Logs) -> LogParams {
 
 /// Whole seconds, at least one: the API server knows no others.
 fn seconds(time: Duration) -> i64 {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let seconds = (time.as_secs()).saturating_add(u64::from(time.subsec_nanos() > 0));
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
@@ -100,9 +102,15 @@ async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result
         let action = format!("read what {name} printed");
         let api = cluster.pods(&cluster.namespace);
         let parameters = parameters(arguments);
-        let reader = cluster.ask(action.clone(), api.log_stream(name, &parameters)).await?;
+        let reader = cluster
+            .ask(action.clone(), api.log_stream(name, &parameters))
+            .await?;
         let mut lines = Lines::new(reader);
-        while let Some(line) = lines.next().await.map_err(|error| broken(&action, &error))? {
+        while let Some(line) = lines
+            .next()
+            .await
+            .map_err(|error| broken(&action, &error))?
+        {
             if print_on(printer.show(name, &line).as_bytes())? == ControlFlow::Break(()) {
                 return Ok(());
             }
@@ -152,17 +160,35 @@ mod tests {
     #[test]
     fn a_pod_without_output_says_why() {
         let check = |state, last, container: &str, previous, expected: Option<&str>| {
-            let pod = pod("a", false, state, last);
+            let pod = pod("a", false, &state, &last);
             assert_eq!(silence(&pod, container, previous).as_deref(), expected);
         };
         let running = || json!({ "running": {} });
         let ended = || json!({ "terminated": { "exitCode": 1 } });
         check(running(), json!({}), "function", false, None);
         check(ended(), json!({}), "function", false, None);
-        check(running(), json!({}), "function", true, Some("its container has not been restarted"));
+        check(
+            running(),
+            json!({}),
+            "function",
+            true,
+            Some("its container has not been restarted"),
+        );
         check(running(), ended(), "function", true, None);
-        check(running(), json!({}), "other", false, Some("it has no container other"));
-        check(running(), json!({}), "first", false, Some("it has not started"));
+        check(
+            running(),
+            json!({}),
+            "other",
+            false,
+            Some("it has no container other"),
+        );
+        check(
+            running(),
+            json!({}),
+            "first",
+            false,
+            Some("it has not started"),
+        );
         let waiting = json!({ "waiting": { "reason": "ErrImagePull" } });
         check(waiting, json!({}), "function", false, Some("ErrImagePull"));
     }

@@ -13,7 +13,10 @@ pub(super) fn name(pod: &Pod) -> &str {
 pub(super) fn by_age(pods: &mut [Pod]) {
     pods.sort_by_key(|pod| {
         let created = pod.metadata.creation_timestamp.as_ref();
-        (created.map(|time| time.0.as_second()), pod.metadata.name.clone())
+        (
+            created.map(|time| time.0.as_second()),
+            pod.metadata.name.clone(),
+        )
     });
 }
 
@@ -83,7 +86,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A pod whose container `function` is in this state.
-    pub(crate) fn pod(name: &str, ready: bool, state: Value, last: Value) -> Pod {
+    pub(crate) fn pod(name: &str, ready: bool, state: &Value, last: &Value) -> Pod {
         serde_json::from_value(json!({
             "metadata": { "name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z" },
             "spec": { "containers": [{ "name": "function" }], "initContainers": [{ "name": "first" }] },
@@ -100,27 +103,39 @@ pub(super) mod tests {
 
     #[test]
     fn a_container_has_run_or_waits() {
-        fn check(state: Value, last: Value, expected: (bool, bool, Option<&str>)) {
+        fn check(state: &Value, last: &Value, expected: (bool, bool, Option<&str>)) {
             let pod = pod("a", false, state, last);
             let container = container(&pod, "function").expect("a container");
             let waits = waits_for(container);
-            let found = (has_run(container), has_run_before(container), waits.as_deref());
+            let found = (
+                has_run(container),
+                has_run_before(container),
+                waits.as_deref(),
+            );
             assert_eq!(found, expected);
         }
+        let none = json!({});
+        let running = json!({ "running": {} });
         let ended = json!({ "terminated": { "exitCode": 1 } });
-        check(json!({ "running": {} }), json!({}), (true, false, None));
-        check(ended.clone(), json!({}), (true, false, None));
-        check(json!({ "running": {} }), ended.clone(), (true, true, None));
+        check(&running, &none, (true, false, None));
+        check(&ended, &none, (true, false, None));
+        check(&running, &ended, (true, true, None));
         let waiting = |reason: &str| json!({ "waiting": { "reason": reason } });
-        check(waiting("ContainerCreating"), json!({}), (false, false, Some("ContainerCreating")));
-        check(waiting("CrashLoopBackOff"), ended, (true, true, Some("CrashLoopBackOff")));
+        let creating = (false, false, Some("ContainerCreating"));
+        check(&waiting("ContainerCreating"), &none, creating);
+        let looping = (true, true, Some("CrashLoopBackOff"));
+        check(&waiting("CrashLoopBackOff"), &ended, looping);
         let pull = json!({ "waiting": { "reason": "ErrImagePull", "message": "not found" } });
-        check(pull, json!({}), (false, false, Some("ErrImagePull: not found")));
+        check(
+            &pull,
+            &none,
+            (false, false, Some("ErrImagePull: not found")),
+        );
     }
 
     #[test]
     fn a_pod_that_goes_is_not_ready() {
-        let mut pod = pod("a", true, json!({}), json!({}));
+        let mut pod = pod("a", true, &json!({}), &json!({}));
         assert!(is_ready(&pod));
         pod.metadata.deletion_timestamp = pod.metadata.creation_timestamp.clone();
         assert!(!is_ready(&pod));
@@ -129,7 +144,7 @@ pub(super) mod tests {
 
     #[test]
     fn containers_of_every_kind_have_names() {
-        let pod = pod("a", true, json!({}), json!({}));
+        let pod = pod("a", true, &json!({}), &json!({}));
         assert!(has_container(&pod, "function") && has_container(&pod, "first"));
         assert!(!has_container(&pod, "other"));
     }

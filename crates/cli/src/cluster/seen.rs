@@ -81,7 +81,9 @@ impl Seen {
     /// Why it is not as it should be: the reason and the message of the condition that says so.
     pub(crate) fn complaint(&self) -> Option<(&str, &str)> {
         let kinds = [ConditionKind::Accepted, ConditionKind::Ready];
-        let mut conditions = kinds.into_iter().filter_map(|kind| self.status.condition(kind));
+        let mut conditions = kinds
+            .into_iter()
+            .filter_map(|kind| self.status.condition(kind));
         let unmet = conditions.find(|condition| condition.status != "True")?;
         Some((&unmet.reason, &unmet.message))
     }
@@ -94,8 +96,11 @@ pub(crate) mod tests {
 
     use super::Seen;
 
-    /// A function named hello with these conditions: kind, status, reason, message, generation.
-    pub(crate) fn seen(generation: i64, conditions: &[(&str, &str, &str, &str, i64)]) -> Seen {
+    /// A condition: kind, status, reason, message, generation.
+    pub(crate) type Told<'a> = (&'a str, &'a str, &'a str, &'a str, i64);
+
+    /// A function named hello with these conditions.
+    pub(crate) fn seen(generation: i64, conditions: &[Told<'_>]) -> Seen {
         let conditions: Vec<Value> = conditions
             .iter()
             .map(|(kind, status, reason, message, generation)| {
@@ -105,7 +110,10 @@ pub(crate) mod tests {
                 })
             })
             .collect();
-        let observed = conditions.iter().filter_map(|one| one["observedGeneration"].as_i64()).max();
+        let observed = conditions
+            .iter()
+            .filter_map(|one| one["observedGeneration"].as_i64())
+            .max();
         let object = json!({
             "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmFunction",
             "metadata": {
@@ -125,8 +133,14 @@ pub(crate) mod tests {
     #[test]
     fn a_resource_of_another_version_can_be_read() {
         let seen = seen(3, &[("Ready", "True", "AllReady", "1 of 1 pods answer", 2)]);
-        assert_eq!((seen.name.as_str(), seen.namespace.as_str()), ("hello", "shop"));
-        assert_eq!((seen.generation, seen.status.observed_generation), (3, Some(2)));
+        assert_eq!(
+            (seen.name.as_str(), seen.namespace.as_str()),
+            ("hello", "shop")
+        );
+        assert_eq!(
+            (seen.generation, seen.status.observed_generation),
+            (3, Some(2))
+        );
         assert_eq!(seen.image, "r.example/hello:1");
         assert_eq!(seen.created, Some(1_767_225_600));
         assert_eq!(seen.ready(), Some(true));
@@ -135,15 +149,19 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_just_made_has_no_status() {
-        let object = json!({ "metadata": { "name": "new", "namespace": "shop" }, "spec": { "image": "i" } });
+        let object =
+            json!({ "metadata": { "name": "new", "namespace": "shop" }, "spec": { "image": "i" } });
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
         let seen = Seen::of(&object).expect("a function");
-        assert_eq!((seen.ready(), seen.complaint(), seen.generation), (None, None, 0));
+        assert_eq!(
+            (seen.ready(), seen.complaint(), seen.generation),
+            (None, None, 0)
+        );
     }
 
     #[test]
     fn the_first_condition_that_is_not_met_is_the_complaint() {
-        let check = |conditions: &[(&str, &str, &str, &str, i64)], expected| {
+        let check = |conditions: &[Told<'_>], expected| {
             assert_eq!(seen(1, conditions).complaint(), expected);
         };
         let ready = ("Ready", "False", "Starting", "no pod answers yet", 1);

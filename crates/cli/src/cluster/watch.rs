@@ -38,7 +38,11 @@ mod tests {
     fn only_what_may_pass_is_tried_again() {
         let check = |code, expected| {
             let status = kube::core::Status::failure("", "").with_code(code);
-            assert_eq!(broken(&watcher::Error::WatchError(Box::new(status))), expected, "{code}");
+            assert_eq!(
+                broken(&watcher::Error::WatchError(Box::new(status))),
+                expected,
+                "{code}"
+            );
         };
         check(403, Broken::ForGood);
         check(404, Broken::ForGood);

@@ -16,8 +16,8 @@ use super::{Failure, chain};
 use crate::exit::Exit;
 
 /// What to do where Sampan is not installed.
-const INSTALL: &str = "install Sampan there: helm install sampan CHART -n sampan-system --create-namespace; \
-                       or choose another cluster with --context";
+const INSTALL: &str = "install Sampan there (docs/install.md): helm install sampan CHART -n sampan-system \
+                       --create-namespace; or choose another cluster with --context";
 
 /// What was asked, of whom: the part of a message that the error does not know.
 #[derive(Clone, Debug)]
@@ -43,23 +43,25 @@ impl Failure {
             }
             Error::UpgradeConnection(_) => Self::new(
                 Exit::Cluster,
-                format!("cannot {action}: {}", error.to_string()),
+                format!("cannot {action}: {error}"),
                 "a proxy between here and the API server may not let WebSockets through",
             ),
             Error::InferKubeconfig(error) => Self::kubeconfig(error),
             Error::RustlsTls(_) | Error::TlsRequired => Self::new(
                 Exit::Kubeconfig,
-                format!("no secure connection to {server} can be made: {}", error.to_string()),
+                format!("no secure connection to {server} can be made: {error}"),
                 "check the certificates that the kubeconfig names",
             ),
-            Error::ProxyProtocolUnsupported { .. } | Error::ProxyProtocolDisabled { .. } => Self::new(
-                Exit::Kubeconfig,
-                error.to_string(),
-                "check proxy-url in the kubeconfig, or HTTPS_PROXY; a proxy is http://, https:// or socks5://",
-            ),
+            Error::ProxyProtocolUnsupported { .. } | Error::ProxyProtocolDisabled { .. } => {
+                Self::new(
+                    Exit::Kubeconfig,
+                    error.to_string(),
+                    "check proxy-url in the kubeconfig, or HTTPS_PROXY; a proxy is http://, https:// or socks5://",
+                )
+            }
             _ => Self::new(
                 Exit::Cluster,
-                format!("cannot {action}: {}", error.to_string()),
+                format!("cannot {action}: {error}"),
                 "check that the address is that of a Kubernetes API server of a current version",
             ),
         }
@@ -99,7 +101,9 @@ impl Failure {
                 "choose one with --context, or with `kubectl config use-context`"
             }
             KubeconfigError::LoadContext(_) => "`kubectl config get-contexts` lists the contexts",
-            KubeconfigError::ReadConfig(..) => "check the path given with --kubeconfig or KUBECONFIG",
+            KubeconfigError::ReadConfig(..) => {
+                "check the path given with --kubeconfig or KUBECONFIG"
+            }
             _ => "correct the kubeconfig; `kubectl config view` shows how it is understood",
         };
         Self::new(Exit::Kubeconfig, error.to_string(), help)
@@ -113,7 +117,7 @@ impl Failure {
                 out.status,
                 String::from_utf8_lossy(&out.stderr)
             ),
-            _ => format!("no credentials for the cluster can be had: {}", error.to_string()),
+            _ => format!("no credentials for the cluster can be had: {error}"),
         };
         Self::new(
             Exit::Kubeconfig,
@@ -181,7 +185,9 @@ fn refused(status: &Status, asked: &Asked<'_>) -> Failure {
         // No resource of that kind, so no name that could be wrong.
         404 => Failure::new(
             Exit::NoSampan,
-            format!("cannot {action}: {server} has no WasmFunctions, so Sampan is not installed there"),
+            format!(
+                "cannot {action}: {server} has no WasmFunctions, so Sampan is not installed there"
+            ),
             INSTALL,
         ),
         409 => {
@@ -195,7 +201,10 @@ fn refused(status: &Status, asked: &Asked<'_>) -> Failure {
                     "leave these fields to whom they belong, or take them over with --force-conflicts",
                 )
             } else {
-                told(Exit::Refused, "somebody else changed it at the same time: try again")
+                told(
+                    Exit::Refused,
+                    "somebody else changed it at the same time: try again",
+                )
             }
         }
         400 | 413 | 422 => told(
@@ -210,7 +219,10 @@ fn refused(status: &Status, asked: &Asked<'_>) -> Failure {
                 "check the cluster's control plane, and try again"
             },
         ),
-        _ => told(Exit::Cluster, "check that the address is that of a Kubernetes API server"),
+        _ => told(
+            Exit::Cluster,
+            "check that the address is that of a Kubernetes API server",
+        ),
     }
 }
 
@@ -234,9 +246,7 @@ mod tests {
 
     #[test]
     fn each_no_of_a_cluster_has_its_code_and_its_advice() {
-        let status = |code: u16, reason: &str, message: &str, details: Value| {
-            json!({ "code": code, "reason": reason, "message": message, "details": details })
-        };
+        let status = |code: u16, reason: &str, message: &str, details: Value| json!({ "code": code, "reason": reason, "message": message, "details": details });
         check(
             status(401, "Unauthorized", "Unauthorized", Value::Null),
             Exit::Forbidden,
@@ -295,13 +305,23 @@ mod tests {
             "try again",
         );
         check(
-            status(422, "Invalid", "spec.replicas: Invalid value\u{1b}", Value::Null),
+            status(
+                422,
+                "Invalid",
+                "spec.replicas: Invalid value\u{1b}",
+                Value::Null,
+            ),
             Exit::Refused,
             "value\\u{1b}",
             "kubectl explain",
         );
         check(
-            status(429, "TooManyRequests", "slow down", json!({ "retryAfterSeconds": 1 })),
+            status(
+                429,
+                "TooManyRequests",
+                "slow down",
+                json!({ "retryAfterSeconds": 1 }),
+            ),
             Exit::Cluster,
             "slow down",
             "in a moment",

@@ -60,7 +60,12 @@ pub(super) struct Printed {
 
 /// Asks for everything. What is not allowed is left out, with a note.
 pub(super) async fn gather(cluster: &Cluster, seen: &Seen) -> Diagnosis {
-    let Seen { name, namespace, uid, .. } = seen;
+    let Seen {
+        name,
+        namespace,
+        uid,
+        ..
+    } = seen;
     let mut diagnosis = Diagnosis::default();
     let mut found = match cluster.pods_of(namespace, name).await {
         Ok(pods) => pods,
@@ -72,7 +77,10 @@ pub(super) async fn gather(cluster: &Cluster, seen: &Seen) -> Diagnosis {
     pods::by_age(&mut found);
     let action = format!("list events in namespace {namespace}");
     let warnings = ListParams::default().fields("type=Warning");
-    match cluster.list(&action, &cluster.events(namespace), warnings).await {
+    match cluster
+        .list(&action, &cluster.events(namespace), warnings)
+        .await
+    {
         Ok(events) => {
             let pods = found.iter().filter_map(|pod| pod.metadata.uid.as_deref());
             let subjects: BTreeSet<&str> = pods.chain(uid.as_deref()).collect();
@@ -90,7 +98,10 @@ pub(super) async fn gather(cluster: &Cluster, seen: &Seen) -> Diagnosis {
             ..LogParams::default()
         };
         let action = format!("read what {pod} printed");
-        match cluster.ask(action, cluster.pods(namespace).logs(pod, &parameters)).await {
+        match cluster
+            .ask(action, cluster.pods(namespace).logs(pod, &parameters))
+            .await
+        {
             Ok(text) if text.is_empty() => {}
             Ok(text) => diagnosis.logs.push(Printed {
                 pod: pod.to_owned(),
@@ -116,7 +127,10 @@ fn newest(events: &[Event], subjects: &BTreeSet<&str>) -> Vec<Warning> {
     // Events of the newer interface have only the third of these.
     events.sort_by_key(|event| {
         let last = event.last_timestamp.as_ref().map(|time| time.0);
-        let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+        let series = event
+            .series
+            .as_ref()
+            .and_then(|series| series.last_observed_time.as_ref());
         let begun = event.event_time.as_ref().map(|time| time.0);
         last.or(series.map(|time| time.0)).or(begun)
     });
@@ -174,7 +188,8 @@ mod tests {
             .into_iter()
             .map(|warning| (warning.about, warning.reason, warning.count))
             .collect();
-        let expect = |about: &str, reason: &str, count| (about.to_owned(), reason.to_owned(), count);
+        let expect =
+            |about: &str, reason: &str, count| (about.to_owned(), reason.to_owned(), count);
         assert_eq!(
             told,
             [
@@ -184,7 +199,10 @@ mod tests {
             ]
         );
         events.extend((10..30).map(|minute| event("a", minute, &minute.to_string(), None)));
-        let reasons: Vec<_> = newest(&events, &subjects).into_iter().map(|warning| warning.reason).collect();
+        let reasons: Vec<_> = newest(&events, &subjects)
+            .into_iter()
+            .map(|warning| warning.reason)
+            .collect();
         assert_eq!(reasons, ["25", "26", "27", "28", "29"]);
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Manifest {
     pub(super) resource: Value,
     /// A good first request.
     pub(super) example: Option<String>,
+    /// Whether it was made of a description, which names a .wasm.
+    described: bool,
     /// Where it was written.
     origin: String,
 }
@@ -53,18 +55,23 @@ pub(super) fn read(file: &Path, image: Option<&str>) -> Result<Vec<Manifest>, Fa
     if file == Path::new("-") {
         let mut bytes = Vec::new();
         let most = MOST.saturating_add(1);
-        io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|error| {
-            Failure::new(
-                Exit::Missing,
-                format!("{STDIN} cannot be read: {error}"),
-                "check what is piped in",
-            )
-        })?;
+        io::stdin()
+            .lock()
+            .take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                Failure::new(
+                    Exit::Missing,
+                    format!("{STDIN} cannot be read: {error}"),
+                    "check what is piped in",
+                )
+            })?;
         let text = text(bytes, STDIN)?;
         if is_resources(&text) {
             return resources(&text, STDIN, image);
         }
-        let function = Function::parse(&text, STDIN, "").map_err(|error| Failure::function_file(&error))?;
+        let function =
+            Function::parse(&text, STDIN, "").map_err(|error| Failure::function_file(&error))?;
         return described(&Arc::new(function), STDIN, image);
     }
     let origin = file.display().to_string();
@@ -103,7 +110,9 @@ fn is_resources(text: &str) -> bool {
     let mut lines = text.lines();
     lines.any(|line| {
         let line = line.trim_start_matches('\u{feff}');
-        ["apiVersion:", "kind:", "\"apiVersion\"", "{"].iter().any(|key| line.starts_with(key))
+        ["apiVersion:", "kind:", "\"apiVersion\"", "{"]
+            .iter()
+            .any(|key| line.starts_with(key))
     })
 }
 
@@ -115,7 +124,10 @@ fn described(
     let Some(image) = image else {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{origin} does not say which image {} runs as", function.name.as_str()),
+            format!(
+                "{origin} does not say which image {} runs as",
+                function.name.as_str()
+            ),
             "name it with --image REGISTRY/NAME:TAG",
         ));
     };
@@ -126,6 +138,7 @@ fn described(
     Ok(vec![Manifest {
         resource,
         example: function.example.clone(),
+        described: origin != STDIN,
         origin: origin.to_owned(),
     }])
 }
@@ -159,7 +172,9 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
             return Err(Failure::new(
                 Exit::FunctionFile,
                 format!("{origin} has a resource of the kind {kind} and the version {version}"),
-                format!("only WasmFunctions of {expected} are deployed; use kubectl apply for all others"),
+                format!(
+                    "only WasmFunctions of {expected} are deployed; use kubectl apply for all others"
+                ),
             ));
         }
     }
@@ -171,15 +186,14 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
                 "write a WasmFunction, or a function.yaml",
             ));
         }
-        (Some(image), [resource]) => {
-            if let Some(spec) = resource["spec"].as_object_mut() {
-                spec.insert("image".to_owned(), image.into());
-            }
-        }
+        (Some(image), [resource]) => set(resource, "image", image),
         (Some(_), several) => {
             return Err(Failure::new(
                 Exit::Usage,
-                format!("{origin} has {} functions, and --image is one image", several.len()),
+                format!(
+                    "{origin} has {} functions, and --image is one image",
+                    several.len()
+                ),
                 "write each image into its resource, or deploy the functions one by one",
             ));
         }
@@ -195,6 +209,7 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
         Manifest {
             resource,
             example: None,
+            described: false,
             origin: origin.to_owned(),
         }
     };
@@ -207,6 +222,13 @@ fn refuse(origin: &str, message: impl std::fmt::Display) -> Failure {
         format!("{origin}: {message}"),
         "`kubectl explain wfn.spec` says what each field takes",
     )
+}
+
+/// Writes a field of the spec, if the resource has one.
+fn set(resource: &mut Value, field: &str, value: impl Into<Value>) {
+    if let Some(spec) = resource["spec"].as_object_mut() {
+        spec.insert(field.to_owned(), value.into());
+    }
 }
 
 /// Takes out what only the cluster may write.
@@ -225,7 +247,9 @@ fn tidied(resource: &mut Value) {
 impl Manifest {
     /// The function's name; empty when it has none, which [`Manifest::check`] refuses.
     pub(super) fn name(&self) -> &str {
-        self.resource["metadata"]["name"].as_str().unwrap_or_default()
+        self.resource["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// The namespace that the file names.
@@ -238,7 +262,11 @@ impl Manifest {
         match self.namespace() {
             Some(own) if own != namespace => Err(Failure::new(
                 Exit::Usage,
-                format!("{}: {} belongs to namespace {own}, not to {namespace}", self.origin, self.name()),
+                format!(
+                    "{}: {} belongs to namespace {own}, not to {namespace}",
+                    self.origin,
+                    self.name()
+                ),
                 "leave -n out, or take metadata.namespace out of the file",
             )),
             Some(_) => Ok(()),
@@ -249,11 +277,14 @@ impl Manifest {
         }
     }
 
+    /// Chooses what it runs.
+    pub(super) fn set_image(&mut self, image: &str) {
+        set(&mut self.resource, "image", image);
+    }
+
     /// Chooses how many pods there are to be.
     pub(super) fn set_replicas(&mut self, replicas: i32) {
-        if let Some(spec) = self.resource["spec"].as_object_mut() {
-            spec.insert("replicas".to_owned(), replicas.into());
-        }
+        set(&mut self.resource, "replicas", replicas);
     }
 
     /// Checks what can be checked without a cluster.
@@ -264,20 +295,44 @@ impl Manifest {
         let typed: WasmFunction =
             serde_json::from_value(self.resource.clone()).map_err(|error| named(&error))?;
         if self.name().is_empty() {
-            return Err(refuse(&self.origin, "metadata.name: a WasmFunction has no name"));
+            return Err(refuse(
+                &self.origin,
+                "metadata.name: a WasmFunction has no name",
+            ));
         }
-        ValidFunction::of(&typed).map(drop).map_err(|invalid| named(&invalid))
+        ValidFunction::of(&typed)
+            .map(drop)
+            .map_err(|invalid| named(&invalid))
+    }
+}
+
+/// The only function, if it has a .wasm that can be pushed.
+pub(super) fn only_described(manifests: &mut [Manifest]) -> Result<&mut Manifest, Failure> {
+    match manifests {
+        [manifest] if manifest.described => Ok(manifest),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            "what is to be deployed does not say where its .wasm is, so --push has nothing to push",
+            "give --push a function.yaml or a .wasm, or push first: sampan push FILE REFERENCE",
+        )),
     }
 }
 
 /// Refuses two functions of one name in one namespace.
 pub(super) fn check_unique(manifests: &[Manifest]) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
-    match manifests.iter().find(|manifest| !seen.insert((manifest.namespace(), manifest.name()))) {
+    match manifests
+        .iter()
+        .find(|manifest| !seen.insert((manifest.namespace(), manifest.name())))
+    {
         None => Ok(()),
         Some(twice) => Err(Failure::new(
             Exit::SameName,
-            format!("{} has two functions of the name {}", twice.origin, twice.name()),
+            format!(
+                "{} has two functions of the name {}",
+                twice.origin,
+                twice.name()
+            ),
             "rename one of them, or put them into different namespaces",
         )),
     }
@@ -290,8 +345,9 @@ pub(super) fn show(resources: &[Value], output: Output) -> Result<String, Failur
         Output::Text => {
             let documents: Result<Vec<String>, _> =
                 resources.iter().map(serde_saphyr::to_string).collect();
-            let documents = documents
-                .map_err(|error| Failure::system("the resource cannot be written as YAML", &error))?;
+            let documents = documents.map_err(|error| {
+                Failure::system("the resource cannot be written as YAML", &error)
+            })?;
             Ok(documents.join("---\n"))
         }
     }

@@ -135,7 +135,8 @@ impl Wait {
 
     /// The conditions, when all of them speak of what was applied or of what came after it.
     fn conditions<'a>(&self, seen: &'a Seen) -> Option<[&'a Condition; 3]> {
-        let current = |generation: Option<i64>| generation.is_some_and(|seen| seen >= self.generation);
+        let current =
+            |generation: Option<i64>| generation.is_some_and(|seen| seen >= self.generation);
         if !current(seen.status.observed_generation) {
             return None;
         }
@@ -198,15 +199,15 @@ fn weight(reason: &str) -> Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::seen::tests::seen;
+    use crate::cluster::seen::tests::{Told, seen};
 
-    const ACCEPTED: (&str, &str, &str, &str, i64) = ("Accepted", "True", "Valid", "", 2);
-    const READY: (&str, &str, &str, &str, i64) = ("Ready", "True", "AllReady", "", 2);
-    const COMPLETE: (&str, &str, &str, &str, i64) = ("Progressing", "False", "Complete", "", 2);
-    const STARTING: (&str, &str, &str, &str, i64) = ("Ready", "False", "Starting", "", 2);
+    const ACCEPTED: Told<'static> = ("Accepted", "True", "Valid", "", 2);
+    const READY: Told<'static> = ("Ready", "True", "AllReady", "", 2);
+    const COMPLETE: Told<'static> = ("Progressing", "False", "Complete", "", 2);
+    const STARTING: Told<'static> = ("Ready", "False", "Starting", "", 2);
 
     /// What is made of a sequence of sights, each with the second in which it comes.
-    fn check(sights: &[(u64, i64, &[(&str, &str, &str, &str, i64)])], expected: &[&str]) {
+    fn check(sights: &[(u64, i64, &[Told<'_>])], expected: &[&str]) {
         let begun = Instant::now();
         let mut wait = Wait::new(&seen(2, &[]), begun);
         let mut told = Vec::new();
@@ -219,7 +220,9 @@ mod tests {
                     format!("goes {text} {again:?}")
                 }
                 Step::Over(Outcome::Ready(_)) => "ready".to_owned(),
-                Step::Over(Outcome::Failed { reason, message, .. }) => format!("failed {reason}: {message}"),
+                Step::Over(Outcome::Failed {
+                    reason, message, ..
+                }) => format!("failed {reason}: {message}"),
                 Step::Over(Outcome::Late { .. }) => panic!("time is not judged here"),
             });
         }
@@ -252,14 +255,20 @@ mod tests {
     #[test]
     fn a_later_generation_counts_as_well() {
         let later = |(kind, status, reason, message, _)| (kind, status, reason, message, 3);
-        check(&[(0, 3, &[ACCEPTED, READY, COMPLETE].map(later))], &["ready"]);
+        check(
+            &[(0, 3, &[ACCEPTED, READY, COMPLETE].map(later))],
+            &["ready"],
+        );
     }
 
     #[test]
     fn pods_from_before_do_not_end_it() {
         let rolling = ("Progressing", "True", "RollingOut", "1 of 2 pods", 2);
         check(
-            &[(0, 2, &[ACCEPTED, READY, rolling]), (1, 2, &[ACCEPTED, READY, COMPLETE])],
+            &[
+                (0, 2, &[ACCEPTED, READY, rolling]),
+                (1, 2, &[ACCEPTED, READY, COMPLETE]),
+            ],
             &["goes RollingOut: 1 of 2 pods None", "ready"],
         );
     }
@@ -282,7 +291,12 @@ mod tests {
             &[(0, 2, &[accepted, STARTING, progressing])],
             &["failed Invalid: spec.env[0]: no"],
         );
-        for reason in ["InvalidImageName", "NameTaken", "Forbidden", "DeadlineExceeded"] {
+        for reason in [
+            "InvalidImageName",
+            "NameTaken",
+            "Forbidden",
+            "DeadlineExceeded",
+        ] {
             let progressing = ("Progressing", "False", reason, "m", 2);
             let expected = format!("failed {reason}: m");
             check(&[(0, 2, &[ACCEPTED, STARTING, progressing])], &[&expected]);
@@ -333,7 +347,12 @@ mod tests {
 
     #[test]
     fn a_cluster_that_grows_is_waited_for() {
-        for reason in ["Unschedulable", "NotAdmitted", "PodSetupFailed", "FromTheFuture"] {
+        for reason in [
+            "Unschedulable",
+            "NotAdmitted",
+            "PodSetupFailed",
+            "FromTheFuture",
+        ] {
             let progressing = ("Progressing", "False", reason, "m", 2);
             let expected = format!("goes {reason}: m None");
             check(&[(60, 2, &[ACCEPTED, STARTING, progressing])], &[&expected]);
@@ -354,7 +373,9 @@ mod tests {
     fn too_late_says_how_far_it_came() {
         let wait = Wait::new(&seen(2, &[]), Instant::now());
         let check = |seen: &Seen, observed_expected: bool, part: &str| match wait.late(Some(seen)) {
-            Outcome::Late { message, observed, .. } => {
+            Outcome::Late {
+                message, observed, ..
+            } => {
                 assert_eq!(observed, observed_expected);
                 assert!(message.contains(part), "{message}");
             }

@@ -99,7 +99,11 @@ pub(super) fn head(head: &Parts) -> String {
     let mut text = format!("{:?} {}\n", head.version, head.status);
     for (name, value) in &head.headers {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        let _ = writeln!(
+            text,
+            "{name}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        );
     }
     text.push('\n');
     text
@@ -112,7 +116,11 @@ mod tests {
     use super::*;
 
     fn parts() -> Parts {
-        let response = Response::builder().status(201).header("x", "1").header("x", "2").body(());
+        let response = Response::builder()
+            .status(201)
+            .header("x", "1")
+            .header("x", "2")
+            .body(());
         response.expect("a response").into_parts().0
     }
 

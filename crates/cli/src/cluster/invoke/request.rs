@@ -31,7 +31,9 @@ pub(super) async fn build(arguments: &Invoke, seen: &Seen) -> Result<Request<Bod
         None => Empty::new().map_err(|never| match never {}).boxed_unsync(),
         Some(Payload::Text(text)) => {
             let text = Bytes::from(text.clone());
-            Full::new(text).map_err(|never| match never {}).boxed_unsync()
+            Full::new(text)
+                .map_err(|never| match never {})
+                .boxed_unsync()
         }
         Some(Payload::Stdin) => streamed(tokio::io::stdin()),
         Some(Payload::File(path)) => {
@@ -42,11 +44,12 @@ pub(super) async fn build(arguments: &Invoke, seen: &Seen) -> Result<Request<Bod
                 return Err(failed(io::ErrorKind::IsADirectory.into()));
             }
             // A pipe or a device has a length that means nothing.
-            length = metadata.is_file().then(|| metadata.len());
+            length = metadata.is_file().then_some(metadata.len());
             streamed(file)
         }
     };
-    let mut request = head(arguments, seen).map_err(|error| Failure::system("no request can be made", &error))?;
+    let mut request =
+        head(arguments, seen).map_err(|error| Failure::system("no request can be made", &error))?;
     if let Some(length) = length {
         request.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
@@ -87,7 +90,10 @@ mod tests {
 
     fn arguments(words: &[&str]) -> Invoke {
         let words = ["sampan", "invoke", "hello"].iter().chain(words);
-        match Arguments::try_parse_from(words).expect("known arguments").command {
+        match Arguments::try_parse_from(words)
+            .expect("known arguments")
+            .command
+        {
             Command::Invoke(invoke) => invoke,
             other => panic!("{other:?}"),
         }
@@ -97,14 +103,27 @@ mod tests {
     fn arguments_become_a_request() {
         fn check(words: &[&str], expected: (&str, &str), headers: &[(&str, &str)]) {
             let request = head(&arguments(words), &seen(1, &[])).expect("a request");
-            assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), expected);
+            assert_eq!(
+                (
+                    request.method().as_str(),
+                    request.uri().to_string().as_str()
+                ),
+                expected
+            );
             for (name, value) in headers {
                 let found: Vec<_> = request.headers().get_all(*name).iter().collect();
-                let found: Vec<_> = found.iter().map(|value| value.to_str().expect("text")).collect();
+                let found: Vec<_> = found
+                    .iter()
+                    .map(|value| value.to_str().expect("text"))
+                    .collect();
                 assert_eq!(found.join(", "), *value, "{words:?}");
             }
         }
-        check(&[], ("GET", "/"), &[("host", "hello.shop.svc"), ("accept", "*/*")]);
+        check(
+            &[],
+            ("GET", "/"),
+            &[("host", "hello.shop.svc"), ("accept", "*/*")],
+        );
         check(&["?n=1"], ("GET", "/?n=1"), &[]);
         check(&["/a", "-d", "x"], ("POST", "/a"), &[]);
         check(&["/a", "-X", "PUT", "-d", "x"], ("PUT", "/a"), &[]);
@@ -121,10 +140,20 @@ mod tests {
         let file = folder.path().join("body");
         std::fs::write(&file, vec![7; 200_000]).expect("a file");
         let check = async |words: &[&str], length: Option<&str>, expected: &[u8]| {
-            let request = build(&arguments(words), &seen(1, &[])).await.expect("a request");
-            let found = request.headers().get(CONTENT_LENGTH).map(|value| value.to_str().expect("text").to_owned());
+            let request = build(&arguments(words), &seen(1, &[]))
+                .await
+                .expect("a request");
+            let found = request
+                .headers()
+                .get(CONTENT_LENGTH)
+                .map(|value| value.to_str().expect("text").to_owned());
             assert_eq!(found.as_deref(), length, "{words:?}");
-            let bytes = request.into_body().collect().await.expect("a body").to_bytes();
+            let bytes = request
+                .into_body()
+                .collect()
+                .await
+                .expect("a body")
+                .to_bytes();
             assert_eq!(bytes, expected, "{words:?}");
         };
         check(&[], None, b"").await;
@@ -132,9 +161,15 @@ mod tests {
         let named = format!("@{}", file.display());
         check(&["-d", &named], Some("200000"), &vec![7; 200_000]).await;
         let missing = build(&arguments(&["-d", "@missing"]), &seen(1, &[])).await;
-        assert_eq!(missing.expect_err("no file").exit, crate::exit::Exit::Missing);
+        assert_eq!(
+            missing.expect_err("no file").exit,
+            crate::exit::Exit::Missing
+        );
         let folder = format!("@{}", folder.path().display());
         let folder = build(&arguments(&["-d", &folder]), &seen(1, &[])).await;
-        assert_eq!(folder.expect_err("a folder").exit, crate::exit::Exit::Missing);
+        assert_eq!(
+            folder.expect_err("a folder").exit,
+            crate::exit::Exit::Missing
+        );
     }
 }

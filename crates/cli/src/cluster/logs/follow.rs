@@ -42,7 +42,8 @@ enum Told {
 pub(super) async fn follow(cluster: &Cluster, arguments: &Logs) -> Result<(), Failure> {
     let (sender, mut receiver) = mpsc::channel(QUEUE);
     let api = cluster.pods(&cluster.namespace);
-    let watch = watcher(api, Config::default().labels(&selector(&arguments.name))).default_backoff();
+    let watch =
+        watcher(api, Config::default().labels(&selector(&arguments.name))).default_backoff();
     pin_mut!(watch);
     let mut printer = Printer::new(arguments);
     let mut instances = Instances::default();
@@ -148,7 +149,11 @@ impl Reader {
                             continue;
                         }
                         last = line.time.or(last);
-                        if sender.send(Told::Line(self.pod.clone(), line)).await.is_err() {
+                        if sender
+                            .send(Told::Line(self.pod.clone(), line))
+                            .await
+                            .is_err()
+                        {
                             return;
                         }
                     }
@@ -180,9 +185,8 @@ impl Reader {
             return true;
         };
         let container = self.parameters.container.as_deref().unwrap_or_default();
-        let same = |pod: &&Pod| {
-            pods::name(pod) == self.pod && instance(pod, container) == self.instance
-        };
+        let same =
+            |pod: &&Pod| pods::name(pod) == self.pod && instance(pod, container) == self.instance;
         let running = |pod: &Pod| {
             let status = pods::container(pod, container);
             let state = status.and_then(|status| status.state.as_ref());
@@ -218,7 +222,7 @@ mod tests {
     use crate::cluster::pods::tests::pod;
 
     fn running(name: &str) -> Pod {
-        pod(name, true, json!({ "running": {} }), json!({}))
+        pod(name, true, &json!({ "running": {} }), &json!({}))
     }
 
     #[test]
@@ -231,7 +235,7 @@ mod tests {
         };
         let starting = |name: &str| {
             let waiting: Value = json!({ "waiting": { "reason": "ContainerCreating" } });
-            pod(name, false, waiting, json!({}))
+            pod(name, false, &waiting, &json!({}))
         };
         check(Event::Init, None);
         check(Event::InitApply(running("a")), Some(("a", true)));
@@ -251,10 +255,22 @@ mod tests {
     fn a_container_that_starts_again_is_another_instance() {
         let mut instances = Instances::default();
         let mut again = running("a");
-        assert!(instances.take(Event::Apply(running("a")), "function").is_some());
-        let status = again.status.as_mut().and_then(|status| status.container_statuses.as_mut());
-        status.expect("the test's pod has a status")[0].container_id = Some("containerd://2".to_owned());
-        assert!(instances.take(Event::Apply(again.clone()), "function").is_some());
+        assert!(
+            instances
+                .take(Event::Apply(running("a")), "function")
+                .is_some()
+        );
+        let status = again
+            .status
+            .as_mut()
+            .and_then(|status| status.container_statuses.as_mut());
+        status.expect("the test's pod has a status")[0].container_id =
+            Some("containerd://2".to_owned());
+        assert!(
+            instances
+                .take(Event::Apply(again.clone()), "function")
+                .is_some()
+        );
         assert!(instances.take(Event::Apply(again), "function").is_none());
     }
 
@@ -281,9 +297,15 @@ mod tests {
             ..LogParams::default()
         };
         resume(&mut parameters, None);
-        assert_eq!((parameters.tail_lines, parameters.since_seconds), (Some(3), Some(9)));
+        assert_eq!(
+            (parameters.tail_lines, parameters.since_seconds),
+            (Some(3), Some(9))
+        );
         resume(&mut parameters, Some(last));
-        assert_eq!((parameters.tail_lines, parameters.since_seconds), (None, None));
+        assert_eq!(
+            (parameters.tail_lines, parameters.since_seconds),
+            (None, None)
+        );
         assert_eq!(parameters.since_time, Some(time("2026-01-01T00:00:04.7Z")));
     }
 }

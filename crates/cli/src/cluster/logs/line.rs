@@ -69,7 +69,8 @@ impl<R: AsyncBufRead> Lines<R> {
             let window = &available[..available.len().min(room)];
             let end = window.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(window.len(), |end| end + 1);
-            self.buffer.extend_from_slice(&window[..end.unwrap_or(window.len())]);
+            self.buffer
+                .extend_from_slice(&window[..end.unwrap_or(window.len())]);
             self.reader.as_mut().consume_unpin(taken);
             if end.is_some() || self.buffer.len() == MOST {
                 let line = std::mem::take(&mut self.buffer);
@@ -142,7 +143,9 @@ impl Printer {
         if self.terminal {
             // Tabs are the only control characters that do no harm there.
             let parts = line.message.split('\t').map(shown::lines);
-            let parts: Vec<String> = parts.map(|part| part.trim_end_matches('\n').to_owned()).collect();
+            let parts: Vec<String> = parts
+                .map(|part| part.trim_end_matches('\n').to_owned())
+                .collect();
             shown.push_str(&parts.join("\t"));
         } else {
             shown.push_str(&line.message);
@@ -178,8 +181,16 @@ mod tests {
         let time = "2026-01-01T00:00:00.000000001Z";
         check(b"", &[]).await;
         let two = format!("{time} a b\n{time} \n");
-        check(two.as_bytes(), &[line(Some(time), "a b"), line(Some(time), "")]).await;
-        check(format!("{time} no end").as_bytes(), &[line(Some(time), "no end")]).await;
+        check(
+            two.as_bytes(),
+            &[line(Some(time), "a b"), line(Some(time), "")],
+        )
+        .await;
+        check(
+            format!("{time} no end").as_bytes(),
+            &[line(Some(time), "no end")],
+        )
+        .await;
         check(b"no time\n\n", &[line(None, "no time"), line(None, "")]).await;
         let latin = [time.as_bytes(), b" gr\xfc\xdf\n"].concat();
         check(&latin, &[line(Some(time), "gr\u{fffd}\u{fffd}")]).await;
@@ -203,12 +214,29 @@ mod tests {
         };
         check(plain.clone(), "  a\tb\u{1b}[2J\n");
         let terminal = true;
-        check(Printer { terminal, ..plain.clone() }, "  a\tb\\u{1b}[2J\n");
+        check(
+            Printer {
+                terminal,
+                ..plain.clone()
+            },
+            "  a\tb\\u{1b}[2J\n",
+        );
         let several = true;
-        check(Printer { several, ..plain.clone() }, "hello-1   a\tb\u{1b}[2J\n");
+        check(
+            Printer {
+                several,
+                ..plain.clone()
+            },
+            "hello-1   a\tb\u{1b}[2J\n",
+        );
         let timestamps = true;
         check(
-            Printer { timestamps, several, terminal, ..plain.clone() },
+            Printer {
+                timestamps,
+                several,
+                terminal,
+                ..plain.clone()
+            },
             "hello-1 2026-01-01T00:00:00Z   a\tb\\u{1b}[2J\n",
         );
         let output = Output::Json;

@@ -37,7 +37,11 @@ fn resources_are_sent_as_they_are() {
     let one = hello("hello", "r.example/hello:1");
     check(HELLO, None, std::slice::from_ref(&one));
     check(HELLO, Some("other:2"), &[hello("hello", "other:2")]);
-    check(&format!("# A comment.\n---\n{HELLO}---\n"), None, std::slice::from_ref(&one));
+    check(
+        &format!("# A comment.\n---\n{HELLO}---\n"),
+        None,
+        std::slice::from_ref(&one),
+    );
     let other = HELLO.replace("name: hello", "name: other");
     check(
         &format!("{HELLO}---\n{other}"),
@@ -87,22 +91,72 @@ fn what_is_wrong_is_refused_with_its_place() {
         assert!(failure.message.contains(part), "{failure:?} lacks {part}");
     }
     let wrong = Exit::FunctionFile;
-    check(&HELLO.replace("WasmFunction", "Deployment"), None, wrong, "Deployment");
-    check(&HELLO.replace("v1alpha1", "v9"), None, wrong, "sampan.dev/v9");
+    check(
+        &HELLO.replace("WasmFunction", "Deployment"),
+        None,
+        wrong,
+        "Deployment",
+    );
+    check(
+        &HELLO.replace("v1alpha1", "v9"),
+        None,
+        wrong,
+        "sampan.dev/v9",
+    );
     check("kind: WasmFunction\n", None, wrong, "version null");
     check("{}", None, wrong, "kind null");
-    check("---\n# kind: none\nkind: null\n---", None, wrong, "kind null");
+    check(
+        "---\n# kind: none\nkind: null\n---",
+        None,
+        wrong,
+        "kind null",
+    );
     check(&HELLO.replace("image:", "imagge:"), None, wrong, "imagge");
     check(&HELLO.replace("image:", "imagge:"), None, wrong, "line 5");
-    check(&HELLO.replace("name: hello", "name: 9hello"), None, wrong, "metadata.name");
+    check(
+        &HELLO.replace("name: hello", "name: 9hello"),
+        None,
+        wrong,
+        "metadata.name",
+    );
     check(&HELLO.replace("name: hello, ", ""), None, wrong, "name");
-    check(&format!("{HELLO}  replicas: -1\n"), None, wrong, "spec.replicas");
-    check(&format!("{HELLO}  limits: {{ memory: 5Ti }}\n"), None, wrong, "spec.limits.memory");
+    check(
+        &format!("{HELLO}  replicas: -1\n"),
+        None,
+        wrong,
+        "spec.replicas",
+    );
+    check(
+        &format!("{HELLO}  limits: {{ memory: 5Ti }}\n"),
+        None,
+        wrong,
+        "spec.limits.memory",
+    );
     check(&format!("{HELLO}  image: again\n"), None, wrong, "image");
-    check(&format!("{HELLO}---\n{HELLO}"), None, Exit::SameName, "two functions");
-    check(&format!("{HELLO}---\n{HELLO}"), Some("i"), Exit::Usage, "2 functions");
-    check("limits: { memory: 5Ti }", Some("i"), wrong, "limits.memory");
-    check("env: [{ name: PORT, value: 1 }]", Some("i"), wrong, "PORT");
+    check(
+        &format!("{HELLO}---\n{HELLO}"),
+        None,
+        Exit::SameName,
+        "two functions",
+    );
+    check(
+        &format!("{HELLO}---\n{HELLO}"),
+        Some("i"),
+        Exit::Usage,
+        "2 functions",
+    );
+    check(
+        "name: a\nlimits: { memory: 5Ti }",
+        Some("i"),
+        wrong,
+        "limits.memory",
+    );
+    check(
+        "name: a\nenv: [{ name: PORT, value: 1 }]",
+        Some("i"),
+        wrong,
+        "PORT",
+    );
 }
 
 #[test]
@@ -124,6 +178,26 @@ fn a_namespace_is_chosen_once() {
 }
 
 #[test]
+fn only_what_names_a_file_can_be_pushed() {
+    fn check(text: &str, expected: bool) {
+        let mut manifests = parsed(text, Some("i")).expect("a function");
+        let pushed = only_described(&mut manifests);
+        if expected {
+            let manifest = pushed.expect("a description");
+            manifest.set_image("r.example/hello@sha256:0");
+            assert_eq!(
+                manifest.resource["spec"]["image"],
+                "r.example/hello@sha256:0"
+            );
+        } else {
+            assert_eq!(pushed.expect_err("resources").exit, Exit::Usage);
+        }
+    }
+    check("name: hello", true);
+    check(HELLO, false);
+}
+
+#[test]
 fn replicas_are_written_over() {
     let mut manifests = parsed(&format!("{HELLO}  replicas: 3\n"), None).expect("a function");
     manifests[0].set_replicas(0);
@@ -136,5 +210,8 @@ fn resources_are_shown_as_documents_or_as_a_list() {
     let text = show(&resources, Output::Text).expect("YAML");
     assert_eq!(text, "kind: A\n---\nkind: B\n");
     let text = show(&resources, Output::Json).expect("JSON");
-    assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), json!(resources));
+    assert_eq!(
+        serde_json::from_str::<Value>(&text).expect("JSON"),
+        json!(resources)
+    );
 }

@@ -1,0 +1,140 @@
+//! What is told of each way that a deployment can end.
+
+use super::super::diagnosis::{Printed, Warning};
+use super::*;
+use crate::cluster::seen::tests::seen;
+
+fn deployed(outcome: Option<Outcome>) -> Deployed {
+    let after = Duration::from_millis(2_140);
+    let example = Some("/?n='1'".to_owned());
+    let mut deployed = Deployed::new(&seen(1, &[]), Change::Created, example, after);
+    if let Some(outcome) = outcome {
+        deployed.set_outcome(outcome, Duration::from_mins(2));
+    }
+    deployed
+}
+
+fn failed(reason: &str) -> Outcome {
+    Outcome::Failed {
+        seen: None,
+        reason: reason.to_owned(),
+        message: "m\u{1b}".to_owned(),
+    }
+}
+
+#[test]
+fn what_went_well_is_told_with_a_way_to_call_it() {
+    let check = |deployed: Deployed, expected: &str| {
+        assert_eq!(failure(std::slice::from_ref(&deployed)), None);
+        assert_eq!(causes(std::slice::from_ref(&deployed)), "");
+        assert_eq!(text(&[deployed]), expected);
+    };
+    check(deployed(None), "hello created in namespace shop\n");
+    check(
+        deployed(Some(Outcome::Ready(Box::new(seen(1, &[]))))),
+        "hello created in namespace shop
+hello is ready at http://hello.shop.svc (1/1 pods, 2.1 s)
+call it: sampan invoke hello -n shop '/?n=%271%27'
+",
+    );
+}
+
+#[test]
+fn what_failed_is_told_with_all_that_is_known() {
+    let mut function = deployed(Some(failed("CrashLoop")));
+    function.diagnosis = Some(Diagnosis {
+        warnings: vec![Warning {
+            about: "pod hello-1".to_owned(),
+            reason: "BackOff".to_owned(),
+            message: "restarting".to_owned(),
+            count: 3,
+        }],
+        logs: vec![Printed {
+            pod: "hello-1".to_owned(),
+            lines: vec!["panicked".to_owned(), "\u{1b}[2J".to_owned()],
+        }],
+        notes: vec!["cannot list events".to_owned()],
+    });
+    assert_eq!(
+        causes(&[function.clone()]),
+        "hello: CrashLoop: m\\u{1b}
+  pod hello-1: BackOff: restarting (3 times)
+  pod hello-1 printed last:
+    panicked
+    \\u{1b}[2J
+  not known: cannot list events
+"
+    );
+    assert_eq!(
+        text(&[function.clone()]),
+        "hello created in namespace shop\n"
+    );
+    let value = serde_json::to_value(&function).expect("JSON");
+    assert_eq!(value["change"], "created");
+    assert_eq!(value["ready"], false);
+    assert_eq!(value["exit_code"], 46);
+    assert_eq!(value["diagnosis"]["warnings"][0]["count"], 3);
+}
+
+#[test]
+fn the_first_failure_ends_it_and_counts_the_others() {
+    let check = |functions: &[Deployed], exit, message: &str, help: &str| {
+        let failure = failure(functions).expect("a failure");
+        assert_eq!(failure.exit, exit, "{failure:?}");
+        assert!(failure.message.contains(message), "{failure:?}");
+        assert!(failure.help.contains(help), "{failure:?}");
+    };
+    let ready = deployed(Some(Outcome::Ready(Box::new(seen(1, &[])))));
+    let crash = deployed(Some(failed("CrashLoop")));
+    let late = |observed| {
+        deployed(Some(Outcome::Late {
+            seen: None,
+            message: "Unschedulable: 0 nodes".to_owned(),
+            observed,
+        }))
+    };
+    check(
+        &[ready.clone(), crash.clone()],
+        Exit::NotReady,
+        "CrashLoop: m",
+        "sampan logs hello --previous",
+    );
+    check(
+        &[late(true), crash.clone()],
+        Exit::Timeout,
+        "within 120s: Unsched",
+        "--timeout",
+    );
+    check(&[late(false)], Exit::Timeout, "not ready", "operator");
+    check(
+        &[crash.clone(), crash.clone()],
+        Exit::NotReady,
+        "another one",
+        "",
+    );
+    check(
+        &[crash.clone(), crash.clone(), ready, crash],
+        Exit::NotReady,
+        "2 more",
+        "",
+    );
+}
+
+#[test]
+fn every_reason_that_ends_a_wait_has_advice_of_its_own() {
+    let general = advice("FromTheFuture");
+    for reason in [
+        Reason::Invalid,
+        Reason::Rejected,
+        Reason::InvalidImageName,
+        Reason::ImagePullFailed,
+        Reason::StartFailed,
+        Reason::ConfigurationMissing,
+        Reason::CrashLoop,
+        Reason::OutOfMemory,
+        Reason::Forbidden,
+        Reason::NameTaken,
+    ] {
+        assert_ne!(advice(reason.as_str()), general, "{reason}");
+    }
+}
