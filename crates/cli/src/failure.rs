@@ -179,6 +179,11 @@ impl Failure {
                 message,
                 "build it for wasm32-wasip2 with WASI and wasi:http only; `sampan inspect` lists what it imports",
             ),
+            LoadError::Engine(_) => Self::new(
+                Exit::Unexpected,
+                message,
+                "check that memory is free and that its address space is not limited",
+            ),
             LoadError::Link(_) => Self::new(
                 Exit::NotRunnable,
                 message,
