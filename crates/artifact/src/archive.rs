@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, Builder, Entry, EntryType, Header};
@@ -190,7 +191,7 @@ impl Files {
                 continue;
             }
             let kept = self.wanted.as_deref() == Some(path.as_str())
-                || (folder.is_empty() && name.ends_with(".wasm"));
+                || (folder.is_empty() && is_wasm(name));
             let bytes = if kept {
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes).map_err(LayerError::Damaged)?;
@@ -269,6 +270,12 @@ fn inside(raw: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+fn is_wasm(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "wasm")
 }
 
 fn shown(path: &str) -> String {

@@ -72,7 +72,7 @@ pub enum Error {
     },
     /// The registry has no such thing.
     #[error("{0} is not in the registry")]
-    NotFound(Reference),
+    NotFound(Box<Reference>),
     /// The registry sends us to a place where no registry may send anybody.
     #[error("{from} leads to {to}, {reason}")]
     Redirect {
@@ -93,7 +93,7 @@ pub enum Error {
     },
     /// A push to a digest, which only comes out of a push.
     #[error("{0} has a digest, and what is pushed gets its own")]
-    PushToDigest(Reference),
+    PushToDigest(Box<Reference>),
     /// What came is not what was asked for, or more than allowed, or no function.
     #[error("{what}: {source}")]
     Content {

@@ -128,7 +128,7 @@ async fn document(
             match response.status() {
                 StatusCode::OK => {}
                 StatusCode::NOT_FOUND => {
-                    return Err(Error::NotFound(registry.reference().clone()).into());
+                    return Err(Error::NotFound(Box::new(registry.reference().clone())).into());
                 }
                 _ => return Err(registry.unexpected(response, Access::Pull).await),
             }

@@ -38,7 +38,7 @@ pub async fn push(
     let reference = registry.reference();
     let tag = match (reference.tag(), reference.digest()) {
         (Some(tag), None) => tag,
-        _ => return Err(Error::PushToDigest(reference.clone())),
+        _ => return Err(Error::PushToDigest(Box::new(reference.clone()))),
     };
     let total = artifact.size();
     let mut pushed = Pushed {

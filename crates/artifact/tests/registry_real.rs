@@ -50,12 +50,13 @@ impl Real {
             .port();
         let users = folder.path().join("htpasswd");
         fs::write(&users, HTPASSWD).expect("a file");
-        let auth = match password {
-            true => format!(
+        let auth = if password {
+            format!(
                 "auth: {{ htpasswd: {{ realm: registry, path: {} }} }}\n",
                 users.display()
-            ),
-            false => String::new(),
+            )
+        } else {
+            String::new()
         };
         let config = folder.path().join("config.yml");
         let storage = folder.path().join("storage");

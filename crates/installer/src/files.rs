@@ -100,7 +100,7 @@ impl Root {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(told(source)),
         };
-        let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(told));
+        let paths = entries.map(|entry| Ok(entry.map_err(told)?.path()));
         paths.collect()
     }
 

@@ -71,7 +71,7 @@ impl Host {
         } else {
             let mut process = Command::new("/proc/self/exe");
             process.arg("__enter");
-            for file in self.namespaces.iter() {
+            for file in &*self.namespaces {
                 let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
                 process.arg("--namespace").arg(path);
             }

@@ -159,9 +159,12 @@ impl Registry {
         // The parser's error could quote the token: it is not kept.
         let token: Option<Token> = serde_json::from_slice(&bytes).ok();
         token
-            .map(|token| match token.token.is_empty() {
-                true => token.access_token,
-                false => token.token,
+            .map(|token| {
+                if token.token.is_empty() {
+                    token.access_token
+                } else {
+                    token.token
+                }
             })
             .filter(|token| !token.is_empty())
             .ok_or_else(|| {

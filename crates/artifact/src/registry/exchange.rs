@@ -141,10 +141,10 @@ impl Registry {
         }
         for _ in 0..=MOST_REDIRECTS {
             let response = self.once(request, &url).await?;
-            let to = match response.status().is_redirection() && request.method == Method::GET {
-                true => self.location(&response)?,
-                false => return Ok(response),
-            };
+            if !response.status().is_redirection() || request.method != Method::GET {
+                return Ok(response);
+            }
+            let to = self.location(&response)?;
             self.check_place(&url, &to)?;
             url = to;
         }

@@ -274,12 +274,17 @@ fn each_way_of_a_registry_to_fail_has_its_code() {
     );
     let reference: sampan_artifact::Reference = "r.example/a:1".parse().expect("a reference");
     check(
-        Error::NotFound(reference.clone()),
+        Error::NotFound(Box::new(reference.clone())),
         Exit::NotFound,
         "r.example/a:1 is not in the registry",
         "tag",
     );
-    check(Error::PushToDigest(reference), Exit::Usage, "digest", "tag");
+    check(
+        Error::PushToDigest(Box::new(reference)),
+        Exit::Usage,
+        "digest",
+        "tag",
+    );
     check(
         Error::Redirect {
             from: address(),
