@@ -18,12 +18,13 @@ pub(super) fn check(policy: &Policy, workspaces: &[&Metadata]) -> Vec<Problem> {
         problems.extend(check_source(package));
         problems.extend(check_licence(policy, package, &mut used));
     }
-    let idle = policy
-        .exceptions
-        .iter()
-        .filter(|exception| !used.contains(exception.package.as_str()));
-    problems.extend(idle.map(|exception| {
-        let message = format!("the exception for `{}` is not needed", exception.package);
+    let exceptions = policy.exceptions.iter().map(|exception| &exception.package);
+    let clarifications = policy.clarifications.iter().map(|said| &said.package);
+    let idle = exceptions
+        .chain(clarifications)
+        .filter(|package| !used.contains(package.as_str()));
+    problems.extend(idle.map(|package| {
+        let message = format!("what is said of `{package}` is not needed");
         Problem::new(FILE, message)
     }));
     problems.sort_by(|one, other| one.message.cmp(&other.message));
@@ -44,7 +45,13 @@ fn check_licence<'a>(
     used: &mut BTreeSet<&'a str>,
 ) -> Option<Problem> {
     let problem = |message: String| Some(Problem::new("Cargo.lock", message));
-    let Some(text) = package.license.as_deref() else {
+    let clarified = || {
+        let mut all = policy.clarifications.iter();
+        let found = all.find(|clarification| clarification.package == package.name)?;
+        used.insert(&found.package);
+        Some(found.expression.as_str())
+    };
+    let Some(text) = package.license.as_deref().or_else(clarified) else {
         return problem(format!("{} does not say its licence", name(package)));
     };
     let Ok(expression) = Expression::parse_mode(text, ParseMode::LAX) else {
@@ -91,6 +98,7 @@ mod tests {
         [licenses]
         allow = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"]
         exceptions = [{ crate = "roots", allow = ["CDLA-Permissive-2.0"] }]
+        clarify = [{ crate = "silent", expression = "MIT", license-files = [] }]
     "#;
 
     fn package(name: &str, licence: Option<&str>, source: &str) -> Package {
@@ -123,6 +131,7 @@ mod tests {
         check("a", None, Some("does not say"));
         check("a", Some("CDLA-Permissive-2.0"), Some("does not allow"));
         check("roots", Some("CDLA-Permissive-2.0"), None);
+        check("silent", None, None);
     }
 
     #[test]

@@ -19,6 +19,16 @@ pub(super) struct Policy {
     pub(super) licences: Vec<String>,
     /// Licences that one package may have besides.
     pub(super) exceptions: Vec<Exception>,
+    /// Licences of packages that have a text but do not name it.
+    pub(super) clarifications: Vec<Clarification>,
+}
+
+/// What a package's text of a licence is.
+#[derive(Debug, Deserialize)]
+pub(super) struct Clarification {
+    #[serde(rename = "crate")]
+    pub(super) package: String,
+    pub(super) expression: String,
 }
 
 /// More licences for one package.
@@ -45,6 +55,8 @@ struct Licenses {
     allow: Vec<String>,
     #[serde(default)]
     exceptions: Vec<Exception>,
+    #[serde(default)]
+    clarify: Vec<Clarification>,
 }
 
 impl Policy {
@@ -60,6 +72,7 @@ impl Policy {
             targets: graph.targets,
             licences: licenses.allow,
             exceptions: licenses.exceptions,
+            clarifications: licenses.clarify,
         })
     }
 }
