@@ -5,7 +5,13 @@ use sampan_tests::Answer;
 use crate::Shell;
 
 /// Waits for the whole answer of a server that has been asked in HTTP/1.0, whose answers end with their connection.
-const ASK: &str = r#"printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" | nc -w 60 "$1" "$3""#;
+/// Our end stays open meanwhile: who closes it has gone away.
+const ASK: &str = r#"
+asked=/tmp/asked.$$; mkfifo $asked
+nc -w 60 "$1" "$3" < $asked & exec 3> $asked
+printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
+wait $!; ended=$?; rm $asked; exit $ended
+"#;
 
 impl Shell<'_> {
     /// Gets a path of a server that listens on port 80, as a Service does.

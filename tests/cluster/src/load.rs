@@ -4,11 +4,15 @@ use tokio::time::timeout;
 
 use crate::{PATIENCE, Shell};
 
-/// Asks again and again until its file is gone, over a new connection each time, and then says how it went.
+/// Asks again and again until its file is gone, over a new connection each time, and then says how it went. Our end of
+/// a connection stays open until the answer is there: who closes it has gone away.
 const SCRIPT: &str = r#"
-touch /tmp/load; good=0; bad=0
+touch /tmp/load; good=0; bad=0; mkfifo /tmp/asked
 while [ -e /tmp/load ]; do
-  if said=$(wget -q -T 10 -O - "$1" 2>&1); then good=$((good+1)); else bad=$((bad+1)); echo "$said" >> /tmp/failures; fi
+  nc -w 10 "$1" 80 < /tmp/asked > /tmp/answer 2>&1 & exec 3> /tmp/asked
+  printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
+  wait $!; exec 3>&-
+  if head -n 1 /tmp/answer | grep -q ' 200 '; then good=$((good+1)); else bad=$((bad+1)); head -c 300 /tmp/answer >> /tmp/failures; fi
   echo $good > /tmp/good
 done
 echo $good $bad; cat /tmp/failures 2>/dev/null
@@ -32,9 +36,11 @@ pub struct Outcome {
 
 impl<'a> Load<'a> {
     /// Begins to ask, and waits for the first answers.
-    pub async fn start(shell: &'a Shell<'a>, url: &str) -> Load<'a> {
+    pub async fn start(shell: &'a Shell<'a>, host: &str, path: &str) -> Load<'a> {
         let background = format!("({SCRIPT}) > /tmp/outcome 2>&1 &");
-        shell.run(&["sh", "-c", &background, "load", url]).await;
+        shell
+            .run(&["sh", "-c", &background, "load", host, path])
+            .await;
         let load = Load { shell };
         load.more().await;
         load

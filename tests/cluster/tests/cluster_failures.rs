@@ -45,8 +45,12 @@ async fn what_cannot_run_says_why() {
         &format!("{registry}/failures/nobody:1"),
         "not found",
     );
-    let bytes = push_bytes(&cluster, b"this is no WebAssembly", "failures/bytes");
-    check(&namespace, "not-wasm", &bytes, "WebAssembly");
+    let bytes = push_bytes(
+        &cluster,
+        b"\0asm\x01\0\0\0and nothing that follows",
+        "failures/bytes",
+    );
+    check(&namespace, "not-wasm", &bytes, "Wasm");
     let foreign = push_text(
         &cluster,
         "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))",

@@ -117,19 +117,19 @@ async fn a_new_version_takes_over_without_a_failed_request() {
     namespace.apply(&function("rolling", &old, "  replicas: 2\n"));
     wait_until_ready(&namespace, "rolling");
     let shell = Shell::start(&namespace, None).await;
-    let load = Load::start(&shell, "http://rolling/?n=10").await;
+    let load = Load::start(&shell, "rolling", "/?n=10").await;
     namespace.apply(&function("rolling", &new, "  replicas: 2\n"));
-    // Until only new ones are left, the old ones gone and not only on their way.
-    shell
-        .until(&[
-            "sh",
-            "-c",
-            "wget -q -O - 'http://rolling/?n=10' | grep '2, 3, 5, 7'",
-        ])
-        .await;
-    namespace
-        .kubectl()
-        .output(&["rollout", "status", "deployment/rolling", "--timeout=120s"]);
+    let kubectl = namespace.kubectl();
+    let done = "--for=jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}=Complete";
+    kubectl.output(&[
+        "wait",
+        "wfn/rolling",
+        "--for=jsonpath={.status.observedGeneration}=2",
+        "--timeout=120s",
+    ]);
+    kubectl.output(&["wait", "wfn/rolling", done, "--timeout=120s"]);
+    let answer = shell.get("rolling", "/?n=10").await;
+    assert!(answer.text().contains("2, 3, 5, 7"), "{answer:?}");
     load.more().await;
     let outcome = load.stop().await;
     assert_eq!(outcome.bad, 0, "{outcome:?}");

@@ -201,9 +201,9 @@ async fn a_port_of_a_function_is_forwarded() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(forward.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    // It is read from until the end: kubectl goes on printing.
+    let mut said = BufReader::new(forward.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     let port = line
         .split("127.0.0.1:")
         .nth(1)

@@ -67,7 +67,7 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
     wait_until_ready(&namespace);
     let before = pods(&namespace).await;
     let shell = Shell::start(&namespace, None).await;
-    let load = Load::start(&shell, "http://hello/").await;
+    let load = Load::start(&shell, "hello", "/").await;
     for time in 0..TIMES {
         for node in 1..=namespace.cluster().nodes.len() {
             let node = node.to_string();
