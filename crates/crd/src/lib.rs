@@ -3,6 +3,14 @@
 //!
 //! Owns what is in a resource and what is allowed there. Does no input or output and knows no API
 //! server: [`ValidFunction::of`] is a plain function, and so is [`wasmapp::convert`].
+#![expect(
+    clippy::doc_markdown,
+    reason = "what documents a field is its description, which `kubectl explain` shows as it is"
+)]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each printed column has a type of its own"
+)]
 
 mod amount;
 mod condition;
