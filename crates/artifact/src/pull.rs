@@ -54,13 +54,11 @@ pub enum Layout {
 /// [`Error`]; nothing that did not verify is returned or kept.
 pub async fn pull(registry: &Registry, most: u64, observer: &Observer) -> Result<Pulled, Error> {
     let reference = registry.reference();
-    let (digest, step) = match reference.digest() {
-        Some(digest) => document(registry, digest.as_str(), Some(digest), None, false).await?,
-        None => {
-            let tag = reference.tag().unwrap_or("latest");
-            document(registry, tag, None, None, false).await?
-        }
+    let name = match reference.digest() {
+        Some(digest) => digest.as_str(),
+        None => reference.tag().unwrap_or("latest"),
     };
+    let (digest, step) = document(registry, name, reference.digest(), None, false).await?;
     let step = match step {
         Step::Manifest(entry) => {
             let name = entry.digest.as_str();

@@ -9,7 +9,7 @@ use crate::build::{Artifact, Part};
 use crate::digest::Digest;
 use crate::error::{ContentError, Error, shown};
 use crate::progress::{Meter, Observer};
-use crate::registry::{Access, Failure, Registry, Request, Upload, claimed_digest};
+use crate::registry::{Access, Failure, Registry, Request, Upload, claimed_digest, location};
 
 /// The media type of an upload.
 const BYTES: &str = "application/octet-stream";
@@ -36,9 +36,8 @@ pub async fn push(
     observer: &Observer,
 ) -> Result<Pushed, Error> {
     let reference = registry.reference();
-    let tag = match (reference.tag(), reference.digest()) {
-        (Some(tag), None) => tag,
-        _ => return Err(Error::PushToDigest(Box::new(reference.clone()))),
+    let (Some(tag), None) = (reference.tag(), reference.digest()) else {
+        return Err(Error::PushToDigest(Box::new(reference.clone())));
     };
     let total = artifact.size();
     let mut pushed = Pushed {
@@ -95,7 +94,7 @@ async fn upload(registry: &Registry, part: &Part, meter: &Meter) -> Result<(), E
             if response.status() != StatusCode::ACCEPTED {
                 return Err(registry.unexpected(response, Access::Push).await);
             }
-            let to = with_digest(registry.location(&response)?, &part.digest);
+            let to = with_digest(location(&response)?, &part.digest);
             let response = put(registry, to, BYTES, part, meter).await?;
             match response.status() {
                 StatusCode::CREATED => Ok(()),

@@ -59,6 +59,7 @@ impl Reference {
     }
 
     /// The same repository, at a digest.
+    #[must_use]
     pub fn at(&self, digest: &Digest) -> Self {
         Self {
             parsed: self.parsed.clone_with_digest(digest.to_string()),

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::reference::Reference;
 use authorize::Authorization;
 pub(crate) use body::{Wanted, claimed_digest};
-pub(crate) use exchange::{Access, Request, Upload};
+pub(crate) use exchange::{Access, Request, Upload, location};
 use places::Resolver;
 pub(crate) use retry::Failure;
 
@@ -65,7 +65,7 @@ impl Default for Patience {
             longest_wait: Duration::from_secs(30),
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(30),
-            whole: Duration::from_secs(60),
+            whole: Duration::from_mins(1),
             slowest: 32 << 10,
         }
     }

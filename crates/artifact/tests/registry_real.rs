@@ -17,7 +17,7 @@ use sampan_artifact::{Artifact, Error, Layout, Login, Options, Reference, Regist
 use tempfile::TempDir;
 
 /// How long a registry may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// `me:secret` as htpasswd has it, with bcrypt.
 const HTPASSWD: &str = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 

@@ -88,8 +88,8 @@ pub(crate) struct Node {
     #[arg(long, env = "SAMPAN_PATIENCE", default_value = "120", value_parser = seconds, value_name = "SECONDS")]
     pub(crate) patience: Duration,
     /// The node's name in Kubernetes; without it, Kubernetes is neither asked nor told
-    #[arg(long, env = "NODE_NAME")]
-    pub(crate) node: Option<String>,
+    #[arg(long = "node", id = "node", env = "NODE_NAME")]
+    pub(crate) name: Option<String>,
     /// The label of nodes that have the runtime; its value is `true`
     #[arg(long, env = "SAMPAN_NODE_LABEL", default_value = "sampan.dev/runtime")]
     pub(crate) label: String,

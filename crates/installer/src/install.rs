@@ -39,7 +39,7 @@ impl Work {
     pub(crate) async fn new(node: Node) -> Result<Self, Error> {
         let root = Root::new(&node.root);
         let host = Host::new(&node, root.at(&node.socket)).await?;
-        let kubernetes = match &node.node {
+        let kubernetes = match &node.name {
             Some(name) => Some(Kubernetes::connect(name, &node.label).await?),
             None => None,
         };

@@ -50,7 +50,7 @@ async fn what_cannot_run_says_why() {
         b"\0asm\x01\0\0\0and nothing that follows",
         "failures/bytes",
     );
-    check(&namespace, "not-wasm", &bytes, "Wasm");
+    check(&namespace, "not-wasm", &bytes, "not WebAssembly");
     let foreign = push_text(
         &cluster,
         "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))",

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{CredentialsError, Login, TOKEN_USER};
 
 /// How long a helper may take; a person may have to unlock something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The most bytes of an answer.
 const MOST_BYTES: u64 = 64 << 10;
 /// What the protocol of helpers has as the whole answer when there is nothing for a registry.

@@ -144,7 +144,7 @@ impl Registry {
             if !response.status().is_redirection() || request.method != Method::GET {
                 return Ok(response);
             }
-            let to = self.location(&response)?;
+            let to = location(&response)?;
             self.check_place(&url, &to)?;
             url = to;
         }
@@ -212,17 +212,17 @@ impl Registry {
         let plain = self.base.scheme() == "http";
         places::check(from, to, plain, self.reference.is_local())
     }
+}
 
-    /// Where an answer leads, which may be relative to where it came from.
-    pub(crate) fn location(&self, response: &Response) -> Result<Url, Error> {
-        let text = response.headers().get(LOCATION);
-        text.and_then(|text| text.to_str().ok())
-            .and_then(|text| response.url().join(text).ok())
-            .ok_or_else(|| Error::Protocol {
-                address: shown(response.url()),
-                problem: "it does not say where to go on (Location)",
-            })
-    }
+/// Where an answer leads, which may be relative to where it came from.
+pub(crate) fn location(response: &Response) -> Result<Url, Error> {
+    let text = response.headers().get(LOCATION);
+    text.and_then(|text| text.to_str().ok())
+        .and_then(|text| response.url().join(text).ok())
+        .ok_or_else(|| Error::Protocol {
+            address: shown(response.url()),
+            problem: "it does not say where to go on (Location)",
+        })
 }
 
 impl Upload {
