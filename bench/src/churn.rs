@@ -13,7 +13,7 @@ use crate::pods::{Contender, Inside, Namespace};
 use census::Census;
 
 /// How long what a pod used may take to go after the pod itself has gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Starts and stops pods of both kinds, and counts what is left.
 pub(crate) async fn run(asked: &Churn) -> Result<ExitCode> {

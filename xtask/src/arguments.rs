@@ -132,7 +132,7 @@ pub(crate) struct Dist {
     /// What stands before the images' names: a registry and a folder in it
     #[arg(long, value_name = "PREFIX", default_value = "localhost/sampan")]
     pub(crate) prefix: String,
-    /// Leave the chart out, which needs helm: in the folder that SAMPAN_TOOLS names, or in PATH
+    /// Leave the chart out, which needs helm: in the folder that `SAMPAN_TOOLS` names, or in PATH
     #[arg(long)]
     pub(crate) without_chart: bool,
 }

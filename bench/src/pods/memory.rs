@@ -10,7 +10,7 @@ use crate::report::{Goal, Row, Unit};
 /// Pods of each kind at once: what processes share is shared as on a node that is in use.
 const PODS: usize = 5;
 /// How long a first answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What an idle pod may take, in kibibytes.
 const GOAL: f64 = 5.0 * 1024.0;
 

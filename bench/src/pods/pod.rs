@@ -115,7 +115,7 @@ impl Namespace {
             anyhow::Ok(running)
         };
         let both = async { tokio::try_join!(create, watch) };
-        let (_, running) = tokio::time::timeout(PATIENCE, both)
+        let ((), running) = tokio::time::timeout(PATIENCE, both)
             .await
             .context("the pods do not run in time")??;
         Ok(running)

@@ -14,7 +14,7 @@ use super::{Bench, Contender};
 use crate::report::{Goal, Row, Unit};
 
 /// How long a first answer, or a line in a log, may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One pod's start, in milliseconds.
 struct Start {

@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 20;
 /// Turns at the most: a load takes seconds, and its figure is a mean over all of its requests.
 const TURNS: usize = 7;
 /// How long a server may take to answer first.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let pod = bench

@@ -73,16 +73,16 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
-/// Turns a WasmApp resource into a WasmFunction
+/// Turns a `WasmApp` resource into a `WasmFunction`
 ///
-/// Reads the YAML of one WasmApp, the resource of the system that Sampan goes back to, and prints the
-/// WasmFunction that does the same. What is different or has no counterpart is told on standard error.
+/// Reads the YAML of one `WasmApp`, the resource of the system that Sampan goes back to, and prints the
+/// `WasmFunction` that does the same. What is different or has no counterpart is told on standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan convert wasmapp.yaml > wasmfunction.yaml
   sampan convert wasmapp.yaml | kubectl apply -f -")]
 pub(crate) struct Convert {
-    /// The file with the WasmApp
+    /// The file with the `WasmApp`
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }

@@ -56,10 +56,10 @@ impl Election {
                 Ok(Ok(true)) => return,
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the Lease cannot be had")
+                    tracing::warn!(%error, lease = self.name, "the Lease cannot be had");
                 }
                 Err(_elapsed) => {
-                    tracing::warn!(lease = self.name, "the API server does not answer")
+                    tracing::warn!(lease = self.name, "the API server does not answer");
                 }
             }
             sleep(self.terms.retry).await;

@@ -16,7 +16,7 @@ pub(crate) const LAG: Duration = Duration::from_secs(2);
 const PATIENCE: u32 = 3;
 
 /// The longest wait between two repairs.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// A change that was made to one object.
 #[derive(Clone, Debug, PartialEq, Eq)]

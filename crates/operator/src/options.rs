@@ -9,7 +9,7 @@ use sampan_spec::Timespan;
 use crate::build::Settings;
 use crate::lease::Terms;
 
-/// Turns each WasmFunction into a Deployment, a Service and an Ingress.
+/// Turns each `WasmFunction` into a Deployment, a Service and an Ingress.
 #[derive(Debug, Parser)]
 #[command(name = "sampan-operator", version, about, max_term_width = 100)]
 pub(crate) struct Options {
@@ -64,7 +64,7 @@ pub(crate) struct RunOptions {
     /// How log lines look.
     #[arg(long, value_enum, default_value = "json", env = "SAMPAN_LOG_FORMAT")]
     pub(crate) log_format: Format,
-    /// What is logged, such as info or info,sampan_operator=debug. Default: RUST_LOG, or info.
+    /// What is logged, such as info or `info,sampan_operator=debug`. Default: `RUST_LOG`, or info.
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,
 }
@@ -138,7 +138,7 @@ fn time(text: &str) -> Result<Duration, String> {
 /// Whole seconds, as a pod has them.
 fn seconds(text: &str) -> Result<Duration, String> {
     let Timespan(time) = text.parse().map_err(|error| format!("{error}"))?;
-    if time.subsec_nanos() > 0 || time > Duration::from_secs(300) {
+    if time.subsec_nanos() > 0 || time > Duration::from_mins(5) {
         return Err("whole seconds are expected, at most 300s".to_owned());
     }
     Ok(time)

@@ -179,7 +179,7 @@ async fn a_drained_node_gives_its_functions_to_the_other() {
         &drained.name,
         "--ignore-daemonsets",
         "--delete-emptydir-data",
-        &selector,
+        selector,
         "--timeout=120s",
     ];
     let outcome = kubectl.run(&drain);

@@ -143,7 +143,7 @@ mod tests {
                 .await
                 .map(Iterator::count)
         };
-        let error = resolve(false).await.err().expect("loopback is refused");
+        let error = resolve(false).await.expect_err("loopback is refused");
         assert!(error.is::<Forbidden>(), "{error}");
         assert!(resolve(true).await.expect("allowed from a local registry") > 0);
     }

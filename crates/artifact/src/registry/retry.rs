@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn content_has_more_time_the_more_it_is() {
         let patience = Patience::default();
-        assert_eq!(patience.limit(0), Duration::from_secs(60));
+        assert_eq!(patience.limit(0), Duration::from_mins(1));
         assert_eq!(patience.limit(32 << 20), Duration::from_secs(60 + 1024));
     }
 }

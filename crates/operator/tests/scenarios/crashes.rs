@@ -199,10 +199,7 @@ async fn scenario_26_an_operator_that_cannot_renew_its_lease_ends() {
     place.make("f", first()).await.expect("it is taken");
     place.told("f").await;
     way.change(|request| {
-        match request.uri().path().contains("/leases") && request.method() == Method::PUT {
-            true => Fate::Answer(500),
-            false => Fate::Pass,
-        }
+        if request.uri().path().contains("/leases") && request.method() == Method::PUT { Fate::Answer(500) } else { Fate::Pass }
     });
     operator.ended().await.expect_err("it stops working");
 }

@@ -23,15 +23,11 @@ async fn scenario_23_what_was_deleted_while_watches_were_cut_is_made_again() {
     let way = Way::clear();
     // Watches end at once, with what a server says whose history is too short.
     way.change(|request| {
-        match request
+        if request
             .uri()
             .query()
             .unwrap_or_default()
-            .contains("watch=1")
-        {
-            true => Fate::Answer(410),
-            false => Fate::Pass,
-        }
+            .contains("watch=1") { Fate::Answer(410) } else { Fate::Pass }
     });
     place.make("f", spec()).await.expect("it is taken");
     let operator = Operator::start(&place.client, &way, &place.namespace, None);
@@ -126,7 +122,7 @@ async fn scenario_25_a_storm_of_errors_is_met_with_patience() {
     let mut count = 0_usize;
     way.change(move |_| {
         count += 1;
-        Fate::Answer(if count % 2 == 0 { 429 } else { 503 })
+        Fate::Answer(if count.is_multiple_of(2) { 429 } else { 503 })
     });
     let (began, before) = (Instant::now(), way.seen().len());
     for number in 0..10 {

@@ -21,7 +21,7 @@ const TOOLS: &str = "SAMPAN_TOOLS";
 const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Waits for its input to end, which it does when the test program ends, however that happens.
 const SCRIPT: &str = r#"

@@ -33,7 +33,7 @@ use tempfile::TempDir;
 use bundle::Bundle;
 
 /// How long anything may take that is to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The shim under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-sampan-v1");
