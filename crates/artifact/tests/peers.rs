@@ -14,11 +14,11 @@ use tokio::net::TcpListener;
 /// `me:secret`
 const BASIC: &str = "Basic bWU6c2VjcmV0";
 
-fn login() -> Option<Login> {
-    Some(Login::Password {
+fn login() -> Login {
+    Login::Password {
         user: "me".into(),
         password: "secret".into(),
-    })
+    }
 }
 
 /// A registry that has a function and fails the first `times` requests in some way.
@@ -202,7 +202,7 @@ async fn s45_credentials_answer_a_challenge_and_come_only_then() {
             (outcome, _) => panic!("{outcome:?}"),
         }
     }
-    check(login(), Ok(())).await;
+    check(Some(login()), Ok(())).await;
     check(None, Err("without credentials")).await;
     let wrong = Some(Login::Password {
         user: "me".into(),
@@ -247,7 +247,7 @@ async fn s45_tokens_are_asked_for_once_with_what_we_have() {
             && seen.query == "scope=repository%3Afunction%3Apull&service=registry"
     })
     .await;
-    fake.pull_as(":1", login(), brisk())
+    fake.pull_as(":1", Some(login()), brisk())
         .await
         .expect("a function");
     assert_eq!(fake.count("/token"), 1);
@@ -291,7 +291,7 @@ async fn s45_credentials_are_not_forwarded() {
     })
     .await;
     let pulled = fake
-        .pull_as(":1", login(), brisk())
+        .pull_as(":1", Some(login()), brisk())
         .await
         .expect("a function");
     assert_eq!(pulled.wasm, WASM);
@@ -326,7 +326,7 @@ async fn s45_a_registry_cannot_send_us_to_metadata() {
         let challenge = format!(r#"Bearer realm="{to}""#);
         let fake = Fake::start(move |_, _| with(status(401), "www-authenticate", &challenge)).await;
         let error = fake
-            .pull_as(":1", login(), brisk())
+            .pull_as(":1", Some(login()), brisk())
             .await
             .expect_err("refused");
         assert!(matches!(error, Error::Redirect { .. }), "{to}: {error}");
@@ -346,7 +346,7 @@ async fn s45_answers_against_the_protocol_are_told() {
     let check = async |response: fn() -> http::Response<fake::Body>, expected: &str| {
         let fake = Fake::start(move |_, _| response()).await;
         let error = fake
-            .pull_as(":1", login(), brisk())
+            .pull_as(":1", Some(login()), brisk())
             .await
             .expect_err("refused");
         assert!(error.to_string().contains(expected), "{error}");

@@ -198,6 +198,10 @@ mod tests {
 
     use super::{cut, diagnose};
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what `json!` makes is handed over where it is made"
+    )]
     fn pod(status: Value) -> Pod {
         serde_json::from_value(json!({ "metadata": { "name": "p", "uid": "u" }, "status": status }))
             .expect("a pod")
@@ -315,6 +319,10 @@ mod tests {
 
     #[test]
     fn a_deployment_says_what_no_pod_can() {
+        #[expect(
+            clippy::needless_pass_by_value,
+            reason = "what `json!` makes is handed over where it is made"
+        )]
         fn check(condition: Value, expected: Option<Reason>) {
             let deployment: Deployment =
                 serde_json::from_value(json!({ "status": { "conditions": [condition] } }))

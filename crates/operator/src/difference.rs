@@ -148,7 +148,9 @@ fn feed(value: &Value, hasher: &mut blake3::Hasher) {
         }
         Value::Array(items) => {
             hasher.update(b"[");
-            items.iter().for_each(|item| feed(item, hasher));
+            for item in items {
+                feed(item, hasher);
+            }
             hasher.update(b"]");
         }
         Value::String(text) => {

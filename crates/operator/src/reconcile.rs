@@ -46,7 +46,7 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Failure> {
     let timer = context.metrics.begin();
     let round = tokio::time::timeout(LONGEST, round(&resource, &context));
-    let result = round.await.unwrap_or(Err(Failure::Slow(LONGEST)));
+    let result = Box::pin(round).await.unwrap_or(Err(Failure::Slow(LONGEST)));
     timer.end(&result);
     result
 }
@@ -81,7 +81,7 @@ async fn round(resource: &Guarded, context: &Context) -> Result<Action, Failure>
                 memory: &context.memory,
                 identity: &identity,
             };
-            applier.apply(desired, &observed).await?
+            Box::pin(applier.apply(desired, &observed)).await?
         }
     };
 

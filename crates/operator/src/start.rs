@@ -50,7 +50,8 @@ pub fn main() -> ExitCode {
             let mut message = format!("error: {failure}");
             let mut source = std::error::Error::source(&failure);
             while let Some(cause) = source {
-                message.push_str(&format!(": {cause}"));
+                message.push_str(": ");
+                message.push_str(&cause.to_string());
                 source = cause.source();
             }
             eprintln!("{message}");

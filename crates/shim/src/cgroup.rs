@@ -61,7 +61,8 @@ impl Cgroup {
         let scope = groups
             .lines()
             .find_map(|line| line.strip_prefix("0::"))
-            .filter(|path| path.ends_with(".scope"));
+            // systemd writes it so.
+            .filter(|path| path.strip_suffix(".scope").is_some());
         scope.map_or_else(|| Ok(Self::default()), |path| Self::at(Path::new(path)))
     }
 

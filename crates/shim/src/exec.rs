@@ -113,7 +113,7 @@ impl Task {
     /// # Errors
     ///
     /// [`ShimError::Precondition`] when it runs.
-    pub(crate) async fn delete_exec(&self, exec_id: &str) -> Result<(i32, Exit)> {
+    pub(crate) fn delete_exec(&self, exec_id: &str) -> Result<(i32, Exit)> {
         let exec = self.exec(exec_id)?;
         let process = &exec.process;
         let exit = match process.state() {

@@ -61,6 +61,10 @@ impl Head {
     }
 
     /// Whether there is a namespace of this kind, and where, if it is an existing one.
+    #[expect(
+        clippy::option_option,
+        reason = "a namespace that is asked for is a new one or an existing one"
+    )]
     pub(crate) fn namespace(&self, kind: &str) -> Option<Option<&Path>> {
         let mut namespaces = self.linux.namespaces.iter();
         namespaces

@@ -231,6 +231,10 @@ impl Launch {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it stands where an error is turned into another"
+)]
 fn failed(error: ShimError) -> Error {
     Error::Other(error.to_string())
 }

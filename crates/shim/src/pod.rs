@@ -142,11 +142,19 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what `json!` makes is handed over where it is made"
+    )]
     fn head(namespaces: serde_json::Value) -> Head {
         serde_json::from_value(json!({ "hostname": "pod", "linux": { "namespaces": namespaces } }))
             .expect("a head")
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what `json!` makes is handed over where it is made"
+    )]
     fn spec(namespaces: serde_json::Value) -> Spec {
         serde_json::from_value(json!({
             "ociVersion": "1.2.0",

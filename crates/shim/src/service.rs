@@ -1,5 +1,6 @@
 //! containerd's task service: from its messages to tasks and back, each call in one place.
 
+use containerd_shim::protos::types::task::ProcessInfo;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -229,7 +230,7 @@ impl TaskService for Service {
             });
             deleted
         } else {
-            task.delete_exec(&request.exec_id).await?
+            task.delete_exec(&request.exec_id)?
         };
         Ok(DeleteResponse {
             pid: pid.unsigned_abs(),
@@ -294,9 +295,10 @@ impl TaskService for Service {
         };
         let mut response = PidsResponse::default();
         for pid in pids {
-            let mut process = containerd_shim::protos::types::task::ProcessInfo::default();
-            process.pid = pid;
-            response.processes.push(process);
+            response.processes.push(ProcessInfo {
+                pid,
+                ..ProcessInfo::default()
+            });
         }
         Ok(response)
     }

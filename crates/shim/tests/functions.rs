@@ -74,7 +74,7 @@ async fn a_command_runs_to_its_end_with_its_streams_and_its_exit_code() {
     let expected = ["create", "start", "exit", "delete"].map(|name| format!("/tasks/{name}"));
     assert_eq!(node.events(), expected);
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_function_answers_as_soon_as_it_is_started_and_drains_when_it_is_stopp
     assert_eq!(drain(stderr), "logged\nlogged\n");
     shim.delete("web").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn what_cannot_run_fails_with_its_cause_and_leaves_nothing() {
         assert_eq!(code(&shim.state("bad").await), Some(Code::NOT_FOUND));
         assert!(!bundle.path().join("sampan").exists());
         shim.shut_down().await;
-        node.is_clean().await;
+        node.leaves_nothing().await;
     }
     if !may_run() {
         return;
@@ -181,7 +181,7 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
         assert!(error.contains(expected), "{error}\nlacks\n{expected}");
         assert_eq!(shim.delete("bad").await.expect("deleted").exit_status, 1);
         shim.shut_down().await;
-        node.is_clean().await;
+        node.leaves_nothing().await;
     }
     if !may_run() {
         return;
@@ -215,7 +215,7 @@ async fn a_command_that_traps_says_so_and_one_that_is_stopped_ends() {
     assert_eq!(shim.wait("endless").await.expect("ended").exit_status, 143);
     shim.delete("endless").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 /// Scenario 19.
@@ -248,7 +248,7 @@ async fn a_reader_that_stalls_or_goes_away_hangs_nothing() {
     assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
     shim.delete("web").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 /// Scenario 17.
@@ -280,7 +280,7 @@ async fn a_container_that_outgrows_its_memory_is_told_as_that() {
     assert!(oom.is_some() && oom < exit, "{events:?}");
     shim.delete("hungry").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 /// Scenario 14.
@@ -308,5 +308,5 @@ async fn what_a_killed_supervisor_leaves_is_taken_apart() {
     assert!(!std::path::Path::new(&socket).exists());
     // Again, as containerd may.
     assert!(node.delete(&bundle).status.success());
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }

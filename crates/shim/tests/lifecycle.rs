@@ -72,7 +72,7 @@ async fn calls_may_be_repeated_and_come_at_the_wrong_time() {
     assert_eq!(shim.delete("c").await.expect("deleted").exit_status, 137);
     assert_eq!(code(&shim.delete("c").await), Some(Code::NOT_FOUND));
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn what_was_never_started_is_deleted() {
     shim.create(&bundle).await.expect("created");
     assert_eq!(shim.delete("c").await.expect("deleted").exit_status, 137);
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
     assert_eq!(drain(stderr), "err\n");
     shim.delete("elf").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_program_that_is_not_there_is_named() {
     let error = message(shim.create(&bundle).await);
     assert!(error.contains("/bin/none"), "{error}");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn nothing_is_run_inside_a_function() {
     shim.wait("c").await.expect("ended");
     shim.delete("c").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
     shim.wait("c").await.expect("ended");
     shim.delete("c").await.expect("deleted");
     shim.shut_down().await;
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]
@@ -334,5 +334,5 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
     shim.delete("pod").await.expect("deleted");
     shim.shut_down().await;
     drop((shim, second));
-    node.is_clean().await;
+    node.leaves_nothing().await;
 }

@@ -34,7 +34,8 @@ fn wait_until_ready(namespace: &Namespace) {
 /// Names and restarts of the function's pods.
 async fn pods(namespace: &Namespace) -> Vec<(String, i32)> {
     let of_function = ListParams::default().labels("sampan.dev/function=hello");
-    let pods = namespace.api::<Pod>().list(&of_function).await.unwrap();
+    let pods = namespace.api::<Pod>().list(&of_function).await;
+    let pods = pods.expect("failed to list pods");
     let restarts = |pod: &Pod| {
         let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
         Some(
@@ -49,7 +50,7 @@ async fn pods(namespace: &Namespace) -> Vec<(String, i32)> {
         .iter()
         .map(|pod| {
             (
-                pod.metadata.name.clone().unwrap(),
+                pod.metadata.name.clone().expect("a pod has a name"),
                 restarts(pod).unwrap_or(0),
             )
         })
@@ -91,7 +92,7 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
     namespace.delete().await;
 }
 
-/// The process of a pod's supervisor, by the sandbox that it was started for.
+/// The process of a pod's supervisor: whoever adopted the first process of its container.
 fn supervisor(pod: &str, containerd: &str, ctr: &std::path::Path) -> i32 {
     let containers = Command::new(ctr)
         .args([
@@ -105,16 +106,17 @@ fn supervisor(pod: &str, containerd: &str, ctr: &std::path::Path) -> i32 {
         .arg(format!("labels.\"io.kubernetes.pod.name\"=={pod}"))
         .arg("--quiet")
         .output()
-        .unwrap();
+        .expect("failed to start ctr");
     let containers = String::from_utf8_lossy(&containers.stdout).into_owned();
     let ids: Vec<_> = containers.split_whitespace().collect();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
+    for process in fs::read_dir("/proc").expect("there is no /proc").flatten() {
         // Processes come and go meanwhile.
-        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words).into_owned();
-        let is_shim = words.contains("containerd-shim-sampan-v1");
-        if is_shim && ids.iter().any(|id| words.contains(id)) {
-            return process.file_name().to_string_lossy().parse().unwrap();
+        let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+        let is_of_pod = |line: &str| ids.iter().any(|id| line.ends_with(id));
+        if groups.lines().any(is_of_pod) {
+            let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            return parent.expect("a parent").trim().parse().expect("a number");
         }
     }
     panic!("no process is the supervisor of {pod}: {containers}");

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+
 /// What the list is called.
 const NAME: &str = "SHA256SUMS";
 
@@ -34,11 +36,7 @@ fn hash(file: &Path) -> Result<String> {
         File::open(file).with_context(|| format!("failed to read {}", file.display()))?;
     io::copy(&mut source, &mut hasher)
         .with_context(|| format!("failed to read {}", file.display()))?;
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex::digits(&hasher.finalize()))
 }
 
 #[cfg(test)]

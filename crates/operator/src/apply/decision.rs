@@ -99,6 +99,10 @@ mod tests {
         json!({ "metadata": { "name": "f", "ownerReferences": [{ "uid": "u", "name": "f" }] }, "spec": { "a": 1 } })
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what `json!` makes is handed over where it is made"
+    )]
     fn there(spec: Value, annotation: &str) -> Value {
         json!({
             "metadata": {

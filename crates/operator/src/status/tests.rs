@@ -15,6 +15,10 @@ fn time(second: i64) -> Time {
     Time(Timestamp::from_second(second).expect("a time"))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what `json!` makes is handed over where it is made"
+)]
 fn function(spec: Value) -> ValidFunction {
     let resource: WasmFunction = serde_json::from_value(json!({
         "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmFunction", "metadata": { "name": "f" }, "spec": spec,

@@ -123,8 +123,10 @@ fn progressing(known: Known<'_>, counts: Counts, cause: Option<&Cause>) -> Verdi
             "every pod runs what the resource says",
         );
     }
-    let message = if current { format!(
-        "{updated} of {wanted} pods run what the resource says, {available} pods answer"
-    ) } else { "the change was made, and the cluster has not taken it up yet".to_owned() };
+    let message = if current {
+        format!("{updated} of {wanted} pods run what the resource says, {available} pods answer")
+    } else {
+        "the change was made, and the cluster has not taken it up yet".to_owned()
+    };
     verdict(true, Reason::RollingOut, message)
 }

@@ -199,7 +199,11 @@ async fn scenario_26_an_operator_that_cannot_renew_its_lease_ends() {
     place.make("f", first()).await.expect("it is taken");
     place.told("f").await;
     way.change(|request| {
-        if request.uri().path().contains("/leases") && request.method() == Method::PUT { Fate::Answer(500) } else { Fate::Pass }
+        if request.uri().path().contains("/leases") && request.method() == Method::PUT {
+            Fate::Answer(500)
+        } else {
+            Fate::Pass
+        }
     });
     operator.ended().await.expect_err("it stops working");
 }

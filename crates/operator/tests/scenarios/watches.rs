@@ -27,7 +27,12 @@ async fn scenario_23_what_was_deleted_while_watches_were_cut_is_made_again() {
             .uri()
             .query()
             .unwrap_or_default()
-            .contains("watch=1") { Fate::Answer(410) } else { Fate::Pass }
+            .contains("watch=1")
+        {
+            Fate::Answer(410)
+        } else {
+            Fate::Pass
+        }
     });
     place.make("f", spec()).await.expect("it is taken");
     let operator = Operator::start(&place.client, &way, &place.namespace, None);

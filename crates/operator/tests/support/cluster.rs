@@ -56,8 +56,8 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 
 /// The one of this test program.
 pub(crate) async fn cluster() -> &'static Cluster {
-    let cluster = CLUSTER.get_or_init(start);
     static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    let cluster = CLUSTER.get_or_init(start);
     READY.get_or_init(|| prepare(cluster)).await;
     cluster
 }

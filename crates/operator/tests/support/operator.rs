@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
+use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt as _};
 use sampan_crd::{ConditionKind, WasmFunction};
 use sampan_operator::{LeasePlan, Lost, Metrics, Plan, Settings, Terms, operate};
 use sampan_telemetry::{Health, Registry};
@@ -197,7 +197,7 @@ impl Place {
         let mut made = json!({
             "deployment": deployment, "service": service, "ingress": ingress, "status": function.status,
         });
-        plain(&mut made, name, &function.uid().expect("an identity"));
+        plain(&mut made, name);
         made
     }
 }
@@ -209,6 +209,10 @@ impl ApiResource {
         kube::core::ApiResource::erase::<WasmFunction>(&())
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what `json!` makes is handed over where it is made"
+    )]
     fn of(name: &str, namespace: &str, spec: Value) -> kube::core::DynamicObject {
         let mut object = kube::core::DynamicObject::new(name, &Self::kind()).within(namespace);
         object.data = json!({ "spec": spec });
@@ -216,7 +220,7 @@ impl ApiResource {
     }
 }
 
-fn plain(value: &mut Value, name: &str, uid: &str) {
+fn plain(value: &mut Value, name: &str) {
     match value {
         Value::Object(map) => {
             for key in [
@@ -234,9 +238,9 @@ fn plain(value: &mut Value, name: &str, uid: &str) {
             ] {
                 map.remove(key);
             }
-            map.values_mut().for_each(|value| plain(value, name, uid));
+            map.values_mut().for_each(|value| plain(value, name));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| plain(value, name, uid)),
+        Value::Array(items) => items.iter_mut().for_each(|value| plain(value, name)),
         Value::String(text) => *text = text.replace(name, "NAME"),
         _ => {}
     }

@@ -29,7 +29,7 @@ use crate::{COMPILE, SELF};
 const STATE: &str = "/var/lib/sampan";
 
 /// Makes the container that is asked for and says so.
-pub(super) fn create(request: CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+pub(super) fn create(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
     let made = make(&request, link);
     if made.is_err() {
         // What it failed for is worth more than that something is still in use.
@@ -75,15 +75,14 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     let mut builder = ContainerBuilder::new(request.id.clone(), SyscallType::Linux)
         .with_root_path(&folder)
         .map_err(ChildError::Container)?;
-    builder = match &console {
-        Some(console) => builder.with_console_socket(Some(console.path())),
-        None => {
-            let opening = |what: &str| ChildError::system(format!("opening {what}"));
-            builder
-                .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
-                .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
-                .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
-        }
+    builder = if let Some(console) = &console {
+        builder.with_console_socket(Some(console.path()))
+    } else {
+        let opening = |what: &str| ChildError::system(format!("opening {what}"));
+        builder
+            .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
+            .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
+            .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
     };
     builder = match payload {
         Payload::Wasm(wasm) => {
@@ -109,7 +108,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         .with_detach(true)
         .build()
         .map_err(ChildError::Container)?;
-    let pid = container.pid().map(|pid| pid.as_raw());
+    let pid = container.pid().map(i32::from);
     let pid = pid.ok_or(ChildError::Missing("first process"))?;
     let created = Message::Created {
         pid,

@@ -28,7 +28,7 @@ fn seccomp(request: &ExecRequest, folder: &Path) -> Result<Option<LinuxSeccomp>,
 }
 
 /// Runs the program and says so.
-pub(super) fn exec(request: ExecRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let file = folder.join(format!("process-{own}.json"));
@@ -48,17 +48,16 @@ pub(super) fn exec(request: ExecRequest, link: &Rc<ChildLink>) -> Result<(), Chi
         .map_err(ChildError::Container)?
         .with_executor(ProgramExecutor {
             link: Rc::clone(link),
-            seccomp: seccomp(&request, &folder)?,
+            seccomp: seccomp(request, &folder)?,
         });
-    let builder = match &console {
-        Some(console) => builder.with_console_socket(Some(console.path())),
-        None => {
-            let opening = |what: &str| ChildError::system(format!("opening {what}"));
-            builder
-                .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
-                .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
-                .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
-        }
+    let builder = if let Some(console) = &console {
+        builder.with_console_socket(Some(console.path()))
+    } else {
+        let opening = |what: &str| ChildError::system(format!("opening {what}"));
+        builder
+            .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
+            .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
+            .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
     };
     let built = builder
         .as_tenant()

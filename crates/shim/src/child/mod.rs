@@ -32,12 +32,12 @@ use crate::link::{ChildLink, Message};
 
 /// Makes a container.
 pub(crate) fn create() -> ExitCode {
-    answer(create::create)
+    answer(|request, link| create::create(&request, link))
 }
 
 /// Runs a program in a container.
 pub(crate) fn exec() -> ExitCode {
-    answer(exec::exec)
+    answer(|request, link| exec::exec(&request, link))
 }
 
 /// Reads a module from containerd, for a child that is to have no asynchronous runtime itself.

@@ -40,7 +40,7 @@ pub(super) fn of(
     limit: u64,
 ) -> Result<Payload, ChildError> {
     let entrypoint = entrypoint(spec)?;
-    let named = entrypoint.ends_with(".wasm");
+    let named = entrypoint.strip_suffix(".wasm").is_some();
     let root =
         File::open(rootfs).map_err(ChildError::system(format!("opening {}", rootfs.display())))?;
     if let Some(path) = inside(&root, Path::new(&entrypoint)) {

@@ -162,7 +162,7 @@ impl Node {
     }
 
     /// Fails when something is left, and removes the group that the containers' groups were in.
-    pub(crate) async fn is_clean(self) {
+    pub(crate) async fn leaves_nothing(self) {
         let path = self.path().display().to_string();
         let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mounts");
         until("no mounts", || !mounts().contains(&path)).await;
