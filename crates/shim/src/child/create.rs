@@ -30,7 +30,7 @@ const STATE: &str = "/var/lib/sampan";
 
 /// Makes the container that is asked for and says so.
 pub(super) fn create(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
-    let made = make(&request, link);
+    let made = make(request, link);
     if made.is_err() {
         // What it failed for is worth more than that something is still in use.
         let _ = record::clear(&request.bundle);
