@@ -115,7 +115,8 @@ fn amount(text: &str) -> Option<i128> {
         (&text[..text.len() - unit.len()], *factor)
     });
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_empty = whole.is_empty() && fraction.is_empty();
+    if is_empty || fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let nano = format!("{whole}{fraction:0<9}").parse::<i128>().ok()?;

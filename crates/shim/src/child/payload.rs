@@ -184,12 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn without_the_file_the_only_module_is_taken_and_then_the_images() {
+    fn without_the_file_the_only_module_is_taken() {
+        // The image is asked for by this very program under another argument, which a test program is not:
+        // the tests of the whole shim do that.
         let one: &[(&str, &[u8])] = &[("hello.wasm", b"\0asm1")];
         check(one, "/function.wasm", Ok(Some(b"\0asm1")));
-        let two: &[(&str, &[u8])] = &[("a.wasm", b"\0asm1"), ("b.wasm", b"\0asm2")];
-        check(two, "/function.wasm", Err(()));
-        check(&[], "/function.wasm", Err(()));
     }
 
     #[test]
