@@ -32,7 +32,7 @@ async fn crash(place: &Place, name: &str, number: usize, fate: fn() -> Fate) -> 
         }
         Fate::Pass
     });
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     tokio::select! {
         () = way.crashed() => {
             drop(operator);
@@ -77,7 +77,7 @@ async fn check(prefix: &str, changed: bool) {
             let name = format!("f-{kind}-{number}");
             place.make(&name, first()).await.expect("it is taken");
             if changed {
-                let operator = Operator::start(&place.client, &way, &place.namespace, None);
+                let operator = Operator::start(&place.admin, &way, &place.namespace, None);
                 settled(&place, &name, &operator).await;
                 operator.stop().await.expect("it ends");
                 place.change(&name, second()).await;
@@ -87,7 +87,7 @@ async fn check(prefix: &str, changed: bool) {
                 Some(Fate::CrashBefore) => crash(&place, &name, number, || Fate::CrashBefore).await,
                 Some(_) => crash(&place, &name, number, || Fate::CrashAfter).await,
             };
-            let operator = Operator::start(&place.client, &way, &place.namespace, None);
+            let operator = Operator::start(&place.admin, &way, &place.namespace, None);
             settled(&place, &name, &operator).await;
             operator.stop().await.expect("it ends");
             let made = place.made(&name).await;
@@ -139,7 +139,7 @@ async fn scenario_26_of_two_operators_one_works_and_the_other_takes_over() {
         }
         Fate::Pass
     });
-    let one = Operator::start(&place.client, &first_way, &place.namespace, Some("one"));
+    let one = Operator::start(&place.admin, &first_way, &place.namespace, Some("one"));
     let leases = place.api::<k8s_openapi::api::coordination::v1::Lease>();
     until("the first one holds the Lease", async || {
         leases
@@ -150,7 +150,7 @@ async fn scenario_26_of_two_operators_one_works_and_the_other_takes_over() {
     })
     .await;
     let second_way = Way::clear();
-    let two = Operator::start(&place.client, &second_way, &place.namespace, Some("two"));
+    let two = Operator::start(&place.admin, &second_way, &place.namespace, Some("two"));
     place.make("f", first()).await.expect("it is taken");
     first_way.crashed().await;
     assert!(
@@ -195,7 +195,7 @@ async fn scenario_26_of_two_operators_one_works_and_the_other_takes_over() {
 async fn scenario_26_an_operator_that_cannot_renew_its_lease_ends() {
     let place = Place::new(cluster().await, "late").await;
     let way = Way::clear();
-    let mut operator = Operator::start(&place.client, &way, &place.namespace, Some("one"));
+    let mut operator = Operator::start(&place.admin, &way, &place.namespace, Some("one"));
     place.make("f", first()).await.expect("it is taken");
     place.told("f").await;
     way.change(|request| {

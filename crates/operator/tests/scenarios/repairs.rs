@@ -15,7 +15,7 @@ use crate::support::operator::{Operator, Place, message, reason};
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
     let place = Place::new(cluster().await, "repair").await;
-    let operator = Operator::start(&place.client, &Way::clear(), &place.namespace, None);
+    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
     let spec = json!({ "image": "registry.example/f:1", "ingress": { "host": "f.example" } });
     place.make("f", spec).await.expect("it is taken");
     place.told("f").await;
@@ -82,7 +82,7 @@ async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_28_replicas_and_fields_of_others_are_left_to_them() {
     let place = Place::new(cluster().await, "replicas").await;
-    let operator = Operator::start(&place.client, &Way::clear(), &place.namespace, None);
+    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
     place
         .make("f", json!({ "image": "registry.example/f:1" }))
         .await
@@ -140,7 +140,7 @@ async fn scenario_28_an_object_of_somebody_else_is_never_taken_over() {
         .create(&PostParams::default(), &theirs)
         .await
         .expect("made");
-    let operator = Operator::start(&place.client, &Way::clear(), &place.namespace, None);
+    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
     place
         .make("f", json!({ "image": "registry.example/f:1" }))
         .await
@@ -176,7 +176,7 @@ async fn scenario_28_an_object_of_somebody_else_is_never_taken_over() {
 async fn scenario_27_a_function_that_nobody_changes_costs_no_write() {
     let place = Place::new(cluster().await, "idle").await;
     let way = Way::clear();
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     // With everything that the API server spells in its own way.
     let spec = json!({
         "image": "registry.example/f:1", "replicas": 0, "env": [{ "name": "EMPTY", "value": "" }],
@@ -213,7 +213,7 @@ async fn scenario_27_a_function_that_nobody_changes_costs_no_write() {
     operator.stop().await.expect("it ends");
     // The next operator finds everything as it is to be.
     let way = Way::clear();
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     until("several periods are over", async || {
         operator.metrics.reconciles() > 12
     })
@@ -234,7 +234,7 @@ async fn scenario_28_what_is_nobodys_business_is_not_touched() {
         .create(&PostParams::default(), &theirs)
         .await
         .expect("made");
-    let operator = Operator::start(&place.client, &Way::clear(), &place.namespace, None);
+    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
     place
         .make("f", json!({ "image": "registry.example/f:1" }))
         .await

@@ -39,8 +39,8 @@ async fn scenario_30_the_rights_of_the_chart_are_enough_and_a_missing_one_is_nam
         .await
         .expect("the binding");
 
-    let client = cluster.client("operator");
-    let operator = Operator::start(&client, &Way::clear(), &place.namespace, None);
+    let user = cluster.user("operator");
+    let operator = Operator::start(&user, &Way::clear(), &place.namespace, None);
     let spec = json!({ "image": "registry.example/f:1", "ingress": { "host": "f.example" } });
     place.make("f", spec).await.expect("it is taken");
     let told = place

@@ -35,7 +35,7 @@ async fn scenario_23_what_was_deleted_while_watches_were_cut_is_made_again() {
         }
     });
     place.make("f", spec()).await.expect("it is taken");
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     // Without any watch, by lists alone.
     place.told("f").await;
     let services = place.api::<Service>();
@@ -67,7 +67,7 @@ async fn scenario_24_an_old_list_costs_no_child_its_life() {
     let place = Place::new(cluster().await, "stale").await;
     place.make("f", spec()).await.expect("it is taken");
     let way = Way::clear();
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     place.told("f").await;
     operator.stop().await.expect("it ends");
     let version = async || {
@@ -103,7 +103,7 @@ async fn scenario_24_an_old_list_costs_no_child_its_life() {
             _ => Fate::Pass,
         }
     });
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     until("several rounds are over", async || {
         operator.metrics.reconciles() > 5
     })
@@ -121,7 +121,7 @@ async fn scenario_24_an_old_list_costs_no_child_its_life() {
 async fn scenario_25_a_storm_of_errors_is_met_with_patience() {
     let place = Place::new(cluster().await, "storm").await;
     let way = Way::clear();
-    let operator = Operator::start(&place.client, &way, &place.namespace, None);
+    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
     place.make("quiet", spec()).await.expect("it is taken");
     place.told("quiet").await;
     let mut count = 0_usize;

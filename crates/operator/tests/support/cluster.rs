@@ -131,7 +131,7 @@ fn folders() -> String {
 
 /// Waits for the server and teaches it the resource.
 async fn prepare(cluster: &Cluster) {
-    let client = cluster.client("admin");
+    let client = cluster.user("admin").client();
     until("the API server answers", async || {
         client.apiserver_version().await.is_ok()
     })
@@ -168,21 +168,38 @@ async fn prepare(cluster: &Cluster) {
     .await;
 }
 
-impl Cluster {
-    /// A client for the user whose token this is.
-    pub(crate) fn client(&self, token: &str) -> Client {
+/// Somebody who may use the server.
+#[derive(Clone)]
+pub(crate) struct User {
+    url: String,
+    token: String,
+}
+
+impl User {
+    /// A client with connections of its own.
+    pub(crate) fn client(&self) -> Client {
         let mut config = Config::new(self.url.parse().expect("an address"));
         config.accept_invalid_certs = true;
         config.auth_info = AuthInfo {
-            token: Some(token.to_owned().into()),
+            token: Some(self.token.clone().into()),
             ..AuthInfo::default()
         };
         Client::try_from(config).expect("a client")
     }
+}
+
+impl Cluster {
+    /// The user whose token this is.
+    pub(crate) fn user(&self, token: &str) -> User {
+        User {
+            url: self.url.clone(),
+            token: token.to_owned(),
+        }
+    }
 
     /// A namespace of its own for one test.
     pub(crate) async fn namespace(&self, prefix: &str) -> String {
-        let namespaces: Api<Namespace> = Api::all(self.client("admin"));
+        let namespaces: Api<Namespace> = Api::all(self.user("admin").client());
         let namespace = Namespace {
             metadata: ObjectMeta {
                 generate_name: Some(format!("{prefix}-")),
@@ -190,8 +207,16 @@ impl Cluster {
             },
             ..Namespace::default()
         };
-        let made = namespaces.create(&PostParams::default(), &namespace).await;
-        made.expect("a namespace").metadata.name.expect("its name")
+        let mut made = None;
+        // The first request of a client: a server that is busy may reset its connection.
+        until("a namespace is made", async || {
+            let answer = namespaces.create(&PostParams::default(), &namespace).await;
+            made = answer.ok();
+            made.is_some()
+        })
+        .await;
+        made.and_then(|namespace| namespace.metadata.name)
+            .expect("its name")
     }
 
     /// The last lines of the server's log.

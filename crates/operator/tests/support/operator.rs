@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::cluster::{Cluster, until};
+use super::cluster::{Cluster, User, until};
 use super::fault::Way;
 
 /// A running operator. Dropped, it ends as if it was killed.
@@ -28,7 +28,7 @@ pub(crate) struct Operator {
 
 impl Operator {
     /// Starts one for a namespace.
-    pub(crate) fn start(client: &Client, way: &Way, namespace: &str, lease: Option<&str>) -> Self {
+    pub(crate) fn start(user: &User, way: &Way, namespace: &str, lease: Option<&str>) -> Self {
         let plan = Plan {
             namespace: Some(namespace.to_owned()),
             resync: Duration::from_millis(300),
@@ -57,11 +57,12 @@ impl Operator {
         let stopped = async {
             let _ = stopped.await;
         };
-        // The client's own task has to live in the operator's runtime, so that it ends with it.
-        let (client, way, numbers) = (client.clone(), way.clone(), metrics.clone());
+        // Its connections are its own, and end with it.
+        let (user, way, numbers) = (user.clone(), way.clone(), metrics.clone());
         let task = runtime.spawn(async move {
+            let client = way.client(user.client());
             operate(
-                way.client(client),
+                client,
                 plan,
                 numbers,
                 Health::not_ready("starting"),
@@ -104,6 +105,7 @@ impl Drop for Operator {
 
 /// A namespace and its functions.
 pub(crate) struct Place {
+    pub(crate) admin: User,
     pub(crate) client: Client,
     pub(crate) namespace: String,
 }
@@ -111,7 +113,8 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) async fn new(cluster: &Cluster, prefix: &str) -> Self {
         Self {
-            client: cluster.client("admin"),
+            client: cluster.user("admin").client(),
+            admin: cluster.user("admin"),
             namespace: cluster.namespace(prefix).await,
         }
     }
