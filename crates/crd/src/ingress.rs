@@ -21,7 +21,7 @@ pub struct Ingress {
     #[schemars(
         length(min = 1, max = 253),
         regex(
-            pattern = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+            pattern = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
         )
     )]
     pub host: String,

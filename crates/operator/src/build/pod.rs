@@ -152,16 +152,18 @@ fn container(function: &ValidFunction, template: &Template, settings: Settings) 
             seccomp_profile: Some(given.seccomp_profile.unwrap_or_else(seccomp_default)),
             ..SecurityContext::default()
         }),
-        lifecycle: pause(settings),
+        lifecycle: pause(settings, template.termination_grace_period_seconds),
         // What the function said last becomes part of the condition that tells of its end.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
 }
 
-/// The kubelet waits before it asks the function to end: by then no proxy sends it new requests.
-fn pause(settings: Settings) -> Option<Lifecycle> {
+/// The kubelet waits before it asks the function to end: by then no proxy sends it new requests. It has to be less than
+/// the grace period that somebody has set, or the API server takes no such pod.
+fn pause(settings: Settings, grace_period: Option<i64>) -> Option<Lifecycle> {
     let seconds = i64::try_from(settings.drain_delay.as_secs()).unwrap_or(i64::MAX);
+    let seconds = seconds.min(grace_period.map_or(i64::MAX, |grace| grace.saturating_sub(1)));
     (seconds > 0).then(|| Lifecycle {
         pre_stop: Some(LifecycleHandler {
             sleep: Some(SleepAction { seconds }),

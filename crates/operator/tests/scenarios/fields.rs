@@ -120,8 +120,14 @@ fn cases() -> Vec<(Value, Fate)> {
     );
     case(
         "env",
-        json!([{ "name": "GRÖSSE", "value": "größe 🛶" }]),
+        json!([{ "name": "SIZE", "value": "größe 🛶" }]),
         Told("Valid"),
+    );
+    // Kubernetes takes printable ASCII for names.
+    case(
+        "env",
+        json!([{ "name": "GRÖSSE", "value": "1" }]),
+        Told("Rejected"),
     );
     case("env", json!([{ "name": "PORT", "value": "1" }]), Refused);
     case("env", json!([{ "name": "A" }, { "name": "A" }]), Refused);
@@ -187,8 +193,13 @@ fn cases() -> Vec<(Value, Fate)> {
     }
     case(
         "ingress.host",
+        json!(format!("{}.example", "a".repeat(63))),
+        Told("Valid"),
+    );
+    case(
+        "ingress.host",
         json!(format!("{}.example", "a".repeat(64))),
-        Told("Rejected"),
+        Refused,
     );
     case("ingress", json!({}), Refused);
     case(
@@ -257,6 +268,11 @@ fn cases() -> Vec<(Value, Fate)> {
     case(
         "template.terminationGracePeriodSeconds",
         json!(0),
+        Told("Valid"),
+    );
+    case(
+        "template.terminationGracePeriodSeconds",
+        json!(1),
         Told("Valid"),
     );
     case("template.terminationGracePeriodSeconds", json!(-1), Refused);
