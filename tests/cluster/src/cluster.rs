@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::Deserialize;
 
-use crate::Kubectl;
+use crate::{Kubectl, Pending};
 
 /// Names the description of the cluster.
 const DESCRIPTION: &str = "SAMPAN_CLUSTER";
@@ -70,7 +70,11 @@ impl Cluster {
     }
 
     /// A client with all rights.
-    pub async fn client(&self) -> Client {
+    pub fn client(&self) -> Pending<'_, Client> {
+        Box::pin(self.connect())
+    }
+
+    async fn connect(&self) -> Client {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("the kubeconfig is bad");
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;

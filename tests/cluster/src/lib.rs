@@ -19,6 +19,10 @@ mod load;
 mod namespace;
 mod shell;
 
+/// A future in a box. The body of an `async fn` is compiled by the crate that polls it: behind this type it
+/// is compiled here once, and not again for every test program.
+pub type Pending<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 pub use cluster::{Cluster, Node};
 pub use door::cluster_command;
 pub use images::{hello, push, push_bytes, push_text, staged};

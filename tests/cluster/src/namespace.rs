@@ -1,6 +1,5 @@
 //! A namespace of a test's own.
 
-use std::fmt::Debug;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -8,15 +7,18 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams};
-use kube::core::NamespaceResourceScope;
+use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
 use kube::runtime::wait::{Condition, await_condition, conditions};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::{Cluster, Kubectl};
+use crate::{Cluster, Kubectl, Pending};
 
 /// How long a test waits for anything: time decides no test, it only ends one that would wait for ever.
 pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Whether an object is as it should be; nothing stands for one that is not there.
+type Matches<'a> = Box<dyn Fn(Option<&DynamicObject>) -> bool + Send + Sync + 'a>;
 
 /// A namespace with a name that nobody else has. It is deleted when it is dropped, and before that it
 /// tells what is in it if its test fails.
@@ -29,7 +31,11 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes one whose name begins so, in the cluster that the environment names.
-    pub async fn create(prefix: &str) -> Namespace {
+    pub fn create(prefix: &str) -> Pending<'_, Namespace> {
+        Box::pin(Namespace::make(prefix))
+    }
+
+    async fn make(prefix: &str) -> Namespace {
         let cluster = Cluster::find();
         let client = cluster.client().await;
         let namespace = v1::Namespace {
@@ -89,35 +95,55 @@ impl Namespace {
     }
 
     /// Waits until a resource meets a condition, and returns it; nothing if it met it by not being there.
-    pub async fn wait_for<K>(
-        &self,
-        name: &str,
-        what: &str,
-        condition: impl Condition<K>,
-    ) -> Option<K>
+    pub fn wait_for<'a, K>(
+        &'a self,
+        name: &'a str,
+        what: &'a str,
+        condition: impl Condition<K> + Send + Sync + 'a,
+    ) -> Pending<'a, Option<K>>
     where
-        K: Resource<Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + Send
-            + DeserializeOwned
-            + 'static,
+        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned + 'static,
         K::DynamicType: Default,
     {
-        let kind = K::kind(&K::DynamicType::default()).into_owned();
-        let waiting = await_condition(self.api::<K>(), name, condition);
-        let met = tokio::time::timeout(PATIENCE, waiting).await;
-        let met = met.unwrap_or_else(|_| panic!("{kind} {name} did not {what} in {PATIENCE:?}"));
-        met.unwrap_or_else(|error| panic!("failed to watch {kind} {name}: {error}"))
+        // Only this much is compiled for every kind; watching is compiled once for all.
+        let kind = ApiResource::erase::<K>(&K::DynamicType::default());
+        let typed = |object: DynamicObject| {
+            let parsed = object.try_parse::<K>();
+            parsed.unwrap_or_else(|error| panic!("the API server sent a strange object: {error}"))
+        };
+        let matches = move |object: Option<&DynamicObject>| {
+            condition.matches_object(object.cloned().map(typed).as_ref())
+        };
+        let watched = self.watch(kind, name, what, Box::new(matches));
+        Box::pin(async move { watched.await.map(typed) })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        kind: ApiResource,
+        name: &'a str,
+        what: &'a str,
+        matches: Matches<'a>,
+    ) -> Pending<'a, Option<DynamicObject>> {
+        Box::pin(async move {
+            let api = Api::namespaced_with(self.client.clone(), &self.name, &kind);
+            let kind = kind.kind;
+            let met = tokio::time::timeout(PATIENCE, await_condition(api, name, matches)).await;
+            let met =
+                met.unwrap_or_else(|_| panic!("{kind} {name} did not {what} in {PATIENCE:?}"));
+            met.unwrap_or_else(|error| panic!("failed to watch {kind} {name}: {error}"))
+        })
     }
 
     /// Deletes it and waits until all that was in it is gone.
-    pub async fn delete(mut self) {
+    pub fn delete(self) -> Pending<'static, ()> {
+        Box::pin(self.end())
+    }
+
+    async fn end(mut self) {
         let namespaces: Api<v1::Namespace> = Api::all(self.client.clone());
-        let found = namespaces
-            .get(&self.name)
-            .await
-            .expect("the namespace is gone");
+        let found = namespaces.get(&self.name).await;
+        let found = found.expect("the namespace is gone");
         let uid = found.metadata.uid.expect("a namespace has an identifier");
         let deleted = namespaces
             .delete(&self.name, &DeleteParams::default())

@@ -1,12 +1,14 @@
 //! Commands in a pod: how things look from inside the cluster.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{AttachParams, PostParams};
 use kube::runtime::wait::conditions;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::Namespace;
+use crate::{Namespace, PATIENCE, Pending};
 
 /// A shell and the usual small programs; it is on every node.
 pub const BUSYBOX: &str = "sampan.test/busybox:1";
@@ -19,7 +21,11 @@ pub struct Shell<'a> {
 
 impl<'a> Shell<'a> {
     /// Starts it, on the named node if there is one, and waits until it runs.
-    pub async fn start(namespace: &'a Namespace, node: Option<&str>) -> Shell<'a> {
+    pub fn start(namespace: &'a Namespace, node: Option<&'a str>) -> Pending<'a, Shell<'a>> {
+        Box::pin(Shell::make(namespace, node))
+    }
+
+    async fn make(namespace: &'a Namespace, node: Option<&str>) -> Shell<'a> {
         let pod = json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -51,15 +57,21 @@ impl<'a> Shell<'a> {
     }
 
     /// What a command prints, when it ends well.
-    pub async fn run(&self, command: &[&str]) -> String {
-        match self.try_run(command).await {
-            Ok(said) => said,
-            Err(said) => panic!("{command:?} failed: {said}"),
-        }
+    pub fn run<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, String> {
+        Box::pin(async move {
+            match self.attempt(command).await {
+                Ok(said) => said,
+                Err(said) => panic!("{command:?} failed: {said}"),
+            }
+        })
     }
 
     /// What a command prints; all that it said when it ends badly.
-    pub async fn try_run(&self, command: &[&str]) -> Result<String, String> {
+    pub fn try_run<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, Result<String, String>> {
+        Box::pin(self.attempt(command))
+    }
+
+    async fn attempt(&self, command: &[&str]) -> Result<String, String> {
         let pods = self.namespace.api::<Pod>();
         let attach = AttachParams::default()
             .stdin(false)
@@ -88,17 +100,19 @@ impl<'a> Shell<'a> {
     }
 
     /// Waits until a command ends well, and returns what it prints.
-    pub async fn until(&self, command: &[&str]) -> String {
-        let attempts = async {
+    pub fn until<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, String> {
+        let attempts = async move {
             loop {
-                if let Ok(said) = self.try_run(command).await {
+                if let Ok(said) = self.attempt(command).await {
                     return said;
                 }
                 // Nothing tells of what the command looks for.
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        let ended = tokio::time::timeout(crate::PATIENCE, attempts).await;
-        ended.unwrap_or_else(|_| panic!("{command:?} never ended well"))
+        Box::pin(async move {
+            let ended = tokio::time::timeout(PATIENCE, attempts).await;
+            ended.unwrap_or_else(|_| panic!("{command:?} never ended well"))
+        })
     }
 }
