@@ -110,7 +110,6 @@ impl Real {
 }
 
 #[tokio::test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 async fn registry_takes_and_gives_back_a_function() {
     let real = Real::start(false).await;
     let artifact = function(WASM);
@@ -140,7 +139,6 @@ async fn registry_takes_and_gives_back_a_function() {
 }
 
 #[tokio::test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 async fn registry_takes_a_large_function() {
     let real = Real::start(false).await;
     let mut wasm = WASM.to_vec();
@@ -174,7 +172,6 @@ async fn registry_takes_a_large_function() {
 }
 
 #[tokio::test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 async fn registry_that_knows_users_asks_for_them() {
     let real = Real::start(true).await;
     let artifact = function(WASM);
@@ -204,7 +201,6 @@ async fn registry_that_knows_users_asks_for_them() {
 }
 
 #[tokio::test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 async fn registry_says_what_it_does_not_have() {
     let real = Real::start(false).await;
     let outcome = sampan_artifact::pull(&real.registry(":none", None), fake::MOST, &silent()).await;

@@ -61,7 +61,6 @@ fn object(rendered: &str, kind: &str, name: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn the_chart_has_no_complaints_from_helm() {
     let chart = chart();
     let mut words = vec!["lint", "--strict", &chart];
@@ -76,7 +75,6 @@ fn the_chart_has_no_complaints_from_helm() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn everything_of_an_installation_is_there() {
     let rendered = template(&[]).expect("rendered");
     for (kind, name) in [
@@ -103,7 +101,6 @@ fn everything_of_an_installation_is_there() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn values_change_what_they_say() {
     let check = |values: &[&str], kind: &str, name: &str, expected: &[&str]| {
         let rendered = template(values).expect("rendered");
@@ -176,7 +173,6 @@ fn values_change_what_they_say() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn wrong_values_are_refused_with_their_name() {
     let check = |value: &str, expected: &str| {
         let error = template(&[value]).expect_err(value);
@@ -192,7 +188,6 @@ fn wrong_values_are_refused_with_their_name() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn only_the_installer_has_rights_on_the_node() {
     let rendered = template(&[]).expect("rendered");
     for (kind, name) in [

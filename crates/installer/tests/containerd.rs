@@ -162,7 +162,6 @@ fn exists(path: &Path) -> bool {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn the_runtime_comes_once_and_goes_without_a_trace() {
     let containerd = Containerd::start("");
     let (text, dump) = (containerd.text(), containerd.dump());
@@ -215,7 +214,6 @@ fn the_runtime_comes_once_and_goes_without_a_trace() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn a_pod_runs_the_nodes_programs_in_the_nodes_namespaces() {
     let containerd = Containerd::start("");
     let folder = containerd.folder.path().display();
@@ -247,7 +245,6 @@ fn a_pod_runs_the_nodes_programs_in_the_nodes_namespaces() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn imports_of_others_stay() {
     let containerd = Containerd::start("");
     let folder = containerd.folder.path().display().to_string();
@@ -278,7 +275,6 @@ fn imports_of_others_stay() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn what_does_not_come_back_is_taken_back() {
     let containerd = Containerd::start("");
     let text = containerd.text();
@@ -300,7 +296,6 @@ fn what_does_not_come_back_is_taken_back() {
 }
 
 #[test]
-#[ignore = "needs the programs of a cluster: cargo xtask test cluster"]
 fn a_runtime_of_somebody_else_is_left_alone() {
     let containerd = Containerd::start(
         "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan]\n  runtime_type = 'io.containerd.x.v1'\n",

@@ -24,7 +24,10 @@ fn every_example_is_a_function() {
         let blocks = blocks(text);
         assert!(!blocks.is_empty(), "{name} shows none");
         // Resources of Kubernetes are checked by whoever knows them.
-        for block in blocks.iter().filter(|block| !block.starts_with("apiVersion:")) {
+        for block in blocks
+            .iter()
+            .filter(|block| !block.starts_with("apiVersion:"))
+        {
             if let Err(error) = Function::parse(block, name, "example") {
                 panic!("{error}\n{block}");
             }
