@@ -1,10 +1,9 @@
 //! The tests on a real Kubernetes: a cluster of their own is started for them and, however they end, taken
 //! down after them.
 
-use std::env;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::recorder::Recorder;
 use crate::cargo;
@@ -19,9 +18,9 @@ const NODES: &str = "2";
 
 pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) -> Result<()> {
     let (name, description) = of_tests(repository)?;
-    let this = env::current_exe().context("failed to find this program")?;
     let cluster = |words: &[&str]| {
-        let mut command = Command::new(&this);
+        // Not this very file: the stages before may have made cargo link it anew.
+        let mut command = Command::new(repository.program("xtask"));
         command
             .current_dir(repository.root())
             .env("CARGO_TARGET_DIR", repository.target())
