@@ -8,6 +8,7 @@ mod arguments;
 mod backends;
 mod bench;
 mod cargo;
+mod claim;
 mod cluster;
 mod dist;
 mod functions;
@@ -50,6 +51,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         return cluster::forward(routes).map(|()| ExitCode::SUCCESS);
     }
     let repository = Repository::find()?;
+    claim::claim(&repository)?;
     let machine = Machine::new(!arguments.no_install);
     match &arguments.command {
         Command::Up(up) => up::run(&repository, &machine, up),
