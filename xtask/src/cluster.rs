@@ -39,7 +39,6 @@ use std::process::{self, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
-pub(crate) use up::NEEDS;
 
 use crate::arguments::Command;
 use crate::machine::Machine;

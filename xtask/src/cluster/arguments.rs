@@ -84,6 +84,10 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) no_functions: bool,
 
+    /// How often the operator looks at every function although nothing changed, instead of the chart's time
+    #[arg(long, value_name = "TIME", conflicts_with = "bare")]
+    pub(crate) resync: Option<String>,
+
     /// With metrics-server, for `kubectl top` and autoscaling
     #[arg(long)]
     pub(crate) metrics_server: bool,
