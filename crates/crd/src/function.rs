@@ -131,9 +131,22 @@ pub struct WasmFunctionSpec {
     /// Where the function is reached from outside of the cluster. Default: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
+    /// Metrics of the function in Prometheus' format, from each of its pods. Default: none are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// The rest of the function's pods, in the words of Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
+}
+
+/// Where each pod tells its metrics: at /metrics, with /healthz and /readyz beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// The port, which no container of the pod may use otherwise. Default: 9090.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<u16>,
 }
 
 /// A Secret of the function's namespace.

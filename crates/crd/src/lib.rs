@@ -27,7 +27,9 @@ mod words;
 pub use amount::Amount;
 pub use condition::{ConditionKind, Reason, Verdict};
 pub use definition::{definition, definition_yaml};
-pub use function::{Instances, Outbound, Reuse, SecretName, WasmFunction, WasmFunctionSpec};
+pub use function::{
+    Instances, Metrics, Outbound, Reuse, SecretName, WasmFunction, WasmFunctionSpec,
+};
 pub use ingress::{Ingress, IngressTls};
 pub use limits::Limits;
 pub use status::WasmFunctionStatus;
@@ -48,3 +50,6 @@ pub const CONTAINER: &str = "function";
 
 /// The port that a function listens on inside its pod.
 pub const PORT: u16 = 8080;
+
+/// The port at which a function that tells its metrics does so unless the resource names another.
+pub const METRICS_PORT: u16 = 9090;

@@ -4,6 +4,7 @@
 //! Kubernetes' own below `template` is left to the API server, whose answer becomes a condition.
 
 use std::collections::HashSet;
+use std::num::NonZeroU16;
 
 use k8s_openapi::api::core::v1::EnvVar;
 use sampan_spec::{
@@ -12,11 +13,11 @@ use sampan_spec::{
 };
 
 use crate::amount::Amount;
-use crate::function::{Instances, WasmFunction, WasmFunctionSpec};
+use crate::function::{Instances, Metrics, WasmFunction, WasmFunctionSpec};
 use crate::ingress::Ingress;
 use crate::limits::Limits;
 use crate::template::Template;
-use crate::{CONTAINER, FUNCTION_LABEL};
+use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, PORT};
 
 /// The most bytes of a resource: what is made of it is larger, and has to fit into the cluster's store.
 const MOST_BYTES: usize = 512 * 1024;
@@ -38,6 +39,8 @@ pub struct ValidFunction {
     pub env: Vec<EnvVar>,
     /// Where it is reached from outside.
     pub ingress: Option<ValidIngress>,
+    /// The port of its pods that tells metrics, if one does.
+    pub metrics_port: Option<NonZeroU16>,
     /// The rest of its pods.
     pub template: Template,
 }
@@ -109,6 +112,7 @@ impl ValidFunction {
             outbound,
             instances,
             ingress,
+            metrics,
             template,
         } = resource.spec.clone();
         let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
@@ -150,6 +154,7 @@ impl ValidFunction {
             replicas,
             env: checked_env(env)?,
             ingress: ingress.map(checked_ingress).transpose()?,
+            metrics_port: metrics.map(checked_metrics).transpose()?,
             template: checked_template(template.unwrap_or_default())?,
         })
     }
@@ -249,6 +254,17 @@ fn checked_ingress(ingress: Ingress) -> Result<ValidIngress, Invalid> {
         tls: tls.map(|tls| tls.secret_name),
         annotations: annotations.into_iter().collect(),
     })
+}
+
+fn checked_metrics(metrics: Metrics) -> Result<NonZeroU16, Invalid> {
+    let refuse = |message: String| Invalid::new("spec.metrics.port", message);
+    let port = metrics.port.unwrap_or(METRICS_PORT);
+    if port == PORT {
+        return Err(refuse(format!(
+            "{PORT} is taken: the function's server listens there"
+        )));
+    }
+    NonZeroU16::new(port).ok_or_else(|| refuse("0 is no port".to_owned()))
 }
 
 /// What the operator decides itself is not for others to set.

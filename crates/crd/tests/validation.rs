@@ -104,6 +104,16 @@ fn what_is_not_allowed_is_named_by_its_field() {
         "/",
     );
     check(
+        "{ image: i, metrics: { port: 8080 } }",
+        "spec.metrics.port",
+        "taken",
+    );
+    check(
+        "{ image: i, metrics: { port: 0 } }",
+        "spec.metrics.port",
+        "0",
+    );
+    check(
         "{ image: i, template: { labels: { sampan.dev/function: x } } }",
         "spec.template.labels",
         "operator",

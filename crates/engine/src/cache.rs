@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -31,6 +31,10 @@ const MAC_LENGTH: usize = blake3::OUT_LEN;
 
 /// Separates this use of the key from any other.
 const CONTEXT: &[u8] = b"sampan compiled module v1\0";
+
+/// The owner of a file that others are given. Nobody is: Kubernetes and its kind know users up to half of
+/// this number.
+const NOBODY: u32 = 0xffff_ff00;
 
 /// The folder of compiled modules.
 pub(crate) struct Cache {
@@ -87,6 +91,25 @@ impl Verified {
     pub(crate) fn load(&self, engine: &Engine, component: bool) -> Result<Code, LoadError> {
         deserialize(engine, self, component).map_err(|error| LoadError::Link(format!("{error:#}")))
     }
+
+    /// Gives the file away to nobody, so that no process that has it open can change it without
+    /// privileges, not even root's: whoever owns a file may make it writable again, by any descriptor.
+    /// Others that run the same module would run what was changed. Needs privileges itself.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be given away.
+    pub(crate) fn give_away(&self) -> io::Result<()> {
+        let metadata = self.0.metadata()?;
+        let is_nobodys = metadata.uid() == NOBODY && metadata.gid() == NOBODY;
+        if !is_nobodys {
+            fchown(&self.0, Some(NOBODY), Some(NOBODY))?;
+        }
+        if metadata.mode() & 0o7777 != 0o444 {
+            self.0.set_permissions(fs::Permissions::from_mode(0o444))?;
+        }
+        Ok(())
+    }
 }
 
 impl AsFd for Verified {
@@ -133,7 +156,7 @@ impl Cache {
         })
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    pub(crate) fn path(&self, key: &Key) -> PathBuf {
         self.folder.join(format!("{}.cwasm", key.0))
     }
 

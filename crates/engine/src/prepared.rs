@@ -2,7 +2,7 @@
 //!
 //! A [`Workshop`] reads, checks and compiles; what leaves it is [`Prepared`], an open file of compiled
 //! code that the cache has verified through that very descriptor. A child that is forked with it loads
-//! it with [`LoadedFunction::of_prepared`]. There is no other way to make one: not from a path, and not
+//! it with [`LoadedFunction::of_prepared`]. It cannot change the file, whoever it runs as. There is no other way to make one: not from a path, and not
 //! from a descriptor.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -71,7 +71,8 @@ impl Workshop {
 
     /// Reads and checks a function's WebAssembly, and takes it from the cache or compiles it into the
     /// cache. Of several processes that want the same module one compiles and the others wait. Blocks;
-    /// it is not for asynchronous code.
+    /// it is not for asynchronous code. What is prepared cannot be changed by whoever is given it, for
+    /// which this process has to be privileged.
     ///
     /// # Errors
     ///
@@ -90,20 +91,26 @@ impl Workshop {
             .map_err(|error| LoadError::Compiler(format!("{error:#}")))?;
         let key = Key::new(&digest, &engine, flavour);
         drop(engine);
-        let found = |code| Prepared {
-            kind,
-            digest: digest.clone(),
-            code: Arc::new(code),
+        let found = |code: Verified| {
+            code.give_away().map_err(|error| LoadError::Cache {
+                path: self.cache.path(&key),
+                message: format!("giving the compiled module away: {error}"),
+            })?;
+            Ok(Prepared {
+                kind,
+                digest: digest.clone(),
+                code: Arc::new(code),
+            })
         };
         if let Some(code) = self.cache.find(&key)? {
             observer.cache(true);
-            return Ok(found(code));
+            return found(code);
         }
         let _lock = self.cache.lock(&key)?;
         // Whoever held the lock before may have compiled it.
         if let Some(code) = self.cache.find(&key)? {
             observer.cache(true);
-            return Ok(found(code));
+            return found(code);
         }
         observer.cache(false);
         let started = Instant::now();
@@ -116,9 +123,10 @@ impl Workshop {
         let compiled = self.compiler.compile_blocking(&job)?;
         observer.compiled(started.elapsed());
         self.cache.store(&key, &compiled)?;
-        self.cache.find(&key)?.map(found).ok_or_else(|| {
+        let code = self.cache.find(&key)?.ok_or_else(|| {
             LoadError::Link("the module just compiled is gone from the cache".into())
-        })
+        })?;
+        found(code)
     }
 }
 

@@ -20,6 +20,7 @@ mod head;
 mod launch;
 mod link;
 mod log;
+mod lost;
 mod measure;
 mod pod;
 mod process;

@@ -43,7 +43,7 @@ pub(crate) struct Service {
     pod: Mutex<Option<Pod>>,
 }
 
-enum Entry {
+pub(crate) enum Entry {
     /// It is being made.
     Coming,
     There(Arc<Task>),
@@ -66,7 +66,7 @@ impl Service {
         }
     }
 
-    fn tasks(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    pub(crate) fn tasks(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,8 +241,8 @@ impl TaskService for Service {
     }
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id)?;
-        task.kill(&request.exec_id, request.signal, request.all)?;
+        let (exec, signal) = (&request.exec_id, request.signal);
+        self.task(&request.id)?.kill(exec, signal, request.all)?;
         Ok(Empty::new())
     }
 
@@ -286,17 +286,14 @@ impl TaskService for Service {
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
         let task = self.task(&request.id)?;
-        let pids: Vec<u32> = match task.cgroup() {
-            None => vec![own_pid().unsigned_abs()],
-            Some(cgroup) => {
-                let processes = cgroup.processes();
-                processes.into_iter().map(i32::unsigned_abs).collect()
-            }
+        let pids = match task.cgroup() {
+            None => vec![own_pid()],
+            Some(cgroup) => cgroup.processes().into_iter().collect(),
         };
         let mut response = PidsResponse::default();
         for pid in pids {
             response.processes.push(ProcessInfo {
-                pid,
+                pid: pid.unsigned_abs(),
                 ..ProcessInfo::default()
             });
         }
@@ -391,6 +388,7 @@ impl TaskService for Service {
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> TtrpcResult<Empty> {
+        self.forget_lost().await;
         // Other tasks of the pod may still be there.
         if self.tasks().is_empty() {
             self.over.signal();

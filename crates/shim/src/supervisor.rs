@@ -110,6 +110,7 @@ async fn abandoned(service: &Service) {
     let mut idle = false;
     loop {
         tokio::time::sleep(ABANDONED).await;
+        service.forget_lost().await;
         if service.is_idle() && idle {
             return;
         }

@@ -258,6 +258,30 @@ impl Task {
         Ok((self.init.pid(), exit))
     }
 
+    /// Takes apart whatever there is of a container that nobody knows of.
+    ///
+    /// # Errors
+    ///
+    /// When something of it is in use.
+    pub(crate) async fn take_apart(&self) -> Result<()> {
+        if let Some(cgroup) = self.cgroup() {
+            let removed = cgroup.remove().await;
+            removed.map_err(ShimError::system("removing the control group"))?;
+        }
+        record::clear(&self.bundle)?;
+        // Making it may have made the bundle's folder anew. What else is in there is somebody else's.
+        for folder in [self.bundle.join("rootfs"), self.bundle.clone()] {
+            match std::fs::remove_dir(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let doing = format!("removing {}", folder.display());
+                    return Err(ShimError::system(doing)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for a process's end and tells of it.
     pub(crate) fn follow(
         self: &Arc<Self>,

@@ -218,9 +218,8 @@ async fn a_command_that_traps_says_so_and_one_that_is_stopped_ends() {
     node.leaves_nothing().await;
 }
 
-/// Scenario 19.
 #[tokio::test]
-async fn a_reader_that_stalls_or_goes_away_hangs_nothing() {
+async fn scenario_19_a_reader_that_stalls_or_goes_away_hangs_nothing() {
     if !may_run() {
         return;
     }
@@ -251,9 +250,8 @@ async fn a_reader_that_stalls_or_goes_away_hangs_nothing() {
     node.leaves_nothing().await;
 }
 
-/// Scenario 17.
 #[tokio::test]
-async fn a_container_that_outgrows_its_memory_is_told_as_that() {
+async fn scenario_17_a_container_that_outgrows_its_memory_is_told_as_that() {
     if !may_run() {
         return;
     }
@@ -283,9 +281,8 @@ async fn a_container_that_outgrows_its_memory_is_told_as_that() {
     node.leaves_nothing().await;
 }
 
-/// Scenario 14.
 #[tokio::test]
-async fn what_a_killed_supervisor_leaves_is_taken_apart() {
+async fn scenario_14_what_a_killed_supervisor_leaves_is_taken_apart() {
     if !may_run() {
         return;
     }

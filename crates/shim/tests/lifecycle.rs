@@ -33,9 +33,8 @@ async fn started(node: &Node, bundle: &Bundle) -> Shim {
     shim
 }
 
-/// Scenario 20.
 #[tokio::test]
-async fn calls_may_be_repeated_and_come_at_the_wrong_time() {
+async fn scenario_20_calls_may_be_repeated_and_come_at_the_wrong_time() {
     if !may_run() {
         return;
     }
@@ -86,6 +85,22 @@ async fn what_was_never_started_is_deleted() {
     shim.create(&bundle).await.expect("created");
     assert_eq!(shim.delete("c").await.expect("deleted").exit_status, 137);
     shim.shut_down().await;
+    node.leaves_nothing().await;
+}
+
+/// containerd was ended while it made the task, did not find it afterwards, and has removed its bundle.
+#[tokio::test]
+async fn scenario_15_a_task_that_nobody_knows_of_keeps_no_supervisor() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("c").module(LOOP).finish();
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    std::fs::remove_dir_all(bundle.path()).expect("the bundle is removed");
+    shim.shut_down().await;
+    drop(shim);
     node.leaves_nothing().await;
 }
 

@@ -6,6 +6,8 @@
 //! rule that an older node does not know is not ignored. Arguments and environment are no
 //! annotations: they are the container's own.
 
+use std::num::NonZeroU16;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -36,8 +38,11 @@ pub const HTTP: &str = "sampan.dev/http";
 /// How long an instance lives, as an object: `{"reuse":{"requests":1000}}`.
 pub const INSTANCES: &str = "sampan.dev/instances";
 
+/// The port of the pod at which it tells its metrics: `9090`. Default: it tells them to nobody.
+pub const METRICS: &str = "sampan.dev/metrics";
+
 /// Every key.
-pub const KEYS: [&str; 5] = [FUNCTION, LIMITS, OUTBOUND, HTTP, INSTANCES];
+pub const KEYS: [&str; 6] = [FUNCTION, LIMITS, OUTBOUND, HTTP, INSTANCES, METRICS];
 
 /// An annotation cannot be taken. Shows itself as one line with the annotation's key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +79,10 @@ pub fn parse<'a>(
             }
             HTTP => file.http = read(key, value)?,
             INSTANCES => file.instances = read(key, value)?,
+            // It is about the pod, and no rule of the function.
+            METRICS => {
+                port(value)?;
+            }
             unknown => {
                 return Err(AnnotationError {
                     key: Shown(unknown).to_string(),
@@ -88,6 +97,26 @@ pub fn parse<'a>(
     // The name of a file means nothing in a pod.
     function.file = None;
     Ok(function)
+}
+
+/// Reads the port at which a function's metrics are to be told, if they are.
+///
+/// # Errors
+///
+/// [`AnnotationError`] when it is no port.
+pub fn metrics_port<'a>(
+    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Option<NonZeroU16>, AnnotationError> {
+    let mut annotations = annotations.into_iter();
+    let found = annotations.find(|(key, _)| *key == METRICS);
+    found.map(|(_, value)| port(value)).transpose()
+}
+
+fn port(value: &str) -> Result<NonZeroU16, AnnotationError> {
+    value.parse().map_err(|_| AnnotationError {
+        key: METRICS.to_owned(),
+        message: format!("{} is no port (write one from 1 to 65535)", Shown(value)),
+    })
 }
 
 /// Writes a function's rules, so that [`parse`] finds the same ones. What is the default is left out:
@@ -273,6 +302,19 @@ mod tests {
                     limit.key
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_port_of_metrics_is_read_beside_the_rules() {
+        let found = |value| metrics_port([(FUNCTION, "f"), (METRICS, value)]);
+        assert_eq!(metrics_port([(FUNCTION, "f")]), Ok(None));
+        assert_eq!(found("9090"), Ok(NonZeroU16::new(9090)));
+        assert!(parse([(METRICS, "9090")], "f").is_ok());
+        for value in ["", "0", "65536", "http", "-1", "9090 "] {
+            let error = found(value).expect_err(value);
+            assert_eq!(error.key, METRICS, "{error}");
+            assert_eq!(parse([(METRICS, value)], "f"), Err(error), "{value}");
         }
     }
 

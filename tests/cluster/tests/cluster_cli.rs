@@ -18,9 +18,11 @@ struct Person<'a> {
 impl Person<'_> {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program("sampan"));
+        command.args(words);
+        if !words.contains(&"-A") {
+            command.args(["--namespace", self.namespace.name()]);
+        }
         command
-            .args(words)
-            .args(["--namespace", self.namespace.name()])
             .env("KUBECONFIG", self.kubeconfig)
             .stdin(Stdio::null());
         command
@@ -197,7 +199,7 @@ async fn what_fails_says_why_and_what_to_do() {
         fs::write(&file, text).unwrap();
         file.display().to_string()
     };
-    // Three causes, each found by the kubelet, and told with what the pod printed last.
+    // One that ends when it has begun: whoever looks later is told why.
     let trap = push_text(
         &cluster,
         r#"(module
@@ -222,7 +224,14 @@ async fn what_fails_says_why_and_what_to_do() {
             cluster.registry
         ),
     );
+    let foreign = push_text(
+        &cluster,
+        "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))",
+        &format!("{own}/foreign"),
+    );
+    let foreign = resource("foreign", &format!("{{ image: '{foreign}', replicas: 1 }}"));
     let wrong = resource("wrong", "{ image: 'x', replicas: -1 }");
+    let refused = resource("refused", "{ image: '-x' }");
     // All at once: each takes as long as a failure has to last until it counts.
     thread::scope(|scope| {
         let check = |file: &str, code: i32, words: &[&str]| {
@@ -233,30 +242,38 @@ async fn what_fails_says_why_and_what_to_do() {
                 person.check(&["deploy", &file], code, &[], &words)
             });
         };
+        let deploy = ["deploy", "--no-wait", trap.as_str()];
+        person.check(&deploy, 0, &["trap created"], &[]);
         check(
-            &trap,
+            &foreign,
             46,
-            &[
-                "CrashLoop",
-                "134",
-                "these are my last words",
-                "sampan logs trap",
-            ],
+            &["StartFailed", "elsewhere", "sampan inspect"],
         );
         check(
             &missing,
             46,
             &["ImagePullFailed", "not found", "sampan push"],
         );
-        check(&homeless, 46, &["Unschedulable", "node"]);
-        check(&wrong, 45, &["replicas"]);
+        check(&wrong, 12, &["spec.replicas", "0 to 10000"]);
+        check(&refused, 45, &["spec.image"]);
     });
+    // Nodes may come, so this is waited for as long as somebody likes.
+    let late = ["deploy", &homeless, "--timeout", "3s"];
+    person.check(&late, 124, &[], &["not within", "Unschedulable"]);
+    namespace.until(
+        &[
+            "get",
+            "wfn",
+            "trap",
+            "-o",
+            "jsonpath={.status.conditions[*].reason}",
+        ],
+        |said| said.contains("CrashLoop"),
+    );
     let rows = person.check(&["list"], 0, &["trap", "no", "CrashLoop"], &[]);
     assert!(!String::from_utf8_lossy(&rows.stdout).contains("wrong"));
     person.check(&["logs", "trap", "--previous"], 0, &["last words"], &[]);
     person.check(&["invoke", "trap"], 47, &[], &["trap"]);
-    let late = ["deploy", &homeless, "--timeout", "1s", "--replicas", "2"];
-    person.check(&late, 124, &[], &["not within"]);
 
     // Somebody without rights, and somebody without a cluster.
     let kubectl = namespace.kubectl();

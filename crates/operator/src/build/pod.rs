@@ -19,6 +19,10 @@ const RUNTIME_CLASS: &str = "sampan";
 /// wants a command; an ordinary image with a .wasm file takes it as well.
 const COMMAND: &str = "/function.wasm";
 
+/// What Prometheus' usual configuration looks for.
+const SCRAPE: &str = "prometheus.io/scrape";
+const SCRAPED_PORT: &str = "prometheus.io/port";
+
 /// The user and group of a function unless the resource says otherwise: nobody in particular.
 const USER: i64 = 65_532;
 
@@ -36,6 +40,15 @@ pub(super) fn pod(
     let mut all_annotations = template.annotations.clone();
     let rules = annotations::print(&function.function).into_iter();
     all_annotations.extend(rules.map(|(key, value)| (key.to_owned(), value)));
+    if let Some(port) = function.metrics_port {
+        let port = port.to_string();
+        all_annotations.insert(annotations::METRICS.to_owned(), port.clone());
+        // What scrapers look for, unless somebody has said otherwise.
+        for (key, value) in [(SCRAPE, "true"), (SCRAPED_PORT, port.as_str())] {
+            let entry = all_annotations.entry(key.to_owned());
+            entry.or_insert_with(|| value.to_owned());
+        }
+    }
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(all_labels),
@@ -128,12 +141,7 @@ fn container(function: &ValidFunction, template: &Template, settings: Settings) 
         args: filled(function.function.arguments.clone()),
         env: filled(function.env.clone()),
         env_from: filled(template.env_from.clone()),
-        ports: Some(vec![ContainerPort {
-            name: Some("http".to_owned()),
-            container_port: PORT.into(),
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(ports(function)),
         resources: Some(
             (template.resources.clone())
                 .unwrap_or_else(|| resources::default(&function.function.limits)),
@@ -157,6 +165,20 @@ fn container(function: &ValidFunction, template: &Template, settings: Settings) 
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
+}
+
+fn ports(function: &ValidFunction) -> Vec<ContainerPort> {
+    let port = |name: &str, port: u16| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: port.into(),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    let metrics = function.metrics_port.map(|own| port("metrics", own.get()));
+    [Some(port("http", PORT)), metrics]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The kubelet waits before it asks the function to end: by then no proxy sends it new requests. It has to be less than

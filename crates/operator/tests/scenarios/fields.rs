@@ -228,6 +228,18 @@ fn cases() -> Vec<(Value, Fate)> {
         Refused,
     );
     case("imagePullSecrets", json!([{}]), Refused);
+    for (value, fate) in [
+        (json!({}), Told("Valid")),
+        (json!({ "port": 1 }), Told("Valid")),
+        (json!({ "port": 65535 }), Told("Valid")),
+        (json!({ "port": 8080 }), Told("Invalid")),
+        (json!({ "port": 0 }), Refused),
+        (json!({ "port": 65536 }), Refused),
+        (json!({ "port": "http" }), Refused),
+        (json!({ "ports": 1 }), Refused),
+    ] {
+        case("metrics", value, fate);
+    }
     case("template.labels", json!({ "größe": "x" }), Told("Rejected"));
     case(
         "template.labels",

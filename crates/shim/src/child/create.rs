@@ -46,6 +46,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     mount_all(&request.rootfs, &rootfs)?;
     let name = payload::name(&spec, &request.id).to_owned();
     let function = spec::function(&spec, &name);
+    let metrics_port = spec::metrics_port(&spec)?;
     // A program needs no rules, but a rule that is wrong is wrong for whatever runs.
     let function = Arc::new(function?);
     let limit = function.limits.artifact.bytes();
@@ -91,6 +92,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
             builder.with_executor(FunctionExecutor {
                 function,
                 prepared,
+                metrics_port,
                 volumes,
                 link: Rc::clone(link),
             })

@@ -1,6 +1,7 @@
 //! What a container's first process does once it is allowed to start.
 
 use std::collections::HashSet;
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::link::{ChildLink, Message};
 pub(super) struct FunctionExecutor {
     pub(super) function: Arc<Function>,
     pub(super) prepared: Prepared,
+    /// Where it tells its metrics.
+    pub(super) metrics_port: Option<NonZeroU16>,
     pub(super) volumes: Vec<Volume>,
     pub(super) link: Rc<ChildLink>,
 }

@@ -4,6 +4,7 @@
 //! What a container's first process holds of the node is what it needs: the streams, the supervisor's
 //! socket until it can answer, and the one compiled module, verified before it was forked.
 
+mod admin;
 mod command;
 mod console;
 mod create;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use sampan_engine::LoadedFunction;
 use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
-use sampan_telemetry::Registry;
+use sampan_telemetry::{Health, Registry};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::admin;
 use super::error::ChildError;
 use super::executor::FunctionExecutor;
 use super::observer::PodObserver;
@@ -46,16 +47,24 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(receiving())?;
         let drain = function.limits.timeout + LEAVING;
         let server = bind(port, drain)?;
-        let metrics = Metrics::register(&Registry::new());
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        let health = Health::not_ready("starting");
+        if let Some(port) = executor.metrics_port {
+            admin::tell(port, registry, health.clone())?;
+        }
         let deployed = Deployed::new(loaded, &metrics);
         let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
+        let stopping = health.clone();
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            stopping.set_not_ready("stopping");
         };
         let serving = tokio::spawn(server.run(dispatch, stop));
+        health.set_ready();
         executor.ready()?;
         let summary = serving.await;
         let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
@@ -115,7 +124,8 @@ fn bind(port: u16, drain: Duration) -> Result<Server, ChildError> {
     .map_err(ChildError::Listen)
 }
 
-fn lacks_ipv6(error: &std::io::Error) -> bool {
+/// Whether listening failed because the network has no IPv6.
+pub(super) fn lacks_ipv6(error: &std::io::Error) -> bool {
     let code = error
         .raw_os_error()
         .map(rustix::io::Errno::from_raw_os_error);

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
@@ -122,6 +123,13 @@ fn slice_path(slice: &str) -> PathBuf {
         path.push(format!("{name}.slice"));
     }
     path
+}
+
+/// Where the function tells its metrics, as the pod's annotations say.
+pub(super) fn metrics_port(spec: &Spec) -> Result<Option<NonZeroU16>, ChildError> {
+    let pairs = spec.annotations().iter().flatten();
+    let pairs = pairs.map(|(key, value)| (key.as_str(), value.as_str()));
+    annotations::metrics_port(pairs).map_err(ChildError::Annotation)
 }
 
 /// The function that the pod's annotations and the container's process describe.

@@ -1,11 +1,13 @@
 //! Calls of containerd that are repeated or come at the wrong time, by `ctr`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use sampan_cluster_tests::{Cluster, Node, hello, push, until};
 
 use crate::TURN;
+
+/// What the containers are called.
+const ROUNDS: [&str; 2] = ["first", "second"];
 
 /// `ctr` on a node, in a namespace of the test's own: the exit code and what it says.
 fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) -> (bool, String) {
@@ -23,6 +25,27 @@ fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) -> (bool, String) {
     )
 }
 
+/// What is removed again however the test ends.
+struct Scene<'a>(&'a Cluster, &'a Node);
+
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for round in ROUNDS {
+            for words in [
+                &["tasks", "delete", "--force", round][..],
+                &["containers", "delete", round],
+                &["snapshots", "remove", round],
+            ] {
+                // Whatever there is of it.
+                let _ = ctr(self.0, self.1, words);
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
     let _turn = TURN.lock().await;
@@ -38,9 +61,10 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
         let (good, said) = ctr(&cluster, node, words);
         assert!(!good && said.contains(why), "ctr {words:?}: {said}");
     };
+    let scene = Scene(&cluster, node);
     run(&["images", "pull", "--local", "--plain-http", &image]);
     let group = format!("{}/scenario-20", node.cgroup);
-    for round in ["first", "second"] {
+    for round in ROUNDS {
         run(&[
             "run",
             "--detach",
@@ -71,7 +95,7 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
         .await;
         refused(
             &["tasks", "kill", "--signal", "SIGKILL", round],
-            "not found",
+            "already finished",
         );
         let (_, said) = ctr(&cluster, node, &["tasks", "delete", round]);
         assert!(!said.contains("panic"), "{said}");
@@ -81,11 +105,6 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
     }
     run(&["images", "remove", &image]);
     run(&["content", "prune", "references"]);
-    let sockets = node.containerd.parent().unwrap().join("s");
-    let names = |folder: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).unwrap().flatten();
-        entries.map(|entry| entry.path()).collect()
-    };
     until("no supervisor is left", || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let mut lines =
@@ -93,12 +112,6 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
         !lines.any(|line| String::from_utf8_lossy(&line).contains("scenario-20"))
     })
     .await;
-    let sockets = names(&sockets);
-    assert!(
-        sockets
-            .iter()
-            .all(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok()),
-        "a socket leads nowhere: {sockets:?}"
-    );
+    drop(scene);
     run(&["namespaces", "remove", "scenario-20"]);
 }

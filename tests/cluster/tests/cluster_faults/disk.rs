@@ -24,7 +24,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let gone = Command::new("umount").arg(&self.0).status();
+        // Whoever tried to start has it open for a moment.
+        let gone = Command::new("umount").arg("--lazy").arg(&self.0).status();
         if !gone.is_ok_and(|status| status.success()) {
             eprintln!("{} stays mounted", self.0.display());
         }

@@ -53,17 +53,17 @@ async fn an_image_is_pulled_with_the_secret_that_is_named() {
 async fn variables_come_from_values_maps_and_secrets() {
     let namespace = Namespace::create("env").await;
     let image = push(namespace.cluster(), &guest("probe"), "env/probe");
-    let env = r"
+    let env = r#"
   env:
     - { name: PLAIN, value: 'a value, with $(signs)' }
     - { name: EMPTY, value: '' }
     - { name: UMLAUT, value: 'Grüße' }
     - { name: FROM_MAP, valueFrom: { configMapKeyRef: { name: settings, key: colour } } }
     - { name: FROM_SECRET, valueFrom: { secretKeyRef: { name: secrets, key: token } } }
-    - { name: FROM_POD, valueFrom: { fieldRef: { fieldPath: metadata.labels['app.kubernetes.io/name'] } } }
+    - { name: FROM_POD, valueFrom: { fieldRef: { fieldPath: "metadata.labels['app.kubernetes.io/name']" } } }
     - { name: ABSENT, valueFrom: { configMapKeyRef: { name: settings, key: none, optional: true } } }
   template: { envFrom: [{ prefix: ALL_, configMapRef: { name: settings } }] }
-";
+"#;
     namespace.deploy("probe", &image, env);
     // What is named and missing is told of.
     let reason = "jsonpath={.status.conditions[?(@.type==\"Ready\")]['reason','message']}";
@@ -105,7 +105,7 @@ async fn variables_come_from_values_maps_and_secrets() {
 async fn limits_are_seen_by_whoever_calls() {
     let namespace = Namespace::create("limits").await;
     let image = push(namespace.cluster(), &guest("probe"), "limits/probe");
-    let small = "  limits: { memory: 4Mi, timeout: 1s, requestHeaders: 1Ki }\n";
+    let small = "  limits: { memory: 4Mi, timeout: 1s }\n";
     namespace.deploy("small", &image, small);
     let narrow = "  limits: { timeout: 20s, concurrency: 1, queue: 0 }\n";
     namespace.deploy("narrow", &image, narrow);
@@ -114,7 +114,6 @@ async fn limits_are_seen_by_whoever_calls() {
         namespace.wait_until_ready(name);
     }
     let shell = Shell::start(&namespace, None).await;
-    let long = format!("/?{}", "x".repeat(2000));
     for (path, status) in [
         ("/", 200),
         ("/sleep?10", 200),
@@ -122,7 +121,6 @@ async fn limits_are_seen_by_whoever_calls() {
         ("/never", 504),
         ("/spin", 504),
         ("/panic", 500),
-        (long.as_str(), 431),
     ] {
         assert_eq!(shell.get("small", path).await.status, status, "{path}");
     }

@@ -1,0 +1,36 @@
+//! Metrics of a function and its health, at a port of the pod that the pod's annotation names. Without one nobody
+//! listens, and nothing is spent.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::num::NonZeroU16;
+
+use sampan_telemetry::{Health, Registry, admin};
+
+use super::error::ChildError;
+use super::serve::lacks_ipv6;
+
+/// Tells metrics and health until the process ends, inside of a runtime.
+pub(super) fn tell(port: NonZeroU16, registry: Registry, health: Health) -> Result<(), ChildError> {
+    let doing = || ChildError::system(format!("listening at port {port} for metrics"));
+    let listener = listen(port).map_err(doing())?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(doing())?;
+    tokio::spawn(admin::serve(
+        listener,
+        registry,
+        health,
+        std::future::pending(),
+    ));
+    Ok(())
+}
+
+/// Listens with both versions of the protocol, or with IPv4 where there is no IPv6.
+fn listen(port: NonZeroU16) -> std::io::Result<TcpListener> {
+    let any6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port.get()));
+    let any4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.get()));
+    let listener = match TcpListener::bind(any6) {
+        Err(error) if lacks_ipv6(&error) => TcpListener::bind(any4)?,
+        bound => bound?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
