@@ -35,6 +35,11 @@ pub(crate) enum Command {
     /// Both kinds, in batches. It fails when a process, a mount, a control group, a network namespace, a
     /// socket or a file is left.
     Churn(Churn),
+    /// Have the operator take care of many functions, on a real API server
+    ///
+    /// How long it takes until all are told of, what it asks of the API server meanwhile and its memory; then how
+    /// much it writes when nothing changes, which is to be nothing.
+    Operator(Operator),
 }
 
 #[derive(Debug, Args)]
@@ -155,4 +160,15 @@ pub(crate) struct Churn {
     /// How many at once
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub(crate) batch: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Operator {
+    /// How many functions; each number has a server of its own
+    #[arg(value_name = "COUNT", default_values_t = [1000, 10_000])]
+    pub(crate) counts: Vec<usize>,
+
+    /// Where the samples go
+    #[arg(long, value_name = "FILE", default_value = "bench-operator.json")]
+    pub(crate) json: PathBuf,
 }

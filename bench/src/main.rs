@@ -10,6 +10,7 @@ mod engine;
 mod files;
 mod http_client;
 mod load;
+mod operator;
 mod pods;
 mod process;
 mod programs;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             Command::Soak(soak) => soak::run(soak).await,
             Command::Pods(pods) => pods::run(pods).await,
             Command::Churn(churn) => churn::run(churn).await,
+            Command::Operator(operator) => operator::run(operator).await,
         }
     });
     match outcome {
