@@ -59,7 +59,8 @@ impl Requests {
             let verb = what.split(' ').next().unwrap_or_default();
             !READS.contains(&verb)
         });
-        writes.map(|(_, number)| number).sum()
+        // A sum of nothing would be minus zero.
+        writes.fold(0.0, |sum, (_, number)| sum + number)
     }
 }
 

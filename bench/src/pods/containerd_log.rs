@@ -25,7 +25,7 @@ impl Calls {
 
 /// The calls for a pod's first container; `None` while one has not been answered.
 pub(crate) fn calls(log: &str, pod: &str) -> Option<Calls> {
-    let name = format!("Name:{pod},");
+    let name = format!("for name:{QUOTE}{pod}{QUOTE}");
     let sandbox = |line: &&Line<'_>| {
         line.message.starts_with("RunPodSandbox for ") && line.message.contains(&name)
     };
@@ -94,11 +94,11 @@ mod tests {
     use super::*;
 
     const LOG: &str = r#"
-time="2026-11-24T10:00:00.100000000Z" level=info msg="RunPodSandbox for &PodSandboxMetadata{Name:hello-1,Uid:u,Namespace:n,Attempt:0,}"
-time="2026-11-24T10:00:00.150000000Z" level=info msg="RunPodSandbox for &PodSandboxMetadata{Name:hello-10,Uid:u,Namespace:n,Attempt:0,}"
-time="2026-11-24T10:00:00.200000500Z" level=info msg="RunPodSandbox for &PodSandboxMetadata{Name:hello-1,Uid:u,Namespace:n,Attempt:0,} returns sandbox id \"s1\""
-time="2026-11-24T10:00:00.300000000Z" level=info msg="CreateContainer within sandbox \"s1\" for container &ContainerMetadata{Name:main,Attempt:0,}"
-time="2026-11-24T10:00:00.310000000Z" level=info msg="CreateContainer within sandbox \"s1\" for &ContainerMetadata{Name:main,Attempt:0,} returns container id \"c1\""
+time="2026-11-24T10:00:00.100000000Z" level=info msg="RunPodSandbox for name:\"hello-1\"  uid:\"u\"  namespace:\"n\""
+time="2026-11-24T10:00:00.150000000Z" level=info msg="RunPodSandbox for name:\"hello-10\" uid:\"u\" namespace:\"n\""
+time="2026-11-24T10:00:00.200000500Z" level=info msg="RunPodSandbox for name:\"hello-1\"  uid:\"u\"  namespace:\"n\" returns sandbox id \"s1\""
+time="2026-11-24T10:00:00.300000000Z" level=info msg="CreateContainer within sandbox \"s1\" for container name:\"main\""
+time="2026-11-24T10:00:00.310000000Z" level=info msg="CreateContainer within sandbox \"s1\" for name:\"main\" returns container id \"c1\""
 time="2026-11-24T10:00:00.400000000Z" level=info msg="StartContainer for \"c1\""
 a line of somebody else
 time="2026-11-24T10:00:00.425000000Z" level=info msg="StartContainer for \"c1\" returns successfully"

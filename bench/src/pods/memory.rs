@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::{Bench, Contender, processes};
 use crate::report::{Goal, Row, Unit};
 
-/// Pods of each kind at once: what processes share is shared as on a node that is in use.
-const PODS: usize = 5;
+/// Pods of each kind at once: what processes share is shared among as many as on a node that is in use.
+const PODS: usize = 20;
 /// How long a first answer may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// What an idle pod may take, in kibibytes.

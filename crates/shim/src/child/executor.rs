@@ -23,6 +23,8 @@ pub(super) struct FunctionExecutor {
     pub(super) function: Arc<Function>,
     pub(super) prepared: Prepared,
     pub(super) volumes: Vec<Volume>,
+    /// How many processors its pod may use.
+    pub(super) processors: usize,
     pub(super) link: Rc<ChildLink>,
 }
 
