@@ -42,23 +42,22 @@ pub(crate) async fn run(asked: &Pods) -> Result<ExitCode> {
         namespace,
         inside,
     };
-    let measured = bench.all().await;
-    // Whatever was measured, nothing stays; and what went wrong first is told first.
+    let mut rows = Vec::new();
+    let measured = bench.all(&mut rows).await;
+    // Whatever was measured, no pod stays, and no sample is lost; what went wrong first is told first.
     let removed = bench.namespace.remove().await;
     let report = Report {
         machine: Machine::here(),
-        rows: measured?,
+        rows,
     };
-    removed?;
     print!("{report}");
     report.write(&asked.json)?;
     eprintln!("samples: {}", asked.json.display());
-    Ok(ExitCode::SUCCESS)
+    measured.and(removed).map(|()| ExitCode::SUCCESS)
 }
 
 impl Bench<'_> {
-    async fn all(&self) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
+    async fn all(&self, rows: &mut Vec<Row>) -> Result<()> {
         for measure in PodMeasure::value_variants() {
             if !self.asked.measures.is_empty() && !self.asked.measures.contains(measure) {
                 continue;
@@ -71,6 +70,6 @@ impl Bench<'_> {
                 PodMeasure::Throughput => throughput::measure(self).await?,
             });
         }
-        Ok(rows)
+        Ok(())
     }
 }

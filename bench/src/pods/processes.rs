@@ -1,7 +1,7 @@
 //! The processes of a pod: its shim and everything below it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -27,6 +27,24 @@ pub(super) async fn network_of(bench: &Bench<'_>, name: &str) -> Result<PathBuf>
     let container = container_of(bench, name).await?;
     let pid = Table::read()?.in_group(&container)?;
     Ok(format!("/proc/{pid}/ns/net").into())
+}
+
+/// The control groups of a pod's container, by the files that take processes into them.
+pub(super) async fn groups_of(bench: &Bench<'_>, name: &str) -> Result<Vec<PathBuf>> {
+    let container = container_of(bench, name).await?;
+    let pid = Table::read()?.in_group(&container)?;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let folders = groups.lines().filter_map(group);
+    let entrances = folders.map(|folder| folder.join("cgroup.procs"));
+    Ok(entrances.filter(|entrance| entrance.exists()).collect())
+}
+
+/// The folder of a group, from a line `NUMBER:CONTROLLERS:PATH`.
+fn group(line: &str) -> Option<PathBuf> {
+    let mut parts = line.splitn(3, ':').skip(1);
+    let (controllers, path) = (parts.next()?, parts.next()?);
+    let hierarchy = Path::new("/sys/fs/cgroup").join(controllers);
+    Some(hierarchy.join(path.trim_start_matches('/')))
 }
 
 /// The identifier of the pod's container, after which its control group is called.
@@ -101,4 +119,20 @@ impl Table {
 fn is_shim(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains("containerd-shim-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_in_its_hierarchy() {
+        fn check(line: &str, expected: Option<&str>) {
+            assert_eq!(group(line), expected.map(PathBuf::from), "{line}");
+        }
+        check("4:cpu:/a/b", Some("/sys/fs/cgroup/cpu/a/b"));
+        check("3:cpu,cpuacct:/a", Some("/sys/fs/cgroup/cpu,cpuacct/a"));
+        check("0::/a/b", Some("/sys/fs/cgroup/a/b"));
+        check("0", None);
+    }
 }
