@@ -204,9 +204,6 @@ impl TaskService for Service {
         let pid = started.inspect_err(|error| {
             tracing::warn!(task = request.id, exec = request.exec_id, %error, "no start");
         })?;
-        if task.is_sandbox() {
-            self.surroundings.spare.prepare(&self.surroundings.reaper);
-        }
         Ok(StartResponse {
             pid: pid.unsigned_abs(),
             ..StartResponse::default()

@@ -154,6 +154,10 @@ impl Task {
         }
         self.init.set(State::Running);
         started(pid);
+        if self.is_sandbox() {
+            let Surroundings { reaper, spare, .. } = &self.surroundings;
+            spare.prepare(reaper);
+        }
         Ok(pid)
     }
 
