@@ -14,6 +14,7 @@ use crate::stages::FUNCTIONS_FOLDER;
 use crate::toolchain::Choice;
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
+    let repository = &repository.shipped();
     // What only some benchmarks need is no reason to stop: one that lacks it says so.
     for missing in machine.provide(&[
         Need::Linker,

@@ -37,8 +37,9 @@ pub(crate) fn operator(
 
 /// Builds everything and says where it is.
 pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode> {
-    cargo::build_programs(repository)?;
-    let folder = make(repository, arguments)?;
+    let repository = repository.shipped();
+    cargo::build_programs(&repository)?;
+    let folder = make(&repository, arguments)?;
     println!("{}", folder.display());
     Ok(ExitCode::SUCCESS)
 }
