@@ -84,12 +84,27 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) no_functions: bool,
 
+    /// With the services behind two of the functions, even without the functions
+    #[arg(long, conflicts_with = "bare")]
+    pub(crate) services: bool,
+
     /// With metrics-server, for `kubectl top` and autoscaling
     #[arg(long)]
     pub(crate) metrics_server: bool,
 }
 
 impl Up {
+    /// What benchmarks run on: nothing runs that they do not start.
+    pub(crate) fn for_bench() -> Up {
+        Up {
+            nodes: None,
+            bare: false,
+            no_functions: true,
+            services: true,
+            metrics_server: false,
+        }
+    }
+
     /// Whether the nine functions are to run.
     pub(crate) fn functions(&self) -> bool {
         !self.bare && !self.no_functions

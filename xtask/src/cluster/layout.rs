@@ -210,6 +210,11 @@ impl Node {
         self.run.join("s")
     }
 
+    /// The pods' addresses that are in use.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.run.join("leases")
+    }
+
     pub(crate) fn kubelet_root(&self) -> PathBuf {
         self.state.join("kubelet")
     }
