@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use super::kind::Kind;
+use crate::files::FUNCTIONS;
 
 /// What the file holds.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +32,8 @@ pub(crate) struct Function {
 }
 
 impl Images {
-    /// Reads the file, and keeps the functions that are asked for; all when none is named.
+    /// Reads the file, and keeps the functions that are asked for; those of the published experiments when
+    /// none is named.
     pub(crate) fn read(path: &Path, asked: &[String]) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
         let images: Self = serde_json::from_slice(&text)
@@ -49,9 +51,11 @@ impl Images {
                 );
             }
         }
-        if !asked.is_empty() {
-            self.functions.retain(|name, _| asked.contains(name));
-        }
+        let is_published = |name: &str| FUNCTIONS.iter().any(|(known, ..)| *known == name);
+        self.functions.retain(|name, _| match asked {
+            [] => is_published(name),
+            asked => asked.contains(name),
+        });
         if self.functions.is_empty() {
             bail!("there are no functions to measure");
         }
@@ -90,6 +94,7 @@ mod tests {
 
     const FILE: &str = r#"{"functions": {
         "aes": {"wasm": "r/aes:w", "scratch": "r/aes:s", "distro": "r/aes:d", "query": "length=1"},
+        "hello": {"wasm": "r/h:w", "scratch": "r/h:s", "distro": "r/h:d", "query": ""},
         "n-body": {"wasm": "r/n:w", "scratch": "r/n:s", "distro": "r/n:d", "query": "",
                    "env": {"A": "b"}, "outbound": ["http://text"]}}}"#;
 
@@ -106,6 +111,7 @@ mod tests {
         }
         check(&[], Some(&["aes", "n-body"]));
         check(&["n-body"], Some(&["n-body"]));
+        check(&["hello"], Some(&["hello"]));
         check(&["n-bodies"], None);
     }
 

@@ -44,10 +44,11 @@ fn inlined(svg: &str, title: &str) -> String {
     svg.trim().to_owned()
 }
 
-/// Makes a plot a file of its own, which has its own ink.
+/// Makes a plot a file of its own, which has its own ink and ground.
 pub(super) fn standalone(svg: &str) -> String {
-    let style = "<style>svg { color: #1b1b1b } \
-                 @media (prefers-color-scheme: dark) { svg { color: #e6e6e6 } }</style>";
+    // With a ground of its own: a page in dark may be shown by a browser in light.
+    let style = "<style>svg { color: #1b1b1b; background: #ffffff } \
+                 @media (prefers-color-scheme: dark) { svg { color: #e6e6e6; background: #161616 } }</style>";
     match svg.find('>') {
         Some(end) => format!("{}{style}{}\n", &svg[..=end], &svg[end + 1..]),
         None => svg.to_owned(),
