@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::Paper;
 use crate::cluster::Cluster;
@@ -64,6 +64,8 @@ pub(crate) async fn run(asked: &Paper) -> Result<ExitCode> {
         planned(asked, &images)
     };
     let inside = Inside::enter(&cluster.node()?.netns)?;
+    // From now on a signal ends the run in order.
+    let mut stop = Stop::listen()?;
     let namespace = Namespace::create(client.clone(), "bench-paper").await?;
     let name = namespace.name().to_owned();
     eprintln!("samples: {}; namespace: {name}", folder.display());
@@ -74,9 +76,9 @@ pub(crate) async fn run(asked: &Paper) -> Result<ExitCode> {
     };
     let measured = tokio::select! {
         measured = all(bench, &planned, &store, asked.scale) => measured,
-        stopped = stopped() => stopped.and(Err(anyhow::anyhow!(
+        () = stop.asked() => Err(anyhow::anyhow!(
             "stopped; what was measured is kept, and --resume goes on with it"
-        ))),
+        )),
     };
     // However that ended, nothing stays; and what went wrong first is told first.
     let removed = Namespace::existing(client, &name).remove().await;
@@ -137,13 +139,25 @@ async fn all(mut bench: Bench, planned: &[Planned], store: &Store, scale: Scale)
     Ok(())
 }
 
-/// Waits for a signal that asks to end.
-async fn stopped() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Signals that ask to end.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    /// Waits for one.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

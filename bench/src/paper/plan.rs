@@ -126,14 +126,14 @@ fn turns(experiment: Experiment, scale: Scale) -> Vec<Amount> {
             let requests = if scale.is_tiny() { 20 } else { REQUESTS };
             vec![Amount::Requests(requests); scale.count(25).min(10) as usize]
         }
-        Experiment::Density => vec![Amount::Pods(scale.count(100).clamp(3, 20))],
+        Experiment::Density => vec![Amount::Pods(scale.count(50).clamp(3, 20))],
         Experiment::Burst => {
             let pods = if scale.is_tiny() { 5 } else { 50 };
             vec![Amount::Pods(pods); scale.count(15).min(10) as usize]
         }
         Experiment::Saturation => {
             let steps = if scale.is_tiny() { 3 } else { 24 };
-            vec![Amount::Steps(scale.seconds(10.0).max(0.4), steps)]
+            vec![Amount::Steps(scale.seconds(5.0).max(0.4), steps)]
         }
     }
 }
@@ -222,7 +222,7 @@ mod tests {
         check(Experiment::First, "0.13", 13.0);
         check(Experiment::Concurrent, "0.2", 12.0);
         check(Experiment::Instantiation, "tiny", 1.0);
-        check(Experiment::Density, "0.2", 20.0);
+        check(Experiment::Density, "0.2", 10.0);
     }
 
     #[test]

@@ -168,6 +168,10 @@ fn part(
     if is_published {
         head.push("published ratio".to_owned());
     }
+    let compared: Vec<Vec<Compared>> = rivals
+        .iter()
+        .map(|rival| figures.compared(experiment, series, *rival))
+        .collect();
     let mut rows = Vec::new();
     for function in functions {
         let mut row = vec![function.to_owned()];
@@ -185,8 +189,7 @@ fn part(
                 last.push_str(&format!(" ({failed} failed)"));
             }
         }
-        for rival in &rivals {
-            let compared = figures.compared(experiment, series, *rival);
+        for compared in &compared {
             let found = compared.iter().find(|one| one.function == function);
             row.push(found.map_or_else(|| "-".to_owned(), |one| ratio(one, is_one)));
         }
