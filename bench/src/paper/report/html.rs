@@ -11,14 +11,15 @@ const STYLE: &str = "
   :root { --ink: #e6e6e6; --paper: #161616; --line: #444444; --soft: #222222; }
 }
 body { color: var(--ink); background: var(--paper); font: 15px/1.5 system-ui, sans-serif; margin: 0 auto;
-  max-width: 62rem; padding: 1rem; }
+  max-width: 66rem; padding: 1rem; }
 h1, h2, h3 { line-height: 1.2; }
 h2 { margin-top: 2.5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin: 0.5rem 0 1rem; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.2rem 0.6rem; text-align: right; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
-table.words td, table.words th { text-align: left; vertical-align: top; }
+td { white-space: nowrap; }
+table.words td, table.words th { white-space: normal; text-align: left; vertical-align: top; }
 thead th { background: var(--soft); }
 svg { color: var(--ink); display: block; height: auto; max-width: 100%; }
 ";

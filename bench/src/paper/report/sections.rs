@@ -154,11 +154,7 @@ fn part(
     };
     let mut head = vec!["function".to_owned()];
     for kind in &kinds {
-        head.extend(
-            columns
-                .iter()
-                .map(|column| format!("{}{column}", kind.title())),
-        );
+        head.extend(columns.iter().map(|column| format!("{kind}{column}")));
     }
     head.extend(
         rivals
@@ -239,7 +235,7 @@ fn density(figures: &Figures) -> Part {
     let series = Series::PodMemory;
     let kinds = figures.kinds(Experiment::Density, series);
     let mut head = vec!["function".to_owned()];
-    head.extend(kinds.iter().map(|kind| kind.title().to_owned()));
+    head.extend(kinds.iter().map(ToString::to_string));
     let functions = figures.functions(Experiment::Density, series).into_iter();
     let rows = functions.map(|function| {
         let counts = kinds.iter().map(|kind| {
@@ -272,7 +268,7 @@ fn saturation(figures: &Figures) -> Result<Part> {
             "p50 at half of it, ms",
             "p99 at half of it, ms",
         ];
-        head.extend(columns.map(|column| format!("{} {column}", kind.title())));
+        head.extend(columns.map(|column| format!("{kind} {column}")));
     }
     head.push("ratio of most to scratch (more is better)".to_owned());
     let mut rows = Vec::new();

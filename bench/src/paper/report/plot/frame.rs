@@ -61,13 +61,17 @@ pub(super) fn text(area: &Area<'_>, words: &str, horizontal: HPos, at: (i32, i32
 /// The kinds with their colours, at the top.
 pub(super) fn legend(area: &Area<'_>, title: &str, kinds: &[Kind]) -> Result<()> {
     text(area, title, HPos::Left, (10, 14))?;
-    let mut right = i32::try_from(WIDTH)? - 10;
-    for kind in kinds.iter().rev() {
-        text(area, kind.title(), HPos::Right, (right, 14))?;
-        right -= i32::try_from(kind.title().len())? * 8 + 8;
-        let mark = Circle::new((right, 14), 6, colour(*kind).filled());
+    // Letters are about so wide; nothing here knows the reader's font.
+    let wide = |kind: &Kind| i32::try_from(kind.title().len() * 7 + 36);
+    let mut left = i32::try_from(WIDTH)? - 10;
+    for kind in kinds {
+        left -= wide(kind)?;
+    }
+    for kind in kinds {
+        let mark = Circle::new((left, 14), 6, colour(*kind).filled());
         area.draw(&mark).map_err(failed)?;
-        right -= 22;
+        text(area, kind.title(), HPos::Left, (left + 12, 14))?;
+        left += wide(kind)?;
     }
     Ok(())
 }

@@ -103,13 +103,9 @@ fn panel(
     line((left, bottom), (right, bottom), INK.mix(0.4).into())?;
     let one = scale.at(1.0);
     line((one, TOP), (one, bottom), INK.stroke_width(1))?;
-    let mut ends = vec![1.0];
-    ends.extend(
-        [low, high]
-            .into_iter()
-            .filter(|end| !(0.65..=1.5).contains(end)),
-    );
-    for value in ends {
+    let ends = low.min(0.65)..=high.max(1.5);
+    let values = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
+    for value in values.into_iter().filter(|value| ends.contains(value)) {
         let number = Text::new(
             short(value),
             (scale.at(value), bottom + 12),
