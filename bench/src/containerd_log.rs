@@ -71,9 +71,11 @@ impl Log {
 
 /// The calls for a pod's first container; `None` while one has not been answered.
 fn calls(log: &str, pod: &str) -> Option<Calls> {
-    let name = format!("Name:{pod},");
+    // How it is written depends on how containerd's version prints messages.
+    let names = [format!("Name:{pod},"), format!("name:{QUOTE}{pod}{QUOTE}")];
     let sandbox = |line: &&Line<'_>| {
-        line.message.starts_with("RunPodSandbox for ") && line.message.contains(&name)
+        line.message.starts_with("RunPodSandbox for ")
+            && names.iter().any(|name| line.message.contains(name))
     };
     let lines: Vec<Line<'_>> = log.lines().filter_map(Line::parse).collect();
     let begun = lines.iter().find(sandbox)?;
@@ -149,6 +151,17 @@ time="2026-11-24T10:00:00.400000000Z" level=info msg="StartContainer for \"c1\""
 a line of somebody else
 time="2026-11-24T10:00:00.425000000Z" level=info msg="StartContainer for \"c1\" returns successfully"
 "#;
+
+    #[test]
+    fn a_pod_is_found_however_its_name_is_written() {
+        let other = LOG.replace(
+            "&PodSandboxMetadata{Name:hello-1,Uid:u,Namespace:n,Attempt:0,}",
+            r#"name:\"hello-1\"  uid:\"u\"  namespace:\"n\""#,
+        );
+        assert_ne!(other, LOG);
+        assert_eq!(calls(&other, "hello-1"), calls(LOG, "hello-1"));
+        assert!(calls(&other, "hello-1").is_some());
+    }
 
     #[test]
     fn each_call_takes_from_its_line_to_the_line_of_its_answer() {
