@@ -126,7 +126,7 @@ fn turns(experiment: Experiment, scale: Scale) -> Vec<Amount> {
             let requests = if scale.is_tiny() { 20 } else { REQUESTS };
             vec![Amount::Requests(requests); scale.count(25).min(10) as usize]
         }
-        Experiment::Density => vec![Amount::Pods(scale.count(50).clamp(3, 20))],
+        Experiment::Density => vec![Amount::Pods(scale.count(60).clamp(4, 24))],
         Experiment::Burst => {
             let pods = if scale.is_tiny() { 5 } else { 50 };
             vec![Amount::Pods(pods); scale.count(15).min(10) as usize]
@@ -222,7 +222,7 @@ mod tests {
         check(Experiment::First, "0.13", 13.0);
         check(Experiment::Concurrent, "0.2", 12.0);
         check(Experiment::Instantiation, "tiny", 1.0);
-        check(Experiment::Density, "0.2", 10.0);
+        check(Experiment::Density, "0.2", 12.0);
     }
 
     #[test]

@@ -72,8 +72,10 @@ pub(crate) enum Series {
     IdleMemory,
     /// The most that it had, in bytes.
     PeakMemory,
-    /// Proportional memory of all processes of an idle pod, in kibibytes.
+    /// Proportional memory of all processes of an idle pod, in kibibytes; a value for each of those that were up.
     PodMemory,
+    /// By how much that of all pods grew with each further one, in kibibytes.
+    FurtherPodMemory,
     /// From the request for pods to the first answer of each, in microseconds.
     BurstAnswer,
     /// The same to the answer of the last one.

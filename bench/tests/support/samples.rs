@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 /// Every series of the experiments without a load, with a container's usual value and what a component's is of it.
-const SERIES: [(&str, &str, u64, f64); 13] = [
+const SERIES: [(&str, &str, u64, f64); 14] = [
     ("serial", "response", 1_000, 2.0),
     ("first", "response", 2_000, 0.9),
     ("concurrent", "response", 1_100, 1.0),
@@ -22,6 +22,7 @@ const SERIES: [(&str, &str, u64, f64); 13] = [
     ("resources", "idle-memory", 2 << 20, 1.5),
     ("resources", "peak-memory", 3 << 20, 1.5),
     ("density", "pod-memory", 9_000, 0.4),
+    ("density", "further-pod-memory", 8_000, 0.4),
     ("burst", "burst-answer", 5_000_000, 0.5),
 ];
 

@@ -6,7 +6,7 @@ use super::published;
 use crate::paper::experiment::Experiment;
 use crate::paper::kind::Kind;
 use crate::paper::sample::{Run, Series};
-use crate::paper::summary::{Ratio, Summary, Turns, quantile};
+use crate::paper::summary::{Ratio, Summary, Turns, float, quantile};
 
 /// What samples are of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +159,16 @@ impl Figures {
                 })
             })
             .collect()
+    }
+
+    /// How many idle pods there is memory for in a gibibyte: those that were up, and further ones in what is left.
+    pub(super) fn pods_in_gibibyte(&self, function: &str, kind: Kind) -> Option<f64> {
+        const GIBIBYTE: f64 = 1024.0 * 1024.0;
+        let experiment = Experiment::Density;
+        let up = self.summary(experiment, Series::PodMemory, function, kind)?;
+        let further = self.summary(experiment, Series::FurtherPodMemory, function, kind)?;
+        let count = float(up.count as u64);
+        (further.mean > 0.0).then(|| (count + (GIBIBYTE - up.mean * count) / further.mean).floor())
     }
 
     /// The most requests a second that were answered.

@@ -51,8 +51,8 @@ const COMPARED: [(Experiment, Series, &str); 10] = [
     ),
     (
         Experiment::Density,
-        Series::PodMemory,
-        "memory of an idle pod",
+        Series::FurtherPodMemory,
+        "memory of a further idle pod",
     ),
     (
         Experiment::Burst,

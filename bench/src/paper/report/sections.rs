@@ -82,9 +82,20 @@ fn shows(experiment: Experiment) -> (&'static str, &'static [Shown]) {
             ],
         ),
         Experiment::Density => (
-            "Proportional memory (PSS) of all processes of an idle pod, its shim and pause process included, that has answered once, \
-             with many others of its kind; the kernel's own memory for it is not in it.",
-            &[(Series::PodMemory, "Memory of an idle pod", true)],
+            "Proportional memory (PSS) of all processes of an idle pod, its shim and pause process included, that has answered once; \
+             the kernel's own memory for it is not in it. What a further pod adds is without what all pods of its kind share.",
+            &[
+                (
+                    Series::FurtherPodMemory,
+                    "What a further idle pod adds",
+                    true,
+                ),
+                (
+                    Series::PodMemory,
+                    "Memory of an idle pod among those that were up",
+                    false,
+                ),
+            ],
         ),
         Experiment::Burst => (
             "Many pods at once from a Deployment that had none: from the request to the first answer of each, and of the last.",
@@ -231,21 +242,23 @@ fn published_ratio(experiment: Experiment, series: Series, function: &str) -> St
 
 /// How many idle pods there is memory for.
 fn density(figures: &Figures) -> Part {
-    const GIBIBYTE: f64 = 1024.0 * 1024.0;
-    let series = Series::PodMemory;
-    let kinds = figures.kinds(Experiment::Density, series);
+    let kinds = figures.kinds(Experiment::Density, Series::FurtherPodMemory);
+    let functions = figures.functions(Experiment::Density, Series::FurtherPodMemory);
     let mut head = vec!["function".to_owned()];
     head.extend(kinds.iter().map(ToString::to_string));
-    let functions = figures.functions(Experiment::Density, series).into_iter();
-    let rows = functions.map(|function| {
-        let counts = kinds.iter().map(|kind| {
-            let summary = figures.summary(Experiment::Density, series, function, *kind);
-            summary.map_or_else(
-                || "-".to_owned(),
-                |it| format!("{:.0}", (GIBIBYTE / it.mean).floor()),
-            )
-        });
-        std::iter::once(function.to_owned()).chain(counts).collect()
+    head.push("ratio to scratch (more is better)".to_owned());
+    let rows = functions.into_iter().map(|function| {
+        let of = |kind| figures.pods_in_gibibyte(function, kind);
+        let shown = |count: Option<f64>, digits: usize| {
+            count.map_or_else(|| "-".to_owned(), |count| format!("{count:.digits$}"))
+        };
+        let counts = kinds.iter().map(|kind| shown(of(*kind), 0));
+        let ratio = of(Kind::Wasm).zip(of(Kind::Scratch));
+        let ratio = ratio.map(|(ours, theirs)| ours / theirs);
+        let mut row = vec![function.to_owned()];
+        row.extend(counts);
+        row.push(shown(ratio, 2));
+        row
     });
     Part {
         title: "Idle pods in 1 GiB".to_owned(),

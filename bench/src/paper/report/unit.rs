@@ -22,7 +22,10 @@ impl Unit {
             | Series::BurstAll => Self::Milliseconds,
             Series::Processor => Self::Microseconds,
             Series::Fetched | Series::Stored => Self::Kilobytes,
-            Series::IdleMemory | Series::PeakMemory | Series::PodMemory => Self::Mebibytes,
+            Series::IdleMemory
+            | Series::PeakMemory
+            | Series::PodMemory
+            | Series::FurtherPodMemory => Self::Mebibytes,
         }
     }
 
@@ -30,7 +33,7 @@ impl Unit {
     pub(super) fn scaled(series: Series, value: f64) -> f64 {
         match series {
             Series::IdleMemory | Series::PeakMemory => value / f64::from(1 << 20),
-            Series::PodMemory => value / 1024.0,
+            Series::PodMemory | Series::FurtherPodMemory => value / 1024.0,
             // Microseconds as milliseconds, nanoseconds as microseconds, bytes as kilobytes.
             _ => value / 1000.0,
         }

@@ -23,7 +23,7 @@ const PANELS: [(Experiment, Series, &str); 6] = [
         "instantiation",
     ),
     (Experiment::Size, Series::Fetched, "size"),
-    (Experiment::Density, Series::PodMemory, "idle memory"),
+    (Experiment::Density, Series::FurtherPodMemory, "idle memory"),
 ];
 /// Room at the left for the functions' names.
 const LEFT: i32 = 130;
