@@ -64,10 +64,21 @@ impl Namespace {
 
     /// Deletes a pod and waits until it is gone.
     pub(crate) async fn delete(&self, name: &str) -> Result<()> {
+        self.delete_all(&[name.to_owned()]).await
+    }
+
+    /// Deletes pods and waits until all are gone, which is after their containers have ended: with a grace period of
+    /// zero the API server would forget them at once, and they would end while others are measured.
+    pub(crate) async fn delete_all(&self, names: &[String]) -> Result<()> {
         let api = self.pods();
-        api.delete(name, &DeleteParams::default().grace_period(0))
-            .await?;
-        wait(api, name, |pod: Option<&Pod>| pod.is_none()).await
+        for name in names {
+            api.delete(name, &DeleteParams::default()).await?;
+        }
+        for name in names {
+            let is_gone = |pod: Option<&Pod>| pod.is_none();
+            wait(api.clone(), name, is_gone).await?;
+        }
+        Ok(())
     }
 
     /// Removes the namespace, and waits until it is gone.
