@@ -49,25 +49,26 @@ impl Store {
             folder: folder.to_owned(),
         };
         let begun = folder.join(HEADER);
-        match (begun.exists(), folder.join(ALL).exists()) {
+        let is_whole = folder.join(ALL).exists();
+        match (begun.exists(), is_whole) {
+            (false, false) => {
+                fs::create_dir_all(folder.join(UNITS))
+                    .with_context(|| format!("failed to make {shown}"))?;
+                put(&begun, &serde_json::to_vec_pretty(header)?)?;
+            }
             (_, true) if !resume => {
                 bail!("{shown} holds a whole run; choose another folder by --out")
             }
             (true, _) if !resume => bail!(
                 "{shown} holds a run that was cut; go on with --resume, or choose another folder by --out"
             ),
-            (false, true) => store.unpack()?,
-            _ => {}
-        }
-        if begun.exists() {
-            let text = fs::read(&begun).with_context(|| format!("failed to read {shown}"))?;
-            let old: Header = serde_json::from_slice(&text)
-                .with_context(|| format!("{} is no header", begun.display()))?;
-            differs(&old, header).with_context(|| format!("the run in {shown} cannot go on"))?;
-        } else {
-            fs::create_dir_all(folder.join(UNITS))
-                .with_context(|| format!("failed to make {shown}"))?;
-            put(&begun, &serde_json::to_vec_pretty(header)?)?;
+            (is_begun, _) => {
+                differs(&read(folder)?.header, header)
+                    .with_context(|| format!("the run in {shown} cannot go on"))?;
+                if !is_begun {
+                    store.unpack()?;
+                }
+            }
         }
         Ok(store)
     }
@@ -103,8 +104,9 @@ impl Store {
         }
         let path = self.folder.join(ALL);
         put(&path, &all)?;
-        fs::remove_dir_all(self.folder.join(UNITS))?;
+        // The header goes first: while it is there, the units are what counts.
         fs::remove_file(&begun)?;
+        fs::remove_dir_all(self.folder.join(UNITS))?;
         Ok(path)
     }
 
@@ -136,12 +138,12 @@ impl Store {
 
 /// Reads a run, whole or cut.
 pub(crate) fn read(folder: &Path) -> Result<Run> {
-    let all = folder.join(ALL);
+    let (all, begun) = (folder.join(ALL), folder.join(HEADER));
     let mut lines = Vec::new();
-    if all.exists() {
+    // Beside a header, the one file is of an end that was cut, or of a beginning that was: the units are all there.
+    if all.exists() && !begun.exists() {
         lines.extend(decompress(&all)?);
     } else {
-        let begun = folder.join(HEADER);
         let text = fs::read(&begun).with_context(|| {
             format!(
                 "{} holds no run: {ALL} and {HEADER} are missing",
