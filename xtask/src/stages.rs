@@ -81,6 +81,7 @@ impl Stage {
                 Need::Networks,
                 Need::Node,
                 Need::Venv,
+                Need::Browser,
             ],
             // `cluster up` looks for itself what else it needs.
             Stage::Cluster => crate::cluster::NEEDS,

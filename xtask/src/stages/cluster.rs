@@ -7,7 +7,8 @@ use anyhow::Result;
 
 use super::recorder::Recorder;
 use crate::cargo;
-use crate::cluster::{DESCRIPTION, of_tests};
+use crate::bench::IMAGES;
+use crate::cluster::{DESCRIPTION, of_tests, stock};
 use crate::repository::Repository;
 
 /// The package of the tests.
@@ -33,6 +34,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
         .run(&mut cluster(&["down"]))
         .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES])))
         .and_then(|()| {
+            let images = stock(repository, &name)?.file;
             let mut tests = cargo::main_workspace(repository, "test");
             tests
                 .args([
@@ -43,6 +45,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
                     "cluster_*",
                 ])
                 .env(super::FUNCTIONS_FOLDER, repository.staged())
+                .env(IMAGES, images)
                 .env(DESCRIPTION, &description);
             recorder.run(&mut tests)
         });

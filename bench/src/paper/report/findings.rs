@@ -1,0 +1,167 @@
+//! Who wins where, in plain words. Pure.
+//!
+//! A side wins where the interval of the ratio lies wholly on its side of 1; else there is no difference to tell.
+
+use super::figures::{Compared, Figures};
+use crate::paper::experiment::Experiment;
+use crate::paper::kind::Kind;
+use crate::paper::sample::Series;
+
+/// What is compared, in the words of a sentence.
+const COMPARED: [(Experiment, Series, &str); 10] = [
+    (
+        Experiment::Serial,
+        Series::Response,
+        "response time of one client",
+    ),
+    (
+        Experiment::First,
+        Series::Response,
+        "first response of a new pod",
+    ),
+    (
+        Experiment::Concurrent,
+        Series::Response,
+        "response time of five clients",
+    ),
+    (
+        Experiment::Instantiation,
+        Series::CreatedToStarted,
+        "time from a pod's creation to its start",
+    ),
+    (
+        Experiment::Instantiation,
+        Series::CreatedToAnswer,
+        "time from a pod's creation to its first answer",
+    ),
+    (
+        Experiment::Size,
+        Series::Fetched,
+        "bytes that a node fetches",
+    ),
+    (
+        Experiment::Resources,
+        Series::Processor,
+        "processor time of a request",
+    ),
+    (
+        Experiment::Resources,
+        Series::PeakMemory,
+        "most memory of a pod under load",
+    ),
+    (
+        Experiment::Density,
+        Series::FurtherPodMemory,
+        "memory of a further idle pod",
+    ),
+    (
+        Experiment::Burst,
+        Series::BurstAll,
+        "time until all pods of a burst answer",
+    ),
+];
+
+/// Sentences of each kind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Findings {
+    pub(super) container: Vec<String>,
+    pub(super) component: Vec<String>,
+    pub(super) neither: Vec<String>,
+}
+
+/// Compares everything with the `scratch` container.
+pub(super) fn find(figures: &Figures) -> Findings {
+    let mut findings = Findings::default();
+    for (experiment, series, words) in COMPARED {
+        findings.add(
+            experiment,
+            words,
+            &figures.compared(experiment, series, Kind::Scratch),
+        );
+    }
+    let mut more = Vec::new();
+    let mut fewer = Vec::new();
+    for function in figures.loaded() {
+        let of = |kind| figures.capacity(function, kind);
+        if let (Some(ours), Some(theirs)) = (of(Kind::Wasm), of(Kind::Scratch)) {
+            let side = if ours < theirs { &mut fewer } else { &mut more };
+            side.push(format!("{function} {:.2}", ours / theirs));
+        }
+    }
+    let words = "most answers a second at equal limits";
+    let number = Experiment::Saturation.number();
+    for (functions, side) in [
+        (fewer, &mut findings.container),
+        (more, &mut findings.component),
+    ] {
+        if !functions.is_empty() {
+            side.push(format!(
+                "{words} (experiment {number}): {}",
+                functions.join(", ")
+            ));
+        }
+    }
+    findings
+}
+
+impl Findings {
+    fn add(&mut self, experiment: Experiment, words: &str, compared: &[Compared]) {
+        let sides: [(&mut Vec<String>, fn(&Compared) -> bool); 3] = [
+            (&mut self.container, |one| one.ratio.low > 1.0),
+            (&mut self.component, |one| one.ratio.high < 1.0),
+            (&mut self.neither, |one| {
+                one.ratio.low <= 1.0 && one.ratio.high >= 1.0
+            }),
+        ];
+        for (side, is_on) in sides {
+            let functions: Vec<String> = compared
+                .iter()
+                .filter(|one| is_on(one))
+                .map(|one| format!("{} {:.2}", one.function, one.ratio.value))
+                .collect();
+            if !functions.is_empty() {
+                let number = experiment.number();
+                side.push(format!(
+                    "{words} (experiment {number}): {}",
+                    functions.join(", ")
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paper::summary::Ratio;
+
+    #[test]
+    fn a_side_wins_only_with_its_whole_interval() {
+        fn check(low: f64, high: f64, expected: [usize; 3]) {
+            let mut findings = Findings::default();
+            let compared = Compared {
+                experiment: Experiment::Serial,
+                series: Series::Response,
+                function: "aes".to_owned(),
+                rival: Kind::Scratch,
+                ratio: Ratio {
+                    value: f64::midpoint(low, high),
+                    low,
+                    high,
+                },
+                published: None,
+            };
+            findings.add(Experiment::Serial, "time", &[compared]);
+            let Findings {
+                container,
+                component,
+                neither,
+            } = findings;
+            assert_eq!([container.len(), component.len(), neither.len()], expected);
+        }
+        check(1.01, 1.2, [1, 0, 0]);
+        check(0.8, 0.99, [0, 1, 0]);
+        check(0.9, 1.1, [0, 0, 1]);
+        check(1.0, 1.0, [0, 0, 1]);
+    }
+}
