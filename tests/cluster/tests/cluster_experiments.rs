@@ -1,5 +1,6 @@
 //! The experiments, once each and as small as they can be: with real pods of both kinds, stopped in the middle and
 //! gone on with, to the report.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -62,7 +63,9 @@ fn stop_in_the_middle(mut child: Child, folder: &Path) {
 fn units(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder.join("units")).into_iter().flatten();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.ends_with(".gz")).collect()
+    names
+        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "gz"))
+        .collect()
 }
 
 /// The namespaces that runs have made.

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::recorder::Recorder;
-use crate::cargo;
 use crate::bench::IMAGES;
+use crate::cargo;
 use crate::cluster::{DESCRIPTION, of_tests, stock};
 use crate::repository::Repository;
 

@@ -155,9 +155,10 @@ fn density(figures: &Figures) -> Verdict {
     Verdict {
         experiment: Experiment::Density,
         goal: "idle pods in 1 GiB: at least twice as many, geometric mean",
-        measured: match ratios.is_empty() {
-            true => "not measured".to_owned(),
-            false => format!("{mean:.2} times as many"),
+        measured: if ratios.is_empty() {
+            "not measured".to_owned()
+        } else {
+            format!("{mean:.2} times as many")
         },
         is_reached: (!ratios.is_empty()).then_some(mean >= 2.0),
     }

@@ -120,18 +120,20 @@ fn table(
 ) -> std::fmt::Result {
     writeln!(page, "<table{class}>")?;
     if head.iter().any(|name| !name.is_empty()) {
-        let cells: String = head
+        let cells = head
             .iter()
             .map(|name| format!("<th>{}</th>", escaped(name)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         writeln!(page, "<thead><tr>{cells}</tr></thead>")?;
     }
     writeln!(page, "<tbody>")?;
     for row in rows {
-        let cells: String = row
+        let cells = row
             .iter()
             .map(|cell| format!("<td>{}</td>", escaped(cell)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         writeln!(page, "<tr>{cells}</tr>")?;
     }
     writeln!(page, "</tbody></table>")
@@ -142,10 +144,11 @@ fn list(page: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {
     if lines.is_empty() {
         return writeln!(page, "<p>Nowhere.</p>");
     }
-    let items: String = lines
+    let items = lines
         .iter()
         .map(|line| format!("<li>{}</li>\n", escaped(line)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     writeln!(page, "<ul>\n{items}</ul>")
 }
 

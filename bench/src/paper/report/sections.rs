@@ -193,7 +193,7 @@ fn part(
             if failed > 0
                 && let Some(last) = row.last_mut()
             {
-                last.push_str(&format!(" ({failed} failed)"));
+                *last = format!("{last} ({failed} failed)");
             }
         }
         for compared in &compared {

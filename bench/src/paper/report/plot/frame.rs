@@ -96,9 +96,10 @@ pub(super) fn grid(
 /// A value of an axis without zeros at its end.
 pub(super) fn short(value: f64) -> String {
     let text = shown(value);
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
     }
 }
 
