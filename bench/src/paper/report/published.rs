@@ -1,7 +1,7 @@
 //! The published figures, to stand beside those that were measured.
 //!
 //! Source: V. Kjorveziroski and S. Filiposka, WebAssembly Orchestration in the Context of Serverless Computing, Journal of
-//! Network and Systems Management 31, 62, 2023: means, Wasm and OpenFaaS container.
+//! Network and Systems Management 31, 62, 2023: means of Wasm and of a container of `OpenFaaS`.
 
 use crate::paper::experiment::Experiment;
 use crate::paper::sample::Series;
