@@ -151,7 +151,7 @@ fn bad(what: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::net::{Ipv4Addr, Shutdown, TcpListener};
     use std::thread;
 
     use super::*;
@@ -192,12 +192,15 @@ mod tests {
             for byte in answers.bytes() {
                 stream.write_all(&[byte]).unwrap();
             }
+            // What is not read when a socket closes would reset the connection.
+            stream.shutdown(Shutdown::Write).unwrap();
+            io::copy(&mut stream, &mut io::sink()).unwrap();
         });
         let mut connection = Connection::open(address).unwrap();
         for expected in [200, 404, 201] {
             assert_eq!(connection.ask(b"GET / HTTP/1.1\r\n\r\n").unwrap(), expected);
         }
-        connection.close().ok();
+        connection.close().unwrap();
         server.join().unwrap();
     }
 }
