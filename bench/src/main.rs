@@ -14,6 +14,7 @@ mod inside;
 mod load;
 mod namespace;
 mod paper;
+mod operator;
 mod pods;
 mod process;
 mod processes;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Command::Churn(churn) => churn::run(churn).await,
             Command::Paper(paper) => paper::run(paper).await,
             Command::Report(report) => paper::report(&report.folder),
+            Command::Operator(operator) => operator::run(operator).await,
         }
     });
     match outcome {
