@@ -46,6 +46,11 @@ pub(crate) enum Command {
     ///
     /// report.html, which needs no network, report.md and PLOT.svg, the plot of the ratios.
     Report(ReportOf),
+    /// Have the operator take care of many functions, on a real API server
+    ///
+    /// How long it takes until all are told of, what it asks of the API server meanwhile and its memory; then how
+    /// much it writes when nothing changes, which is to be nothing.
+    Operator(Operator),
 }
 
 #[derive(Debug, Args)]
@@ -213,4 +218,15 @@ pub(crate) struct ReportOf {
     /// The folder of a run's samples
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Operator {
+    /// How many functions; each number has a server of its own
+    #[arg(value_name = "COUNT", default_values_t = [1000, 10_000])]
+    pub(crate) counts: Vec<usize>,
+
+    /// Where the samples go
+    #[arg(long, value_name = "FILE", default_value = "bench-operator.json")]
+    pub(crate) json: PathBuf,
 }

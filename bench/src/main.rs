@@ -13,6 +13,7 @@ mod http_client;
 mod inside;
 mod load;
 mod namespace;
+mod operator;
 mod paper;
 mod pods;
 mod process;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Command::Churn(churn) => churn::run(churn).await,
             Command::Paper(paper) => paper::run(paper).await,
             Command::Report(report) => paper::report(&report.folder),
+            Command::Operator(operator) => operator::run(operator).await,
         }
     });
     match outcome {

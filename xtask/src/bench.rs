@@ -52,7 +52,6 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> 
         let mut command = Command::new(repository.program("sampan-bench"));
         return measure(command.arg(&bench.name).args(&bench.arguments));
     }
-    let repository = &repository.shipped();
     // What only some benchmarks need is no reason to stop: one that lacks it says so.
     for missing in machine.provide(&[
         Need::Linker,

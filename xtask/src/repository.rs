@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 pub(crate) enum Profile {
     /// What tests and a checkout run.
     Release,
-    /// What is handed out and measured: optimised across crates.
+    /// What is handed out: optimised across crates.
     Shipped,
 }
 

@@ -49,8 +49,6 @@ async fn burst(bench: &Bench<'_>, contender: Contender, turn: usize) -> Result<D
         last = last.max(bench.inside.until_ok(pod.address, PATIENCE).await?);
     }
     let taken = last.saturating_duration_since(begun);
-    for name in &names {
-        bench.namespace.delete(name).await?;
-    }
+    bench.namespace.delete_all(&names).await?;
     Ok(taken)
 }

@@ -32,9 +32,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
         for name in &names {
             samples.push(of_pod(bench, name).await?);
         }
-        for name in &names {
-            bench.namespace.delete(name).await?;
-        }
+        bench.namespace.delete_all(&names).await?;
         let row = Row::new(
             "memory of an idle pod",
             contender.name(),
