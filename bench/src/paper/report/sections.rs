@@ -122,7 +122,10 @@ pub(super) fn all(figures: &Figures) -> Result<Vec<Section>> {
                 parts.push(part(figures, experiment, *series, title, *has_plot)?);
             }
         }
-        if experiment == Experiment::Density && !parts.is_empty() {
+        let is_weighed = !figures
+            .functions(experiment, Series::FurtherPodMemory)
+            .is_empty();
+        if is_weighed {
             parts.push(density(figures));
         }
         if experiment == Experiment::Saturation && !figures.loads.is_empty() {
@@ -170,7 +173,7 @@ fn part(
     head.extend(
         rivals
             .iter()
-            .map(|rival| format!("ratio to {rival} [95 %]")),
+            .map(|rival| format!("ratio to {rival} [95\u{a0}%]")),
     );
     if is_published {
         head.push("published ratio".to_owned());
