@@ -122,10 +122,11 @@ pub(super) fn all(figures: &Figures) -> Result<Vec<Section>> {
                 parts.push(part(figures, experiment, *series, title, *has_plot)?);
             }
         }
-        let is_weighed = !figures
+        // Only experiment 7 has this series.
+        if !figures
             .functions(experiment, Series::FurtherPodMemory)
-            .is_empty();
-        if is_weighed {
+            .is_empty()
+        {
             parts.push(density(figures));
         }
         if experiment == Experiment::Saturation && !figures.loads.is_empty() {
