@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
 use super::kind::Kind;
-use super::load::{End, Serial, Target, serial};
+use super::load::{End, Target, serial};
 use super::manifest::Profile;
-use super::measure::{Bench, PACE};
+use super::measure::Bench;
 use super::sample::LoadCheck;
 use super::scale::Scale;
 use super::summary::{Summary, Turns};
@@ -47,11 +47,10 @@ pub(super) async fn compare(bench: &mut Bench, scale: Scale) -> Result<LoadCheck
     let duration = Duration::from_secs(if scale.is_tiny() { 1 } else { 4 });
     for _ in 0..TURNS {
         let asked = target.clone();
-        let load = Serial {
-            pace: PACE,
-            end: End::After(duration),
-        };
-        let ours = bench.fleet.inside.run(move || Ok(serial(&asked, load)));
+        let ours = bench
+            .fleet
+            .inside
+            .run(move || Ok(serial(&asked, End::After(duration))));
         check.ours.extend(ours.await?.times);
         check.hey.extend(hey(bench, &target, duration).await?);
     }
@@ -60,11 +59,10 @@ pub(super) async fn compare(bench: &mut Bench, scale: Scale) -> Result<LoadCheck
 
 /// Response times of a load by `hey`, in microseconds.
 async fn hey(bench: &Bench, target: &Target, duration: Duration) -> Result<Vec<u64>> {
-    let rate = 1000 / PACE.as_millis();
     let output = Command::new("nsenter")
         .arg(format!("--net={}", bench.cluster.node()?.netns.display()))
         .arg(bench.cluster.tools.join("hey"))
-        .args(["-c", "1", "-q", &rate.to_string(), "-disable-keepalive"])
+        .args(["-c", "1", "-disable-keepalive"])
         .args(["-z", &format!("{}s", duration.as_secs()), "-o", "csv"])
         .arg(format!("http://{}{}", target.address, target.path))
         .kill_on_drop(true)

@@ -82,14 +82,6 @@ impl Target {
     }
 }
 
-/// One client, a connection a request, one after the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Serial {
-    /// Between the beginnings of two requests, if the first is answered by then.
-    pub(crate) pace: Duration,
-    pub(crate) end: End,
-}
-
 /// When a load is over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
@@ -97,26 +89,21 @@ pub(crate) enum End {
     Requests(u32),
 }
 
-/// Times of a serial load.
-pub(crate) fn serial(target: &Target, load: Serial) -> Outcome {
+/// One client, a connection a request, the next as soon as the one before is answered.
+pub(crate) fn serial(target: &Target, end: End) -> Outcome {
     let begun = Instant::now();
     let mut outcome = Outcome::default();
     let mut sent = 0;
     loop {
-        let is_over = match load.end {
+        let is_over = match end {
             End::After(duration) => begun.elapsed() >= duration,
             End::Requests(count) => sent >= count,
         };
         if is_over {
             break;
         }
-        let due = Instant::now() + load.pace;
         outcome.count(target.once());
         sent += 1;
-        let left = due.saturating_duration_since(Instant::now());
-        if !left.is_zero() {
-            thread::sleep(left);
-        }
     }
     outcome.seconds = begun.elapsed().as_secs_f64();
     outcome
@@ -164,11 +151,7 @@ mod tests {
             (BAD, Duration::ZERO),
             (OK, Duration::ZERO),
         ]);
-        let load = Serial {
-            pace: Duration::ZERO,
-            end: End::Requests(3),
-        };
-        let outcome = serial(&target, load);
+        let outcome = serial(&target, End::Requests(3));
         assert_eq!((outcome.times.len(), outcome.failed), (2, 1));
         assert!(outcome.times[0] >= microseconds(pause));
     }

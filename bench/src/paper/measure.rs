@@ -13,16 +13,13 @@ use anyhow::{Result, ensure};
 
 use super::experiment::Experiment;
 use super::fleet::Fleet;
-use super::load::{End, Open, Outcome, Serial, open, serial};
+use super::load::{End, Open, Outcome, open, serial};
 use super::manifest::Profile;
 use super::plan::{Amount, Planned, Unit};
 use super::registry;
 use super::sample::{Record, Series};
 use crate::cluster::Cluster;
 
-/// Between two requests of the serial experiment. The published client had a network of 38 ms between it and the
-/// function; without one, thousands of connections a second would fill the node's table of connections.
-pub(super) const PACE: Duration = Duration::from_millis(5);
 /// Clients of the concurrent experiment.
 const CLIENTS: u32 = 5;
 /// Requests a second of each of them.
@@ -64,30 +61,20 @@ impl Bench {
 
     async fn serial(&mut self, unit: &Unit, seconds: f64) -> Result<Vec<Record>> {
         let end = End::After(Duration::from_secs_f64(seconds));
-        let outcome = self.run_serial(unit, PACE, end).await?;
+        let outcome = self.run_serial(unit, end).await?;
         Ok(vec![responses(unit, outcome)?])
     }
 
     /// A serial load on a function's only pod, which was asked before.
-    pub(super) async fn run_serial(
-        &mut self,
-        unit: &Unit,
-        pace: Duration,
-        end: End,
-    ) -> Result<Outcome> {
+    pub(super) async fn run_serial(&mut self, unit: &Unit, end: End) -> Result<Outcome> {
         let Unit { function, kind, .. } = unit;
         let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
         let target = pod.target(&self.fleet.images.function(function)?.path())?;
-        let warm = Serial {
-            pace: Duration::ZERO,
-            end: End::Requests(WARM),
-        };
-        let load = Serial { pace, end };
         self.fleet
             .inside
             .run(move || {
-                serial(&target, warm);
-                Ok(serial(&target, load))
+                serial(&target, End::Requests(WARM));
+                Ok(serial(&target, end))
             })
             .await
     }

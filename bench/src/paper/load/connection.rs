@@ -2,6 +2,9 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
 
 use super::PATIENCE;
 
@@ -57,12 +60,13 @@ impl Connection {
         Ok(status)
     }
 
-    /// Waits until the other side has closed, so that the port is free on this one.
+    /// Waits until the other side has closed, and resets what is left of the connection: else thousands of requests
+    /// a second would fill the node's table with connections that linger for minutes, and nothing would get through.
     pub(crate) fn close(mut self) -> io::Result<()> {
         while self.fill()? > 0 {
             self.unread.clear();
         }
-        Ok(())
+        Ok(set_socket_linger(&self.stream, Some(Duration::ZERO))?)
     }
 
     fn skip(&mut self, mut length: u64) -> io::Result<()> {

@@ -1,7 +1,5 @@
 //! Processor time of a request, and the most memory that a pod takes, by its container's control group.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{Bench, End};
@@ -19,18 +17,13 @@ impl Bench {
         let group = ControlGroup::of(pid)?;
         let idle = group.memory()?;
         // Those of no account come first, so that none of them is counted.
-        self.run_serial(unit, Duration::ZERO, End::Requests(0))
-            .await?;
+        self.run_serial(unit, End::Requests(0)).await?;
         let target = pod.target(&self.fleet.images.function(function)?.path())?;
         let before = group.processor_nanoseconds()?;
-        let load = super::Serial {
-            pace: Duration::ZERO,
-            end: End::Requests(requests),
-        };
         let outcome = self
             .fleet
             .inside
-            .run(move || Ok(super::serial(&target, load)))
+            .run(move || Ok(super::serial(&target, End::Requests(requests))))
             .await?;
         let spent = group.processor_nanoseconds()?.saturating_sub(before);
         ensure!(

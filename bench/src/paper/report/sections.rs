@@ -35,7 +35,7 @@ const RESPONSE: Shown = (Series::Response, "Response time", true);
 fn shows(experiment: Experiment) -> (&'static str, &'static [Shown]) {
     match experiment {
         Experiment::Serial => (
-            "One client, a connection a request, at most 200 requests a second; the time has the connection's in it.",
+            "One client, a connection a request, the next as soon as the one before is answered; the time has the connection's in it.",
             &[RESPONSE],
         ),
         Experiment::First => (
