@@ -37,6 +37,9 @@ pub(crate) enum Need {
     Busybox,
     Namespaces,
     ControlGroups,
+    Nginx,
+    Curl,
+    Stress,
 }
 
 /// This machine.
@@ -115,6 +118,9 @@ impl Need {
             Need::Busybox => "a static busybox",
             Need::Namespaces => "nsenter and setsid",
             Need::ControlGroups => "control groups",
+            Need::Nginx => "nginx",
+            Need::Curl => "curl",
+            Need::Stress => "stress-ng",
         }
     }
 
@@ -147,6 +153,9 @@ impl Need {
             Need::Busybox => is_static(Path::new("/bin/busybox")),
             Need::Namespaces => has_program("nsenter") && has_program("setsid"),
             Need::ControlGroups => has_control_groups(),
+            Need::Nginx => starts(Command::new("nginx").arg("-v")),
+            Need::Curl => starts(Command::new("curl").arg("--version")),
+            Need::Stress => starts(Command::new("stress-ng").arg("--version")),
         }
     }
 
@@ -195,6 +204,9 @@ impl Need {
             Need::Socat => &["socat"],
             Need::Busybox => &["busybox-static"],
             Need::Namespaces => &["util-linux"],
+            Need::Nginx => &["nginx-light"],
+            Need::Curl => &["curl"],
+            Need::Stress => &["stress-ng"],
             Need::Rustfmt
             | Need::Clippy
             | Need::Components
