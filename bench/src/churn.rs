@@ -9,7 +9,9 @@ use anyhow::Result;
 
 use crate::arguments::Churn;
 use crate::cluster::Cluster;
-use crate::pods::{Contender, Inside, Namespace};
+use crate::inside::Inside;
+use crate::namespace::Namespace;
+use crate::pods::Contender;
 use census::Census;
 
 /// How long what a pod used may take to go after the pod itself has gone.

@@ -14,12 +14,18 @@ const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Cluster {
     kubeconfig: PathBuf,
+    /// Where images are, as seen from here.
+    pub(crate) registry: String,
+    /// The folder of the cluster's programs.
+    pub(crate) tools: PathBuf,
     pub(crate) nodes: Vec<Node>,
 }
 
 /// A node of it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Node {
+    /// As Kubernetes knows it.
+    pub(crate) name: String,
     /// The path of its network namespace.
     pub(crate) netns: PathBuf,
     /// What containerd writes its log to.

@@ -1,13 +1,10 @@
 //! `pods`: functions in pods against containers in pods, on one node of a real cluster, taken in turns.
 
 mod burst;
-mod containerd_log;
 mod contender;
-mod inside;
 mod memory;
 mod network_time;
 mod pod;
-mod processes;
 mod starts;
 mod throughput;
 
@@ -18,10 +15,10 @@ use clap::ValueEnum as _;
 
 use crate::arguments::{PodMeasure, Pods};
 use crate::cluster::Cluster;
+use crate::inside::Inside;
+use crate::namespace::Namespace;
 use crate::report::{Machine, Report, Row};
 pub(crate) use contender::Contender;
-pub(crate) use inside::Inside;
-pub(crate) use pod::Namespace;
 
 /// What all measures share.
 struct Bench<'a> {

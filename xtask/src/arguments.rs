@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -175,4 +176,10 @@ pub(crate) struct Dist {
     /// Leave the chart out, which needs helm: in the folder that `SAMPAN_TOOLS` names, or in PATH
     #[arg(long)]
     pub(crate) without_chart: bool,
+    /// Take the programs of a checkout as they are built, instead of building optimised ones
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Where it all goes; default: `dist` in the target folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
 }

@@ -15,6 +15,9 @@ use crate::repository::Repository;
 use crate::stages::{FUNCTIONS_FOLDER, TOOLS_FOLDER};
 use cluster::BenchCluster;
 
+/// Tells where the images of all functions are.
+pub(crate) const IMAGES: &str = "SAMPAN_BENCH_IMAGES";
+
 /// What is told anywhere behind the name, and is ours.
 const KEEP: &str = "--keep-cluster";
 
@@ -43,6 +46,12 @@ impl Ground {
 }
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
+    if bench.name == "report" {
+        // It reads samples alone: nothing is measured, so nothing is built for that.
+        cargo::build_programs(repository)?;
+        let mut command = Command::new(repository.program("sampan-bench"));
+        return measure(command.arg(&bench.name).args(&bench.arguments));
+    }
     // What only some benchmarks need is no reason to stop: one that lacks it says so.
     for missing in machine.provide(&[
         Need::Linker,

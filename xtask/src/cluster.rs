@@ -41,7 +41,6 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
 pub(crate) use stock::Stock;
-pub(crate) use up::NEEDS;
 
 use crate::arguments::Command;
 use crate::machine::Machine;

@@ -10,7 +10,7 @@ mod programs;
 mod sums;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -37,7 +37,13 @@ pub(crate) fn operator(
 
 /// Builds everything and says where it is.
 pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode> {
-    cargo::build_programs(repository)?;
+    let shipped = repository.shipped();
+    let repository = if arguments.no_build {
+        repository
+    } else {
+        cargo::build_programs(&shipped)?;
+        &shipped
+    };
     let folder = make(repository, arguments)?;
     println!("{}", folder.display());
     Ok(ExitCode::SUCCESS)
@@ -45,8 +51,11 @@ pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode>
 
 /// Makes the folder from programs that are built.
 pub(crate) fn make(repository: &Repository, arguments: &Dist) -> Result<PathBuf> {
-    let folder = repository.target().join("dist");
-    let unfinished = repository.target().join("dist.unfinished");
+    let folder = match &arguments.folder {
+        Some(folder) => path::absolute(folder).context("there is no current folder")?,
+        None => repository.target().join("dist"),
+    };
+    let unfinished = folder.with_extension("unfinished");
     for old in [&unfinished, &folder] {
         remove(old)?;
     }

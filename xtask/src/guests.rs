@@ -15,8 +15,8 @@ use crate::toolchain::{TARGET, Toolchain};
 /// Tells tests where the staged guests are.
 pub(crate) const FOLDER: &str = "SAMPAN_GUESTS_DIR";
 
-/// Builds all of them and puts them in their place, under the packages' names. `run` runs a command.
-pub(crate) fn build(
+/// Builds those in Rust and puts them in their place, under the packages' names. `run` runs a command.
+pub(crate) fn build_own(
     repository: &Repository,
     toolchain: Toolchain,
     mut run: impl FnMut(&mut Command) -> Result<()>,
@@ -28,7 +28,17 @@ pub(crate) fn build(
     stage_all(
         &repository.guests_target().join(TARGET).join("release"),
         &staged,
-    )?;
+    )
+}
+
+/// Builds all of them, those of other languages as well.
+pub(crate) fn build(
+    repository: &Repository,
+    toolchain: Toolchain,
+    mut run: impl FnMut(&mut Command) -> Result<()>,
+) -> Result<()> {
+    build_own(repository, toolchain, &mut run)?;
+    let staged = repository.staged_guests();
     for mut engine in engines::all(repository)? {
         for mut command in engine.commands() {
             run(&mut command)?;

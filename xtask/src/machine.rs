@@ -26,6 +26,7 @@ pub(crate) enum Need {
     Networks,
     Node,
     Venv,
+    Browser,
     Root,
     Go,
     Seccomp,
@@ -36,6 +37,9 @@ pub(crate) enum Need {
     Busybox,
     Namespaces,
     ControlGroups,
+    Nginx,
+    Curl,
+    Stress,
 }
 
 /// This machine.
@@ -103,6 +107,7 @@ impl Need {
             Need::Networks => "iproute2",
             Need::Node => "Node.js with npm",
             Need::Venv => "Python's venv",
+            Need::Browser => "Chromium",
             Need::Root => "root's rights",
             Need::Go => "Go, 1.26.6 or newer",
             Need::Seccomp => "libseccomp's headers",
@@ -113,6 +118,9 @@ impl Need {
             Need::Busybox => "a static busybox",
             Need::Namespaces => "nsenter and setsid",
             Need::ControlGroups => "control groups",
+            Need::Nginx => "nginx",
+            Need::Curl => "curl",
+            Need::Stress => "stress-ng",
         }
     }
 
@@ -132,6 +140,9 @@ impl Need {
                     && starts(Command::new("npm").arg("--version"))
             }
             Need::Venv => starts(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+            Need::Browser => ["chromium", "chromium-browser", "google-chrome"]
+                .into_iter()
+                .any(has_program),
             Need::Root => rustix::process::geteuid().is_root(),
             Need::Go => has_go(),
             Need::Seccomp => Path::new("/usr/include/seccomp.h").exists(),
@@ -142,6 +153,9 @@ impl Need {
             Need::Busybox => is_static(Path::new("/bin/busybox")),
             Need::Namespaces => has_program("nsenter") && has_program("setsid"),
             Need::ControlGroups => has_control_groups(),
+            Need::Nginx => starts(Command::new("nginx").arg("-v")),
+            Need::Curl => starts(Command::new("curl").arg("--version")),
+            Need::Stress => starts(Command::new("stress-ng").arg("--version")),
         }
     }
 
@@ -182,6 +196,7 @@ impl Need {
             Need::Networks => &["iproute2"],
             Need::Node => &["nodejs", "npm"],
             Need::Venv => &["python3-venv"],
+            Need::Browser => &["chromium"],
             Need::Seccomp => &["libseccomp-dev"],
             Need::Protoc => &["protobuf-compiler"],
             Need::Iptables => &["iptables"],
@@ -189,6 +204,9 @@ impl Need {
             Need::Socat => &["socat"],
             Need::Busybox => &["busybox-static"],
             Need::Namespaces => &["util-linux"],
+            Need::Nginx => &["nginx-light"],
+            Need::Curl => &["curl"],
+            Need::Stress => &["stress-ng"],
             Need::Rustfmt
             | Need::Clippy
             | Need::Components

@@ -81,9 +81,9 @@ impl Stage {
                 Need::Networks,
                 Need::Node,
                 Need::Venv,
+                Need::Browser,
             ],
-            // `cluster up` looks for itself what else it needs.
-            Stage::Cluster => crate::cluster::NEEDS,
+            Stage::Cluster => cluster::NEEDS,
         }
     }
 
@@ -226,6 +226,12 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
         .env(new_function::FOLDER, new_function)
         .env(TOOLS_FOLDER, tools);
     recorder.run(&mut tests)
+}
+
+/// The guests in Rust alone.
+fn build_own_guests(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    let toolchain = toolchain::provide(Choice::Any, false)?;
+    guests::build_own(repository, toolchain, |command| recorder.run(command))
 }
 
 fn build_guests(repository: &Repository, recorder: &mut Recorder) -> Result<()> {

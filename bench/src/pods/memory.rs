@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Bench, Contender, processes};
+use super::{Bench, Contender};
+use crate::processes;
 use crate::report::{Goal, Row, Unit};
 
 /// Pods of each kind at once: what processes share is shared among as many as on a node that is in use.
@@ -48,7 +49,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
 
 async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<f64> {
     let mut kibibytes = 0.0;
-    for process in processes::of_pod(bench, name).await? {
+    for process in processes::of_pod(&bench.namespace, name).await? {
         kibibytes += process.proportional_kibibytes()?;
     }
     Ok(kibibytes)

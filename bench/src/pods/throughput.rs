@@ -9,9 +9,11 @@ use anyhow::{Result, bail};
 use tokio::process::{Child, Command};
 
 use super::contender::PORT;
-use super::{Bench, Contender, Inside, processes};
+use super::{Bench, Contender};
 use crate::files::Files;
+use crate::inside::Inside;
 use crate::load::Load;
+use crate::processes;
 use crate::report::{Goal, Row, Unit};
 
 /// Where `sampan up` listens beside the pod.
@@ -29,7 +31,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
         .run(Contender::Sampan, "throughput", &bench.asked.images)
         .await?;
     bench.inside.until_ok(pod.address, PATIENCE).await?;
-    let netns = processes::network_of(bench, &pod.name).await?;
+    let netns = processes::network_of(&bench.namespace, &pod.name).await?;
     let files = Files::find()?;
     let data = tempfile::tempdir()?;
     let groups = processes::groups_of(bench, &pod.name).await?;

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -64,8 +64,12 @@ impl Cluster {
                  `cargo xtask cluster up` and eval \"$(cargo xtask cluster env)\""
             )
         });
-        let file = PathBuf::from(file);
-        let text = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Cluster::read(Path::new(&file))
+    }
+
+    /// The one that a file describes.
+    pub fn read(file: &Path) -> Cluster {
+        let text = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 

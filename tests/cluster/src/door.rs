@@ -1,14 +1,16 @@
-//! `cargo xtask cluster`, as people call it.
+//! `cargo xtask`, as people call it.
 
 use std::env;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs it for the cluster of this name, however it ends.
+use crate::Cluster;
+
+/// `cargo xtask`, to be given words.
 ///
 /// It is the program behind `cargo xtask`, as it was built with this test: `cargo` would build it anew when somebody
 /// edits it meanwhile, and wait for whoever builds something else.
-pub fn cluster_command(name: &str, words: &[&str]) -> Output {
+pub fn xtask() -> Command {
     let this = env::current_exe().expect("a test has a path");
     let [release, target] = [2, 3].map(|above| {
         let folder = this.ancestors().nth(above);
@@ -20,8 +22,65 @@ pub fn cluster_command(name: &str, words: &[&str]) -> Output {
         .current_dir(root.expect("the package is in a checkout"))
         // It would take that of this package for its own.
         .env_remove("CARGO_MANIFEST_DIR")
-        .env("CARGO_TARGET_DIR", target)
-        .args(["cluster", "--name", name])
-        .args(words);
+        .env("CARGO_TARGET_DIR", target);
+    command
+}
+
+/// Runs `cargo xtask cluster` for the cluster of this name, however it ends.
+pub fn cluster_command(name: &str, words: &[&str]) -> Output {
+    let mut command = xtask();
+    command.args(["cluster", "--name", name]).args(words);
     command.output().expect("xtask is built with all programs")
+}
+
+/// A cluster of a test's own, which goes when this is dropped.
+#[derive(Debug)]
+pub struct OwnCluster {
+    /// The cluster.
+    pub cluster: Cluster,
+    _down: Down,
+}
+
+impl OwnCluster {
+    /// Starts one of one node, without Sampan.
+    pub fn bare(prefix: &str) -> OwnCluster {
+        // This process's number is nobody else's.
+        let name = format!("{prefix}-{}", std::process::id());
+        let up = cluster_command(&name, &["up", "--bare"]);
+        let said = String::from_utf8_lossy(&up.stderr).into_owned();
+        let down = Down(name);
+        assert!(up.status.success(), "cluster up: {said}");
+        let output = cluster_command(&down.0, &["env"]);
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = lines
+            .lines()
+            .find_map(|line| line.strip_prefix("export SAMPAN_CLUSTER="));
+        let file = line.unwrap_or_else(|| panic!("no description: {lines}"));
+        let cluster = Cluster::read(Path::new(file.trim_matches('\'')));
+        OwnCluster {
+            cluster,
+            _down: down,
+        }
+    }
+
+    /// Runs `cargo xtask cluster` for it, and tells what it prints when it ends well.
+    pub fn command(&self, words: &[&str]) -> String {
+        let output = cluster_command(&self.cluster.name, words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cluster {words:?}: {said}");
+        String::from_utf8(output.stdout).expect("xtask wrote no UTF-8")
+    }
+}
+
+/// Ends a cluster, however its test ends.
+#[derive(Debug)]
+struct Down(String);
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let output = cluster_command(&self.0, &["down"]);
+        if !output.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
 }

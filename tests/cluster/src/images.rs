@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub use sampan_tests::component as guest;
 use sampan_tests::program;
 use serde_json::Value;
 

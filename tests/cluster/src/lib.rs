@@ -10,23 +10,36 @@
     reason = "every item here panics to fail the test that uses it"
 )]
 
+mod authority;
 mod call;
 mod cluster;
+mod containers;
 mod door;
+mod functions;
 mod images;
 mod kubectl;
 mod load;
 mod namespace;
+mod nginx;
+mod private;
 mod shell;
+mod traces;
+mod wait;
 
 /// A future in a box. The body of an `async fn` is compiled by the crate that polls it: behind this type it
 /// is compiled here once, and not again for every test program.
 pub type Pending<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, Node};
-pub use door::cluster_command;
-pub use images::{hello, push, push_bytes, push_text, staged};
+pub use containers::{processes_of, status_of};
+pub use door::{OwnCluster, cluster_command, xtask};
+pub use images::{guest, hello, push, push_bytes, push_text, staged};
 pub use kubectl::Kubectl;
 pub use load::Load;
 pub use namespace::{Namespace, PATIENCE};
+pub use nginx::Nginx;
+pub use private::PrivateRegistry;
 pub use shell::{BUSYBOX, Shell};
+pub use traces::{Found, Traces};
+pub use wait::until;

@@ -32,11 +32,15 @@ pub struct Namespace {
 impl Namespace {
     /// Makes one whose name begins so, in the cluster that the environment names.
     pub fn create(prefix: &str) -> Pending<'_, Namespace> {
-        Box::pin(Namespace::make(prefix))
+        Box::pin(Namespace::make(Cluster::find(), prefix))
     }
 
-    async fn make(prefix: &str) -> Namespace {
-        let cluster = Cluster::find();
+    /// Makes one in another cluster.
+    pub fn within(cluster: Cluster, prefix: &str) -> Pending<'_, Namespace> {
+        Box::pin(Namespace::make(cluster, prefix))
+    }
+
+    async fn make(cluster: Cluster, prefix: &str) -> Namespace {
         let client = cluster.client().await;
         let namespace = v1::Namespace {
             metadata: ObjectMeta {

@@ -1,36 +1,68 @@
-//! Functions that cannot run: each says why in its conditions and in an event.
+//! Functions that cannot run: each says why in its conditions and in an event, and soon.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use sampan_cluster_tests::{Namespace, hello, push, push_bytes, push_text};
+use sampan_cluster_tests::{Namespace, PATIENCE, hello, push, push_bytes, push_text};
 
-/// The reason and the message of `Ready=False`, once the message has the words.
-fn check(namespace: &Namespace, name: &str, image: &str, words: &str) {
-    namespace.apply(&format!(
-        "apiVersion: sampan.dev/v1alpha1\nkind: WasmFunction\nmetadata: {{ name: {name} }}\nspec: {{ image: '{image}', replicas: 1 }}\n"
-    ));
+/// How soon a function is to say why it cannot run.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What the condition `Ready=False` and an event have to say of a function.
+struct Case {
+    name: &'static str,
+    image: String,
+    reason: &'static str,
+    words: &'static str,
+}
+
+impl Case {
+    fn new(name: &'static str, image: String, reason: &'static str, words: &'static str) -> Case {
+        Case {
+            name,
+            image,
+            reason,
+            words,
+        }
+    }
+}
+
+/// Deploys a function that cannot run, and waits until it says so; returns how long that took.
+fn check(namespace: &Namespace, case: &Case) -> Duration {
+    let Case {
+        name,
+        image,
+        reason,
+        words,
+    } = case;
+    namespace.deploy(name, image, "  replicas: 1\n");
+    let begun = Instant::now();
     let kubectl = namespace.kubectl();
+    let wfn = format!("wfn/{name}");
     let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
-    let begun = std::time::Instant::now();
+    let of_function = format!("involvedObject.kind=WasmFunction,involvedObject.name={name}");
+    let lines = "jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}";
     loop {
-        let wfn = format!("wfn/{name}");
         let ready = kubectl.output(&["get", &wfn, "-o", path]);
-        let events = kubectl.output(&[
+        let events = [
             "get",
             "events",
             "--field-selector",
-            &format!("involvedObject.kind=WasmFunction,involvedObject.name={name}"),
+            &of_function,
             "-o",
-            "jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}",
-        ]);
-        if ready.contains(words) && ready.contains("\"False\"") && events.contains(words) {
-            return;
+            lines,
+        ];
+        let events = kubectl.output(&events);
+        let told = |said: &str| said.contains(reason) && said.contains(words);
+        if ready.contains("\"False\"") && told(&ready) && events.lines().any(told) {
+            return begun.elapsed();
         }
         assert!(
-            begun.elapsed() < sampan_cluster_tests::PATIENCE,
-            "{name} never says `{words}`: {ready}\n{events}"
+            begun.elapsed() < PATIENCE,
+            "{name} never says `{reason}` and `{words}`: {ready}\n{events}"
         );
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -39,39 +71,56 @@ async fn what_cannot_run_says_why() {
     let namespace = Namespace::create("failures").await;
     let cluster = namespace.cluster().clone();
     let registry = &cluster.registry;
-    check(
-        &namespace,
-        "missing",
-        &format!("{registry}/failures/nobody:1"),
-        "not found",
-    );
-    let bytes = push_bytes(
-        &cluster,
-        b"\0asm\x01\0\0\0and nothing that follows",
-        "failures/bytes",
-    );
-    check(&namespace, "not-wasm", &bytes, "not WebAssembly");
-    let foreign = push_text(
-        &cluster,
-        "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))",
-        "failures/foreign",
-    );
-    check(&namespace, "missing-import", &foreign, "elsewhere");
-    let library = push_text(
-        &cluster,
-        "(module (func (export \"f\")))",
-        "failures/library",
-    );
-    check(&namespace, "no-start", &library, "_start");
+    let text = |text: &str, name: &str| push_text(&cluster, text, &format!("failures/{name}"));
+    let broken = b"\0asm\x01\0\0\0and nothing that follows";
+    let foreign = "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))";
+    let trap = "(module (memory (export \"memory\") 1) (func (export \"_start\") unreachable))";
     let good = push(&cluster, Path::new(&hello()), "failures/hello");
-    let (repository, _) = good.split_once('@').unwrap();
-    let wrong = format!("{repository}@sha256:{}", "0".repeat(64));
-    check(&namespace, "wrong-digest", &wrong, "not found");
-    let trap = push_text(
-        &cluster,
-        "(module (memory (export \"memory\") 1) (func (export \"_start\") unreachable))",
-        "failures/trap",
-    );
-    check(&namespace, "traps", &trap, "134");
+    let (repository, _) = good.split_once('@').expect("an image by its digest");
+    let cases = [
+        Case::new(
+            "missing",
+            format!("{registry}/failures/nobody:1"),
+            "ImagePullFailed",
+            "not found",
+        ),
+        Case::new(
+            "wrong-digest",
+            format!("{repository}@sha256:{}", "0".repeat(64)),
+            "ImagePullFailed",
+            "not found",
+        ),
+        // Nobody listens there.
+        Case::new(
+            "unpullable",
+            "127.0.0.1:1/failures/hello:1".to_owned(),
+            "ImagePullFailed",
+            "connection refused",
+        ),
+        Case::new(
+            "not-wasm",
+            push_bytes(&cluster, broken, "failures/bytes"),
+            "StartFailed",
+            "not WebAssembly",
+        ),
+        Case::new(
+            "missing-import",
+            text(foreign, "foreign"),
+            "StartFailed",
+            "elsewhere",
+        ),
+        Case::new(
+            "no-start",
+            text("(module (func (export \"f\")))", "library"),
+            "StartFailed",
+            "_start",
+        ),
+        Case::new("traps", text(trap, "trap"), "CrashLoop", "134"),
+    ];
+    for case in &cases {
+        let took = check(&namespace, case);
+        eprintln!("{} says why after {took:?}", case.name);
+        assert!(took < SOON, "{} says why only after {took:?}", case.name);
+    }
     namespace.delete().await;
 }

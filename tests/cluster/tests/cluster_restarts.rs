@@ -1,12 +1,13 @@
 //! What happens to functions when something below them is restarted or killed.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{Load, Namespace, Shell, cluster_command, hello, push};
+use sampan_cluster_tests::{
+    Cluster, Load, Namespace, Node, Shell, cluster_command, guest, hello, processes_of, push,
+    status_of, until,
+};
 use tokio::sync::Mutex;
 
 /// Each of these does something to whole nodes, so they take turns.
@@ -15,48 +16,34 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// How often the published restarts are repeated.
 const TIMES: usize = 5;
 
-fn function(image: &str, replicas: usize) -> String {
-    format!(
-        "apiVersion: sampan.dev/v1alpha1\nkind: WasmFunction\nmetadata: {{ name: hello }}\nspec: {{ image: '{image}', replicas: {replicas} }}\n"
-    )
-}
-
-fn wait_until_ready(namespace: &Namespace) {
-    let kubectl = namespace.kubectl();
-    kubectl.output(&[
-        "wait",
-        "--for=condition=Ready",
-        "wfn/hello",
-        "--timeout=120s",
-    ]);
-}
-
 /// Names and restarts of the function's pods.
 async fn pods(namespace: &Namespace) -> Vec<(String, i32)> {
-    let of_function = ListParams::default().labels("sampan.dev/function=hello");
-    let pods = namespace.api::<Pod>().list(&of_function).await;
-    let pods = pods.expect("failed to list pods");
     let restarts = |pod: &Pod| {
         let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-        Some(
-            containers
-                .iter()
-                .map(|container| container.restart_count)
-                .sum(),
-        )
+        let counts = containers.iter().map(|container| container.restart_count);
+        Some(counts.sum())
     };
-    let mut pods: Vec<_> = pods
-        .items
+    let mut pods: Vec<_> = namespace
+        .pods_of("hello")
+        .await
         .iter()
         .map(|pod| {
-            (
-                pod.metadata.name.clone().expect("a pod has a name"),
-                restarts(pod).unwrap_or(0),
-            )
+            let name = pod.metadata.name.clone().expect("a pod has a name");
+            (name, restarts(pod).unwrap_or(0))
         })
         .collect();
     pods.sort();
     pods
+}
+
+fn restart_containerd(cluster: &Cluster, node: usize, kill: bool) {
+    let node = node.to_string();
+    let mut words = vec!["restart-containerd", "--node", &node];
+    if kill {
+        words.push("--kill");
+    }
+    let restarted = cluster_command(&cluster.name, &words);
+    assert!(restarted.status.success(), "{restarted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,20 +51,14 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
     let _turn = TURN.lock().await;
     let namespace = Namespace::create("restarts").await;
     let image = push(namespace.cluster(), &hello(), "restarts/hello");
-    namespace.apply(&function(&image, 2));
-    wait_until_ready(&namespace);
+    namespace.deploy("hello", &image, "  replicas: 2\n");
+    namespace.wait_until_ready("hello");
     let before = pods(&namespace).await;
     let shell = Shell::start(&namespace, None).await;
     let load = Load::start(&shell, "hello", "/").await;
     for time in 0..TIMES {
         for node in 1..=namespace.cluster().nodes.len() {
-            let node = node.to_string();
-            let mut words = vec!["restart-containerd", "--node", &node];
-            if time % 2 == 1 {
-                words.push("--kill");
-            }
-            let restarted = cluster_command(&namespace.cluster().name, &words);
-            assert!(restarted.status.success(), "{restarted:?}");
+            restart_containerd(namespace.cluster(), node, time % 2 == 1);
         }
         load.more().await;
     }
@@ -92,54 +73,115 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
     namespace.delete().await;
 }
 
-/// The process of a pod's supervisor: whoever adopted the first process of its container.
-fn supervisor(pod: &str, containerd: &str, ctr: &std::path::Path) -> i32 {
-    let containers = Command::new(ctr)
-        .args([
-            "--address",
-            containerd,
-            "--namespace",
-            "k8s.io",
-            "containers",
-            "list",
-        ])
-        .arg(format!("labels.\"io.kubernetes.pod.name\"=={pod}"))
-        .arg("--quiet")
-        .output()
-        .expect("failed to start ctr");
-    let containers = String::from_utf8_lossy(&containers.stdout).into_owned();
-    let ids: Vec<_> = containers.split_whitespace().collect();
-    for process in fs::read_dir("/proc").expect("there is no /proc").flatten() {
-        // Processes come and go meanwhile.
-        let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
-        let is_of_pod = |line: &str| ids.iter().any(|id| line.ends_with(id));
-        if groups.lines().any(is_of_pod) {
-            let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
-            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-            return parent.expect("a parent").trim().parse().expect("a number");
-        }
+/// Whether somebody is connected to the function of a process.
+fn is_called(process: i32) -> bool {
+    ["tcp", "tcp6"].iter().any(|kind| {
+        let connections = fs::read_to_string(format!("/proc/{process}/net/{kind}"));
+        let connections = connections.expect("the function's process is there");
+        // Its port is 8080, and the state is that of a connection.
+        let mut lines = connections.lines().map(str::split_whitespace);
+        lines.any(|mut words| {
+            words.nth(1).is_some_and(|local| local.ends_with(":1F90")) && words.nth(1) == Some("01")
+        })
+    })
+}
+
+/// What containerd tells of a node, from now on.
+struct Events {
+    listener: std::process::Child,
+    file: tempfile::NamedTempFile,
+}
+
+impl Events {
+    async fn of(cluster: &Cluster, node: &Node) -> Events {
+        let file = tempfile::NamedTempFile::new().expect("failed to make a file");
+        let mut command = cluster.tool("ctr");
+        command
+            .arg("--address")
+            .arg(&node.containerd)
+            .args(["--namespace", "k8s.io", "events"])
+            .stdout(file.reopen().expect("failed to open a file"))
+            .stdin(Stdio::null());
+        let listener = command.spawn().expect("failed to start ctr");
+        let events = Events { listener, file };
+        // It listens once it hears what is done to hear of it.
+        let mut heard = 0;
+        until("ctr hears events", || {
+            heard += 1;
+            let image = format!("sampan.test/heard:{heard}");
+            cluster.ctr(
+                node,
+                &["images", "tag", sampan_cluster_tests::BUSYBOX, &image],
+            );
+            cluster.ctr(node, &["images", "remove", &image]);
+            events.heard().contains(&image)
+        })
+        .await;
+        events
     }
-    panic!("no process is the supervisor of {pod}: {containers}");
+
+    fn heard(&self) -> String {
+        fs::read_to_string(self.file.path()).expect("failed to read a file")
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.listener.kill();
+        let _ = self.listener.wait();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
     let _turn = TURN.lock().await;
     let namespace = Namespace::create("killed").await;
-    let image = push(namespace.cluster(), &hello(), "killed/hello");
-    namespace.apply(&function(&image, 1));
-    wait_until_ready(&namespace);
+    let cluster = namespace.cluster().clone();
+    let image = push(&cluster, &guest("probe"), "killed/probe");
+    namespace.deploy("hello", &image, "  replicas: 1\n");
+    namespace.wait_until_ready("hello");
     let (name, _) = pods(&namespace).await.remove(0);
     let pod = namespace.api::<Pod>().get(&name).await.unwrap();
-    let node = pod.spec.unwrap().node_name.unwrap();
-    let nodes = &namespace.cluster().nodes;
-    let node = nodes.iter().find(|known| known.name == node).unwrap();
-    let containerd = node.containerd.to_string_lossy();
-    let pid = supervisor(&name, &containerd, &namespace.cluster().tools.join("ctr"));
-    let killed = Command::new("kill")
-        .args(["-KILL", &pid.to_string()])
-        .status();
-    assert!(killed.unwrap().success());
+    let node = cluster.node(&pod.spec.unwrap().node_name.unwrap());
+    let containers = cluster.containers(node, namespace.name(), Some(&name));
+    let processes = processes_of(&containers);
+    let [process] = processes[..] else {
+        panic!("a function is one process: {processes:?}");
+    };
+    let supervisor = status_of(process, "PPid");
+    let sockets: Vec<_> = containers
+        .iter()
+        .filter_map(|container| node.shim_socket(container))
+        .collect();
+    assert!(!sockets.is_empty(), "{containers:?}");
+    let events = Events::of(&cluster, node).await;
+    let shell = Shell::start(&namespace, None).await;
+    // Asked, and not answered yet.
+    let asking = shell.try_get("hello", 80, "/never");
+    let killing = async {
+        until("the function is called", || is_called(process)).await;
+        let killed = Command::new("kill").args(["-KILL", &supervisor]).status();
+        assert!(killed.unwrap().success());
+    };
+    let (answer, ()) = tokio::join!(asking, killing);
+    assert!(answer.is_err(), "nobody was there to answer: {answer:?}");
+    // Each end was told, nobody lives on without a supervisor, and no socket leads nowhere.
+    until("no process is left", || {
+        processes_of(&containers).is_empty()
+    })
+    .await;
+    for container in &containers {
+        until("the end was told", || {
+            let heard = events.heard();
+            let mut exits = heard.lines().filter(|line| line.contains("/tasks/exit"));
+            exits.any(|line| line.contains(container))
+        })
+        .await;
+    }
+    for socket in &sockets {
+        until("the socket is gone", || fs::metadata(socket).is_err()).await;
+    }
     // The kubelet starts it again, in the same pod.
     namespace
         .wait_for::<Pod>(&name, "be started again", |pod: Option<&Pod>| {
@@ -152,14 +194,10 @@ async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
             })
         })
         .await;
-    let shell = Shell::start(&namespace, None).await;
     let said = shell
         .until(&["wget", "-q", "-O", "-", "http://hello/"])
         .await;
-    assert!(!said.is_empty());
-    namespace
-        .wait_for::<Pod>(&name, "run", conditions::is_pod_running())
-        .await;
+    assert_eq!(said, "probe");
     namespace.delete().await;
 }
 
@@ -168,8 +206,8 @@ async fn a_drained_node_gives_its_functions_to_the_other() {
     let _turn = TURN.lock().await;
     let namespace = Namespace::create("drain").await;
     let image = push(namespace.cluster(), &hello(), "drain/hello");
-    namespace.apply(&function(&image, 2));
-    wait_until_ready(&namespace);
+    namespace.deploy("hello", &image, "  replicas: 2\n");
+    namespace.wait_until_ready("hello");
     let nodes = namespace.cluster().nodes.clone();
     let [stays, drained] = &nodes[..] else {
         panic!("this needs a cluster of two nodes: {nodes:?}");
@@ -187,7 +225,7 @@ async fn a_drained_node_gives_its_functions_to_the_other() {
     let outcome = kubectl.run(&drain);
     let moved = async {
         assert!(outcome.status.success(), "{outcome:?}");
-        wait_until_ready(&namespace);
+        namespace.wait_until_ready("hello");
         let path = "jsonpath={.items[*].spec.nodeName}";
         kubectl.output(&[
             "wait",

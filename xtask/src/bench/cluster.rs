@@ -13,7 +13,7 @@ use std::process::{Child, Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Variable, variable};
+use super::{IMAGES, Variable, variable};
 use crate::cluster::{self, DESCRIPTION, Stock};
 use crate::machine::Machine;
 use crate::repository::Repository;
@@ -21,8 +21,6 @@ use crate::repository::Repository;
 /// The function that nothing but the call is measured with.
 const HELLO: &str = "hello";
 
-/// Tells where the images are.
-const IMAGES: &str = "SAMPAN_BENCH_IMAGES";
 const WASM_IMAGE: &str = "SAMPAN_BENCH_WASM_IMAGE";
 const CONTAINER_IMAGE: &str = "SAMPAN_BENCH_CONTAINER_IMAGE";
 
@@ -115,15 +113,14 @@ impl BenchCluster {
 
 impl End {
     fn prepare(repository: &Repository, name: &str) -> Result<End> {
-        // A build may take this program away while it runs.
+        // A build may take this program away while it runs, and may have done so.
         let copy = repository.target().join("xtask").join("down");
-        let program = env::current_exe().context("failed to find this program")?;
         if let Some(folder) = copy.parent() {
             fs::create_dir_all(folder)
                 .with_context(|| format!("failed to make {}", folder.display()))?;
         }
         let unfinished = copy.with_extension("new");
-        fs::copy(&program, &unfinished)
+        fs::copy("/proc/self/exe", &unfinished)
             .and_then(|_| fs::rename(&unfinished, &copy))
             .with_context(|| format!("failed to write {}", copy.display()))?;
         let (reader, pipe) = std::io::pipe().context("failed to make a pipe")?;

@@ -88,6 +88,10 @@ pub(crate) struct Up {
     #[arg(long, conflicts_with = "bare")]
     pub(crate) services: bool,
 
+    /// How often the operator looks at every function although nothing changed, instead of the chart's time
+    #[arg(long, value_name = "TIME", conflicts_with = "bare")]
+    pub(crate) resync: Option<String>,
+
     /// With metrics-server, for `kubectl top` and autoscaling
     #[arg(long)]
     pub(crate) metrics_server: bool,
@@ -101,6 +105,7 @@ impl Up {
             bare: false,
             no_functions: true,
             services: true,
+            resync: None,
             metrics_server: false,
         }
     }

@@ -21,7 +21,12 @@ const NAMESPACE: &str = "sampan-system";
 const PATIENCE: &str = "180s";
 
 /// Puts the operator's image on every node and installs the chart, or upgrades it.
-pub(super) fn install(repository: &Repository, layout: &Layout, nodes: &[Node]) -> Result<()> {
+pub(super) fn install(
+    repository: &Repository,
+    layout: &Layout,
+    nodes: &[Node],
+    resync: Option<&str>,
+) -> Result<()> {
     let program = repository.program("sampan-operator");
     let bytes =
         fs::read(&program).with_context(|| format!("failed to read {}", program.display()))?;
@@ -37,7 +42,7 @@ pub(super) fn install(repository: &Repository, layout: &Layout, nodes: &[Node]) 
     for node in nodes {
         import(layout, node, &archive, &image)?;
     }
-    upgrade(repository, layout, &image, nodes.len())
+    upgrade(repository, layout, &image, nodes.len(), resync)
 }
 
 /// Gives a node the image, unless it has it.
@@ -50,7 +55,13 @@ fn import(layout: &Layout, node: &Node, archive: &Path, image: &str) -> Result<(
     fs::write(&note, image).with_context(|| format!("failed to write {}", note.display()))
 }
 
-fn upgrade(repository: &Repository, layout: &Layout, image: &str, nodes: usize) -> Result<()> {
+fn upgrade(
+    repository: &Repository,
+    layout: &Layout,
+    image: &str,
+    nodes: usize,
+    resync: Option<&str>,
+) -> Result<()> {
     let chart = repository.root().join("deploy/chart/sampan");
     // helm's own files go with the cluster.
     let own = layout.state().join("helm");
@@ -68,6 +79,9 @@ fn upgrade(repository: &Repository, layout: &Layout, image: &str, nodes: usize) 
         .env("HELM_CONFIG_HOME", own.join("config"))
         .env("HELM_DATA_HOME", own.join("data"))
         .stdin(Stdio::null());
+    if let Some(resync) = resync {
+        helm.args(["--set", &format!("operator.resync={resync}")]);
+    }
     let output = helm
         .output()
         .with_context(|| format!("failed to start {}", shown(&helm)))?;

@@ -215,6 +215,11 @@ impl Node {
         self.run.join("leases")
     }
 
+    /// The folder of additions to containerd's configuration, which others put there.
+    pub(crate) fn drop_ins(&self) -> PathBuf {
+        self.state.join("conf.d")
+    }
+
     pub(crate) fn kubelet_root(&self) -> PathBuf {
         self.state.join("kubelet")
     }

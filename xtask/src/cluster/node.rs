@@ -13,6 +13,7 @@ use super::keys::{Keys, node_user};
 use super::kubeconfig;
 use super::layout::{Layout, Node};
 use super::processes::Component;
+use super::state::Memory;
 
 pub(crate) const CONTAINERD: &str = "containerd";
 pub(crate) const KUBELET: &str = "kubelet";
@@ -22,7 +23,7 @@ pub(crate) const PROXY: &str = "kube-proxy";
 const MACHINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Makes the node's folders, writes what containerd reads, and tells how it is run.
-pub(crate) fn containerd(layout: &Layout, node: &Node, registries: &[String]) -> Result<Component> {
+pub(crate) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> Result<Component> {
     for folder in [
         node.state().to_owned(),
         node.run().to_owned(),
@@ -30,19 +31,23 @@ pub(crate) fn containerd(layout: &Layout, node: &Node, registries: &[String]) ->
         node.kubelet_root(),
         node.pod_logs(),
         node.sampan(),
+        node.drop_ins(),
     ] {
         fs::create_dir_all(&folder)
             .with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let file = |name: &str| node.state().join(name);
     let settings = file("containerd.toml");
-    write(&settings, &settings::containerd(layout, node))?;
+    write(
+        &settings,
+        &settings::containerd(layout, node, memory.sampan),
+    )?;
     write(
         &file("cni/net.d/10-pods.conflist"),
         &settings::network(node),
     )?;
-    for registry in registries {
-        let hosts = file("registries").join(registry).join("hosts.toml");
+    for registry in memory.registries(layout) {
+        let hosts = file("registries").join(&registry).join("hosts.toml");
         write(&hosts, &settings::registry(layout))?;
     }
     let arguments = vec![format!("--config={}", settings.display())];

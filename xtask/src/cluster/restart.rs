@@ -35,8 +35,7 @@ pub(super) fn containerd(
     let begun = Instant::now();
     let patience = if kill { Duration::ZERO } else { PATIENCE };
     processes.stop(&name, patience)?;
-    let registries = memory.registries(layout);
-    processes.ensure(&node::containerd(layout, &node, &registries)?)?;
+    processes.ensure(&node::containerd(layout, &node, memory)?)?;
     ready::wait(&processes, &name, &[&name], || {
         packages::starts_quietly(images::ctr(layout, &node).arg("version"))
     })?;

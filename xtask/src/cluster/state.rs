@@ -26,10 +26,18 @@ pub(crate) struct Memory {
     pub(crate) checkout: PathBuf,
     pub(crate) nodes: usize,
     pub(crate) metrics_server: bool,
+    /// Whether containerd knows the project's runtime from the beginning.
+    #[serde(default = "known")]
+    pub(crate) sampan: bool,
     /// The API server's, on this machine's loopback.
     pub(crate) api: SocketAddr,
     /// The registry's.
     pub(crate) registry: SocketAddr,
+}
+
+/// Clusters of before always had it.
+fn known() -> bool {
+    true
 }
 
 impl Lock {

@@ -31,7 +31,7 @@ const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
 
 /// What a cluster needs of the machine.
-pub(crate) const NEEDS: &[Need] = &[
+const NEEDS: &[Need] = &[
     Need::Root,
     Need::Go,
     Need::Linker,
@@ -89,7 +89,6 @@ pub(crate) fn run(
     kubeconfig::write(&layout.kubeconfig(), &server, &keys, "admin")?;
     memory.describe(layout)?;
     let kubectl = Kubectl::new(layout);
-    let registries = memory.registries(layout);
 
     step("the control plane", || {
         for component in control_plane::servers(layout, &keys) {
@@ -99,7 +98,7 @@ pub(crate) fn run(
         processes.ensure(&services::forwarder(layout, &memory)?)?;
         // They start meanwhile.
         for node in &nodes {
-            processes.ensure(&node::containerd(layout, node, &registries)?)?;
+            processes.ensure(&node::containerd(layout, node, &memory)?)?;
         }
         let parts = [
             control_plane::ETCD,
@@ -141,7 +140,9 @@ pub(crate) fn run(
         })?;
     }
     if !up.bare {
-        step("Sampan", || install::install(repository, layout, &nodes))?;
+        step("Sampan", || {
+            install::install(repository, layout, &nodes, up.resync.as_deref())
+        })?;
     }
     if up.functions() || up.services {
         step("the services of functions", || {
@@ -207,6 +208,7 @@ fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory>
         nodes,
         metrics_server: up.metrics_server
             || before.as_ref().is_some_and(|before| before.metrics_server),
+        sampan: !up.bare || before.as_ref().is_some_and(|before| before.sampan),
         api: address(before.as_ref().map(|before| before.api))?,
         registry: address(before.as_ref().map(|before| before.registry))?,
     };

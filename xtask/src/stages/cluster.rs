@@ -6,15 +6,38 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::recorder::Recorder;
+use crate::bench::IMAGES;
 use crate::cargo;
-use crate::cluster::{DESCRIPTION, of_tests};
+use crate::cluster::{DESCRIPTION, of_tests, stock};
+use crate::guests;
+use crate::machine::Need;
 use crate::repository::Repository;
 
 /// The package of the tests.
 pub(super) const PACKAGE: &str = "sampan-cluster-tests";
 
+/// What the tests need of the machine. The cluster looks for itself what else it needs.
+pub(super) const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Go,
+    Need::Linker,
+    Need::Seccomp,
+    Need::Protoc,
+    Need::Components,
+    Need::Networks,
+    Need::Iptables,
+    Need::Namespaces,
+    Need::ControlGroups,
+    Need::Nginx,
+    Need::Curl,
+    Need::Stress,
+];
+
 /// Two nodes: one would hide what goes wrong between them.
 const NODES: &str = "2";
+
+/// Looking often shows soon what is done twice.
+const RESYNC: &str = "10s";
 
 pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) -> Result<()> {
     let (name, description) = of_tests(repository)?;
@@ -28,11 +51,13 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
             .args(words);
         command
     };
+    super::build_own_guests(repository, recorder)?;
     // What an earlier run was made to leave would be another start.
     let tested = recorder
         .run(&mut cluster(&["down"]))
-        .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES])))
+        .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES, "--resync", RESYNC])))
         .and_then(|()| {
+            let images = stock(repository, &name)?.file;
             let mut tests = cargo::main_workspace(repository, "test");
             tests
                 .args([
@@ -43,6 +68,8 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
                     "cluster_*",
                 ])
                 .env(super::FUNCTIONS_FOLDER, repository.staged())
+                .env(IMAGES, images)
+                .env(guests::FOLDER, repository.staged_guests())
                 .env(DESCRIPTION, &description);
             recorder.run(&mut tests)
         });

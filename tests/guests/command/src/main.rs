@@ -1,4 +1,5 @@
-//! A WASI command that shows what it was given, and ends with the code in its last argument.
+//! A WASI command that shows what it was given, reads and writes the files of arguments such as `read=/a` and
+//! `write=/a`, and ends with the code in its last argument.
 
 use std::io::{Read as _, Write as _};
 
@@ -13,6 +14,16 @@ fn main() {
         say(format!("variable {name}={value}"));
     }
     say(format!("input {:?}", read.map(|_| input)));
+    for argument in &arguments {
+        match argument.split_once('=') {
+            Some(("read", file)) => say(format!("{file} holds {:?}", std::fs::read_to_string(file))),
+            Some(("write", file)) => {
+                let wrote = std::fs::write(file, "written by a command\n");
+                say(format!("{file} is written {:?}", wrote.map_err(|error| error.kind())));
+            }
+            _ => {}
+        }
+    }
     eprintln!("this is standard error");
     let code = arguments.last().and_then(|last| last.parse().ok());
     std::process::exit(code.unwrap_or(0));

@@ -9,11 +9,22 @@ use crate::cluster::keys::Keys;
 use crate::cluster::layout::{DNS_SERVICE, Layout, Node, PODS, REGISTRY_PORT};
 use crate::cluster::state::METRICS;
 
-pub(super) fn containerd(layout: &Layout, node: &Node) -> String {
+/// The project's runtime.
+const RUNTIME: &str = "
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan]
+runtime_type = 'io.containerd.sampan.v1'
+pod_annotations = ['sampan.dev/*']
+container_annotations = ['sampan.dev/*']
+";
+
+/// containerd's own; `sampan` tells whether it knows the project's runtime without an installer.
+pub(super) fn containerd(layout: &Layout, node: &Node, sampan: bool) -> String {
     let socket = node.containerd_socket();
+    let runtime = if sampan { RUNTIME } else { "" };
     format!(
         "\
 version = 4
+imports = ['{drop_ins}/*.toml']
 root = '{root}'
 state = '{state}'
 
@@ -64,12 +75,8 @@ runtime_type = 'io.containerd.runc.v2'
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 BinaryName = '{runc}'
 Root = '{runc_state}'
-
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan]
-runtime_type = 'io.containerd.sampan.v1'
-pod_annotations = ['sampan.dev/*']
-container_annotations = ['sampan.dev/*']
-",
+{runtime}",
+        drop_ins = node.drop_ins().display(),
         root = node.containerd_root().display(),
         state = node.containerd_state().display(),
         socket = socket.display(),

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::Bench;
+use crate::namespace::Namespace;
 use crate::process::Process;
 
 /// All processes of a pod with one container, its shim first.
-pub(super) async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<Vec<Process>> {
-    let container = container_of(bench, name).await?;
+pub(crate) async fn of_pod(namespace: &Namespace, name: &str) -> Result<Vec<Process>> {
+    let container = container_of(namespace, name).await?;
     let table = Table::read()?;
     let inside = table.in_group(&container)?;
     // The outermost ancestor that is a shim: a container's own process may look like one as well.
@@ -22,10 +22,15 @@ pub(super) async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<Vec<Process>
     Ok(table.below(shim).into_iter().map(Process).collect())
 }
 
+/// The process that runs in a pod's container.
+pub(crate) async fn main_of(namespace: &Namespace, name: &str) -> Result<u32> {
+    let container = container_of(namespace, name).await?;
+    Table::read()?.in_group(&container)
+}
+
 /// The network namespace of a pod.
-pub(super) async fn network_of(bench: &Bench<'_>, name: &str) -> Result<PathBuf> {
-    let container = container_of(bench, name).await?;
-    let pid = Table::read()?.in_group(&container)?;
+pub(crate) async fn network_of(namespace: &Namespace, name: &str) -> Result<PathBuf> {
+    let pid = main_of(namespace, name).await?;
     Ok(format!("/proc/{pid}/ns/net").into())
 }
 
@@ -48,8 +53,8 @@ fn group(line: &str) -> Option<PathBuf> {
 }
 
 /// The identifier of the pod's container, after which its control group is called.
-async fn container_of(bench: &Bench<'_>, name: &str) -> Result<String> {
-    let pod = bench.namespace.pods().get(name).await?;
+async fn container_of(namespace: &Namespace, name: &str) -> Result<String> {
+    let pod = namespace.pods().get(name).await?;
     let status = pod.status.context("a pod without a status")?;
     let mut containers = status.container_statuses.into_iter().flatten();
     let id = containers.find_map(|container| container.container_id);

@@ -1,0 +1,94 @@
+//! What a node's containerd and its kernel have of a pod.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{Cluster, Node};
+
+/// The label that names a pod's namespace.
+const NAMESPACE: &str = "io.kubernetes.pod.namespace";
+
+/// The label that names a pod.
+const POD: &str = "io.kubernetes.pod.name";
+
+impl Cluster {
+    /// A node by its name.
+    pub fn node(&self, name: &str) -> &Node {
+        let mut nodes = self.nodes.iter();
+        nodes
+            .find(|node| node.name == name)
+            .unwrap_or_else(|| panic!("there is no node {name}"))
+    }
+
+    /// What `ctr` prints of a node's containerd, in the kubelet's namespace of it.
+    pub fn ctr(&self, node: &Node, words: &[&str]) -> String {
+        let mut command = self.tool("ctr");
+        command.arg("--address").arg(&node.containerd);
+        let output = command.args(["--namespace", "k8s.io"]).args(words).output();
+        let output = output.expect("failed to start ctr");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ctr {words:?}: {said}");
+        String::from_utf8(output.stdout).expect("ctr wrote no UTF-8")
+    }
+
+    /// The identifiers of a pod's containers, its sandbox among them; those of all pods if none is named.
+    pub fn containers(&self, node: &Node, namespace: &str, pod: Option<&str>) -> Vec<String> {
+        let mut filter = format!("labels.\"{NAMESPACE}\"=={namespace}");
+        if let Some(pod) = pod {
+            filter = format!("{filter},labels.\"{POD}\"=={pod}");
+        }
+        let said = self.ctr(node, &["containers", "list", "--quiet", &filter]);
+        said.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+impl Node {
+    /// The specification of a container whose task is there, as its shim was given it.
+    pub fn specification(&self, container: &str) -> Option<Value> {
+        let bytes = fs::read(self.bundle(container).join("config.json")).ok()?;
+        Some(serde_json::from_slice(&bytes).expect("a specification is JSON"))
+    }
+
+    /// The socket of the shim of a container whose task is there.
+    pub fn shim_socket(&self, container: &str) -> Option<String> {
+        let bundle = self.bundle(container);
+        let read = |name: &str| fs::read_to_string(bundle.join(name)).ok();
+        // Newer versions of containerd write JSON.
+        let parameters = read("bootstrap.json")
+            .and_then(|text| serde_json::from_str::<Value>(&text).ok())
+            .and_then(|parameters| Some(parameters["address"].as_str()?.to_owned()));
+        let address = parameters.or_else(|| read("address"))?;
+        Some(address.trim_start_matches("unix://").to_owned())
+    }
+
+    fn bundle(&self, container: &str) -> std::path::PathBuf {
+        self.containerd_state
+            .join("io.containerd.runtime.v2.task/k8s.io")
+            .join(container)
+    }
+}
+
+/// The processes in the control groups of containers.
+pub fn processes_of(containers: &[String]) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").expect("there is no /proc").flatten();
+    processes
+        .filter(|process| {
+            // Processes come and go meanwhile.
+            let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+            let mut lines = groups.lines();
+            lines.any(|line| containers.iter().any(|id| line.ends_with(id.as_str())))
+        })
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// A line of what the kernel says of a process, such as `PPid`.
+pub fn status_of(process: i32, name: &str) -> String {
+    let file = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let mut lines = status.lines().filter_map(|line| line.split_once(":\t"));
+    let found = lines.find(|(found, _)| *found == name);
+    let (_, value) = found.unwrap_or_else(|| panic!("{file} has no {name}: {status}"));
+    value.trim().to_owned()
+}

@@ -1,0 +1,207 @@
+//! What pods leave on their nodes: whatever carries a name that only they have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{Namespace, Node, PATIENCE};
+
+/// How far below a folder its files are looked at. What lies deeper is inside of images and containers.
+const DEPTH: usize = 4;
+
+/// Between two looks: some things the kubelet clears away once a minute.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// The names that the pods of a namespace have on their nodes: their identifiers, their containers', their network
+/// namespaces' and their shims' sockets'.
+#[derive(Debug)]
+pub struct Traces {
+    names: BTreeSet<String>,
+    nodes: Vec<Node>,
+}
+
+/// What there is of pods, by its kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found(BTreeMap<&'static str, BTreeSet<String>>);
+
+impl Found {
+    /// How many of a kind there are.
+    pub fn count(&self, kind: &str) -> usize {
+        self.0.get(kind).map_or(0, BTreeSet::len)
+    }
+
+    fn add(&mut self, kind: &'static str, what: String) {
+        self.0.entry(kind).or_default().insert(what);
+    }
+}
+
+impl Traces {
+    /// Reads the names of all pods of a namespace, which have to run.
+    pub fn of(namespace: &Namespace) -> Traces {
+        let cluster = namespace.cluster();
+        let mut names = BTreeSet::new();
+        let pods = namespace.json(&["pods"]);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        for pod in pods["items"].as_array().expect("a list of pods") {
+            names.extend(text(&pod["metadata"]["uid"]));
+        }
+        for node in &cluster.nodes {
+            for container in cluster.containers(node, namespace.name(), None) {
+                if let Some(specification) = node.specification(&container) {
+                    names.extend(network_of(&specification));
+                }
+                let socket = node.shim_socket(&container);
+                names.extend(socket.as_deref().and_then(last));
+                names.insert(container);
+            }
+        }
+        Traces {
+            names,
+            nodes: cluster.nodes.clone(),
+        }
+    }
+
+    /// Whatever carries one of the names now.
+    pub fn find(&self) -> Found {
+        let mut found = Found::default();
+        self.find_processes(&mut found);
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there is no /proc");
+        for line in mounts.lines().filter(|line| self.is_named(line)) {
+            found.add("mount", line.to_owned());
+        }
+        self.find_files("cgroup", Path::new("/sys/fs/cgroup"), 8, &mut found);
+        self.find_files("file", Path::new("/var/lib/cni"), DEPTH, &mut found);
+        self.find_files("file", Path::new("/var/log/containers"), 1, &mut found);
+        self.find_files("file", Path::new("/var/log/pods"), 1, &mut found);
+        for node in &self.nodes {
+            let run = node.containerd.parent().expect("a folder of sockets");
+            let state = node.kubelet_root.parent().expect("the node's folder");
+            self.find_files("file", run, DEPTH, &mut found);
+            self.find_files("file", state, DEPTH, &mut found);
+            self.find_lines("rule", node, "iptables-save", &[], &mut found);
+        }
+        found
+    }
+
+    /// Waits until nothing is left.
+    pub fn wait_for_none(&self) {
+        let begun = Instant::now();
+        loop {
+            let found = self.find();
+            if found == Found::default() {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "left behind: {found:#?}");
+            thread::sleep(GLANCE);
+        }
+    }
+
+    fn is_named(&self, text: &str) -> bool {
+        self.names.iter().any(|name| text.contains(name.as_str()))
+    }
+
+    fn find_processes(&self, found: &mut Found) {
+        let processes = fs::read_dir("/proc").expect("there is no /proc").flatten();
+        let own = std::process::id().to_string();
+        for process in processes {
+            let number = process.file_name().to_string_lossy().into_owned();
+            if number.parse::<u32>().is_err() || number == own {
+                continue;
+            }
+            // Processes come and go meanwhile.
+            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+            if self.is_named(&words) || self.is_named(&groups) {
+                found.add("process", format!("{number}: {words}"));
+            }
+        }
+    }
+
+    /// Files and folders below one, by their own names, and the small files that tell of a name: leases of addresses.
+    fn find_files(&self, kind: &'static str, folder: &Path, depth: usize, found: &mut Found) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if is_gone(&error) => return,
+            Err(error) => panic!("{}: {error}", folder.display()),
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let Ok(metadata) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if self.is_named(&name) {
+                let kind = match folder.file_name().and_then(|name| name.to_str()) {
+                    Some("netns") => "network namespace",
+                    Some("s") => "socket",
+                    _ => kind,
+                };
+                found.add(kind, path.display().to_string());
+                continue;
+            }
+            if metadata.is_dir() && depth > 1 {
+                self.find_files(kind, &path, depth - 1, found);
+            } else if metadata.is_file() && path.parent().is_some_and(is_leases) {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                if self.is_named(&text) {
+                    found.add("lease", path.display().to_string());
+                }
+            }
+        }
+    }
+
+    fn find_lines(
+        &self,
+        kind: &'static str,
+        node: &Node,
+        program: &str,
+        words: &[&str],
+        found: &mut Found,
+    ) {
+        let output = node.inside(program).args(words).output();
+        let output = output.unwrap_or_else(|error| panic!("failed to start {program}: {error}"));
+        assert!(output.status.success(), "{program}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        for line in said.lines().filter(|line| self.is_named(line)) {
+            found.add(kind, format!("{}: {line}", node.name));
+        }
+    }
+}
+
+/// The folder of a network's leases lies in the one of all leases.
+fn is_leases(folder: &Path) -> bool {
+    folder
+        .parent()
+        .is_some_and(|above| above.ends_with("leases"))
+}
+
+/// The name of a container's network namespace.
+fn network_of(specification: &Value) -> Option<String> {
+    let namespaces = specification["linux"]["namespaces"].as_array()?;
+    let mut networks = namespaces
+        .iter()
+        .filter(|namespace| namespace["type"] == "network");
+    last(networks.next()?["path"].as_str()?).filter(|name| name.starts_with("cni-"))
+}
+
+fn last(path: &str) -> Option<String> {
+    let name = Path::new(path).file_name()?;
+    Some(name.to_string_lossy().into_owned())
+}
+
+/// What is looked for goes meanwhile.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    ) || error.raw_os_error() == Some(NO_DEVICE)
+}
+
+/// What reading a control group says that has just gone.
+const NO_DEVICE: i32 = 19;

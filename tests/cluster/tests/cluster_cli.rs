@@ -1,0 +1,308 @@
+//! `sampan` and a cluster, as somebody uses it who knows no kubectl: what it prints, and how it ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::{fs, thread};
+
+use sampan_cluster_tests::{Namespace, guest, push_text, staged};
+use sampan_tests::program;
+use serde_json::Value;
+
+/// Somebody with a kubeconfig, at work in a namespace.
+struct Person<'a> {
+    namespace: &'a Namespace,
+    kubeconfig: &'a Path,
+}
+
+impl Person<'_> {
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program("sampan"));
+        command
+            .args(words)
+            .args(["--namespace", self.namespace.name()])
+            .env("KUBECONFIG", self.kubeconfig)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it, and checks its exit code and words of what it prints on both streams.
+    fn check(&self, words: &[&str], code: i32, out: &[&str], err: &[&str]) -> Output {
+        let output = self
+            .command(words)
+            .output()
+            .expect("failed to start sampan");
+        let [said, complaint] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        let told = format!("sampan {words:?}: {}\n{said}\n{complaint}", output.status);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        for word in out {
+            assert!(said.contains(word), "no `{word}` on stdout: {told}");
+        }
+        for word in err {
+            assert!(complaint.contains(word), "no `{word}` on stderr: {told}");
+        }
+        output
+    }
+}
+
+/// A program that prints lines without end.
+struct Following {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Following {
+    fn start(command: &mut Command) -> Following {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("failed to start sampan");
+        let stdout = child.stdout.take().expect("a pipe");
+        Following {
+            child,
+            lines: BufReader::new(stdout),
+        }
+    }
+
+    /// Reads on until a line has the words. Whoever starts the test ends it if none ever has.
+    fn until(&mut self, words: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.lines.read_line(&mut line).expect("failed to read");
+            all += &line;
+            assert!(read > 0, "it ended without `{words}`: {all}");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_is_deployed_listed_called_followed_and_deleted() {
+    let namespace = Namespace::create("cli").await;
+    let cluster = namespace.cluster().clone();
+    let person = Person {
+        namespace: &namespace,
+        kubeconfig: &cluster.kubeconfig,
+    };
+    let own = namespace.name();
+    person.check(&["list"], 0, &["no functions in namespace", own], &[]);
+    person.check(&["invoke", "prime-numbers"], 44, &[], &["prime-numbers"]);
+
+    let file = staged("prime-numbers/function.yaml");
+    let file = file.to_str().expect("a path is a text");
+    let image = format!("{}/{own}/primes:1", cluster.registry);
+    let deploy = [
+        "deploy",
+        file,
+        "--image",
+        &image,
+        "--push",
+        "--replicas",
+        "1",
+    ];
+    let created = format!("prime-numbers created in namespace {own}");
+    let ready = format!("prime-numbers is ready at http://prime-numbers.{own}.svc (1/1 pods");
+    let call = format!("call it: sampan invoke prime-numbers -n {own}");
+    person.check(&deploy, 0, &[&created, &ready, &call], &["prime-numbers:"]);
+    // Again: nothing changes, and nothing is pushed again.
+    person.check(&deploy, 0, &["unchanged"], &[]);
+    person.check(&["list"], 0, &["prime-numbers", "yes", "1/1"], &[]);
+    let json = person.check(&["list", "-o", "json"], 0, &[], &[]);
+    let rows: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(rows[0]["ready"], true, "{rows}");
+    assert!(rows[0]["digest"].as_str().unwrap().starts_with("sha256:"));
+    person.check(&["list", "-A"], 0, &["NAMESPACE", own], &[]);
+
+    let primes = ["invoke", "prime-numbers", "/?n=10"];
+    let answer = person.check(&primes, 0, &[], &[]);
+    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert_eq!(text.trim_end(), "The value is: [2, 3, 5, 7]");
+    let wrong = ["invoke", "prime-numbers", "/?n=none", "-i", "--fail"];
+    person.check(&wrong, 48, &["400", "n"], &["400"]);
+
+    // A module needs no file beside it.
+    let probe = guest("probe");
+    let probe = probe.to_str().expect("a path is a text");
+    let image = format!("{}/{own}/probe:1", cluster.registry);
+    let deploy = ["deploy", probe, "--image", &image, "--push"];
+    person.check(&deploy, 0, &["probe is ready"], &[]);
+    let body = ["invoke", "probe", "/echo", "-d", "a body"];
+    person.check(&body, 0, &["a body"], &[]);
+    person.check(&["invoke", "probe", "/panic", "-f"], 48, &[], &["500"]);
+    person.check(&["logs", "probe"], 0, &["this is why"], &[]);
+
+    // Who follows sees what is printed from now on, also by pods that come later.
+    let mut follow = person.command(&["logs", "probe", "-f", "--tail", "1"]);
+    let mut following = Following::start(&mut follow);
+    following.until("cause=");
+    person.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
+    following.until("this is why");
+    let pods = namespace.pods_of("probe").await;
+    let old = pods[0].metadata.name.clone().unwrap();
+    let kubectl = namespace.kubectl();
+    kubectl.output(&["delete", "pod", &old, "--wait=false"]);
+    namespace.until(&["get", "pods", "-o", "name"], |said| !said.contains(&old));
+    namespace.wait_until_ready("probe");
+    person.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
+    // Until a line of another pod: each has its name before it by now.
+    loop {
+        let line = following.until("this is why");
+        if line.contains("probe-") && !line.contains(&old) {
+            break;
+        }
+    }
+    drop(following);
+
+    person.check(
+        &["delete", "prime-numbers", "probe", "--wait"],
+        0,
+        &["prime-numbers", "probe", "gone"],
+        &[],
+    );
+    let left = namespace.pods_of("probe").await;
+    assert!(left.is_empty(), "{left:?}");
+    person.check(&["delete", "probe"], 44, &[], &["probe"]);
+    person.check(&["delete", "probe", "--ignore-not-found"], 0, &[], &[]);
+    person.check(&["logs", "probe"], 44, &[], &["probe"]);
+    namespace.delete().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_says_why_and_what_to_do() {
+    let namespace = Namespace::create("cli-fails").await;
+    let cluster = namespace.cluster().clone();
+    let person = Person {
+        namespace: &namespace,
+        kubeconfig: &cluster.kubeconfig,
+    };
+    let own = namespace.name();
+    let folder = tempfile::tempdir().unwrap();
+    let resource = |name: &str, spec: &str| {
+        let file = folder.path().join(format!("{name}.yaml"));
+        let text = format!(
+            "apiVersion: sampan.dev/v1alpha1\nkind: WasmFunction\nmetadata: {{ name: {name} }}\nspec: {spec}\n"
+        );
+        fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    // Three causes, each found by the kubelet, and told with what the pod printed last.
+    let trap = push_text(
+        &cluster,
+        r#"(module
+          (import "wasi_snapshot_preview1" "fd_write"
+            (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 16) "these are my last words\n")
+          (func (export "_start")
+            (i32.store (i32.const 0) (i32.const 16))
+            (i32.store (i32.const 4) (i32.const 24))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+            unreachable))"#,
+        &format!("{own}/trap"),
+    );
+    let trap = resource("trap", &format!("{{ image: '{trap}', replicas: 1 }}"));
+    let missing = format!("{}/{own}/nobody:1", cluster.registry);
+    let missing = resource("missing", &format!("{{ image: '{missing}', replicas: 1 }}"));
+    let homeless = resource(
+        "homeless",
+        &format!(
+            "{{ image: '{}/x:1', replicas: 1, template: {{ nodeSelector: {{ is: nowhere }} }} }}",
+            cluster.registry
+        ),
+    );
+    let wrong = resource("wrong", "{ image: 'x', replicas: -1 }");
+    // All at once: each takes as long as a failure has to last until it counts.
+    thread::scope(|scope| {
+        let check = |file: &str, code: i32, words: &[&str]| {
+            let (file, person) = (file.to_owned(), &person);
+            let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+            scope.spawn(move || {
+                let words: Vec<_> = words.iter().map(String::as_str).collect();
+                person.check(&["deploy", &file], code, &[], &words)
+            });
+        };
+        check(
+            &trap,
+            46,
+            &[
+                "CrashLoop",
+                "134",
+                "these are my last words",
+                "sampan logs trap",
+            ],
+        );
+        check(
+            &missing,
+            46,
+            &["ImagePullFailed", "not found", "sampan push"],
+        );
+        check(&homeless, 46, &["Unschedulable", "node"]);
+        check(&wrong, 45, &["replicas"]);
+    });
+    let rows = person.check(&["list"], 0, &["trap", "no", "CrashLoop"], &[]);
+    assert!(!String::from_utf8_lossy(&rows.stdout).contains("wrong"));
+    person.check(&["logs", "trap", "--previous"], 0, &["last words"], &[]);
+    person.check(&["invoke", "trap"], 47, &[], &["trap"]);
+    let late = ["deploy", &homeless, "--timeout", "1s", "--replicas", "2"];
+    person.check(&late, 124, &[], &["not within"]);
+
+    // Somebody without rights, and somebody without a cluster.
+    let kubectl = namespace.kubectl();
+    let token = kubectl.output(&["create", "token", "default"]);
+    let stranger = folder.path().join("stranger.json");
+    let text = fs::read_to_string(&cluster.kubeconfig).unwrap();
+    let server = kubectl.output(&[
+        "config",
+        "view",
+        "--raw",
+        "--minify",
+        "-o",
+        "jsonpath={.clusters[0].cluster}",
+    ]);
+    let server: Value = serde_json::from_str(&server).unwrap_or_else(|_| panic!("{text}"));
+    let kubeconfig = |cluster: &Value| {
+        serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
+            "clusters": [{ "name": "it", "cluster": cluster }],
+            "users": [{ "name": "it", "user": { "token": token.trim() } }],
+            "contexts": [{ "name": "it", "context": { "cluster": "it", "user": "it" } }],
+        })
+        .to_string()
+    };
+    fs::write(&stranger, kubeconfig(&server)).unwrap();
+    let stranger = Person {
+        namespace: &namespace,
+        kubeconfig: &stranger,
+    };
+    stranger.check(&["list"], 42, &[], &["list"]);
+    stranger.check(&["deploy", &trap], 42, &[], &["trap"]);
+    let nobody = folder.path().join("nobody.json");
+    let nowhere = serde_json::json!({ "server": "https://127.0.0.1:1" });
+    fs::write(&nobody, kubeconfig(&nowhere)).unwrap();
+    let lost = Person {
+        namespace: &namespace,
+        kubeconfig: &nobody,
+    };
+    lost.check(&["list"], 40, &[], &["127.0.0.1:1"]);
+    let absent = folder.path().join("absent.json");
+    let lost = Person {
+        namespace: &namespace,
+        kubeconfig: &absent,
+    };
+    lost.check(&["list"], 41, &[], &["absent.json"]);
+    namespace.delete().await;
+}

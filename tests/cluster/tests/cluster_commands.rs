@@ -1,0 +1,219 @@
+//! WASI commands as Jobs and CronJobs, with what pods give to programs: arguments, variables, files and streams;
+//! and what can be done with a running container.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::wait::conditions;
+use sampan_cluster_tests::{BUSYBOX, Namespace, guest, hello, push};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_reads_and_writes_what_its_pod_mounts() {
+    let namespace = Namespace::create("volumes").await;
+    let image = push(namespace.cluster(), &guest("command"), "volumes/command");
+    let kubectl = namespace.kubectl();
+    kubectl.output(&[
+        "create",
+        "configmap",
+        "settings",
+        "--from-literal=colour=red",
+    ]);
+    let token = "--from-literal=token=known to few";
+    kubectl.output(&["create", "secret", "generic", "secrets", token]);
+    namespace.apply(&format!(
+        r"
+apiVersion: batch/v1
+kind: Job
+metadata: {{ name: files }}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      runtimeClassName: sampan
+      restartPolicy: Never
+      securityContext: {{ runAsUser: 1234, fsGroup: 4321 }}
+      initContainers:
+        - name: files
+          image: '{image}'
+          command: [/function.wasm]
+          args: [read=/settings/colour, read=/secrets/token, write=/scratch/note, write=/settings/colour,
+                 read=/etc/passwd, write=/own, two words]
+          env:
+            - {{ name: PLAIN, value: here }}
+            - {{ name: FROM_SECRET, valueFrom: {{ secretKeyRef: {{ name: secrets, key: token }} }} }}
+          volumeMounts:
+            - {{ name: settings, mountPath: /settings }}
+            - {{ name: secrets, mountPath: /secrets, readOnly: true }}
+            - {{ name: scratch, mountPath: /scratch }}
+      containers:
+        - name: after
+          image: {BUSYBOX}
+          imagePullPolicy: Never
+          command: [cat, /scratch/note]
+          volumeMounts: [{{ name: scratch, mountPath: /scratch }}]
+      volumes:
+        - {{ name: settings, configMap: {{ name: settings }} }}
+        - {{ name: secrets, secret: {{ secretName: secrets }} }}
+        - {{ name: scratch, emptyDir: {{}} }}
+"
+    ));
+    namespace
+        .wait_for::<Job>("files", "end", conditions::is_job_completed())
+        .await;
+    let said = kubectl.output(&["logs", "job/files", "-c", "files"]);
+    for line in [
+        r#"/settings/colour holds Ok("red")"#,
+        r#"/secrets/token holds Ok("known to few")"#,
+        "/scratch/note is written Ok(())",
+        "variable PLAIN=here",
+        "variable FROM_SECRET=known to few",
+        r#""two words""#,
+        "this is standard error",
+    ] {
+        assert!(said.contains(line), "no {line} in {said}");
+    }
+    // What is mounted for reading is not written, and what is not mounted is not there.
+    for beginning in [
+        "/settings/colour is written Err",
+        "/etc/passwd holds Err",
+        "/own is written Err",
+    ] {
+        assert!(said.contains(beginning), "no {beginning} in {said}");
+    }
+    let after = kubectl.output(&["logs", "job/files", "-c", "after"]);
+    assert_eq!(after, "written by a command\n");
+    namespace.delete().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cron_job_runs_a_command() {
+    let namespace = Namespace::create("cron").await;
+    let image = push(namespace.cluster(), &guest("command"), "cron/command");
+    namespace.apply(&format!(
+        r"
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{ name: now-and-then }}
+spec:
+  schedule: '* * * * *'
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      template:
+        spec:
+          runtimeClassName: sampan
+          restartPolicy: Never
+          containers: [{{ name: command, image: '{image}', args: [from a schedule, '0'] }}]
+"
+    ));
+    // At the next full minute.
+    let succeeded = "jsonpath={.items[*].status.succeeded}";
+    namespace.until(&["get", "jobs", "-o", succeeded], |said| said.contains('1'));
+    let kubectl = namespace.kubectl();
+    let name = kubectl.output(&["get", "jobs", "-o", "jsonpath={.items[0].metadata.name}"]);
+    assert!(name.starts_with("now-and-then-"), "{name}");
+    let said = kubectl.output(&["logs", &format!("job/{name}")]);
+    assert!(
+        said.contains(r#"arguments ["from a schedule", "0"]"#),
+        "{said}"
+    );
+    namespace.delete().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attach_shows_output_and_exec_is_for_programs() {
+    let namespace = Namespace::create("streams").await;
+    let cluster = namespace.cluster().clone();
+    let web = push(&cluster, &hello(), "streams/hello");
+    let command = push(&cluster, &guest("command"), "streams/command");
+    namespace.apply(&format!(
+        r"
+apiVersion: v1
+kind: Pod
+metadata: {{ name: both }}
+spec:
+  runtimeClassName: sampan
+  terminationGracePeriodSeconds: 0
+  containers:
+    - {{ name: web, image: '{web}' }}
+    - name: shell
+      image: {BUSYBOX}
+      imagePullPolicy: Never
+      stdin: true
+      command: [sh, -c, 'while read line; do echo heard $line; done']
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: listener }}
+spec:
+  runtimeClassName: sampan
+  restartPolicy: Never
+  containers: [{{ name: command, image: '{command}', stdin: true, stdinOnce: true, args: ['3'] }}]
+"
+    ));
+    for pod in ["both", "listener"] {
+        namespace
+            .wait_for::<Pod>(pod, "run", conditions::is_pod_running())
+            .await;
+    }
+    let kubectl = namespace.kubectl();
+    // No program can be run beside a function, whichever way it is asked for.
+    for flags in [
+        &["exec", "both", "-c", "web"][..],
+        &["exec", "-i", "both", "-c", "web"],
+    ] {
+        let words: Vec<_> = flags.iter().copied().chain(["--", "sh"]).collect();
+        let refused = kubectl.run(&words);
+        let complaint = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            !refused.status.success() && complaint.contains("not supported"),
+            "{complaint}"
+        );
+    }
+    let ran = kubectl.run(&["exec", "both", "-c", "shell", "--", "sh", "-c", "exit 9"]);
+    assert_eq!(ran.status.code(), Some(9), "{ran:?}");
+    // What is typed into an attached container reaches it, program or command.
+    let attach = |words: &[&str], input: &str| {
+        let mut all = vec!["attach", "--quiet", "--stdin"];
+        all.extend(words);
+        let mut command = kubectl.command(&all);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("failed to start kubectl");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(input.as_bytes()).expect("failed to write");
+        drop(stdin);
+        child
+            .wait_with_output()
+            .expect("failed to wait for kubectl")
+    };
+    let output = attach(&["listener"], "one\ntwo\n");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains(r#"input Ok("one\ntwo\n")"#), "{output:?}");
+    let code = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
+    namespace.until(&["get", "pod", "listener", "-o", code], |code| code == "3");
+    // Its reader goes on when somebody leaves: the input is not that one's alone.
+    let mut attached = kubectl
+        .command(&["attach", "--quiet", "--stdin", "both", "-c", "shell"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    attached
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"you\n")
+        .unwrap();
+    namespace.until(&["logs", "both", "-c", "shell"], |said| {
+        said.contains("heard you\n")
+    });
+    attached.kill().unwrap();
+    attached.wait().unwrap();
+    namespace.delete().await;
+}

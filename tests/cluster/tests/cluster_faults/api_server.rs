@@ -1,0 +1,75 @@
+//! An API server that is away.
+
+use k8s_openapi::api::core::v1::Pod;
+use sampan_cluster_tests::{
+    Load, Namespace, Shell, cluster_command, hello, processes_of, push, until,
+};
+
+use crate::{TURN, call, process_of, service_address, signal};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_25_functions_answer_while_the_api_server_is_away() {
+    let _turn = TURN.lock().await;
+    let namespace = Namespace::create("away").await;
+    let cluster = namespace.cluster().clone();
+    let image = push(&cluster, &hello(), "away/hello");
+    namespace.deploy("hello", &image, "  replicas: 2\n");
+    let two = "--for=jsonpath={.status.readyReplicas}=2";
+    let kubectl = namespace.kubectl();
+    kubectl.output(&["wait", "wfn/hello", two, "--timeout=120s"]);
+    let pods = namespace.pods_of("hello").await;
+    let pod = pods[0].metadata.name.clone().unwrap();
+    let node = cluster.node(pods[0].spec.as_ref().unwrap().node_name.as_ref().unwrap());
+    let containers = cluster.containers(node, namespace.name(), Some(&pod));
+    let pod_address = pods[0].status.as_ref().unwrap().pod_ip.clone().unwrap();
+    let address = service_address(&namespace, "hello");
+    let shell = Shell::start(&namespace, None).await;
+    let load = Load::start(&shell, "hello", "/").await;
+
+    signal(&process_of(&cluster, "kube-apiserver"), "-KILL");
+    until("the API server is away", || {
+        !kubectl.run(&["get", "--raw", "/readyz"]).status.success()
+    })
+    .await;
+    for _ in 0..50 {
+        assert_eq!(call(node, &address, "/"), Some(200));
+    }
+    let outcome = async {
+        // It is back, and everything that was there is.
+        let up = cluster_command(&cluster.name, &["up", "--bare"]);
+        assert!(up.status.success(), "{up:?}");
+        load.more().await;
+        load.stop().await
+    };
+    let outcome = outcome.await;
+    assert_eq!(outcome.bad, 0, "{outcome:?}");
+    assert!(outcome.good > 20, "{outcome:?}");
+
+    // Once more: now a function's process is killed, which the kubelet starts again without asking anybody.
+    signal(&process_of(&cluster, "kube-apiserver"), "-KILL");
+    let old = processes_of(&containers);
+    signal(&old[0].to_string(), "-KILL");
+    until("it is started again", || {
+        !processes_of(&containers).contains(&old[0])
+            && call(node, &format!("{pod_address}:8080"), "/") == Some(200)
+    })
+    .await;
+    let up = cluster_command(&cluster.name, &["up", "--bare"]);
+    assert!(up.status.success(), "{up:?}");
+    namespace.wait_until_ready("hello");
+    let started = namespace
+        .wait_for::<Pod>(&pod, "tell of its restart", |pod: Option<&Pod>| {
+            let status = pod.and_then(|pod| pod.status.as_ref());
+            let mut containers = status
+                .into_iter()
+                .flat_map(|status| &status.container_statuses);
+            containers.any(|containers| containers.iter().any(|one| one.restart_count == 1))
+        })
+        .await;
+    assert!(started.is_some());
+    // And the operator goes on.
+    kubectl.output(&["scale", "wfn", "hello", "--replicas=1"]);
+    let one = "--for=jsonpath={.status.readyReplicas}=1";
+    kubectl.output(&["wait", "wfn/hello", one, "--timeout=120s"]);
+    namespace.delete().await;
+}

@@ -1,0 +1,159 @@
+//! Pods that come and go while something is in their way: nothing of them is left.
+
+use std::process::{Child, Command, Stdio};
+
+use sampan_cluster_tests::{BUSYBOX, Cluster, Namespace, Traces, cluster_command, hello, push};
+
+use crate::TURN;
+
+/// How many pods of each runtime come and go at once.
+const PODS: usize = 4;
+
+/// How often containerd is restarted while they do.
+const RESTARTS: usize = 6;
+
+/// How often pods come and go beside a busy disk.
+const ROUNDS: usize = 3;
+
+/// Pods of both runtimes, whose names end in a number.
+fn pods(image: &str, round: usize) -> String {
+    let pod = |name: &str, runtime: &str, container: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, labels: {{ round: '{round}' }} }}\nspec:\n  \
+             {runtime}terminationGracePeriodSeconds: 1\n  containers: [{container}]\n"
+        )
+    };
+    let all = (0..PODS).flat_map(|number| {
+        let function = format!("{{ name: function, image: '{image}' }}");
+        let program = format!(
+            "{{ name: program, image: '{BUSYBOX}', imagePullPolicy: Never, command: [sleep, '86400'] }}"
+        );
+        [
+            pod(
+                &format!("function-{round}-{number}"),
+                "runtimeClassName: sampan\n  ",
+                &function,
+            ),
+            pod(&format!("program-{round}-{number}"), "", &program),
+        ]
+    });
+    all.collect()
+}
+
+fn restart_containerd(cluster: &Cluster, node: usize, kill: bool) {
+    let node = node.to_string();
+    let mut words = vec!["restart-containerd", "--node", &node];
+    if kill {
+        words.push("--kill");
+    }
+    let restarted = cluster_command(&cluster.name, &words);
+    assert!(restarted.status.success(), "{restarted:?}");
+}
+
+/// Waits until a round's pods run.
+fn wait_until_running(namespace: &Namespace, round: usize) {
+    let selector = format!("round={round}");
+    let phases = "jsonpath={.items[*].status.phase}";
+    let words = ["get", "pods", "-l", &selector, "-o", phases];
+    namespace.until(&words, |said| {
+        let phases: Vec<_> = said.split_whitespace().collect();
+        phases.len() == 2 * PODS && phases.iter().all(|phase| *phase == "Running")
+    });
+}
+
+fn begin_to_delete(namespace: &Namespace, round: usize) {
+    let selector = format!("round={round}");
+    let kubectl = namespace.kubectl();
+    kubectl.output(&["delete", "pods", "-l", &selector, "--wait=false"]);
+}
+
+fn wait_until_gone(namespace: &Namespace, round: usize) {
+    let selector = format!("round={round}");
+    namespace.until(
+        &["get", "pods", "-l", &selector, "-o", "name"],
+        str::is_empty,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_15_pods_come_and_go_while_containerd_is_restarted() {
+    let _turn = TURN.lock().await;
+    let namespace = Namespace::create("comings").await;
+    let cluster = namespace.cluster().clone();
+    let image = push(&cluster, &hello(), "comings/hello");
+    let mut traces = Vec::new();
+    for round in 0..RESTARTS {
+        // It hits pods that are made, that start and that end, wherever each has come to.
+        namespace.apply(&pods(&image, round));
+        if round > 0 {
+            begin_to_delete(&namespace, round - 1);
+        }
+        for node in 1..=cluster.nodes.len() {
+            restart_containerd(&cluster, node, round % 2 == 1);
+        }
+        wait_until_running(&namespace, round);
+        if round > 0 {
+            wait_until_gone(&namespace, round - 1);
+        }
+        traces.push(Traces::of(&namespace));
+    }
+    namespace.delete().await;
+    // Nothing of any round is left, whichever call was cut.
+    for round in traces {
+        round.wait_for_none();
+    }
+}
+
+/// A program that is ended when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, and ends what it has started when it is asked.
+        let number = self.0.id().to_string();
+        let _ = Command::new("kill").arg(number).status();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_18_pods_come_and_go_beside_a_busy_disk() {
+    let _turn = TURN.lock().await;
+    let namespace = Namespace::create("busy").await;
+    let cluster = namespace.cluster().clone();
+    let image = push(&cluster, &hello(), "busy/hello");
+    // On the disk that the nodes have their files on.
+    let state = cluster.nodes[0].kubelet_root.parent().unwrap();
+    let folder = tempfile::tempdir_in(state).unwrap();
+    let stress = Command::new("stress-ng")
+        .args([
+            "--hdd",
+            "2",
+            "--hdd-bytes",
+            "128M",
+            "--hdd-opts",
+            "wr-rnd,fsync",
+        ])
+        .args(["--timeout", "120", "--temp-path"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let stress = Running(stress.expect("failed to start stress-ng"));
+    let mut traces = Vec::new();
+    for round in 0..ROUNDS {
+        namespace.apply(&pods(&image, round));
+        wait_until_running(&namespace, round);
+        traces.push(Traces::of(&namespace));
+        begin_to_delete(&namespace, round);
+    }
+    for round in 0..ROUNDS {
+        wait_until_gone(&namespace, round);
+    }
+    drop(stress);
+    namespace.delete().await;
+    for round in traces {
+        round.wait_for_none();
+    }
+}

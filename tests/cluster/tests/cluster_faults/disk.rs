@@ -1,0 +1,62 @@
+//! A disk that is full.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sampan_cluster_tests::{Namespace, guest, push};
+
+use crate::TURN;
+
+/// A small disk in place of a folder, until this is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn over(folder: &Path) -> SmallDisk {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "small"])
+            .arg(folder)
+            .status();
+        assert!(mounted.expect("failed to start mount").success());
+        SmallDisk(folder.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let gone = Command::new("umount").arg(&self.0).status();
+        if !gone.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.0.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_21_a_full_disk_is_named_and_got_over() {
+    let _turn = TURN.lock().await;
+    let namespace = Namespace::create("full").await;
+    let cluster = namespace.cluster().clone();
+    let node = &cluster.nodes[0];
+    let image = push(&cluster, &guest("probe"), "full/probe");
+    // The folder of compiled modules, into which no module of any size fits now.
+    let cache = node.kubelet_root.parent().unwrap().join("sampan/cache");
+    fs::create_dir_all(&cache).unwrap();
+    let disk = SmallDisk::over(&cache);
+    let here = format!(
+        "  template: {{ nodeSelector: {{ kubernetes.io/hostname: {} }} }}\n",
+        node.name
+    );
+    namespace.deploy("probe", &image, &here);
+    let message = "jsonpath={.status.conditions[?(@.type==\"Ready\")]['reason','message']}";
+    namespace.until(&["get", "wfn/probe", "-o", message], |said| {
+        said.contains("StartFailed") && said.contains("No space left on device")
+    });
+    let events = "jsonpath={.items[*].message}";
+    let told = namespace.until(&["get", "events", "-o", events], |said| {
+        said.contains("No space left on device")
+    });
+    assert!(told.contains("probe"), "{told}");
+    drop(disk);
+    namespace.wait_until_ready("probe");
+    namespace.delete().await;
+}

@@ -1,0 +1,54 @@
+//! What befalls nodes: a containerd that comes and goes, busy and full disks, readers that stall, an API server that
+//! is away.
+
+mod api_server;
+mod calls;
+mod churn;
+mod disk;
+mod operator;
+mod readers;
+
+use std::process::Command;
+
+use sampan_cluster_tests::{Cluster, Namespace, Node, cluster_command};
+use tokio::sync::Mutex;
+
+/// Each of these does something to whole nodes, so they take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+fn signal(process: &str, kind: &str) {
+    let sent = Command::new("kill").args([kind, process]).status();
+    assert!(sent.expect("failed to start kill").success());
+}
+
+/// The process of a component, as `cluster status` tells it.
+fn process_of(cluster: &Cluster, component: &str) -> String {
+    let output = cluster_command(&cluster.name, &["status"]);
+    let status = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = status.lines().map(str::split_whitespace);
+    let line = lines.find(|line| line.clone().next() == Some(component));
+    let number = line.and_then(|mut line| line.nth(2));
+    number
+        .unwrap_or_else(|| panic!("no {component}: {status}"))
+        .to_owned()
+}
+
+/// A call from a node, past the API server: the status, or none without an answer.
+fn call(node: &Node, address: &str, path: &str) -> Option<u16> {
+    let output = node
+        .inside("curl")
+        .args(["--silent", "--max-time", "20", "--output", "/dev/null"])
+        .args(["--write-out", "%{http_code}"])
+        .arg(format!("http://{address}{path}"))
+        .output()
+        .expect("failed to start curl");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.parse().ok().filter(|_| output.status.success())
+}
+
+fn service_address(namespace: &Namespace, name: &str) -> String {
+    let path = "jsonpath={.spec.clusterIP}";
+    namespace
+        .kubectl()
+        .output(&["get", "service", name, "-o", path])
+}

@@ -1,0 +1,50 @@
+//! What functions print, while nobody reads it.
+
+use sampan_cluster_tests::{Namespace, guest, push};
+
+use crate::{TURN, call, process_of, service_address, signal};
+
+/// Stops a process until this is dropped.
+struct Stopped(String);
+
+impl Stopped {
+    fn new(process: &str) -> Stopped {
+        signal(process, "-STOP");
+        Stopped(process.to_owned())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(&self.0, "-CONT");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_19_a_containerd_that_reads_no_logs_holds_up_no_function() {
+    let _turn = TURN.lock().await;
+    let namespace = Namespace::create("stalled").await;
+    let cluster = namespace.cluster().clone();
+    let node = &cluster.nodes[0];
+    let image = push(&cluster, &guest("probe"), "stalled/probe");
+    let here = format!(
+        "  limits: {{ output: 1Mi }}\n  template: {{ nodeSelector: {{ kubernetes.io/hostname: {} }} }}\n",
+        node.name
+    );
+    namespace.deploy("probe", &image, &here);
+    namespace.wait_until_ready("probe");
+    let address = service_address(&namespace, "probe");
+    let stopped = Stopped::new(&process_of(&cluster, "containerd-1"));
+    // Far more than the pipe and the queue before it hold.
+    for _ in 0..20 {
+        assert_eq!(call(node, &address, "/print?200000"), Some(200));
+    }
+    drop(stopped);
+    assert_eq!(call(node, &address, "/panic"), Some(500));
+    // What is printed once it reads again arrives, and the lines that were lost are told of.
+    let said = namespace.until(&["logs", "deployment/probe"], |said| {
+        said.contains("this is why")
+    });
+    assert!(said.contains("lines") && said.contains("red"), "{said}");
+    namespace.delete().await;
+}
