@@ -35,9 +35,8 @@ pub(crate) async fn network_of(namespace: &Namespace, name: &str) -> Result<Path
 }
 
 /// The control groups of a pod's container, by the files that take processes into them.
-pub(super) async fn groups_of(bench: &Bench<'_>, name: &str) -> Result<Vec<PathBuf>> {
-    let container = container_of(bench, name).await?;
-    let pid = Table::read()?.in_group(&container)?;
+pub(crate) async fn groups_of(namespace: &Namespace, name: &str) -> Result<Vec<PathBuf>> {
+    let pid = main_of(namespace, name).await?;
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let folders = groups.lines().filter_map(group);
     let entrances = folders.map(|folder| folder.join("cgroup.procs"));

@@ -34,7 +34,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let netns = processes::network_of(&bench.namespace, &pod.name).await?;
     let files = Files::find()?;
     let data = tempfile::tempdir()?;
-    let groups = processes::groups_of(bench, &pod.name).await?;
+    let groups = processes::groups_of(&bench.namespace, &pod.name).await?;
     let mut beside = up(&files, &netns, &groups, data.path())?;
     let within = Inside::enter(&netns)?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
