@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::paper::{Experiment, Scale};
+
 /// Measures Sampan on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
@@ -35,6 +37,20 @@ pub(crate) enum Command {
     /// Both kinds, in batches. It fails when a process, a mount, a control group, a network namespace, a
     /// socket or a file is left.
     Churn(Churn),
+    /// Repeat the published experiments: functions as components against the same ones in containers
+    ///
+    /// Nine experiments on a real cluster, both kinds in turns. Every sample is kept; a run that was cut goes on
+    /// with --resume. At the end the report is written beside the samples.
+    Paper(Paper),
+    /// Write the report of a run of `paper` anew, from its samples alone
+    ///
+    /// report.html, which needs no network, report.md and PLOT.svg, the plot of the ratios.
+    Report(ReportOf),
+    /// Have the operator take care of many functions, on a real API server
+    ///
+    /// How long it takes until all are told of, what it asks of the API server meanwhile and its memory; then how
+    /// much it writes when nothing changes, which is to be nothing.
+    Operator(Operator),
 }
 
 #[derive(Debug, Args)]
@@ -155,4 +171,62 @@ pub(crate) struct Churn {
     /// How many at once
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub(crate) batch: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Paper {
+    /// Run only this experiment, by number or name; may be given several times
+    ///
+    /// 1 serial, 2 first, 3 concurrent, 4 instantiation, 5 size are those that were published; 6 resources,
+    /// 7 density, 8 burst and 9 saturation go beyond them.
+    #[arg(long = "experiment", value_name = "EXPERIMENT")]
+    pub(crate) experiments: Vec<Experiment>,
+
+    /// Measure only this function; may be given several times
+    #[arg(long = "function", value_name = "NAME")]
+    pub(crate) functions: Vec<String>,
+
+    /// How much of the published durations and counts is done: a fraction, or `tiny`
+    ///
+    /// 1 takes about five hours, 0.2 about one; `tiny` does everything once, and its figures mean nothing.
+    #[arg(long, value_name = "FRACTION", default_value = "0.2")]
+    pub(crate) scale: Scale,
+
+    /// Measure containers on a small Debian base as well, not only static programs alone in theirs
+    #[arg(long)]
+    pub(crate) distro: bool,
+
+    /// Go on with the run in the folder: what is there is not measured again
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Only compare the load generator with `hey`
+    #[arg(long)]
+    pub(crate) check_load: bool,
+
+    /// The folder of the samples; bench/results/DATE-MACHINE when it is not given
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// The file that names the images. `cargo xtask bench` makes them and says where it is.
+    #[arg(long, value_name = "FILE", env = "SAMPAN_BENCH_IMAGES")]
+    pub(crate) images: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportOf {
+    /// The folder of a run's samples
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Operator {
+    /// How many functions; each number has a server of its own
+    #[arg(value_name = "COUNT", default_values_t = [1000, 10_000])]
+    pub(crate) counts: Vec<usize>,
+
+    /// Where the samples go
+    #[arg(long, value_name = "FILE", default_value = "bench-operator.json")]
+    pub(crate) json: PathBuf,
 }

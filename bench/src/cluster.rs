@@ -14,20 +14,40 @@ const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Cluster {
     kubeconfig: PathBuf,
+    /// Where images are, as seen from here.
+    pub(crate) registry: String,
+    /// The folder of the cluster's programs.
+    pub(crate) tools: PathBuf,
     pub(crate) nodes: Vec<Node>,
 }
 
 /// A node of it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Node {
+    /// As Kubernetes knows it.
+    pub(crate) name: String,
     /// The path of its network namespace.
     pub(crate) netns: PathBuf,
     /// What containerd writes its log to.
     pub(crate) containerd_log: PathBuf,
     /// Where containerd tells its metrics, inside the network namespace.
     pub(crate) containerd_metrics: std::net::SocketAddr,
+    /// The socket of containerd, which every shim of the node is told.
+    pub(crate) containerd: PathBuf,
+    /// The folder of what containerd keeps.
+    pub(crate) containerd_root: PathBuf,
     /// The folder of containerd's running tasks.
     pub(crate) containerd_state: PathBuf,
+    /// The folder of the shims' sockets.
+    pub(crate) shim_sockets: PathBuf,
+    /// What Sampan's shim keeps for the node.
+    pub(crate) shim_state: PathBuf,
+    /// The folder of the pods' addresses that are in use, called as their network.
+    pub(crate) leases: PathBuf,
+    /// The folder of the pods' logs.
+    pub(crate) pod_logs: PathBuf,
+    /// The folder of the kubelet.
+    pub(crate) kubelet_root: PathBuf,
     /// The group of control groups that everything of the node lives below.
     pub(crate) cgroup: PathBuf,
 }

@@ -79,6 +79,13 @@ impl Files {
     }
 }
 
+/// A program that was built with this one.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("failed to find this program")?;
+    let programs = own.parent().context("this program is in no folder")?;
+    Ok(programs.join(name))
+}
+
 /// A component like `component` whose bytes no other one has: a custom section at its end holds
 /// `number`. Source: the component model's binary format, where custom sections are as in core
 /// WebAssembly.

@@ -35,9 +35,19 @@ impl Connection {
 
     /// Gets a path, with the whole answer and the time from the request to its end.
     pub(crate) async fn get(&mut self, path: &str) -> Result<(Response<Bytes>, Duration)> {
+        self.get_as(path, "*/*").await
+    }
+
+    /// The same, and says which types of content are wanted.
+    pub(crate) async fn get_as(
+        &mut self,
+        path: &str,
+        accept: &str,
+    ) -> Result<(Response<Bytes>, Duration)> {
         self.sender.ready().await?;
         let request = Request::get(path)
             .header(http::header::HOST, &self.host)
+            .header(http::header::ACCEPT, accept)
             .body(Empty::new())?;
         let begun = Instant::now();
         let answer = self.sender.send_request(request).await?;

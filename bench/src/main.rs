@@ -6,12 +6,18 @@
 mod arguments;
 mod churn;
 mod cluster;
+mod containerd_log;
 mod engine;
 mod files;
 mod http_client;
+mod inside;
 mod load;
+mod namespace;
+mod operator;
+mod paper;
 mod pods;
 mod process;
+mod processes;
 mod programs;
 mod report;
 mod soak;
@@ -38,6 +44,9 @@ fn main() -> ExitCode {
             Command::Soak(soak) => soak::run(soak).await,
             Command::Pods(pods) => pods::run(pods).await,
             Command::Churn(churn) => churn::run(churn).await,
+            Command::Paper(paper) => paper::run(paper).await,
+            Command::Report(report) => paper::report(&report.folder),
+            Command::Operator(operator) => operator::run(operator).await,
         }
     });
     match outcome {

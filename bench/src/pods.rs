@@ -1,13 +1,10 @@
 //! `pods`: functions in pods against containers in pods, on one node of a real cluster, taken in turns.
 
 mod burst;
-mod containerd_log;
 mod contender;
-mod inside;
 mod memory;
 mod network_time;
 mod pod;
-mod processes;
 mod starts;
 mod throughput;
 
@@ -18,10 +15,10 @@ use clap::ValueEnum as _;
 
 use crate::arguments::{PodMeasure, Pods};
 use crate::cluster::Cluster;
+use crate::inside::Inside;
+use crate::namespace::Namespace;
 use crate::report::{Machine, Report, Row};
 pub(crate) use contender::Contender;
-pub(crate) use inside::Inside;
-pub(crate) use pod::Namespace;
 
 /// What all measures share.
 struct Bench<'a> {
@@ -42,23 +39,22 @@ pub(crate) async fn run(asked: &Pods) -> Result<ExitCode> {
         namespace,
         inside,
     };
-    let measured = bench.all().await;
-    // Whatever was measured, nothing stays; and what went wrong first is told first.
+    let mut rows = Vec::new();
+    let measured = bench.all(&mut rows).await;
+    // Whatever was measured, no pod stays, and no sample is lost; what went wrong first is told first.
     let removed = bench.namespace.remove().await;
     let report = Report {
         machine: Machine::here(),
-        rows: measured?,
+        rows,
     };
-    removed?;
     print!("{report}");
     report.write(&asked.json)?;
     eprintln!("samples: {}", asked.json.display());
-    Ok(ExitCode::SUCCESS)
+    measured.and(removed).map(|()| ExitCode::SUCCESS)
 }
 
 impl Bench<'_> {
-    async fn all(&self) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
+    async fn all(&self, rows: &mut Vec<Row>) -> Result<()> {
         for measure in PodMeasure::value_variants() {
             if !self.asked.measures.is_empty() && !self.asked.measures.contains(measure) {
                 continue;
@@ -71,6 +67,6 @@ impl Bench<'_> {
                 PodMeasure::Throughput => throughput::measure(self).await?,
             });
         }
-        Ok(rows)
+        Ok(())
     }
 }

@@ -44,6 +44,16 @@ impl Process {
         Ok(kibibytes.context("smaps_rollup without Pss")?.parse()?)
     }
 
+    /// The most memory in kibibytes that was resident at one time.
+    ///
+    /// Source: proc(5), `/proc/pid/status`, `VmHWM`.
+    pub(crate) fn most_kibibytes(self) -> Result<f64> {
+        let status = self.read("status")?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        Ok(kibibytes.context("status without VmHWM")?.parse()?)
+    }
+
     /// The number of open files.
     pub(crate) fn open_files(self) -> Result<usize> {
         let folder = format!("/proc/{}/fd", self.0);

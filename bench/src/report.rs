@@ -31,6 +31,7 @@ pub(crate) enum Unit {
     Microseconds,
     Milliseconds,
     Kibibytes,
+    Count,
 }
 
 /// A figure to reach.
@@ -121,6 +122,7 @@ impl Unit {
             Self::Microseconds => format!("{value:.0} us"),
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::Kibibytes => format!("{value:.0} KiB"),
+            Self::Count => format!("{value:.0}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -53,6 +54,21 @@ impl Native {
     /// Gets a path.
     pub async fn call(&self, path: &str) -> Answer {
         get(self.address, &self.address.to_string(), path).await
+    }
+
+    /// Asks it to end, and does not wait.
+    pub fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it ends by itself.
+    pub fn ended(mut self) -> Pending<'static, ExitStatus> {
+        Box::pin(async move { self.process.ended().await })
     }
 
     /// Ends it as a service manager would, and waits for its end.

@@ -75,9 +75,18 @@ impl Process {
 
     /// Asks it to end, and waits until it does.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
-        let id = self.child.id().expect("it has not been waited for");
-        let id = Pid::from_raw(id.cast_signed()).expect("a process has a number");
-        kill_process(id, Signal::TERM).expect("it can be sent a signal");
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id().cast_signed()).expect("a process has a number");
+        kill_process(id, signal).expect("it can be sent a signal");
+    }
+
+    /// Waits until it ends.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;
         ended
             .expect("it ends after a signal")

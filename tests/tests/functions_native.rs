@@ -1,7 +1,13 @@
 //! The native programs of the functions answer as the components do: the same contract, and the same
 //! bytes wherever nothing is random.
 
-use sampan_tests::{FUNCTIONS, Native, Refused, SEEDED, Sampan, Services, Staged};
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Duration, Instant, sleep};
+
+use sampan_tests::{FUNCTIONS, Native, PATIENCE, Refused, SEEDED, Sampan, Services, Staged, get};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_program_fulfils_its_contract() {
@@ -33,4 +39,58 @@ async fn both_builds_answer_the_same_bytes() {
         assert!(native.stop().await.success());
     }
     assert!(sampan.stop().await.success());
+}
+
+/// What a watchdog such as OpenFaaS' expects of a container: `GET /_/health`, a lock file as long as it is
+/// healthy, and after SIGTERM no new request but the end of those that have begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_healthy_until_it_drains() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let lock = folder.path().join(".lock");
+    // The text's server: it answers when the test says so.
+    let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let text = upstream.local_addr().expect("it has an address");
+    let environment = [
+        ("FUNCTION_LOCK_FILE", lock.display().to_string()),
+        ("TEXT_URL", format!("http://{text}/")),
+    ];
+    let native = Native::start(&Staged::native("fuzzysearch"), &environment).await;
+    until("the lock file is there", &lock, true).await;
+    let health = native.call("/_/health").await;
+    assert_eq!((health.status.as_u16(), health.text()), (200, "healthy\n"));
+
+    let address = native.address();
+    let host = address.to_string();
+    let begun = tokio::spawn(async move { get(address, &host, "/?search=Hamlet").await });
+    let (mut waiting, _) = upstream.accept().await.expect("the function asks");
+    native.terminate();
+    until("the lock file is gone", &lock, false).await;
+    let asked = Instant::now();
+    while TcpStream::connect(address).await.is_ok() {
+        assert!(asked.elapsed() < PATIENCE, "it takes new connections");
+        sleep(LOOK).await;
+    }
+    assert!(!begun.is_finished(), "nobody has answered yet");
+    let mut head = [0; 1024];
+    let read = waiting
+        .read(&mut head)
+        .await
+        .expect("the request can be read");
+    assert!(head[..read].starts_with(b"GET / HTTP/1.1\r\n"));
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nHamlet\n";
+    waiting.write_all(answer).await.expect("it is read");
+    let answer = begun.await.expect("it does not panic");
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "[0]"));
+    assert!(native.ended().await.success());
+}
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(5);
+
+async fn until(what: &str, file: &Path, is_there: bool) {
+    let begun = Instant::now();
+    while file.exists() != is_there {
+        assert!(begun.elapsed() < PATIENCE, "it never happens that {what}");
+        sleep(LOOK).await;
+    }
 }

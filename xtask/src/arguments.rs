@@ -45,7 +45,8 @@ pub(crate) enum Command {
     /// Build the functions as components and as native programs
     ///
     /// They are staged in `functions` of the target folder: NAME/NAME.wasm and NAME/function.yaml for
-    /// `sampan up`, and bin/NAME, the native programs.
+    /// `sampan up`, and bin/NAME, the native programs. With `--images`, container images of the native
+    /// programs are in `images` of the target folder, made without a container engine.
     Functions(Functions),
     /// Start, use and end a real Kubernetes on this machine
     ///
@@ -67,7 +68,10 @@ pub(crate) enum Command {
     Tidy,
     /// Run one of the benchmarks
     ///
-    /// Builds the functions and the programs first; then everything after NAME goes to `sampan-bench`.
+    /// Builds the functions and the programs first; then everything after NAME goes to `sampan-bench`. What is
+    /// measured on a cluster gets one of its own, with every function in its registry and on its nodes as a
+    /// component and as container images; it is taken down however the benchmark ends. If SAMPAN_CLUSTER names
+    /// another (`eval "$(cargo xtask cluster env)"`), that one is measured, and stays.
     Bench(Bench),
 }
 
@@ -104,9 +108,41 @@ pub(crate) struct Functions {
 
     #[command(flatten)]
     pub(crate) toolchain: Toolchain,
+
+    /// Make container images of the native programs as well
+    ///
+    /// Two of each: `scratch`, a static program alone, and `distro`, the program on a small Debian that is
+    /// assembled from packages. Both are in NAME, an image layout, and in NAME.oci.tar, an archive for
+    /// `ctr images import`.
+    #[arg(long)]
+    pub(crate) images: bool,
+
+    /// What stands before the images' names: a registry and a folder in it
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = FUNCTIONS_PREFIX,
+        requires = "images"
+    )]
+    pub(crate) prefix: String,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+/// What stands before the names of functions' images unless somebody says otherwise.
+const FUNCTIONS_PREFIX: &str = "localhost/functions";
+
+impl Functions {
+    /// All of them, without images.
+    pub(crate) fn all(toolchain: Toolchain) -> Functions {
+        Functions {
+            names: Vec::new(),
+            toolchain,
+            images: false,
+            prefix: FUNCTIONS_PREFIX.to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Toolchain {
     /// The compiler of the components
     #[arg(long = "toolchain", value_enum, default_value_t, value_name = "WHICH")]
@@ -115,6 +151,10 @@ pub(crate) struct Toolchain {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
+    /// Leave the benchmark's cluster up: the next benchmark takes it as it is
+    #[arg(long)]
+    pub(crate) keep_cluster: bool,
+
     /// The benchmark; `cargo xtask bench help` lists them
     pub(crate) name: String,
 
@@ -136,7 +176,7 @@ pub(crate) struct Dist {
     /// Leave the chart out, which needs helm: in the folder that `SAMPAN_TOOLS` names, or in PATH
     #[arg(long)]
     pub(crate) without_chart: bool,
-    /// Take the programs as they are built, for whoever has just built them
+    /// Take the programs of a checkout as they are built, instead of building optimised ones
     #[arg(long)]
     pub(crate) no_build: bool,
     /// Where it all goes; default: `dist` in the target folder

@@ -47,7 +47,8 @@ pub(crate) fn guests_workspace(repository: &Repository, subcommand: &str) -> Com
 /// Builds all programs of the main workspace.
 pub(crate) fn build_programs(repository: &Repository) -> Result<()> {
     let mut command = main_workspace(repository, "build");
-    run(command.args(["--release", "--workspace", "--bins"]))
+    command.args(["--profile", repository.profile().name()]);
+    run(command.args(["--workspace", "--bins"]))
 }
 
 /// The cargo that runs us, or else the one in `PATH`.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cargo;
 use crate::metadata::Metadata;
-use crate::repository::Repository;
+use crate::repository::{Profile, Repository};
 use crate::toolchain::TARGET;
 
 /// Makes the target folder this checkout's.
@@ -35,14 +35,16 @@ pub(crate) fn claim(repository: &Repository) -> Result<()> {
 /// Removes what packages of the project left, but not this program, which cargo has just looked at.
 fn forget_others(repository: &Repository) -> Result<()> {
     let members = Metadata::read(cargo::main_workspace(repository, "metadata"))?;
-    let mut clean = cargo::main_workspace(repository, "clean");
-    clean.args(["--quiet", "--release"]);
-    for package in members.members() {
-        if package.name != "xtask" {
-            clean.args(["--package", &package.name]);
+    for profile in [Profile::Release, Profile::Shipped] {
+        let mut clean = cargo::main_workspace(repository, "clean");
+        clean.args(["--quiet", "--profile", profile.name()]);
+        for package in members.members() {
+            if package.name != "xtask" {
+                clean.args(["--package", &package.name]);
+            }
         }
+        cargo::run(&mut clean)?;
     }
-    cargo::run(&mut clean)?;
     for workspace in [cargo::functions_workspace, cargo::guests_workspace] {
         for build in [&[][..], &["--release"], &["--release", "--target", TARGET]] {
             let mut clean = workspace(repository, "clean");

@@ -27,6 +27,7 @@ mod restart;
 mod services;
 mod state;
 mod status;
+mod stock;
 mod tools;
 mod tunables;
 mod up;
@@ -39,6 +40,7 @@ use std::process::{self, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
+pub(crate) use stock::Stock;
 
 use crate::arguments::Command;
 use crate::machine::Machine;
@@ -100,6 +102,36 @@ pub(crate) fn forward(routes: &[Route]) -> Result<()> {
 pub(crate) fn of_tests(repository: &Repository) -> Result<(String, PathBuf)> {
     let layout = Layout::new(Name::of_tests(repository.root()))?;
     Ok((layout.name().to_string(), layout.description()))
+}
+
+/// What the cluster of a checkout's benchmarks is called, and where it describes itself.
+pub(crate) fn of_bench(repository: &Repository) -> Result<(String, PathBuf)> {
+    let layout = Layout::new(Name::of_benchmarks(repository.root()))?;
+    Ok((layout.name().to_string(), layout.description()))
+}
+
+/// Starts that cluster: one node, Sampan without functions, and the services behind two of them.
+pub(crate) fn start_for_bench(repository: &Repository, machine: &Machine) -> Result<()> {
+    let layout = Layout::new(Name::of_benchmarks(repository.root()))?;
+    up::run(repository, machine, &layout, &arguments::Up::for_bench())
+}
+
+/// The name of the cluster that a file describes.
+pub(crate) fn described(description: &Path) -> Result<String> {
+    let text = std::fs::read(description)
+        .with_context(|| format!("failed to read {}", description.display()))?;
+    let known: serde_json::Value = serde_json::from_slice(&text)
+        .with_context(|| format!("{} describes no cluster", description.display()))?;
+    let name = known["name"].as_str();
+    let name = name.with_context(|| format!("{} has no name", description.display()))?;
+    Ok(name.to_owned())
+}
+
+/// Puts every function, in all its forms, into the registry of a cluster and on its nodes.
+pub(crate) fn stock(repository: &Repository, name: &str) -> Result<Stock> {
+    let name: Name = name.parse().map_err(anyhow::Error::msg)?;
+    let (layout, memory) = existing(&Layout::new(name)?)?;
+    stock::fill(repository, &layout, &memory)
 }
 
 /// Builds the programs of a cluster, and tells the folder that has them.

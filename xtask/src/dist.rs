@@ -37,9 +37,13 @@ pub(crate) fn operator(
 
 /// Builds everything and says where it is.
 pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode> {
-    if !arguments.no_build {
-        cargo::build_programs(repository)?;
-    }
+    let shipped = repository.shipped();
+    let repository = if arguments.no_build {
+        repository
+    } else {
+        cargo::build_programs(&shipped)?;
+        &shipped
+    };
     let folder = make(repository, arguments)?;
     println!("{}", folder.display());
     Ok(ExitCode::SUCCESS)

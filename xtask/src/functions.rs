@@ -1,7 +1,9 @@
 //! `cargo xtask functions`: builds the functions both ways and stages them where everything else
-//! looks for them.
+//! looks for them; and makes container images of the native ones.
 
+mod base;
 mod catalogue;
+mod images;
 mod staging;
 
 use std::process::Command;
@@ -16,6 +18,7 @@ use crate::repository::Repository;
 use crate::toolchain;
 
 pub(crate) use catalogue::Function;
+pub(crate) use images::{Form, Maker};
 
 /// Builds and stages what was asked for.
 pub(crate) fn run(repository: &Repository, machine: &Machine, asked: &Functions) -> Result<()> {
@@ -33,6 +36,9 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, asked: &Functions)
         "staged {count} functions in {} ({seconds:.1} s)",
         folder.display()
     );
+    if asked.images {
+        images::run(repository, asked, &functions)?;
+    }
     Ok(())
 }
 

@@ -26,6 +26,7 @@ pub(crate) enum Need {
     Networks,
     Node,
     Venv,
+    Browser,
     Root,
     Go,
     Seccomp,
@@ -106,6 +107,7 @@ impl Need {
             Need::Networks => "iproute2",
             Need::Node => "Node.js with npm",
             Need::Venv => "Python's venv",
+            Need::Browser => "Chromium",
             Need::Root => "root's rights",
             Need::Go => "Go, 1.26.6 or newer",
             Need::Seccomp => "libseccomp's headers",
@@ -138,6 +140,9 @@ impl Need {
                     && starts(Command::new("npm").arg("--version"))
             }
             Need::Venv => starts(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+            Need::Browser => ["chromium", "chromium-browser", "google-chrome"]
+                .into_iter()
+                .any(has_program),
             Need::Root => rustix::process::geteuid().is_root(),
             Need::Go => has_go(),
             Need::Seccomp => Path::new("/usr/include/seccomp.h").exists(),
@@ -191,6 +196,7 @@ impl Need {
             Need::Networks => &["iproute2"],
             Need::Node => &["nodejs", "npm"],
             Need::Venv => &["python3-venv"],
+            Need::Browser => &["chromium"],
             Need::Seccomp => &["libseccomp-dev"],
             Need::Protoc => &["protobuf-compiler"],
             Need::Iptables => &["iptables"],

@@ -7,6 +7,7 @@
 mod arguments;
 mod backends;
 mod bench;
+mod cache;
 mod cargo;
 mod claim;
 mod cluster;

@@ -8,6 +8,7 @@
 mod blob;
 mod image;
 mod layer;
+mod packed;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 pub(crate) use image::{Image, Platform};
 pub(crate) use layer::Layer;
+pub(crate) use packed::Packed;
 
 use blob::Descriptor;
 

@@ -6,11 +6,31 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+/// How programs are built: a profile of the main workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What tests and a checkout run.
+    Release,
+    /// What is handed out: optimised across crates.
+    Shipped,
+}
+
+impl Profile {
+    /// Its name, which is its folder's too.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Profile::Release => "release",
+            Profile::Shipped => "shipped",
+        }
+    }
+}
+
 /// The checkout and its target folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Repository {
     root: PathBuf,
     target: PathBuf,
+    profile: Profile,
 }
 
 impl Repository {
@@ -27,7 +47,24 @@ impl Repository {
         )?;
         // A relative folder means one thing to cargo, wherever we call it.
         let target = root.join(target);
-        Ok(Repository { root, target })
+        Ok(Repository {
+            root,
+            target,
+            profile: Profile::Release,
+        })
+    }
+
+    /// The same checkout, with programs as they are handed out.
+    pub(crate) fn shipped(&self) -> Repository {
+        Repository {
+            profile: Profile::Shipped,
+            ..self.clone()
+        }
+    }
+
+    /// How programs are built.
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// The checkout.
@@ -47,7 +84,7 @@ impl Repository {
 
     /// A program of the workspace, once built.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
+        self.target.join(self.profile.name()).join(name)
     }
 
     /// Where the built functions are staged.

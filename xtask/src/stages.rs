@@ -27,7 +27,7 @@ use report::{Outcome, Report};
 pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
 
 /// Tells tests where the programs of a cluster are.
-const TOOLS_FOLDER: &str = "SAMPAN_TOOLS";
+pub(crate) const TOOLS_FOLDER: &str = "SAMPAN_TOOLS";
 
 /// A stage, in the order of how soon it can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -81,6 +81,7 @@ impl Stage {
                 Need::Networks,
                 Need::Node,
                 Need::Venv,
+                Need::Browser,
             ],
             Stage::Cluster => cluster::NEEDS,
         }

@@ -38,11 +38,7 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result
         Ok(())
     })?;
     step("the functions", || {
-        let all = Functions {
-            names: Vec::new(),
-            toolchain: up.toolchain,
-        };
-        functions::run(repository, machine, &all)
+        functions::run(repository, machine, &Functions::all(up.toolchain))
     })?;
     step("the programs", || cargo::build_programs(repository))?;
 

@@ -11,6 +11,9 @@ use anyhow::{Context as _, Result};
 
 use crate::cluster::Node;
 
+/// Where the network plugins keep what they did.
+const RESULTS: &str = "/var/lib/cni/results";
+
 /// Names of everything that a pod may leave behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census(BTreeSet<String>);
@@ -19,16 +22,8 @@ impl Census {
     /// What is there now.
     pub(super) fn take(node: &Node) -> Result<Self> {
         let mut found = BTreeSet::new();
-        shims(&mut found)?;
-        let state = node.containerd_state.display().to_string();
-        let mounts =
-            fs::read_to_string("/proc/self/mounts").context("failed to read the mounts")?;
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        found.extend(
-            points
-                .filter(|point| point.starts_with(&state) || point.contains("/netns/cni-"))
-                .map(|point| format!("mount {point}")),
-        );
+        processes(node, &mut found)?;
+        mounts(node, &mut found)?;
         for hierarchy in entries(Path::new("/sys/fs/cgroup"))? {
             let name = node.cgroup.strip_prefix("/").unwrap_or(&node.cgroup);
             groups(
@@ -36,21 +31,36 @@ impl Census {
                 &mut found,
             )?;
         }
-        for name in entries(Path::new("/run/netns"))?
-            .into_iter()
-            .filter(|name| name.starts_with("cni-"))
-        {
-            found.insert(format!("network namespace {name}"));
+        let state = |below: &str| node.containerd_state.join(below);
+        let folders = [
+            ("bundle", state("io.containerd.runtime.v2.task/k8s.io")),
+            ("sandbox", state("io.containerd.grpc.v1.cri/sandboxes")),
+            ("container", state("io.containerd.grpc.v1.cri/containers")),
+            (
+                "network namespace",
+                state("io.containerd.grpc.v1.cri/netns"),
+            ),
+            (
+                "state of runc",
+                node.containerd_state.with_file_name("runc").join("k8s.io"),
+            ),
+            (
+                "snapshot",
+                node.containerd_root
+                    .join("io.containerd.snapshotter.v1.overlayfs/snapshots"),
+            ),
+            ("socket", node.shim_sockets.clone()),
+            ("file of the shim", node.shim_state.clone()),
+            ("address", node.leases.clone()),
+            ("log", node.pod_logs.clone()),
+            ("pod of the kubelet", node.kubelet_root.join("pods")),
+        ];
+        for (kind, folder) in folders {
+            for name in entries(&folder)? {
+                found.insert(format!("{kind} {name}"));
+            }
         }
-        for name in entries(Path::new("/run/containerd/s"))? {
-            found.insert(format!("socket {name}"));
-        }
-        let tasks = node
-            .containerd_state
-            .join("io.containerd.runtime.v2.task/k8s.io");
-        for name in entries(&tasks)? {
-            found.insert(format!("bundle {name}"));
-        }
+        results(node, &mut found)?;
         Ok(Self(found))
     }
 
@@ -90,18 +100,66 @@ impl fmt::Display for Left {
     }
 }
 
-/// Processes of shims, by number: a shim that lives on is one that was left.
-fn shims(found: &mut BTreeSet<String>) -> Result<()> {
+/// Processes of the node's shims and pods, by number: what lives on was left.
+fn processes(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
+    let socket = node.containerd.display().to_string();
+    let group = node.cgroup.display().to_string();
     for name in entries(Path::new("/proc"))? {
         if name.parse::<u32>().is_err() {
             continue;
         }
         // It may have ended since.
-        let line = fs::read(format!("/proc/{name}/cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&line).contains("containerd-shim-") {
-            found.insert(format!("process {name}"));
+        let read = |file| fs::read(format!("/proc/{name}/{file}")).unwrap_or_default();
+        let (line, groups) = (read("cmdline"), read("cgroup"));
+        let line = String::from_utf8_lossy(&line);
+        let is_shim = line.contains("containerd-shim-") && line.contains(&socket);
+        if is_shim || is_below(&String::from_utf8_lossy(&groups), &group) {
+            found.insert(format!("process {name} {}", line.replace('\0', " ")));
         }
     }
+    Ok(())
+}
+
+/// Whether a process whose groups are these is in one below a node's.
+fn is_below(groups: &str, node: &str) -> bool {
+    let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.any(|path| {
+        path.strip_prefix(node)
+            .is_some_and(|below| below.starts_with('/'))
+    })
+}
+
+/// Mounts of tasks, sandboxes and pods.
+fn mounts(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
+    let text = fs::read_to_string("/proc/self/mounts").context("failed to read the mounts")?;
+    let points = text.lines().filter_map(|line| line.split(' ').nth(1));
+    let folders = [
+        &node.containerd_state,
+        &node.containerd_root,
+        &node.kubelet_root,
+    ];
+    found.extend(
+        points
+            .filter(|point| {
+                folders
+                    .iter()
+                    .any(|folder| Path::new(point).starts_with(folder))
+            })
+            .map(|point| format!("mount {point}")),
+    );
+    Ok(())
+}
+
+/// What the network plugins keep of each interface, in one folder for all networks.
+fn results(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
+    let network = node
+        .leases
+        .file_name()
+        .context("a network without a name")?;
+    let prefix = format!("{}-", network.to_string_lossy());
+    let names = entries(Path::new(RESULTS))?;
+    let ours = names.into_iter().filter(|name| name.starts_with(&prefix));
+    found.extend(ours.map(|name| format!("result of the network {name}")));
     Ok(())
 }
 
@@ -132,5 +190,26 @@ fn entries(folder: &Path) -> Result<Vec<String>> {
             Ok(Vec::new())
         }
         Err(error) => Err(error).with_context(|| format!("failed to read {}", folder.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_below_a_node_is_of_its_pods() {
+        fn check(groups: &str, expected: bool) {
+            assert_eq!(is_below(groups, "/sampan-a/node-1"), expected, "{groups}");
+        }
+        check(
+            "4:cpu,cpuacct:/sampan-a/node-1/kubepods/pod1/c1\n0::/\n",
+            true,
+        );
+        check("0::/sampan-a/node-1/k8s.io/c1\n", true);
+        check("4:cpu:/sampan-a/node-1\n", false);
+        check("4:cpu:/sampan-a/node-10/kubepods\n", false);
+        check("4:cpu:/sampan-b/node-1/kubepods\n", false);
+        check("", false);
     }
 }

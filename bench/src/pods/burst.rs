@@ -9,16 +9,17 @@ use crate::report::{Goal, Row, Unit};
 
 /// How long the answers may take once all run.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Turns: each takes long, and its figure is a sum over many pods.
+/// Turns at the most: each takes long, and its figure is a sum over many pods.
 const TURNS: usize = 3;
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut taken = Contender::ALL.map(|_| Vec::new());
-    for turn in 1..=TURNS {
+    let turns = bench.asked.repeats.min(TURNS);
+    for turn in 1..=turns {
         for (contender, taken) in Contender::ALL.into_iter().zip(&mut taken) {
             taken.push(burst(bench, contender, turn).await?.as_secs_f64() * 1e3);
         }
-        eprintln!("  turn {turn} of {TURNS}");
+        eprintln!("  turn {turn} of {turns}");
     }
     let [runc, sampan] = taken;
     let measure = format!("{} pods at once until all answer", bench.asked.burst);
@@ -49,8 +50,6 @@ async fn burst(bench: &Bench<'_>, contender: Contender, turn: usize) -> Result<D
         last = last.max(bench.inside.until_ok(pod.address, PATIENCE).await?);
     }
     let taken = last.saturating_duration_since(begun);
-    for name in &names {
-        bench.namespace.delete(name).await?;
-    }
+    bench.namespace.delete_all(&names).await?;
     Ok(taken)
 }

@@ -1,30 +1,18 @@
-//! Pods of a benchmark: made in a namespace of their own, waited for, and removed with it.
+//! Pods of a benchmark: made in a namespace of their own and waited for.
 
-use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace as Object, Pod as PodObject, ServiceAccount};
-use kube::api::{Api, DeleteParams, PostParams};
-use kube::runtime::wait::{Condition, await_condition};
+use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::ResourceExt as _;
+use kube::api::PostParams;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::contender::{Contender, PORT};
 use crate::arguments::Images;
-
-/// How long a pod may take to run or to go; a hundred at once take long.
-const PATIENCE: Duration = Duration::from_mins(5);
-
-/// A namespace that is removed with all that is in it.
-pub(crate) struct Namespace {
-    client: Client,
-    name: String,
-}
+use crate::namespace::{Namespace, PATIENCE};
 
 /// A pod that runs.
 #[derive(Clone, Debug)]
@@ -36,30 +24,6 @@ pub(crate) struct Pod {
 }
 
 impl Namespace {
-    /// Makes one whose name begins with `prefix`.
-    pub(crate) async fn create(client: Client, prefix: &str) -> Result<Self> {
-        let object: Object = serde_json::from_value(json!({
-            "metadata": { "generateName": format!("{prefix}-") },
-        }))?;
-        let api: Api<Object> = Api::all(client.clone());
-        let made = api.create(&PostParams::default(), &object).await?;
-        let name = made.name_any();
-        let namespace = Self { client, name };
-        namespace.account().await?;
-        Ok(namespace)
-    }
-
-    /// Waits for the account that every pod of the namespace uses.
-    async fn account(&self) -> Result<()> {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.name);
-        let is_there = |account: Option<&ServiceAccount>| account.is_some();
-        wait(api, "default", is_there).await
-    }
-
-    pub(crate) fn pods(&self) -> Api<PodObject> {
-        Api::namespaced(self.client.clone(), &self.name)
-    }
-
     /// Starts a pod and waits until its container runs.
     pub(crate) async fn run(
         &self,
@@ -120,34 +84,6 @@ impl Namespace {
             .context("the pods do not run in time")??;
         Ok(running)
     }
-
-    /// Deletes a pod and waits until it is gone.
-    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
-        let api = self.pods();
-        api.delete(name, &DeleteParams::default().grace_period(0))
-            .await?;
-        wait(api, name, |pod: Option<&PodObject>| pod.is_none()).await
-    }
-
-    /// Removes the namespace, and waits until it is gone.
-    pub(crate) async fn remove(&self) -> Result<()> {
-        let api: Api<Object> = Api::all(self.client.clone());
-        api.delete(&self.name, &DeleteParams::default()).await?;
-        let is_gone = |namespace: Option<&Object>| namespace.is_none();
-        wait(api, &self.name, is_gone).await
-    }
-}
-
-/// Waits until an object is as it should be.
-async fn wait<K>(api: Api<K>, name: &str, condition: impl Condition<K>) -> Result<()>
-where
-    K: Clone + Debug + Resource + Send + DeserializeOwned + 'static,
-{
-    let reached = await_condition(api, name, condition);
-    tokio::time::timeout(PATIENCE, reached)
-        .await
-        .with_context(|| format!("{name} does not become what it should within {PATIENCE:?}"))??;
-    Ok(())
 }
 
 /// The address of a pod whose container runs.

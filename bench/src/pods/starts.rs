@@ -1,19 +1,16 @@
 //! How long a pod takes to start: the calls of the container runtime, with and without the network plugin's time,
 //! and from its being scheduled to its first answer.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-use super::containerd_log::{Calls, calls};
 use super::network_time::network_time;
 use super::{Bench, Contender};
+use crate::containerd_log::{Calls, Log};
 use crate::report::{Goal, Row, Unit};
 
-/// How long a first answer, or a line in a log, may take.
+/// How long a first answer may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One pod's start, in milliseconds.
@@ -76,7 +73,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
 async fn start(bench: &Bench<'_>, contender: Contender, number: &str) -> Result<Start> {
     let node = bench.cluster.node()?;
     let name = format!("{}-{number}", contender.name());
-    let log_begin = node.containerd_log.metadata()?.len();
+    let log = Log::from_now(&node.containerd_log)?;
     let network_before = network_time(bench).await?;
     let pod = bench
         .namespace
@@ -84,30 +81,11 @@ async fn start(bench: &Bench<'_>, contender: Contender, number: &str) -> Result<
         .await?;
     let answered = bench.inside.until_ok(pod.address, PATIENCE).await?;
     let network = network_time(bench).await?.saturating_sub(network_before);
-    let calls = logged(&node.containerd_log, log_begin, &name).await?;
+    let calls = log.calls(&name).await?;
     bench.namespace.delete(&name).await?;
     Ok(Start {
         calls,
         network,
         first_answer: answered.saturating_duration_since(pod.scheduled),
     })
-}
-
-/// Reads the log from `begin` until it has all calls of the pod.
-async fn logged(log: &Path, begin: u64, pod: &str) -> Result<Calls> {
-    let asked = Instant::now();
-    loop {
-        let mut file =
-            File::open(log).with_context(|| format!("failed to open {}", log.display()))?;
-        file.seek(SeekFrom::Start(begin))?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
-        if let Some(calls) = calls(&String::from_utf8_lossy(&text), pod) {
-            return Ok(calls);
-        }
-        if asked.elapsed() > PATIENCE {
-            bail!("{} does not tell how {pod} was started", log.display());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

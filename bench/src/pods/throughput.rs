@@ -1,7 +1,7 @@
 //! A function in a pod against the same function served by `sampan up` in the same network namespace.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,11 @@ use anyhow::{Result, bail};
 use tokio::process::{Child, Command};
 
 use super::contender::PORT;
-use super::{Bench, Contender, Inside, processes};
+use super::{Bench, Contender};
 use crate::files::Files;
+use crate::inside::Inside;
 use crate::load::Load;
+use crate::processes;
 use crate::report::{Goal, Row, Unit};
 
 /// Where `sampan up` listens beside the pod.
@@ -29,10 +31,11 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
         .run(Contender::Sampan, "throughput", &bench.asked.images)
         .await?;
     bench.inside.until_ok(pod.address, PATIENCE).await?;
-    let netns = processes::network_of(bench, &pod.name).await?;
+    let netns = processes::network_of(&bench.namespace, &pod.name).await?;
     let files = Files::find()?;
     let data = tempfile::tempdir()?;
-    let mut beside = up(&files, &netns, data.path())?;
+    let groups = processes::groups_of(&bench.namespace, &pod.name).await?;
+    let mut beside = up(&files, &netns, &groups, data.path())?;
     let within = Inside::enter(&netns)?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let load = Load {
@@ -41,7 +44,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     };
     let (in_pod, alone) = (local(PORT), local(BESIDE));
     let listening = Instant::now();
-    while within.get(alone, "/function/hello/").await.is_err() {
+    // It listens before it has compiled the function, and answers 503 meanwhile.
+    while !matches!(within.get(alone, "/function/hello/").await, Ok((200, _))) {
         if let Some(status) = beside.try_wait()? {
             bail!("`sampan up` in the pod's network ended with {status}");
         }
@@ -88,10 +92,20 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// `sampan up` with the same component, in a network namespace.
-fn up(files: &Files, netns: &Path, data: &Path) -> Result<Child> {
-    let mut command = Command::new("nsenter");
+/// Enters the control groups up to `--`, and becomes what follows.
+const JOIN: &str = r#"
+while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done
+shift; exec "$@"
+"#;
+
+/// `sampan up` with the same component, in a network namespace and in control groups: the processors' time is shared
+/// out by groups, and a pod that asks for nothing gets least of it.
+fn up(files: &Files, netns: &Path, groups: &[PathBuf], data: &Path) -> Result<Child> {
+    let mut command = Command::new("sh");
     command
+        .args(["-c", JOIN, "join"])
+        .args(groups)
+        .args(["--", "nsenter"])
         .arg(format!("--net={}", netns.display()))
         .arg("--")
         .arg(files.program("sampan"))

@@ -2,19 +2,71 @@
 
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use containerd_shim::io::{IoTasks, Pty};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::SELF;
 use crate::error::{Result, ShimError};
 use crate::link::{Link, Message};
 use crate::process::{Process, Terminal};
 use crate::reaper::{Exit, Reaper};
+use crate::{ARENAS, CREATE, SELF};
 
 /// Ready when a child has ended.
 pub(crate) type ChildExit = oneshot::Receiver<Exit>;
+
+/// For the answer of a call to leave before something that takes a moment is begun.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// A child that waits to be asked for a container. containerd takes its time between a pod's sandbox and its first
+/// container, in which a child can start; whoever asks for the container need not wait for that.
+#[derive(Clone, Default)]
+pub(crate) struct Spare(Arc<Mutex<Option<(Link, ChildExit)>>>);
+
+impl Spare {
+    /// Starts it, in a moment. Without one, a child is started when it is asked for, which tells why it cannot be.
+    pub(crate) fn prepare(&self, reaper: &Reaper) {
+        let (spare, reaper) = (self.clone(), reaper.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(MOMENT).await;
+            match spawn(CREATE, &reaper) {
+                // One that waited before ends with its link.
+                Ok(child) => drop(spare.set(Some(child))),
+                Err(error) => tracing::warn!(%error, "no child waits for a container"),
+            }
+        });
+    }
+
+    /// Takes it, unless it has ended.
+    fn take(&self) -> Option<(Link, ChildExit)> {
+        let (link, mut exit) = self.set(None)?;
+        exit.try_recv().is_err().then_some((link, exit))
+    }
+
+    fn set(&self, child: Option<(Link, ChildExit)>) -> Option<(Link, ChildExit)> {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *place, child)
+    }
+}
+
+/// Asks the spare child for a container, or one that is started for it.
+pub(crate) async fn ask_for_container<T: Serialize>(
+    request: &T,
+    reaper: &Reaper,
+    spare: &Spare,
+) -> Result<(Link, ChildExit)> {
+    let Some((mut link, exit)) = spare.take() else {
+        return start_child(CREATE, request, reaper).await;
+    };
+    if link.ask(request).await.is_err() {
+        // It has ended just now.
+        return start_child(CREATE, request, reaper).await;
+    }
+    Ok((link, exit))
+}
 
 /// Starts this program as a child and asks it.
 pub(crate) async fn start_child<T: Serialize>(
@@ -22,19 +74,27 @@ pub(crate) async fn start_child<T: Serialize>(
     request: &T,
     reaper: &Reaper,
 ) -> Result<(Link, ChildExit)> {
-    let failed = || "starting a child of the shim";
-    let (mut link, theirs): (Link, OwnedFd) = Link::pair().map_err(ShimError::system(failed()))?;
+    let (mut link, exit) = spawn(part, reaper)?;
+    link.ask(request)
+        .await
+        .map_err(ShimError::system(STARTING))?;
+    Ok((link, exit))
+}
+
+const STARTING: &str = "starting a child of the shim";
+
+fn spawn(part: &str, reaper: &Reaper) -> Result<(Link, ChildExit)> {
+    let (link, theirs): (Link, OwnedFd) = Link::pair().map_err(ShimError::system(STARTING))?;
     let child = Command::new(SELF)
         .arg(part)
+        // The supervisor's own: a function's allocator may reserve what it likes.
+        .env_remove(ARENAS)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .spawn()
-        .map_err(ShimError::system(failed()))?;
+        .map_err(ShimError::system(STARTING))?;
     // The reaper takes it like any other child.
     let exit = reaper.exit_of(child.id().cast_signed());
-    link.ask(request)
-        .await
-        .map_err(ShimError::system(failed()))?;
     Ok((link, exit))
 }
 

@@ -24,7 +24,7 @@ use crate::head::Head;
 use crate::record::{self, Record};
 use crate::service::Service;
 use crate::supervisor::{self, Arguments, SERVE};
-use crate::{RUNTIME, SELF};
+use crate::{ARENAS, RUNTIME, SELF};
 
 /// What the supervisor is called in lists of processes.
 const PROGRAM: &str = "containerd-shim-sampan-v1";
@@ -168,6 +168,7 @@ impl Launch {
         let child = Command::new(SELF)
             .arg0(PROGRAM)
             .args(arguments.to_command())
+            .env(ARENAS, "0")
             .current_dir(&self.bundle)
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())

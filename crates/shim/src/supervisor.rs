@@ -17,6 +17,7 @@ use containerd_shim::protos::ttrpc::asynchronous::Server;
 use containerd_shim::protos::ttrpc::asynchronous::transport::Listener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::children::Spare;
 use crate::events::Events;
 use crate::reaper::Reaper;
 use crate::service::Service;
@@ -129,7 +130,11 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
     let service = Service::new(
         arguments.namespace.clone(),
         arguments.address.clone(),
-        Surroundings { events, reaper },
+        Surroundings {
+            events,
+            reaper,
+            spare: Spare::default(),
+        },
         Arc::clone(&over),
     );
     let service = Arc::new(service);

@@ -12,9 +12,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::CREATE;
 use crate::cgroup::Cgroup;
-use crate::children::{attach_terminal, hear, start_child, unexpected};
+use crate::children::{Spare, ask_for_container, attach_terminal, hear, unexpected};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
 use crate::exec::Exec;
@@ -32,6 +31,8 @@ const ENDING: Duration = Duration::from_secs(5);
 pub(crate) struct Surroundings {
     pub(crate) events: Events,
     pub(crate) reaper: Reaper,
+    /// Waits for the first container of a pod.
+    pub(crate) spare: Spare,
 }
 
 /// A task.
@@ -72,7 +73,8 @@ impl Task {
         if !request.stdio.terminal {
             init.holds(request.stdio.hold()?);
         }
-        let (mut link, child) = start_child(CREATE, &request, &surroundings.reaper).await?;
+        let Surroundings { reaper, spare, .. } = &surroundings;
+        let (mut link, child) = ask_for_container(&request, reaper, spare).await?;
         let (pid, workload, cgroup) = match hear(&mut link, child).await? {
             Message::Created {
                 pid,
@@ -152,6 +154,10 @@ impl Task {
         }
         self.init.set(State::Running);
         started(pid);
+        if self.is_sandbox() {
+            let Surroundings { reaper, spare, .. } = &self.surroundings;
+            spare.prepare(reaper);
+        }
         Ok(pid)
     }
 

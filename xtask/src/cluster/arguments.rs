@@ -84,6 +84,10 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) no_functions: bool,
 
+    /// With the services behind two of the functions, even without the functions
+    #[arg(long, conflicts_with = "bare")]
+    pub(crate) services: bool,
+
     /// How often the operator looks at every function although nothing changed, instead of the chart's time
     #[arg(long, value_name = "TIME", conflicts_with = "bare")]
     pub(crate) resync: Option<String>,
@@ -94,6 +98,18 @@ pub(crate) struct Up {
 }
 
 impl Up {
+    /// What benchmarks run on: nothing runs that they do not start.
+    pub(crate) fn for_bench() -> Up {
+        Up {
+            nodes: None,
+            bare: false,
+            no_functions: true,
+            services: true,
+            resync: None,
+            metrics_server: false,
+        }
+    }
+
     /// Whether the nine functions are to run.
     pub(crate) fn functions(&self) -> bool {
         !self.bare && !self.no_functions

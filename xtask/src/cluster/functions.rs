@@ -1,7 +1,7 @@
 //! The nine functions on the cluster: pushed to its registry, made as resources, with the services behind two of
 //! them on the first node.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -49,6 +49,27 @@ const SERVICES: [Backend; 2] = [
         path: "",
     },
 ];
+
+/// What a function is told of the service that it calls, and whom it may call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub(super) environment: BTreeMap<&'static str, String>,
+    pub(super) outbound: Vec<String>,
+}
+
+impl Needs {
+    pub(super) fn of(function: &str) -> Needs {
+        let backend = SERVICES.iter().find(|backend| backend.function == function);
+        backend.map_or_else(Needs::default, |backend| {
+            let url = url(backend);
+            let value = format!("{url}{}", backend.path);
+            Needs {
+                environment: BTreeMap::from([(backend.variable, value)]),
+                outbound: vec![url],
+            }
+        })
+    }
+}
 
 /// What the functions call, from inside the cluster: a name, and not an address of a node.
 fn url(backend: &Backend) -> String {
@@ -122,8 +143,7 @@ pub(super) fn deploy(
         .iter()
         .map(|function| {
             let image = format!("{}/functions/{}:latest", memory.registry, function.name);
-            let folder = repository.staged().join(&function.name);
-            let digest = push(repository, &folder, &image)?;
+            let digest = push(repository, &function.staged(repository), &image)?;
             Ok(resource(function, &format!("{image}@{digest}")))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -143,13 +163,12 @@ pub(super) fn deploy(
     Ok(functions)
 }
 
-/// Pushes a staged function and tells the digest of what is in the registry now.
-fn push(repository: &Repository, folder: &Path, image: &str) -> Result<String> {
-    let file = folder.join("function.yaml");
+/// Pushes a function's `function.yaml` or component, and tells the digest of what is in the registry now.
+pub(super) fn push(repository: &Repository, file: &Path, image: &str) -> Result<String> {
     let mut command = Command::new(repository.program("sampan"));
     command
         .arg("push")
-        .arg(&file)
+        .arg(file)
         .arg(image)
         .args(["--output", "json"]);
     cargo::forget_ourselves(&mut command);
@@ -170,12 +189,13 @@ fn push(repository: &Repository, folder: &Path, image: &str) -> Result<String> {
 
 fn resource(function: &Function, image: &str) -> Value {
     let mut spec = json!({ "image": image, "replicas": 1 });
-    let mut backends = SERVICES.iter();
-    if let Some(backend) = backends.find(|backend| backend.function == function.name) {
-        let url = url(backend);
-        let value = format!("{url}{}", backend.path);
-        spec["env"] = json!([{ "name": backend.variable, "value": value }]);
-        spec["outbound"] = json!({ "allow": [url] });
+    let needs = Needs::of(&function.name);
+    if !needs.outbound.is_empty() {
+        let variables = needs.environment.iter();
+        spec["env"] = variables
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
+        spec["outbound"] = json!({ "allow": needs.outbound });
     }
     json!({
         "apiVersion": "sampan.dev/v1alpha1",
@@ -194,16 +214,7 @@ fn list(resources: &[Value]) -> String {
 pub(super) fn tell(repository: &Repository, functions: &[Function]) -> Result<()> {
     println!("functions:");
     for function in functions {
-        let file = repository
-            .staged()
-            .join(&function.name)
-            .join("function.yaml");
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("failed to read {}", file.display()))?;
-        let example = text
-            .lines()
-            .find_map(|line| line.strip_prefix("example: "))
-            .map_or("/", |example| example.trim_matches('"'));
+        let example = function.example(repository)?;
         println!("  sampan invoke {} '{example}'", function.name);
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::layout::{Layout, Node};
-use super::tools;
+use crate::cache::{cache, digits, once};
 use crate::cargo::shown;
 use crate::oci::{self, Image, Layer, Platform};
 
@@ -40,9 +40,9 @@ pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
     let programs = (&pause, &coredns, &metrics_server);
     let mut all = format!("1 {programs:?}").into_bytes();
     all.extend(busybox);
-    let cache = tools::cache()?;
-    let folder = cache.join(format!("images-{}", tools::digits(&all)));
-    tools::once(&cache, "images", &folder, "some seconds", |folder| {
+    let cache = cache()?;
+    let folder = cache.join(format!("images-{}", digits(&all)));
+    once(&cache, "images", &folder, "some seconds", |folder| {
         let unpacked = folder.join("layout");
         let mut images = oci::Layout::create(&unpacked)?;
         images.add(PAUSE, &alone("pause", &pause))?;

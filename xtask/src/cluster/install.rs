@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::images;
 use super::layout::{Layout, Node};
-use super::tools::digits;
+use crate::cache::digits;
 use crate::cargo::shown;
 use crate::dist;
 use crate::repository::Repository;

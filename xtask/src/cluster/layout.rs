@@ -210,6 +210,11 @@ impl Node {
         self.run.join("s")
     }
 
+    /// The pods' addresses that are in use.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.run.join("leases")
+    }
+
     /// The folder of additions to containerd's configuration, which others put there.
     pub(crate) fn drop_ins(&self) -> PathBuf {
         self.state.join("conf.d")

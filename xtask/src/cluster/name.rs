@@ -27,6 +27,11 @@ impl Name {
         Name(format!("test-{}", digits(root)))
     }
 
+    /// The one of a checkout's benchmarks.
+    pub(crate) fn of_benchmarks(root: &Path) -> Name {
+        Name(format!("bench-{}", digits(root)))
+    }
+
     /// What everything outside of the cluster's own folders is called after.
     pub(crate) fn prefix(&self) -> String {
         format!("sampan-{self}")
@@ -91,8 +96,14 @@ mod tests {
         let (one, other) = (Path::new("/a/sampan"), Path::new("/b/sampan"));
         assert_eq!(Name::of_checkout(one), Name::of_checkout(one));
         assert_ne!(Name::of_checkout(one), Name::of_checkout(other));
-        assert_ne!(Name::of_checkout(one), Name::of_tests(one));
-        for name in [Name::of_checkout(one), Name::of_tests(one)] {
+        let names = [
+            Name::of_checkout(one),
+            Name::of_tests(one),
+            Name::of_benchmarks(one),
+        ];
+        assert_ne!(names[0], names[1]);
+        assert_ne!(names[1], names[2]);
+        for name in names {
             assert_eq!(name.as_str().parse(), Ok(name.clone()));
         }
     }

@@ -21,6 +21,10 @@ use record::Record;
 /// How often it is looked whether a process has ended.
 const GLANCE: Duration = Duration::from_millis(20);
 
+/// Closes what may be open besides in whoever called us, such as a lock or a pipe that somebody waits for: the
+/// cluster's processes outlive them. More digits no POSIX shell need take.
+const LET_GO: &str = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- && ";
+
 /// A program of the cluster, and how it is run.
 #[derive(Debug, Clone)]
 pub(crate) struct Component {
@@ -85,7 +89,7 @@ impl Processes {
             .groups
             .iter()
             .map(|group| format!("echo $$ > {} && ", shell_quoted(&group.to_string_lossy())));
-        let script = join.collect::<String>() + "exec \"$0\" \"$@\"";
+        let script = join.collect::<String>() + LET_GO + "exec \"$0\" \"$@\"";
         command
             .args(["sh", "-c", &script])
             .arg(&component.program)

@@ -26,7 +26,6 @@ use crate::cargo;
 use crate::machine::{Machine, Need};
 use crate::packages;
 use crate::repository::Repository;
-use crate::toolchain::Choice;
 
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
@@ -145,9 +144,13 @@ pub(crate) fn run(
             install::install(repository, layout, &nodes, up.resync.as_deref())
         })?;
     }
+    if up.functions() || up.services {
+        step("the services of functions", || {
+            functions::serve_backends(repository, layout, &processes, &kubectl)
+        })?;
+    }
     if up.functions() {
         let functions = step("the nine functions", || {
-            functions::serve_backends(repository, layout, &processes, &kubectl)?;
             functions::deploy(repository, &memory, &processes, &kubectl)
         })?;
         functions::tell(repository, &functions)?;
@@ -169,13 +172,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn build_functions(repository: &Repository, machine: &Machine) -> Result<()> {
-    let all = Functions {
-        names: Vec::new(),
-        toolchain: Toolchain {
-            choice: Choice::Any,
-        },
-    };
-    crate::functions::run(repository, machine, &all)
+    crate::functions::run(repository, machine, &Functions::all(Toolchain::default()))
 }
 
 fn check(machine: &Machine, needs: &[Need]) -> Result<()> {

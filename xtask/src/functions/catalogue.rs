@@ -2,7 +2,8 @@
 //! and a program, which names them. Those with a `function.yaml` are served; the others are only
 //! measured.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -12,6 +13,9 @@ use crate::repository::Repository;
 
 /// The file that makes `sampan up` serve a function.
 pub(super) const FILE: &str = "function.yaml";
+
+/// The folder of what is not served, which `sampan up` does not look into.
+const MEASURED: &str = "bench";
 
 /// A function, as its package says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,49 @@ impl Function {
     /// Whether `sampan up` is to find it, or it is only measured.
     pub(crate) fn is_served(&self) -> bool {
         self.is_served
+    }
+
+    /// What is pushed of it, once staged: its `function.yaml`, which names the component, or else the component.
+    pub(crate) fn staged(&self, repository: &Repository) -> PathBuf {
+        let folder = self.staged_in(&repository.staged());
+        if self.is_served {
+            folder.join(FILE)
+        } else {
+            self.component_in(&folder)
+        }
+    }
+
+    /// Its component, once staged.
+    pub(crate) fn staged_component(&self, repository: &Repository) -> PathBuf {
+        self.component_in(&self.staged_in(&repository.staged()))
+    }
+
+    /// The path and query of a call that shows what it does; that of the published experiments, for the nine.
+    pub(crate) fn example(&self, repository: &Repository) -> Result<String> {
+        if !self.is_served {
+            return Ok("/".to_owned());
+        }
+        let file = self.staged(repository);
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("failed to read {}", file.display()))?;
+        let example = text
+            .lines()
+            .find_map(|line| line.strip_prefix("example: "))
+            .map_or("/", |example| example.trim_matches('"'));
+        Ok(example.to_owned())
+    }
+
+    /// The folder that it is staged in.
+    pub(super) fn staged_in(&self, staged: &Path) -> PathBuf {
+        if self.is_served {
+            staged.join(&self.name)
+        } else {
+            staged.join(MEASURED).join(&self.name)
+        }
+    }
+
+    pub(super) fn component_in(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.wasm", self.name))
     }
 
     /// The functions with these names, or all.

@@ -12,20 +12,14 @@ use super::catalogue::{FILE, Function};
 use crate::repository::Repository;
 use crate::toolchain::TARGET;
 
-/// The folder of what is not served, which `sampan up` does not look into.
-const MEASURED: &str = "bench";
-
 pub(super) fn stage(repository: &Repository, function: &Function) -> Result<()> {
     let (built, staged) = (repository.functions_target(), repository.staged());
     let component = built.join(TARGET).join("release").join(&function.component);
-    let folder = if function.is_served {
-        let folder = staged.join(&function.name);
+    let folder = function.staged_in(&staged);
+    if function.is_served {
         place(&function.folder.join(FILE), &folder.join(FILE))?;
-        folder
-    } else {
-        staged.join(MEASURED).join(&function.name)
-    };
-    place(&component, &folder.join(format!("{}.wasm", function.name)))?;
+    }
+    place(&component, &function.component_in(&folder))?;
     let program = built.join("release").join(&function.name);
     place(&program, &staged.join("bin").join(&function.name))
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::hex;
 
 /// Names a blob.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Descriptor {
     pub(super) media_type: &'static str,
     pub(super) digest: String,

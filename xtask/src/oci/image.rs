@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::blob::Descriptor;
 use super::layer::Layer;
+use super::packed::Packed;
 use super::{CONFIG, MANIFEST};
 
 /// What an image runs on, in Go's words.
@@ -40,11 +41,18 @@ impl Platform {
     }
 }
 
+/// A layer of an image.
+#[derive(Debug, Clone)]
+enum Part {
+    Tree(Layer),
+    Packed(Packed),
+}
+
 /// An image, to be written into a [`Layout`](super::Layout).
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     platform: Platform,
-    layers: Vec<Layer>,
+    layers: Vec<Part>,
     entrypoint: Vec<String>,
     arguments: Vec<String>,
     environment: Vec<String>,
@@ -69,7 +77,14 @@ impl Image {
     /// Puts a layer above the others.
     #[must_use]
     pub(crate) fn layer(mut self, layer: Layer) -> Image {
-        self.layers.push(layer);
+        self.layers.push(Part::Tree(layer));
+        self
+    }
+
+    /// Puts a layer that was packed before above the others.
+    #[must_use]
+    pub(crate) fn packed(mut self, layer: Packed) -> Image {
+        self.layers.push(Part::Packed(layer));
         self
     }
 
@@ -110,7 +125,10 @@ impl Image {
 
     /// Writes its blobs, and returns what leads to them.
     pub(super) fn write(&self, layout: &Path) -> Result<Descriptor> {
-        let layers = self.layers.iter().map(|layer| layer.write(layout));
+        let layers = self.layers.iter().map(|layer| match layer {
+            Part::Tree(layer) => layer.write(layout),
+            Part::Packed(packed) => packed.write(layout),
+        });
         let layers = layers.collect::<Result<Vec<_>>>()?;
         let ids: Vec<_> = layers.iter().map(|(_, id)| id).collect();
         let mut config = self.platform.json();

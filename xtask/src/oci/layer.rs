@@ -11,7 +11,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::blob::{Blob, Descriptor, Hashed};
 
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(super) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// A tree of files, by their paths without a leading `/`. Folders on the way to a file need not be
 /// named.
@@ -30,7 +30,7 @@ enum Entry {
 #[derive(Debug, Clone)]
 enum Source {
     Path(PathBuf),
-    Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl Layer {
@@ -54,7 +54,13 @@ impl Layer {
     /// Adds a file that holds the text.
     #[must_use]
     pub(crate) fn text(self, path: &str, text: &str, mode: u32) -> Layer {
-        let source = Source::Text(text.to_owned());
+        self.bytes(path, text.as_bytes().to_vec(), mode)
+    }
+
+    /// Adds a file that holds the bytes.
+    #[must_use]
+    pub(crate) fn bytes(self, path: &str, bytes: Vec<u8>, mode: u32) -> Layer {
+        let source = Source::Bytes(bytes);
         self.with(path, Entry::File { source, mode })
     }
 
@@ -63,6 +69,22 @@ impl Layer {
     pub(crate) fn link(self, path: &str, target: &str) -> Layer {
         let target = target.to_owned();
         self.with(path, Entry::Link { target })
+    }
+
+    /// The bytes of a file that was added with them.
+    pub(crate) fn bytes_of(&self, path: &str) -> Option<&[u8]> {
+        match self.entries.get(path)? {
+            Entry::File {
+                source: Source::Bytes(bytes),
+                ..
+            } => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The paths of everything in it, sorted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     fn with(mut self, path: &str, entry: Entry) -> Layer {
@@ -118,9 +140,9 @@ fn append<W: Write>(archive: &mut tar::Builder<W>, path: &str, entry: &Entry) ->
             header.set_entry_type(tar::EntryType::Regular);
             header.set_mode(*mode);
             match source {
-                Source::Text(text) => {
-                    header.set_size(text.len() as u64);
-                    archive.append_data(&mut header, path, text.as_bytes())?;
+                Source::Bytes(bytes) => {
+                    header.set_size(bytes.len() as u64);
+                    archive.append_data(&mut header, path, bytes.as_slice())?;
                 }
                 Source::Path(from) => {
                     let shown = || format!("failed to read {}", from.display());

@@ -6,8 +6,9 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::recorder::Recorder;
+use crate::bench::IMAGES;
 use crate::cargo;
-use crate::cluster::{DESCRIPTION, of_tests};
+use crate::cluster::{DESCRIPTION, of_tests, stock};
 use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
@@ -56,6 +57,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
         .run(&mut cluster(&["down"]))
         .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES, "--resync", RESYNC])))
         .and_then(|()| {
+            let images = stock(repository, &name)?.file;
             let mut tests = cargo::main_workspace(repository, "test");
             tests
                 .args([
@@ -66,6 +68,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
                     "cluster_*",
                 ])
                 .env(super::FUNCTIONS_FOLDER, repository.staged())
+                .env(IMAGES, images)
                 .env(guests::FOLDER, repository.staged_guests())
                 .env(DESCRIPTION, &description);
             recorder.run(&mut tests)

@@ -23,7 +23,7 @@ use super::{console, namespaces};
 use crate::cgroup::Cgroup;
 use crate::link::{ChildLink, CreateRequest, Message, RootMount, Workload};
 use crate::record;
-use crate::{COMPILE, SELF};
+use crate::{ARENAS, COMPILE, SELF};
 
 /// Where modules are kept when nobody says otherwise.
 const STATE: &str = "/var/lib/sampan";
@@ -94,6 +94,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
                 prepared,
                 metrics_port,
                 volumes,
+                processors: spec::processors(&spec),
                 link: Rc::clone(link),
             })
         }
@@ -152,7 +153,7 @@ fn prepare(function: &Function, wasm: &Wasm) -> Result<Prepared, ChildError> {
         arguments: vec![COMPILE.to_owned()],
         // The allocator reserves a gibibyte of addresses at a time, which would count against
         // limits.compileMemory.
-        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
+        environment: vec![(ARENAS.to_owned(), "0".to_owned())],
     };
     let config = EngineConfig::new(state.join("cache"), compiler);
     Workshop::open(&config)

@@ -26,6 +26,8 @@ pub(super) struct FunctionExecutor {
     /// Where it tells its metrics.
     pub(super) metrics_port: Option<NonZeroU16>,
     pub(super) volumes: Vec<Volume>,
+    /// How many processors its pod may use.
+    pub(super) processors: usize,
     pub(super) link: Rc<ChildLink>,
 }
 

@@ -39,7 +39,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
                 source,
             })?;
     let port = port(&function.environment)?;
-    let runtime = runtime(function.limits.concurrency)
+    let runtime = runtime(executor.processors, function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
     let code = runtime.block_on(async {
         let receiving = || ChildError::system("receiving signals");
@@ -78,8 +78,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
 }
 
 /// One thread for each processor, but not more than could have something to do.
-fn runtime(concurrency: u32) -> std::io::Result<runtime::Runtime> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+fn runtime(processors: usize, concurrency: u32) -> std::io::Result<runtime::Runtime> {
     let useful = usize::try_from(concurrency).unwrap_or(usize::MAX);
     let threads = processors.min(useful);
     let mut builder = if threads == 1 {

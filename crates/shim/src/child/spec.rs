@@ -23,6 +23,10 @@ const NO_VOLUMES: [&str; 4] = [
     "/var/run/secrets/kubernetes.io/serviceaccount",
 ];
 
+/// Kinds of mounts that only a program of the container's could use, and there is none beside a function: each costs
+/// its start time, and gives the kernel's files to whoever would break out of WebAssembly.
+const NO_FUNCTIONS: [&str; 5] = ["cgroup", "cgroup2", "devpts", "mqueue", "sysfs"];
+
 /// A folder that a command sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Volume {
@@ -62,6 +66,9 @@ pub(super) fn prepare(
         process.set_capabilities(Some(no_capabilities()));
         process.set_no_new_privileges(Some(true));
         process.set_terminal(Some(false));
+        if let Some(mounts) = spec.mounts_mut() {
+            mounts.retain(is_for_functions);
+        }
     }
     let linux = spec.linux_mut().as_mut();
     let linux = linux.ok_or(ChildError::Missing("linux"))?;
@@ -69,6 +76,26 @@ pub(super) fn prepare(
     let group = group(asked.as_deref(), id, unified);
     linux.set_cgroups_path(Some(group.path.clone()));
     Ok(group)
+}
+
+fn is_for_functions(mount: &Mount) -> bool {
+    let kind = mount.typ().as_deref().unwrap_or_default();
+    !NO_FUNCTIONS.contains(&kind) && mount.destination() != Path::new("/dev/shm")
+}
+
+/// How many processors a container may use: what its control group allows, of those that there are.
+pub(super) fn processors(spec: &Spec) -> usize {
+    let there = std::thread::available_parallelism().map_or(1, usize::from);
+    let resources = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.resources().as_ref());
+    let limit = resources.and_then(|resources| {
+        let cpu = resources.cpu().as_ref()?;
+        let quota = u64::try_from(cpu.quota()?).ok()?;
+        usize::try_from(quota.checked_div(cpu.period()?)?).ok()
+    });
+    limit.map_or(there, |limit| limit.clamp(1, there))
 }
 
 fn no_capabilities() -> LinuxCapabilities {
@@ -278,5 +305,52 @@ mod tests {
         }
         check(true);
         check(false);
+    }
+
+    #[test]
+    fn a_function_gets_no_mounts_that_only_programs_use() {
+        fn check(is_function: bool, expected: &[&str]) {
+            let mut spec = spec();
+            let kernel = ["sysfs", "cgroup", "mqueue"].map(|kind| {
+                let mount = json!({ "destination": format!("/kernel/{kind}"), "type": kind, "source": kind });
+                serde_json::from_value::<Mount>(mount).expect("a mount")
+            });
+            spec.mounts_mut().as_mut().expect("there").extend(kernel);
+            prepare(&mut spec, "c", Path::new("/r"), None, is_function, true).expect("prepared");
+            let mounts = spec.mounts().iter().flatten();
+            let found: Vec<_> = mounts
+                .map(|mount| mount.destination().to_str().expect("a path"))
+                .collect();
+            assert_eq!(found, expected);
+        }
+        let all = [
+            "/proc",
+            "/data",
+            "/etc/config",
+            "/etc/hosts",
+            "/dev/shm",
+            "/kernel/sysfs",
+            "/kernel/cgroup",
+            "/kernel/mqueue",
+        ];
+        check(true, &all[..4]);
+        check(false, &all);
+    }
+
+    #[test]
+    fn processors_are_those_that_the_container_may_use() {
+        fn check(cpu: &serde_json::Value, expected: Option<usize>) {
+            let mut spec = spec();
+            let linux = json!({ "resources": { "cpu": cpu } });
+            spec.set_linux(serde_json::from_value(linux).expect("resources"));
+            let there = std::thread::available_parallelism().map_or(1, usize::from);
+            assert_eq!(processors(&spec), expected.unwrap_or(there), "{cpu}");
+        }
+        check(&json!({}), None);
+        check(&json!({ "quota": -1, "period": 100_000 }), None);
+        check(&json!({ "quota": 100_000, "period": 100_000 }), Some(1));
+        check(&json!({ "quota": 50_000, "period": 100_000 }), Some(1));
+        check(&json!({ "quota": 100_000_000, "period": 100_000 }), None);
+        check(&json!({ "quota": 100_000, "period": 0 }), None);
     }
 }

@@ -119,7 +119,7 @@ pub(super) fn network(node: &Node) -> String {
                 "ipam": {
                     "type": "host-local",
                     // Leases go with the sandboxes when the machine restarts.
-                    "dataDir": node.run().join("leases"),
+                    "dataDir": node.leases(),
                     "ranges": [[{ "subnet": node.pods() }]],
                     "routes": [{ "dst": "0.0.0.0/0" }],
                 },

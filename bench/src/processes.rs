@@ -1,16 +1,16 @@
 //! The processes of a pod: its shim and everything below it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::Bench;
+use crate::namespace::Namespace;
 use crate::process::Process;
 
 /// All processes of a pod with one container, its shim first.
-pub(super) async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<Vec<Process>> {
-    let container = container_of(bench, name).await?;
+pub(crate) async fn of_pod(namespace: &Namespace, name: &str) -> Result<Vec<Process>> {
+    let container = container_of(namespace, name).await?;
     let table = Table::read()?;
     let inside = table.in_group(&container)?;
     // The outermost ancestor that is a shim: a container's own process may look like one as well.
@@ -22,16 +22,38 @@ pub(super) async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<Vec<Process>
     Ok(table.below(shim).into_iter().map(Process).collect())
 }
 
+/// The process that runs in a pod's container.
+pub(crate) async fn main_of(namespace: &Namespace, name: &str) -> Result<u32> {
+    let container = container_of(namespace, name).await?;
+    Table::read()?.in_group(&container)
+}
+
 /// The network namespace of a pod.
-pub(super) async fn network_of(bench: &Bench<'_>, name: &str) -> Result<PathBuf> {
-    let container = container_of(bench, name).await?;
-    let pid = Table::read()?.in_group(&container)?;
+pub(crate) async fn network_of(namespace: &Namespace, name: &str) -> Result<PathBuf> {
+    let pid = main_of(namespace, name).await?;
     Ok(format!("/proc/{pid}/ns/net").into())
 }
 
+/// The control groups of a pod's container, by the files that take processes into them.
+pub(crate) async fn groups_of(namespace: &Namespace, name: &str) -> Result<Vec<PathBuf>> {
+    let pid = main_of(namespace, name).await?;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let folders = groups.lines().filter_map(group);
+    let entrances = folders.map(|folder| folder.join("cgroup.procs"));
+    Ok(entrances.filter(|entrance| entrance.exists()).collect())
+}
+
+/// The folder of a group, from a line `NUMBER:CONTROLLERS:PATH`.
+fn group(line: &str) -> Option<PathBuf> {
+    let mut parts = line.splitn(3, ':').skip(1);
+    let (controllers, path) = (parts.next()?, parts.next()?);
+    let hierarchy = Path::new("/sys/fs/cgroup").join(controllers);
+    Some(hierarchy.join(path.trim_start_matches('/')))
+}
+
 /// The identifier of the pod's container, after which its control group is called.
-async fn container_of(bench: &Bench<'_>, name: &str) -> Result<String> {
-    let pod = bench.namespace.pods().get(name).await?;
+async fn container_of(namespace: &Namespace, name: &str) -> Result<String> {
+    let pod = namespace.pods().get(name).await?;
     let status = pod.status.context("a pod without a status")?;
     let mut containers = status.container_statuses.into_iter().flatten();
     let id = containers.find_map(|container| container.container_id);
@@ -101,4 +123,20 @@ impl Table {
 fn is_shim(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains("containerd-shim-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_in_its_hierarchy() {
+        fn check(line: &str, expected: Option<&str>) {
+            assert_eq!(group(line), expected.map(PathBuf::from), "{line}");
+        }
+        check("4:cpu:/a/b", Some("/sys/fs/cgroup/cpu/a/b"));
+        check("3:cpu,cpuacct:/a", Some("/sys/fs/cgroup/cpu,cpuacct/a"));
+        check("0::/a/b", Some("/sys/fs/cgroup/a/b"));
+        check("0", None);
+    }
 }

@@ -1,8 +1,12 @@
 //! What containerd's log says of how long the calls of the container runtime interface took: it writes a line
 //! when one comes in and one when it is answered, with times in nanoseconds.
 
-use std::time::Duration;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Result, bail};
 use k8s_openapi::jiff::Timestamp;
 
 /// How long the three calls that start a pod with one container took.
@@ -23,11 +27,55 @@ impl Calls {
     }
 }
 
+/// How long a line may take to be written.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A log from some point on.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    path: PathBuf,
+    begin: u64,
+}
+
+impl Log {
+    /// What is written from now on.
+    pub(crate) fn from_now(path: &Path) -> Result<Self> {
+        let about = path.metadata();
+        let about = about.with_context(|| format!("failed to read {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            begin: about.len(),
+        })
+    }
+
+    /// Reads until all calls of the pod are there.
+    pub(crate) async fn calls(&self, pod: &str) -> Result<Calls> {
+        let asked = Instant::now();
+        let shown = self.path.display();
+        loop {
+            let mut file =
+                File::open(&self.path).with_context(|| format!("failed to open {shown}"))?;
+            file.seek(SeekFrom::Start(self.begin))?;
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            if let Some(calls) = calls(&String::from_utf8_lossy(&text), pod) {
+                return Ok(calls);
+            }
+            if asked.elapsed() > PATIENCE {
+                bail!("{shown} does not tell how {pod} was started");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// The calls for a pod's first container; `None` while one has not been answered.
-pub(crate) fn calls(log: &str, pod: &str) -> Option<Calls> {
-    let name = format!("Name:{pod},");
+fn calls(log: &str, pod: &str) -> Option<Calls> {
+    // How it is written depends on how containerd's version prints messages.
+    let names = [format!("Name:{pod},"), format!("name:{QUOTE}{pod}{QUOTE}")];
     let sandbox = |line: &&Line<'_>| {
-        line.message.starts_with("RunPodSandbox for ") && line.message.contains(&name)
+        line.message.starts_with("RunPodSandbox for ")
+            && names.iter().any(|name| line.message.contains(name))
     };
     let lines: Vec<Line<'_>> = log.lines().filter_map(Line::parse).collect();
     let begun = lines.iter().find(sandbox)?;
@@ -103,6 +151,17 @@ time="2026-11-24T10:00:00.400000000Z" level=info msg="StartContainer for \"c1\""
 a line of somebody else
 time="2026-11-24T10:00:00.425000000Z" level=info msg="StartContainer for \"c1\" returns successfully"
 "#;
+
+    #[test]
+    fn a_pod_is_found_however_its_name_is_written() {
+        let other = LOG.replace(
+            "&PodSandboxMetadata{Name:hello-1,Uid:u,Namespace:n,Attempt:0,}",
+            r#"name:\"hello-1\"  uid:\"u\"  namespace:\"n\""#,
+        );
+        assert_ne!(other, LOG);
+        assert_eq!(calls(&other, "hello-1"), calls(LOG, "hello-1"));
+        assert!(calls(&other, "hello-1").is_some());
+    }
 
     #[test]
     fn each_call_takes_from_its_line_to_the_line_of_its_answer() {

@@ -46,8 +46,8 @@ impl Inside {
         Ok(Self(jobs))
     }
 
-    /// Runs something there. Jobs run one after the other.
-    async fn run<T: Send + 'static>(
+    /// Runs something there. Jobs run one after the other; threads that one starts are there as well.
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {

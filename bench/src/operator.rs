@@ -1,0 +1,256 @@
+//! `operator`: the real operator against a real API server with many functions. Nothing of them runs: there is no
+//! kubelet, and no other controller, so that every request that is counted is the operator's or this program's.
+
+mod kept;
+mod server;
+mod traffic;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::arguments::Operator;
+use crate::files::program;
+use crate::http_client::Connection;
+use crate::process::Process;
+use crate::report::{Goal, Machine, Report, Row, Unit};
+use kept::Kept;
+use server::{Server, free_port};
+use traffic::{Requests, rounds};
+
+/// Where the functions are.
+const NAMESPACE: &str = "default";
+/// How many functions are made at once.
+const MAKERS: usize = 16;
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_mins(20);
+/// How often every function is looked at while nothing changes.
+const RESYNC: Duration = Duration::from_secs(15);
+/// So often each is looked at while writes are counted.
+const RESYNCS: u64 = 3;
+
+pub(crate) async fn run(asked: &Operator) -> Result<ExitCode> {
+    let mut rows = Vec::new();
+    for count in &asked.counts {
+        eprintln!("==> {count} functions");
+        rows.extend(measure(*count).await?);
+    }
+    let report = Report {
+        machine: Machine::here(),
+        rows,
+    };
+    print!("{report}");
+    report.write(&asked.json)?;
+    eprintln!("samples: {}", asked.json.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(count: usize) -> Result<Vec<Row>> {
+    let server = Server::start().await?;
+    let client = server.client()?;
+    server.define(&program("sampan-operator")?)?;
+    let functions = functions(client.clone());
+    wait_for_resource(&functions).await?;
+    make(&functions, count).await?;
+    eprintln!("  made");
+
+    let mut rows = Vec::new();
+    let mut add = |measure: &str, subject: &str, unit: Unit, value: f64, goal: Option<f64>| {
+        let measure = format!("{count} functions: {measure}");
+        let row = Row::new(&measure, subject, unit, vec![value]);
+        rows.push(match goal {
+            Some(goal) => row.with_goal(Goal::AtMost(goal)),
+            None => row,
+        });
+    };
+
+    let before = Requests::count(&client).await?;
+    let operator = start(&server, "10m").await?;
+    let taken = all_told(&functions, count, operator.begun).await?;
+    let requests = Requests::count(&client).await?.since(&before);
+    let process = Process(operator.kept.pid());
+    let milliseconds = taken.as_secs_f64() * 1e3;
+    add(
+        "from the operator's start until all are told of",
+        "sampan-operator",
+        Unit::Milliseconds,
+        milliseconds,
+        None,
+    );
+    for (what, number) in requests.of_operator() {
+        add("requests", &what, Unit::Count, number, None);
+    }
+    add(
+        "memory, the most",
+        "sampan-operator",
+        Unit::Kibibytes,
+        process.most_kibibytes()?,
+        None,
+    );
+    eprintln!("  all are told of after {:.1} s", taken.as_secs_f64());
+    operator.kept.end().await?;
+
+    // Again, with all of them as they are to be: it finds nothing to do, and goes on finding nothing.
+    let before = Requests::count(&client).await?;
+    let operator = start(&server, &format!("{}s", RESYNC.as_secs())).await?;
+    operator.until_rounds(count as u64 * RESYNCS).await?;
+    let requests = Requests::count(&client).await?.since(&before);
+    let process = Process(operator.kept.pid());
+    add(
+        "writes when nothing changes, over three resyncs",
+        "sampan-operator",
+        Unit::Count,
+        requests.writes(),
+        Some(0.0),
+    );
+    for (what, number) in requests.of_operator() {
+        add(
+            "requests when nothing changes, a start included",
+            &what,
+            Unit::Count,
+            number,
+            None,
+        );
+    }
+    add(
+        "memory at rest",
+        "sampan-operator",
+        Unit::Kibibytes,
+        process.proportional_kibibytes()?,
+        None,
+    );
+    operator.kept.end().await?;
+    drop(server);
+    Ok(rows)
+}
+
+/// The operator as a process.
+struct Running {
+    kept: Kept,
+    begun: Instant,
+    /// Where it tells its metrics.
+    admin: std::net::SocketAddr,
+}
+
+async fn start(server: &Server, resync: &str) -> Result<Running> {
+    let admin = free_port()?;
+    let begun = Instant::now();
+    let kept = Kept::start(
+        &program("sampan-operator")?,
+        &[
+            format!("--admin={admin}"),
+            format!("--resync={resync}"),
+            "--log-format=text".to_owned(),
+        ],
+        &[("KUBECONFIG", server.kubeconfig().display().to_string())],
+        &server.log("operator"),
+    )
+    .await?;
+    Ok(Running { kept, begun, admin })
+}
+
+impl Running {
+    /// Waits until so many looks at functions have ended.
+    async fn until_rounds(&self, count: u64) -> Result<()> {
+        loop {
+            match self.rounds().await {
+                Ok(done) if done >= count => return Ok(()),
+                // It does not listen at once.
+                other if self.begun.elapsed() > PATIENCE => {
+                    bail!("the operator has looked at functions {other:?} times, not {count}")
+                }
+                _ => {}
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn rounds(&self) -> Result<u64> {
+        let mut connection = Connection::open(self.admin).await?;
+        let (answer, _) = connection.get("/metrics").await?;
+        Ok(rounds(&String::from_utf8_lossy(answer.body())))
+    }
+}
+
+fn functions(client: Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("sampan.dev", "v1alpha1", "WasmFunction");
+    Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind))
+}
+
+/// Waits until the resource that was defined is served.
+async fn wait_for_resource(functions: &Api<DynamicObject>) -> Result<()> {
+    let begun = Instant::now();
+    while let Err(error) = functions.list(&kube::api::ListParams::default()).await {
+        ensure!(begun.elapsed() < PATIENCE, "no WasmFunctions: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn make(functions: &Api<DynamicObject>, count: usize) -> Result<()> {
+    futures_util::stream::iter(0..count)
+        .map(|number| async move {
+            let name = format!("function-{number}");
+            let mut function = DynamicObject::new(&name, &resource()).within(NAMESPACE);
+            function.data = json!({ "spec": spec(number) });
+            let made = functions.create(&PostParams::default(), &function).await;
+            made.with_context(|| format!("{name} is not taken"))
+                .map(drop)
+        })
+        .buffer_unordered(MAKERS)
+        .try_collect::<()>()
+        .await
+}
+
+fn resource() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "sampan.dev",
+        "v1alpha1",
+        "WasmFunction",
+    ))
+}
+
+/// As people write them: every tenth with an Ingress, all with a limit, a rule and a variable.
+fn spec(number: usize) -> Value {
+    let mut spec = json!({
+        "image": format!("registry.example/functions/function-{number}:1.0"),
+        "replicas": 0,
+        "env": [{ "name": "STORE_URL", "value": "http://store.default.svc" }],
+        "limits": { "memory": "64Mi", "timeout": "10s" },
+        "outbound": { "allow": ["http://store.default.svc"] },
+    });
+    if number.is_multiple_of(10) {
+        spec["ingress"] = json!({ "host": format!("function-{number}.example.com") });
+    }
+    spec
+}
+
+/// Waits until the status of every function is about what it says, and tells how long that took.
+async fn all_told(
+    functions: &Api<DynamicObject>,
+    count: usize,
+    begun: Instant,
+) -> Result<Duration> {
+    let events = watcher(functions.clone(), watcher::Config::default()).applied_objects();
+    let mut events = Box::pin(events);
+    let mut told = std::collections::HashSet::new();
+    let all = async {
+        while told.len() < count {
+            let function = events.next().await.context("the watch has ended")??;
+            let observed = function.data["status"]["observedGeneration"].as_i64();
+            if observed.is_some() && observed == function.metadata.generation {
+                told.insert(function.name_any());
+            }
+        }
+        anyhow::Ok(begun.elapsed())
+    };
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .context("not all functions are told of in time")?
+}

@@ -1,0 +1,184 @@
+//! An API server with its store, of this machine's loopback: two plain processes in a folder that goes with them.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use kube::config::AuthInfo;
+use kube::{Client, Config};
+use tempfile::TempDir;
+
+use super::kept::Kept;
+
+/// Names the folder of the programs.
+const TOOLS: &str = "SAMPAN_TOOLS";
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Who may do everything. The server listens on loopback, and lives as long as one measurement.
+const TOKEN: &str = "bench";
+
+/// A server that answers.
+#[derive(Debug)]
+pub(super) struct Server {
+    folder: TempDir,
+    tools: PathBuf,
+    address: SocketAddr,
+    /// The server first: it ends before its store does.
+    _processes: [Kept; 2],
+}
+
+impl Server {
+    pub(super) async fn start() -> Result<Server> {
+        let tools = std::env::var_os(TOOLS).map(PathBuf::from);
+        let tools = tools.with_context(|| {
+            format!("{TOOLS} is not set; start this by `cargo xtask bench operator`")
+        })?;
+        let folder = tempfile::Builder::new().prefix("sampan-bench-").tempdir()?;
+        let file = |name: &str| folder.path().join(name);
+        let key = rcgen::KeyPair::generate().context("failed to make a key")?;
+        write(&file("key.pem"), &key.serialize_pem())?;
+        write(&file("public.pem"), &key.public_key_pem())?;
+        write(
+            &file("tokens"),
+            &format!("{TOKEN},bench,1,\"system:masters\"\n"),
+        )?;
+        let [store, peer, address] = [free_port()?, free_port()?, free_port()?];
+        let path = |name: &str| file(name).display().to_string();
+        let flag = |name: &str, value: &dyn std::fmt::Display| format!("--{name}={value}");
+        let (store, peer) = (format!("http://{store}"), format!("http://{peer}"));
+        let etcd = Kept::start(
+            &tools.join("etcd"),
+            &[
+                flag("data-dir", &path("etcd")),
+                "--unsafe-no-fsync".to_owned(),
+                flag("log-level", &"error"),
+                flag("listen-client-urls", &store),
+                flag("advertise-client-urls", &store),
+                flag("listen-peer-urls", &peer),
+                flag("initial-advertise-peer-urls", &peer),
+                flag("initial-cluster", &format!("default={peer}")),
+            ],
+            &[],
+            &file("etcd.log"),
+        )
+        .await?;
+        let api = Kept::start(
+            &tools.join("kube-apiserver"),
+            &[
+                flag("etcd-servers", &store),
+                flag("bind-address", &address.ip()),
+                flag("secure-port", &address.port()),
+                flag("cert-dir", &path("certificates")),
+                flag("token-auth-file", &path("tokens")),
+                flag("authorization-mode", &"RBAC"),
+                flag("service-cluster-ip-range", &"10.0.0.0/16"),
+                flag("endpoint-reconciler-type", &"none"),
+                flag("service-account-issuer", &"https://sampan.test"),
+                flag("service-account-key-file", &path("public.pem")),
+                flag("service-account-signing-key-file", &path("key.pem")),
+                flag("disable-admission-plugins", &"ServiceAccount"),
+            ],
+            &[],
+            &file("kube-apiserver.log"),
+        )
+        .await?;
+        let server = Server {
+            folder,
+            tools,
+            address,
+            _processes: [api, etcd],
+        };
+        write(&server.kubeconfig(), &kubeconfig(address))?;
+        server.ready().await?;
+        Ok(server)
+    }
+
+    /// A client with all rights.
+    pub(super) fn client(&self) -> Result<Client> {
+        let mut config = Config::new(format!("https://{}", self.address).parse()?);
+        config.accept_invalid_certs = true;
+        config.auth_info = AuthInfo {
+            token: Some(TOKEN.to_owned().into()),
+            ..AuthInfo::default()
+        };
+        Ok(Client::try_from(config)?)
+    }
+
+    /// The same for other programs.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// A file for the output of a program.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.log"))
+    }
+
+    /// Teaches the server the resource, as the operator's program has it.
+    pub(super) fn define(&self, operator: &Path) -> Result<()> {
+        let definition = Command::new(operator).arg("crd").output();
+        let definition = definition.context("failed to start sampan-operator")?;
+        ensure!(
+            definition.status.success(),
+            "sampan-operator has no definition"
+        );
+        let mut kubectl = Command::new(self.tools.join("kubectl"))
+            .args(["apply", "--server-side", "-f", "-", "--kubeconfig"])
+            .arg(self.kubeconfig())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("failed to start kubectl")?;
+        let mut input = kubectl.stdin.take().context("kubectl has no input")?;
+        input.write_all(&definition.stdout)?;
+        drop(input);
+        ensure!(
+            kubectl.wait()?.success(),
+            "kubectl does not apply the definition"
+        );
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let (client, begun) = (self.client()?, Instant::now());
+        loop {
+            let request = http::Request::get("/readyz").body(Vec::new())?;
+            match client.request_text(request).await {
+                Ok(_) => return Ok(()),
+                Err(_) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => bail!("the API server does not become ready: {error}"),
+            }
+        }
+    }
+}
+
+fn kubeconfig(address: SocketAddr) -> String {
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "bench",
+            "cluster": { "server": format!("https://{address}"), "insecure-skip-tls-verify": true },
+        }],
+        "users": [{ "name": "bench", "user": { "token": TOKEN } }],
+        "contexts": [{ "name": "bench", "context": { "cluster": "bench", "user": "bench" } }],
+        "current-context": "bench",
+    })
+    .to_string()
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))
+}
+
+/// An address of this machine's loopback where nobody listens.
+pub(super) fn free_port() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
+    Ok(listener.local_addr()?)
+}

@@ -1,0 +1,125 @@
+//! The experiments: each takes a unit of work and gives its samples.
+
+mod burst;
+mod density;
+mod first;
+mod instantiation;
+mod resources;
+mod saturation;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::experiment::Experiment;
+use super::fleet::Fleet;
+use super::load::{End, Open, Outcome, open, serial};
+use super::manifest::Profile;
+use super::plan::{Amount, Planned, Unit};
+use super::registry;
+use super::sample::{Record, Series};
+use crate::cluster::Cluster;
+
+/// Clients of the concurrent experiment.
+const CLIENTS: u32 = 5;
+/// Requests a second of each of them.
+const RATE: f64 = 5.0;
+/// Requests of no account before a load begins.
+const WARM: u32 = 20;
+
+/// What the experiments need.
+pub(super) struct Bench {
+    pub(super) cluster: Cluster,
+    pub(super) fleet: Fleet,
+}
+
+impl Bench {
+    /// Does a unit of work.
+    pub(super) async fn measure(&mut self, planned: &Planned) -> Result<Vec<Record>> {
+        let unit = &planned.unit;
+        match (unit.experiment, planned.amount) {
+            (Experiment::Serial, Amount::Seconds(seconds)) => self.serial(unit, seconds).await,
+            (Experiment::Concurrent, Amount::Seconds(seconds)) => {
+                self.concurrent(unit, seconds).await
+            }
+            (Experiment::First, Amount::Rounds(rounds)) => self.first(unit, rounds).await,
+            (Experiment::Instantiation, Amount::Rounds(rounds)) => {
+                self.instantiation(unit, rounds).await
+            }
+            (Experiment::Size, _) => self.size(unit).await,
+            (Experiment::Resources, Amount::Requests(requests)) => {
+                self.resources(unit, requests).await
+            }
+            (Experiment::Density, Amount::Pods(pods)) => self.density(unit, pods).await,
+            (Experiment::Burst, Amount::Pods(pods)) => self.burst(unit, pods).await,
+            (Experiment::Saturation, Amount::Steps(seconds, steps)) => {
+                self.saturation(unit, seconds, steps).await
+            }
+            (experiment, amount) => anyhow::bail!("{experiment} cannot do {amount:?}"),
+        }
+    }
+
+    async fn serial(&mut self, unit: &Unit, seconds: f64) -> Result<Vec<Record>> {
+        let end = End::After(Duration::from_secs_f64(seconds));
+        let outcome = self.run_serial(unit, end).await?;
+        Ok(vec![responses(unit, outcome)?])
+    }
+
+    /// A serial load on a function's only pod, which was asked before.
+    pub(super) async fn run_serial(&mut self, unit: &Unit, end: End) -> Result<Outcome> {
+        let Unit { function, kind, .. } = unit;
+        let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
+        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        self.fleet
+            .inside
+            .run(move || {
+                serial(&target, End::Requests(WARM));
+                Ok(serial(&target, end))
+            })
+            .await
+    }
+
+    async fn concurrent(&mut self, unit: &Unit, seconds: f64) -> Result<Vec<Record>> {
+        let Unit { function, kind, .. } = unit;
+        let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
+        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        let load = Open {
+            clients: CLIENTS,
+            rate: RATE * f64::from(CLIENTS),
+            duration: Duration::from_secs_f64(seconds),
+            keeps_alive: false,
+        };
+        let outcome = self
+            .fleet
+            .inside
+            .run(move || Ok(open(&target, &load)?))
+            .await?;
+        Ok(vec![responses(unit, outcome)?])
+    }
+
+    async fn size(&mut self, unit: &Unit) -> Result<Vec<Record>> {
+        let image = self.fleet.images.function(&unit.function)?.image(unit.kind);
+        let size = registry::size(&self.cluster.registry, image).await?;
+        Ok(vec![
+            Record::new(unit, Series::Fetched, vec![size.fetched]),
+            Record::new(unit, Series::Stored, vec![size.stored]),
+        ])
+    }
+}
+
+/// A record of response times. A few failures are told in the report; with more than one in a hundred, it would not
+/// be the function that is measured.
+fn responses(unit: &Unit, outcome: Outcome) -> Result<Record> {
+    let all = outcome.times.len() as u64 + outcome.failed;
+    ensure!(
+        outcome.failed * 100 <= all && all > 0,
+        "{} of {all} requests failed in {}: {}",
+        outcome.failed,
+        unit.name(),
+        outcome.failure.unwrap_or_default()
+    );
+    Ok(Record {
+        failed: outcome.failed,
+        ..Record::new(unit, Series::Response, outcome.times)
+    })
+}

@@ -1,0 +1,61 @@
+//! What an idle pod takes: all its processes, with its shim and its pause process if it has one; what they
+//! share with others is divided among those.
+//!
+//! Some are started and weighed, then more: what each further one adds is without what all of them share, which a
+//! node has once however many there are.
+
+use anyhow::Result;
+
+use super::Bench;
+use crate::paper::plan::Unit;
+use crate::paper::pods::Pods;
+use crate::paper::sample::{Record, Series};
+use crate::paper::summary::float;
+use crate::processes;
+
+impl Bench {
+    pub(super) async fn density(&mut self, unit: &Unit, count: u32) -> Result<Vec<Record>> {
+        let few = (count / 3).max(1);
+        let mut pods = self.fleet.empty(&unit.function, unit.kind).await?;
+        let before: f64 = self.weigh(unit, &mut pods, few).await?.iter().sum();
+        let each = self.weigh(unit, &mut pods, count).await?;
+        self.fleet.clear().await?;
+        let further = (each.iter().sum::<f64>() - before) / f64::from(count - few);
+        Ok(vec![
+            Record::new(
+                unit,
+                Series::PodMemory,
+                each.into_iter().map(rounded).collect(),
+            ),
+            Record::new(unit, Series::FurtherPodMemory, vec![rounded(further)]),
+        ])
+    }
+
+    /// Has so many pods up, and weighs each in kibibytes.
+    async fn weigh(&mut self, unit: &Unit, pods: &mut Pods, count: u32) -> Result<Vec<f64>> {
+        let Unit { function, kind, .. } = unit;
+        self.fleet.scale(function, *kind, count).await?;
+        let running = pods.running(count as usize).await?;
+        for pod in &running {
+            self.fleet.until_ok(function, pod).await?;
+        }
+        let mut memory = Vec::new();
+        for pod in &running {
+            let mut kibibytes = 0.0;
+            for process in processes::of_pod(&self.fleet.namespace, &pod.name).await? {
+                kibibytes += process.proportional_kibibytes()?;
+            }
+            memory.push(kibibytes);
+        }
+        Ok(memory)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the kibibytes of a pod"
+)]
+fn rounded(kibibytes: f64) -> u64 {
+    kibibytes.clamp(0.0, float(1 << 52)).round() as u64
+}

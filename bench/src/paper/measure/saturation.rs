@@ -1,0 +1,62 @@
+//! Rising loads on one pod with a limited processor, until it breaks: answers a second and their times.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Bench, Open, open};
+use crate::paper::manifest::Profile;
+use crate::paper::plan::Unit;
+use crate::paper::sample::{Load, Record, Series};
+
+/// Connections, which are kept.
+const CLIENTS: u32 = 32;
+/// Requests a second of the first load.
+const FIRST: f64 = 32.0;
+/// What each load is of the one before.
+const RISE: f64 = std::f64::consts::SQRT_2;
+/// A load is too much when fewer than these of it are answered.
+const BROKEN: f64 = 0.85;
+
+impl Bench {
+    pub(super) async fn saturation(
+        &mut self,
+        unit: &Unit,
+        seconds: f64,
+        steps: u32,
+    ) -> Result<Vec<Record>> {
+        let Unit { function, kind, .. } = unit;
+        let (_, pod) = self.fleet.one(function, *kind, Profile::Processor).await?;
+        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        let mut records = Vec::new();
+        let mut offered = FIRST;
+        for _ in 0..steps {
+            let load = Open {
+                clients: CLIENTS,
+                rate: offered,
+                duration: Duration::from_secs_f64(seconds),
+                keeps_alive: true,
+            };
+            let target = target.clone();
+            let inside = &self.fleet.inside;
+            let outcome = inside.run(move || Ok(open(&target, &load)?)).await?;
+            ensure!(
+                !outcome.times.is_empty(),
+                "no request was answered in {}: {:?}",
+                unit.name(),
+                outcome.failure
+            );
+            let achieved = outcome.rate();
+            records.push(Record {
+                failed: outcome.failed,
+                load: Some(Load { offered, achieved }),
+                ..Record::new(unit, Series::Response, outcome.times)
+            });
+            if achieved < offered * BROKEN {
+                break;
+            }
+            offered *= RISE;
+        }
+        Ok(records)
+    }
+}

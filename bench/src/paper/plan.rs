@@ -1,0 +1,247 @@
+//! What a run consists of: units of work in an order in which noise hits both kinds alike. Pure.
+//!
+//! A unit is one turn of one kind at one function in one experiment. Turns of the two kinds follow each other,
+//! and every second turn begins with the other one.
+
+use serde::{Deserialize, Serialize};
+
+use super::experiment::Experiment;
+use super::kind::Kind;
+use super::scale::Scale;
+
+/// One unit of work; its name is that of its file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Unit {
+    pub(crate) experiment: Experiment,
+    pub(crate) function: String,
+    pub(crate) turn: u32,
+    pub(crate) kind: Kind,
+}
+
+impl Unit {
+    /// A name that no other unit has.
+    pub(crate) fn name(&self) -> String {
+        let Self {
+            experiment,
+            function,
+            turn,
+            kind,
+        } = self;
+        format!(
+            "{}-{experiment}.{function}.{turn:03}.{kind}",
+            experiment.number()
+        )
+    }
+}
+
+/// How much a unit does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Amount {
+    /// Load for so many seconds.
+    Seconds(f64),
+    /// So many pods one after the other.
+    Rounds(u32),
+    /// So many pods at once.
+    Pods(u32),
+    /// So many requests.
+    Requests(u32),
+    /// Seconds at each load, and at most so many loads.
+    Steps(f64, u32),
+    /// Nothing to choose.
+    Once,
+}
+
+/// A unit with what it does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Planned {
+    pub(crate) unit: Unit,
+    pub(crate) amount: Amount,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice<'a> {
+    pub(crate) experiments: &'a [Experiment],
+    pub(crate) functions: &'a [String],
+    pub(crate) kinds: &'a [Kind],
+    pub(crate) scale: Scale,
+}
+
+/// Pods that are started one after the other in a turn.
+const ROUNDS: u32 = 5;
+/// Requests of a turn whose processor time is measured.
+const REQUESTS: u32 = 200;
+
+/// All units in their order.
+pub(crate) fn plan(choice: &Choice<'_>) -> Vec<Planned> {
+    let mut all = Vec::new();
+    for &experiment in choice.experiments {
+        let functions = match experiment {
+            // All functions start alike: one stands for them.
+            Experiment::Burst => &choice.functions[..choice.functions.len().min(1)],
+            _ => choice.functions,
+        };
+        let kinds: Vec<Kind> = match experiment {
+            Experiment::Size => Kind::ALL.to_vec(),
+            _ => choice.kinds.to_vec(),
+        };
+        for function in functions {
+            for (turn, amount) in (0..).zip(turns(experiment, choice.scale)) {
+                let mut kinds = kinds.clone();
+                if turn % 2 == 1 {
+                    kinds.reverse();
+                }
+                all.extend(kinds.into_iter().map(|kind| Planned {
+                    unit: Unit {
+                        experiment,
+                        function: function.clone(),
+                        turn,
+                        kind,
+                    },
+                    amount,
+                }));
+            }
+        }
+    }
+    all
+}
+
+/// What each turn of an experiment does.
+fn turns(experiment: Experiment, scale: Scale) -> Vec<Amount> {
+    match experiment {
+        Experiment::Serial => split(scale.seconds(300.0), 1.0, 10),
+        Experiment::Concurrent => split(scale.seconds(60.0), 2.0, 5),
+        Experiment::First | Experiment::Instantiation => {
+            let mut left = scale.count(100);
+            let mut turns = Vec::new();
+            while left > 0 {
+                let rounds = left.min(ROUNDS);
+                turns.push(Amount::Rounds(rounds));
+                left -= rounds;
+            }
+            turns
+        }
+        Experiment::Size => vec![Amount::Once],
+        Experiment::Resources => {
+            let requests = if scale.is_tiny() { 20 } else { REQUESTS };
+            vec![Amount::Requests(requests); scale.count(25).min(10) as usize]
+        }
+        Experiment::Density => vec![Amount::Pods(scale.count(60).clamp(4, 24))],
+        Experiment::Burst => {
+            let pods = if scale.is_tiny() { 5 } else { 50 };
+            vec![Amount::Pods(pods); scale.count(15).min(10) as usize]
+        }
+        Experiment::Saturation => {
+            let steps = if scale.is_tiny() { 3 } else { 24 };
+            vec![Amount::Steps(scale.seconds(5.0).max(0.4), steps)]
+        }
+    }
+}
+
+/// Seconds in turns of `least` or more, and at most so many turns.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small number of turns"
+)]
+fn split(seconds: f64, least: f64, most: u32) -> Vec<Amount> {
+    let turns = ((seconds / least) as u32).clamp(1, most);
+    vec![Amount::Seconds(seconds / f64::from(turns)); turns as usize]
+}
+
+impl Planned {
+    /// About how many seconds it takes: enough to tell how far a run is.
+    pub(crate) fn seconds(&self) -> f64 {
+        match (self.unit.experiment, self.amount) {
+            (_, Amount::Seconds(seconds)) => seconds + 0.3,
+            (_, Amount::Rounds(rounds)) => f64::from(rounds) * 1.8,
+            (Experiment::Burst, Amount::Pods(pods)) => f64::from(pods) * 0.8,
+            (_, Amount::Pods(pods)) => f64::from(pods) * 0.6,
+            (_, Amount::Requests(requests)) => 0.5 + f64::from(requests) * 0.003,
+            (_, Amount::Steps(seconds, steps)) => seconds * f64::from(steps) * 0.7,
+            (_, Amount::Once) => 0.05,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(experiments: &[Experiment], functions: &[&str], scale: &str) -> Vec<Planned> {
+        let functions: Vec<String> = functions.iter().map(ToString::to_string).collect();
+        plan(&Choice {
+            experiments,
+            functions: &functions,
+            kinds: &[Kind::Wasm, Kind::Scratch],
+            scale: scale.parse().unwrap(),
+        })
+    }
+
+    #[test]
+    fn kinds_take_turns_and_begin_in_turns() {
+        let names: Vec<String> = planned(&[Experiment::First], &["aes"], "0.12")
+            .iter()
+            .map(|planned| planned.unit.name())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "2-first.aes.000.wasm",
+                "2-first.aes.000.scratch",
+                "2-first.aes.001.scratch",
+                "2-first.aes.001.wasm",
+                "2-first.aes.002.wasm",
+                "2-first.aes.002.scratch",
+            ]
+        );
+    }
+
+    #[test]
+    fn both_kinds_do_all_of_the_scaled_protocol() {
+        fn check(experiment: Experiment, scale: &str, expected: f64) {
+            for kind in [Kind::Wasm, Kind::Scratch] {
+                let done: f64 = planned(&[experiment], &["aes"], scale)
+                    .iter()
+                    .filter(|planned| planned.unit.kind == kind)
+                    .map(|planned| match planned.amount {
+                        Amount::Seconds(seconds) => seconds,
+                        Amount::Rounds(count) | Amount::Pods(count) => f64::from(count),
+                        _ => 0.0,
+                    })
+                    .sum();
+                assert!(
+                    (done - expected).abs() < 1e-6,
+                    "{experiment} {scale}: {done}"
+                );
+            }
+        }
+        check(Experiment::Serial, "1", 300.0);
+        check(Experiment::Serial, "0.2", 60.0);
+        check(Experiment::First, "1", 100.0);
+        check(Experiment::First, "0.13", 13.0);
+        check(Experiment::Concurrent, "0.2", 12.0);
+        check(Experiment::Instantiation, "tiny", 1.0);
+        check(Experiment::Density, "0.2", 12.0);
+    }
+
+    #[test]
+    fn every_experiment_has_both_kinds_and_sizes_have_all() {
+        for experiment in Experiment::ALL {
+            let all = planned(&[experiment], &["aes", "n-body"], "tiny");
+            for kind in Kind::ALL {
+                let expected = kind != Kind::Distro || experiment == Experiment::Size;
+                let found = all.iter().any(|planned| planned.unit.kind == kind);
+                assert_eq!(found, expected, "{experiment} {kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn units_have_names_of_their_own() {
+        let all = planned(&Experiment::ALL, &["aes", "n-body"], "0.2");
+        let names: std::collections::BTreeSet<_> =
+            all.iter().map(|planned| planned.unit.name()).collect();
+        assert_eq!(names.len(), all.len());
+    }
+}

@@ -1,0 +1,225 @@
+//! What the project has set out to reach, beside what was measured. Pure.
+
+use super::figures::{Compared, Figures};
+use crate::paper::experiment::Experiment;
+use crate::paper::kind::Kind;
+use crate::paper::sample::Series;
+use crate::statistics::geometric_mean;
+
+/// A goal and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) experiment: Experiment,
+    pub(super) goal: &'static str,
+    pub(super) measured: String,
+    /// Nothing when it was not measured.
+    pub(super) is_reached: Option<bool>,
+}
+
+/// How the ratios of an experiment are judged.
+enum Rule {
+    GeometricMean(f64),
+    /// Each, with others for some functions.
+    Each(f64, &'static [(&'static str, f64)]),
+}
+
+impl Rule {
+    /// What was measured, and whether that is enough.
+    fn judge(&self, ratios: &[Compared]) -> (String, bool) {
+        match self {
+            Self::GeometricMean(most) => {
+                let values: Vec<f64> = ratios.iter().map(|one| one.ratio.value).collect();
+                let mean = geometric_mean(&values);
+                (shown(mean), mean <= *most)
+            }
+            Self::Each(most, others) => {
+                let most = |function: &str| {
+                    let other = others.iter().find(|(name, _)| *name == function);
+                    other.map_or(*most, |(_, most)| *most)
+                };
+                let over: Vec<String> = ratios
+                    .iter()
+                    .filter(|one| one.ratio.value > most(&one.function))
+                    .map(|one| format!("{} {}", one.function, shown(one.ratio.value)))
+                    .collect();
+                if over.is_empty() {
+                    let values = ratios.iter().map(|one| one.ratio.value);
+                    let worst = values.max_by(f64::total_cmp).unwrap_or(f64::NAN);
+                    (format!("at most {}", shown(worst)), true)
+                } else {
+                    let count = ratios.len();
+                    (
+                        format!("{} of {count} over: {}", over.len(), over.join(", ")),
+                        false,
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// A ratio; a small one as a fraction.
+fn shown(ratio: f64) -> String {
+    if ratio < 0.1 {
+        format!("1/{:.0}", 1.0 / ratio)
+    } else {
+        format!("{ratio:.2}")
+    }
+}
+
+/// Every goal.
+pub(super) fn judge(figures: &Figures) -> Vec<Verdict> {
+    let rules = [
+        (
+            Experiment::Serial,
+            Series::Response,
+            Kind::Scratch,
+            "median response: geometric mean at most 1.05",
+            Rule::GeometricMean(1.05),
+        ),
+        (
+            Experiment::Serial,
+            Series::Response,
+            Kind::Scratch,
+            "median response: none over 1.15, but aes over 2",
+            Rule::Each(1.15, &[("aes", 2.0)]),
+        ),
+        (
+            Experiment::First,
+            Series::Response,
+            Kind::Scratch,
+            "median first response: each at most 1.0",
+            Rule::Each(1.0, &[]),
+        ),
+        (
+            Experiment::Concurrent,
+            Series::Response,
+            Kind::Scratch,
+            "median response: geometric mean at most 1.05",
+            Rule::GeometricMean(1.05),
+        ),
+        (
+            Experiment::Instantiation,
+            Series::CreatedToStarted,
+            Kind::Scratch,
+            "median from creation to start: geometric mean at most 0.45",
+            Rule::GeometricMean(0.45),
+        ),
+        (
+            Experiment::Size,
+            Series::Fetched,
+            Kind::Distro,
+            "bytes, against the distro image: each at most 1/60",
+            Rule::Each(1.0 / 60.0, &[]),
+        ),
+        (
+            Experiment::Size,
+            Series::Fetched,
+            Kind::Scratch,
+            "bytes, against the scratch image: each at most 1/3",
+            Rule::Each(1.0 / 3.0, &[]),
+        ),
+    ];
+    let rules = rules.into_iter();
+    let mut verdicts: Vec<Verdict> = rules
+        .map(|(experiment, series, rival, goal, rule)| {
+            let ratios = figures.compared(experiment, series, rival);
+            let (measured, is_reached) = match ratios.as_slice() {
+                [] => ("not measured".to_owned(), None),
+                ratios => {
+                    let (measured, is_reached) = rule.judge(ratios);
+                    (measured, Some(is_reached))
+                }
+            };
+            Verdict {
+                experiment,
+                goal,
+                measured,
+                is_reached,
+            }
+        })
+        .collect();
+    verdicts.push(density(figures));
+    verdicts
+}
+
+/// More is better here, and counts are compared.
+fn density(figures: &Figures) -> Verdict {
+    let of = |function: &str, kind| figures.pods_in_gibibyte(function, kind);
+    let ratios: Vec<f64> = figures
+        .functions(Experiment::Density, Series::FurtherPodMemory)
+        .into_iter()
+        .filter_map(|function| Some(of(function, Kind::Wasm)? / of(function, Kind::Scratch)?))
+        .collect();
+    let mean = geometric_mean(&ratios);
+    Verdict {
+        experiment: Experiment::Density,
+        goal: "idle pods in 1 GiB: at least twice as many, geometric mean",
+        measured: if ratios.is_empty() {
+            "not measured".to_owned()
+        } else {
+            format!("{mean:.2} times as many")
+        },
+        is_reached: (!ratios.is_empty()).then_some(mean >= 2.0),
+    }
+}
+
+impl Verdict {
+    /// In a word.
+    pub(super) fn word(&self) -> &'static str {
+        match self.is_reached {
+            Some(true) => "reached",
+            Some(false) => "MISSED",
+            None => "-",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paper::summary::Ratio;
+
+    fn compared(ratios: &[(&str, f64)]) -> Vec<Compared> {
+        let all = ratios.iter().map(|(function, value)| Compared {
+            experiment: Experiment::Serial,
+            series: Series::Response,
+            function: (*function).to_owned(),
+            rival: Kind::Scratch,
+            ratio: Ratio {
+                value: *value,
+                low: *value,
+                high: *value,
+            },
+            published: None,
+        });
+        all.collect()
+    }
+
+    #[test]
+    fn a_goal_is_reached_or_says_by_what_it_was_missed() {
+        fn check(rule: &Rule, ratios: &[(&str, f64)], expected: (&str, bool)) {
+            let (measured, is_reached) = rule.judge(&compared(ratios));
+            assert_eq!((measured.as_str(), is_reached), expected);
+        }
+        let mean = Rule::GeometricMean(1.05);
+        check(&mean, &[("aes", 2.0), ("n-body", 0.5)], ("1.00", true));
+        check(&mean, &[("aes", 2.0), ("n-body", 1.0)], ("1.41", false));
+        let each = Rule::Each(1.15, &[("aes", 2.0)]);
+        check(
+            &each,
+            &[("aes", 1.9), ("n-body", 1.1)],
+            ("at most 1.90", true),
+        );
+        check(
+            &each,
+            &[("aes", 2.1), ("n-body", 1.2), ("matmul", 1.0)],
+            ("2 of 3 over: aes 2.10, n-body 1.20", false),
+        );
+        check(
+            &Rule::Each(1.0 / 60.0, &[]),
+            &[("aes", 0.0125)],
+            ("at most 1/80", true),
+        );
+    }
+}

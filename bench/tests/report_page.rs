@@ -1,0 +1,125 @@
+//! The report as a reader has it: written by the built program from samples alone, and looked at in a real browser in
+//! light and in dark.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::browser::{Picture, Theme, screenshot};
+use support::samples;
+
+const FUNCTIONS: [&str; 2] = ["aes", "n-body"];
+const BLUE: [u8; 3] = [0, 114, 178];
+const VERMILION: [u8; 3] = [213, 94, 0];
+
+/// Writes samples into a folder and has the report made of them.
+fn report(folder: &Path) {
+    samples::write(folder, &FUNCTIONS);
+    let output = Command::new(env!("CARGO_BIN_EXE_sampan-bench"))
+        .arg("report")
+        .arg(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn a_report_names_everything_that_was_measured_and_reaches_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    report(folder.path());
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let (page, text) = (read("report.html"), read("report.md"));
+    for document in [&page, &text] {
+        for expected in [
+            "1. Serial execution",
+            "2. First execution after instantiation",
+            "3. Concurrent execution",
+            "4. Instantiation",
+            "5. Artifact size",
+            "6. Processor time and memory",
+            "7. Density",
+            "8. Burst",
+            "9. Saturation",
+            "Where the container wins",
+            "MISSED",
+            "reached",
+            "aes",
+            "n-body",
+            "0123456789ab",
+            "within 5 %",
+        ] {
+            assert!(
+                document.contains(expected),
+                "{expected} is missing in {document}"
+            );
+        }
+    }
+    for svg in [page.as_str(), &read("PLOT.svg")] {
+        // A name of a language is no address.
+        let rest = svg.replace("http://www.w3.org/2000/svg", "");
+        for reaching in ["http://", "https://", "src=", "@import", "url("] {
+            assert!(!rest.contains(reaching), "{reaching} is in {svg}");
+        }
+    }
+    // The container's samples were made smaller in the first experiment, and larger in the fourth.
+    let won = text.split("## Where the container wins").nth(1).unwrap();
+    let (won, lost) = won.split_once("## Where the component wins").unwrap();
+    assert!(
+        won.contains("response time of one client (experiment 1): aes 2.0"),
+        "{won}"
+    );
+    assert!(!won.contains("creation to its start"), "{won}");
+    assert!(
+        lost.contains("creation to its start (experiment 4): aes 0.5"),
+        "{lost}"
+    );
+    assert_eq!(
+        page.matches("<svg ").count(),
+        page.matches("</svg>").count()
+    );
+    assert!(page.matches("<svg ").count() >= 10);
+}
+
+#[test]
+fn the_same_samples_make_the_same_report() {
+    let pages = [(), ()].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        report(folder.path());
+        fs::read_to_string(folder.path().join("report.html")).unwrap()
+    });
+    assert!(pages[0] == pages[1]);
+}
+
+#[test]
+fn a_browser_shows_plots_on_light_and_on_dark() {
+    let folder = tempfile::tempdir().unwrap();
+    report(folder.path());
+    for (theme, is_paper, is_ink) in [
+        (
+            Theme::Light,
+            Picture::is_light as fn([u8; 3]) -> bool,
+            Picture::is_dark as fn([u8; 3]) -> bool,
+        ),
+        (Theme::Dark, Picture::is_dark, Picture::is_light),
+    ] {
+        for name in ["report.html", "PLOT.svg"] {
+            let picture = screenshot(&folder.path().join(name), theme);
+            let about = format!("{name} in {theme:?}");
+            for colour in [BLUE, VERMILION] {
+                let count = picture.count(|pixel| pixel == colour);
+                assert!(count > 50, "{about}: {count} pixels are {colour:?}");
+            }
+            let (paper, ink) = (picture.count(is_paper), picture.count(is_ink));
+            assert!(ink > 500, "{about}: {ink} pixels are ink");
+            let share = if name == "report.html" { 2 } else { 20 };
+            assert!(
+                paper > picture.len() / share,
+                "{about}: {paper} pixels are paper"
+            );
+        }
+    }
+}

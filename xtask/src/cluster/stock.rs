@@ -1,0 +1,133 @@
+//! What is measured on a cluster: every function as a component and as container images, pushed to the registry
+//! and pulled to the nodes, so that no pod waits for an image.
+//!
+//! Tags are made of what is in an image: a node that has the tag has the image.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use super::functions::{Needs, push};
+use super::images::{ctr, import};
+use super::layout::{Layout, Node};
+use super::state::Memory;
+use crate::cache::digits;
+use crate::cargo::shown;
+use crate::functions::{Form, Function, Maker};
+use crate::oci;
+use crate::repository::Repository;
+
+/// What is there of each function, and the file that says so.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    pub(crate) functions: BTreeMap<String, Stocked>,
+    pub(crate) file: PathBuf,
+}
+
+/// A function's images, and how it is called.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stocked {
+    pub(crate) wasm: String,
+    pub(crate) scratch: String,
+    distro: String,
+    query: String,
+    env: BTreeMap<&'static str, String>,
+    outbound: Vec<String>,
+}
+
+pub(super) fn fill(repository: &Repository, layout: &Layout, memory: &Memory) -> Result<Stock> {
+    eprintln!("==> the images of the functions");
+    let functions = Function::select(repository, &[])?;
+    let maker = Maker::prepare(repository, &functions)?;
+    let nodes = memory.all_nodes(layout);
+    let folder = layout.state().join("bench-images");
+    let mut images = oci::Layout::create(&folder)?;
+    let mut stock = BTreeMap::new();
+    for function in &functions {
+        let component = function.staged_component(repository);
+        let wasm = reference(memory, function, "wasm", &component, "")?;
+        push(repository, &function.staged(repository), &wasm)?;
+        let mut add = |form: Form| -> Result<String> {
+            let (program, below) = (maker.program(function, form), maker.below(form));
+            let reference = reference(memory, function, form.name(), &program, below)?;
+            images.add(&reference, &maker.image(function, form))?;
+            Ok(reference)
+        };
+        let (scratch, distro) = (add(Form::Scratch)?, add(Form::Distro)?);
+        let example = function.example(repository)?;
+        let query = example.split_once('?').map_or("", |(_, query)| query);
+        let Needs {
+            environment,
+            outbound,
+        } = Needs::of(&function.name);
+        let stocked = Stocked {
+            wasm,
+            scratch,
+            distro,
+            query: query.to_owned(),
+            env: environment,
+            outbound,
+        };
+        stock.insert(function.name.clone(), stocked);
+    }
+    let archive = folder.with_extension("tar");
+    images.archive(&archive)?;
+    for node in &nodes {
+        import(layout, node, &archive)?;
+    }
+    // Tens of megabytes that are in containerd now.
+    fs::remove_dir_all(&folder)
+        .and_then(|()| fs::remove_file(&archive))
+        .with_context(|| format!("failed to remove {}", folder.display()))?;
+    for stocked in stock.values() {
+        for image in [&stocked.scratch, &stocked.distro] {
+            move_image(layout, &layout.node(1), "push", image)?;
+        }
+        for node in &nodes {
+            move_image(layout, node, "pull", &stocked.wasm)?;
+        }
+    }
+    let file = layout.state().join("bench-images.json");
+    let all = serde_json::json!({ "functions": stock });
+    fs::write(&file, serde_json::to_vec_pretty(&all)?)
+        .with_context(|| format!("failed to write {}", file.display()))?;
+    Ok(Stock {
+        functions: stock,
+        file,
+    })
+}
+
+/// What an image is called, for the machine and for the kubelet.
+fn reference(
+    memory: &Memory,
+    function: &Function,
+    kind: &str,
+    file: &Path,
+    below: &str,
+) -> Result<String> {
+    let mut bytes = fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
+    bytes.extend_from_slice(below.as_bytes());
+    let (registry, name) = (memory.registry, &function.name);
+    Ok(format!("{registry}/bench/{name}:{kind}-{}", digits(&bytes)))
+}
+
+/// Pushes an image of a node to the registry, or pulls one from it.
+fn move_image(layout: &Layout, node: &Node, direction: &str, image: &str) -> Result<()> {
+    let mut command: Command = ctr(layout, node);
+    // By ctr itself: the registry is reached on this machine's loopback.
+    command
+        .args(["images", direction, "--local", "--plain-http", image])
+        .stdin(Stdio::null());
+    let output = command
+        .output()
+        .with_context(|| format!("failed to start {}", shown(&command)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} failed: {}", shown(&command), said.trim());
+    }
+    Ok(())
+}
