@@ -14,8 +14,11 @@ use crate::namespace::Namespace;
 use crate::pods::Contender;
 use census::Census;
 
-/// How long what a pod used may take to go after the pod itself has gone.
+/// How long a pod may take to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long nothing of what pods used may go before it passes for left behind.
+const LEFT: Duration = Duration::from_mins(3);
 
 /// Starts and stops pods of both kinds, and counts what is left.
 pub(crate) async fn run(asked: &Churn) -> Result<ExitCode> {
@@ -65,7 +68,7 @@ async fn churn(
             eprintln!("  {}: {done} of {}", contender.name(), asked.pods);
         }
         let taken = begun.elapsed();
-        let left = before.left(cluster.node()?, PATIENCE).await?;
+        let left = before.left(cluster.node()?, LEFT).await?;
         #[expect(clippy::cast_precision_loss, reason = "a count of pods")]
         let rate = asked.pods as f64 / taken.as_secs_f64();
         println!(

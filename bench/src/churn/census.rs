@@ -64,16 +64,20 @@ impl Census {
         Ok(Self(found))
     }
 
-    /// What is there beyond this once it stays the same or `patience` ends: what a pod used goes a moment after it.
+    /// What is there beyond this once nothing is, or nothing has gone for as long as `patience`: the kubelet removes the
+    /// sandboxes of pods that are gone once a minute, one after the other.
     pub(super) async fn left(&self, node: &Node, patience: Duration) -> Result<Left> {
-        let begun = Instant::now();
+        let (mut least, mut since) = (usize::MAX, Instant::now());
         loop {
             let now = Self::take(node)?;
             let left: Vec<String> = now.0.difference(&self.0).cloned().collect();
-            if left.is_empty() || begun.elapsed() > patience {
+            if left.len() < least {
+                (least, since) = (left.len(), Instant::now());
+            }
+            if left.is_empty() || since.elapsed() > patience {
                 return Ok(Left(left));
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 }
