@@ -70,7 +70,7 @@ pub(crate) enum Command {
     ///
     /// Builds the functions and the programs first; then everything after NAME goes to `sampan-bench`. What is
     /// measured on a cluster gets one of its own, with every function in its registry and on its nodes as a
-    /// component and as container images; it is taken down however the benchmark ends. If SAMPAN_CLUSTER names
+    /// component and as container images; it is taken down however the benchmark ends. If `SAMPAN_CLUSTER` names
     /// another (`eval "$(cargo xtask cluster env)"`), that one is measured, and stays.
     Bench(Bench),
 }

@@ -71,6 +71,10 @@ pub(crate) enum ClusterCommand {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct Up {
     /// How many nodes; a running cluster can get more, but not fewer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]

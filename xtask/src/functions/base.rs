@@ -79,7 +79,7 @@ impl Apt<'_> {
 
     /// The files that would be downloaded, sorted: names of packages with their versions.
     fn files(&self) -> Result<Vec<String>> {
-        let list = || self.output(self.install(self.folder).arg("--print-uris"));
+        let list = || text(self.install(self.folder).arg("--print-uris"));
         let said = list().or_else(|_| {
             // The lists of what there is may not be known.
             packages::update()?;
@@ -103,7 +103,7 @@ impl Apt<'_> {
         let partial = archives.join("partial");
         fs::create_dir_all(&partial)
             .with_context(|| format!("failed to make {}", partial.display()))?;
-        self.output(self.install(archives).arg("--download-only"))?;
+        text(self.install(archives).arg("--download-only"))?;
         let files = self.files()?;
         files
             .iter()
@@ -133,11 +133,11 @@ impl Apt<'_> {
             .env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
+}
 
-    fn output(&self, command: &mut Command) -> Result<String> {
-        let bytes = output(command)?;
-        String::from_utf8(bytes).with_context(|| format!("{} wrote no UTF-8", shown(command)))
-    }
+fn text(command: &mut Command) -> Result<String> {
+    let bytes = output(command)?;
+    String::from_utf8(bytes).with_context(|| format!("{} wrote no UTF-8", shown(command)))
 }
 
 fn output(command: &mut Command) -> Result<Vec<u8>> {
@@ -286,6 +286,7 @@ mod tests {
     use super::*;
 
     fn package() -> Vec<u8> {
+        use tar::EntryType::{Directory, Link, Regular, Symlink};
         let mut archive = tar::Builder::new(Vec::new());
         let mut add = |path: &str, kind: tar::EntryType, mode: u32, target: &str, text: &str| {
             let mut header = tar::Header::new_gnu();
@@ -300,7 +301,6 @@ mod tests {
                 archive.append_link(&mut header, path, target).unwrap();
             }
         };
-        use tar::EntryType::{Directory, Link, Regular, Symlink};
         add("./bin/", Directory, 0o755, "", "");
         add("./bin/su", Regular, 0o4755, "", "program");
         add("./usr/bin/same", Link, 0o4755, "./bin/su", "");
