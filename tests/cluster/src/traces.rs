@@ -90,9 +90,19 @@ impl Traces {
 
     /// Waits until nothing is left.
     pub fn wait_for_none(&self) {
+        self.wait_until_gone(|_| true);
+    }
+
+    /// Waits until nothing of these kinds is left.
+    pub fn wait_for_none_of(&self, kinds: &[&str]) {
+        self.wait_until_gone(|kind| kinds.contains(&kind));
+    }
+
+    fn wait_until_gone(&self, is_meant: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         loop {
-            let found = self.find();
+            let mut found = self.find();
+            found.0.retain(|kind, _| is_meant(kind));
             if found == Found::default() {
                 return;
             }

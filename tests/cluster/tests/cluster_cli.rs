@@ -3,9 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use sampan_cluster_tests::{Namespace, guest, push_text, staged};
+use sampan_cluster_tests::{Namespace, PATIENCE, guest, push_text, staged};
 use sampan_tests::program;
 use serde_json::Value;
 
@@ -51,7 +53,7 @@ impl Person<'_> {
 /// A program that prints lines without end.
 struct Following {
     child: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Following {
@@ -61,23 +63,28 @@ impl Following {
             .spawn()
             .expect("failed to start sampan");
         let stdout = child.stdout.take().expect("a pipe");
-        Following {
-            child,
-            lines: BufReader::new(stdout),
-        }
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            // It ends with the program, or with the one who listens.
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Following { child, lines }
     }
 
-    /// Reads on until a line has the words. Whoever starts the test ends it if none ever has.
+    /// Reads on until a line has the words.
     fn until(&mut self, words: &str) -> String {
-        let mut all = String::new();
+        let mut all = Vec::new();
         loop {
-            let mut line = String::new();
-            let read = self.lines.read_line(&mut line).expect("failed to read");
-            all += &line;
-            assert!(read > 0, "it ended without `{words}`: {all}");
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("no line has `{words}`: {all:#?}"));
             if line.contains(words) {
                 return line;
             }
+            all.push(line);
         }
     }
 }
@@ -146,7 +153,7 @@ async fn a_function_is_deployed_listed_called_followed_and_deleted() {
     person.check(&["logs", "probe"], 0, &["this is why"], &[]);
 
     // Who follows sees what is printed from now on, also by pods that come later.
-    let mut follow = person.command(&["logs", "probe", "-f", "--tail", "1"]);
+    let mut follow = person.command(&["logs", "probe", "-f", "--tail", "20"]);
     let mut following = Following::start(&mut follow);
     following.until("cause=");
     person.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
@@ -272,7 +279,17 @@ async fn what_fails_says_why_and_what_to_do() {
     );
     let rows = person.check(&["list"], 0, &["trap", "no", "CrashLoop"], &[]);
     assert!(!String::from_utf8_lossy(&rows.stdout).contains("wrong"));
-    person.check(&["logs", "trap", "--previous"], 0, &["last words"], &[]);
+    // The kubelet clears earlier containers away, and there is none for a moment.
+    let begun = Instant::now();
+    loop {
+        let mut logs = person.command(&["logs", "trap", "--previous"]);
+        let output = logs.output().expect("failed to start sampan");
+        if String::from_utf8_lossy(&output.stdout).contains("these are my last words") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{output:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
     person.check(&["invoke", "trap"], 47, &[], &["trap"]);
 
     // Somebody without rights, and somebody without a cluster.

@@ -95,7 +95,7 @@ async fn variables_come_from_values_maps_and_secrets() {
         let pair = format!("({name:?}, {value:?})");
         assert!(text.contains(&pair), "no {pair} in {text}");
     }
-    for name in ["ABSENT", "KUBERNETES_SERVICE_HOST", "PROBE_SERVICE_HOST"] {
+    for name in ["ABSENT", "PROBE_SERVICE_HOST"] {
         assert!(!text.contains(name), "{name} in {text}");
     }
     namespace.delete().await;
