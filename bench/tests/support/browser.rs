@@ -11,34 +11,34 @@ const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// What the reader has chosen.
 #[derive(Clone, Copy, Debug)]
-pub enum Theme {
+pub(crate) enum Theme {
     Light,
     Dark,
 }
 
 /// Pixels, without their places.
-pub struct Picture(Vec<[u8; 3]>);
+pub(crate) struct Picture(Vec<[u8; 3]>);
 
 impl Picture {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub fn count(&self, is: impl Fn([u8; 3]) -> bool) -> usize {
+    pub(crate) fn count(&self, is: impl Fn([u8; 3]) -> bool) -> usize {
         self.0.iter().filter(|pixel| is(**pixel)).count()
     }
 
-    pub fn is_light(pixel: [u8; 3]) -> bool {
+    pub(crate) fn is_light(pixel: [u8; 3]) -> bool {
         pixel.iter().all(|part| *part > 200)
     }
 
-    pub fn is_dark(pixel: [u8; 3]) -> bool {
+    pub(crate) fn is_dark(pixel: [u8; 3]) -> bool {
         pixel.iter().all(|part| *part < 60)
     }
 }
 
 /// A picture of a file's first screens.
-pub fn screenshot(file: &Path, theme: Theme) -> Picture {
+pub(crate) fn screenshot(file: &Path, theme: Theme) -> Picture {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("picture.png");
     let scheme = match theme {

@@ -1,4 +1,4 @@
 //! What the tests of the report share: samples, and a browser to look with.
 
-pub mod browser;
-pub mod samples;
+pub(crate) mod browser;
+pub(crate) mod samples;

@@ -27,7 +27,7 @@ const SERIES: [(&str, &str, u64, f64); 14] = [
 ];
 
 /// Writes `samples.jsonl.gz` into a folder.
-pub fn write(folder: &Path, functions: &[&str]) {
+pub(crate) fn write(folder: &Path, functions: &[&str]) {
     let mut lines = vec![header(), check()];
     for function in functions {
         for kind in ["wasm", "scratch", "distro"] {

@@ -154,7 +154,7 @@ impl ValidFunction {
             replicas,
             env: checked_env(env)?,
             ingress: ingress.map(checked_ingress).transpose()?,
-            metrics_port: metrics.map(checked_metrics).transpose()?,
+            metrics_port: metrics.as_ref().map(checked_metrics).transpose()?,
             template: checked_template(template.unwrap_or_default())?,
         })
     }
@@ -256,7 +256,7 @@ fn checked_ingress(ingress: Ingress) -> Result<ValidIngress, Invalid> {
     })
 }
 
-fn checked_metrics(metrics: Metrics) -> Result<NonZeroU16, Invalid> {
+fn checked_metrics(metrics: &Metrics) -> Result<NonZeroU16, Invalid> {
     let refuse = |message: String| Invalid::new("spec.metrics.port", message);
     let port = metrics.port.unwrap_or(METRICS_PORT);
     if port == PORT {

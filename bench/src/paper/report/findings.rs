@@ -120,7 +120,8 @@ fn side(ratio: f64) -> usize {
 
 impl Findings {
     fn add(&mut self, experiment: Experiment, words: &str, compared: &[Compared]) {
-        let sides: [(&mut Vec<String>, fn(&Compared) -> bool); 3] = [
+        type IsOn = fn(&Compared) -> bool;
+        let sides: [(&mut Vec<String>, IsOn); 3] = [
             (&mut self.container, |one| one.ratio.low > 1.0),
             (&mut self.component, |one| one.ratio.high < 1.0),
             (&mut self.neither, |one| {

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 /// A limit of a container's control group, whichever version it has.
 fn limit_of(process: i32, controller: &str, files: [&str; 2]) -> String {
-    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+    let groups =
+        fs::read_to_string(format!("/proc/{process}/cgroup")).expect("a process has groups");
     for line in groups.lines() {
         let mut words = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(group)) = (words.next(), words.next()) else {
@@ -41,7 +42,7 @@ fn limit_of(process: i32, controller: &str, files: [&str; 2]) -> String {
 async fn the_template_is_the_rest_of_the_pod() {
     let namespace = Namespace::create("template").await;
     let cluster = namespace.cluster().clone();
-    let node = cluster.nodes.last().unwrap();
+    let node = cluster.nodes.last().expect("a process has groups");
     let image = push(&cluster, &hello(), "template/hello");
     let kubectl = namespace.kubectl();
     kubectl.output(&["create", "serviceaccount", "worker"]);
@@ -84,7 +85,7 @@ async fn the_template_is_the_rest_of_the_pod() {
     let two = "--for=jsonpath={.status.readyReplicas}=2";
     kubectl.output(&["wait", "wfn/hello", two, "--timeout=120s"]);
     let pods = namespace.json(&["pods", "-l", "sampan.dev/function=hello"]);
-    let pods = pods["items"].as_array().unwrap();
+    let pods = pods["items"].as_array().expect("a process has groups");
     assert_eq!(pods.len(), 2);
     for (path, expected) in [
         ("/metadata/labels/team", "ships"),
@@ -105,13 +106,17 @@ async fn the_template_is_the_rest_of_the_pod() {
     }
     assert_eq!(pods[0]["spec"]["terminationGracePeriodSeconds"], 7);
     assert_eq!(pods[0]["spec"]["automountServiceAccountToken"], false);
-    let tolerations = pods[0]["spec"]["tolerations"].as_array().unwrap();
+    let tolerations = pods[0]["spec"]["tolerations"]
+        .as_array()
+        .expect("a process has groups");
     assert!(tolerations.iter().any(|one| one["key"] == "special"));
 
     // The sidecar serves what the init container wrote.
     let shell = Shell::start(&namespace, None).await;
     assert_eq!(shell.get("hello", "/").await.text(), "Hello!\n");
-    let address = pods[0]["status"]["podIP"].as_str().unwrap();
+    let address = pods[0]["status"]["podIP"]
+        .as_str()
+        .expect("a process has groups");
     let page = shell.get_at(address, 8081, "/index.html").await;
     assert_eq!(page.text(), "a page\n");
 
@@ -146,12 +151,13 @@ async fn the_template_is_the_rest_of_the_pod() {
     assert!(quota == "50000" || quota == "50000 100000", "{quota}");
     let shares = limit_of(process, "cpu", ["cpu.shares", "cpu.weight"]);
     assert!(shares == "51" || shares == "2" || shares == "3", "{shares}");
-    let root = fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap();
+    let root =
+        fs::read_to_string(format!("/proc/{process}/mountinfo")).expect("a process has groups");
     let root = root
         .lines()
         .find(|line| line.split(' ').nth(4) == Some("/"))
-        .unwrap();
-    let options = root.split(' ').nth(5).unwrap();
+        .expect("a process has groups");
+    let options = root.split(' ').nth(5).expect("a process has groups");
     assert!(options.split(',').any(|option| option == "ro"), "{root}");
     namespace.delete().await;
 }
@@ -187,7 +193,7 @@ spec:
 "
     ));
     let running = namespace.wait_for::<Pod>("confined", "run", conditions::is_pod_running());
-    let pod = running.await.unwrap();
+    let pod = running.await.expect("a process has groups");
     let node = cluster.node(&pod.spec.unwrap().node_name.unwrap());
     let containers = cluster.containers(node, namespace.name(), Some("confined"));
     let processes = processes_of(&containers);

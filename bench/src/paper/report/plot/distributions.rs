@@ -57,7 +57,7 @@ pub(in crate::paper::report) fn distributions(
         (low.min(value), high.max(value))
     });
     let unit = Unit::of(series).name();
-    let title = format!("{}, {unit} (logarithmic)", title);
+    let title = format!("{title}, {unit} (logarithmic)");
     draw(&title, HEIGHT, |area| {
         legend(area, &title, &kinds)?;
         let bottom = i32::try_from(HEIGHT)? - 28;

@@ -35,7 +35,6 @@ pub(super) fn draw(
 }
 
 /// Drawing into a string does not fail but by a mistake in the plot.
-#[expect(clippy::needless_pass_by_value, reason = "as map_err wants it")]
 pub(super) fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("a plot cannot be drawn: {error}")
 }
