@@ -94,11 +94,10 @@ impl Drop for Supervisor {
 fn end_containerd(name: &str) {
     let output = cluster_command(name, &["status"]);
     let status = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("containerd-1 "));
-    let words = line.unwrap_or_else(|| panic!("no containerd: {status}"));
-    let pid = words.split_whitespace().nth(2).expect("a process");
+    let mut lines = status.lines().map(str::split_whitespace);
+    let line = lines.find(|line| line.clone().next() == Some("containerd-1"));
+    let mut words = line.unwrap_or_else(|| panic!("no containerd: {status}"));
+    let pid = words.nth(2).expect("a process");
     let killed = Command::new("kill").arg(pid).status();
     assert!(killed.expect("failed to start kill").success());
 }
