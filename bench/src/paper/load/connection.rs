@@ -196,9 +196,10 @@ mod tests {
             for byte in answers.bytes() {
                 stream.write_all(&[byte]).unwrap();
             }
-            // What is not read when a socket closes would reset the connection.
+            // What is not read when a socket closes would reset the connection, which is how the client ends it.
             stream.shutdown(Shutdown::Write).unwrap();
-            io::copy(&mut stream, &mut io::sink()).unwrap();
+            let ended = io::copy(&mut stream, &mut io::sink());
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         });
         let mut connection = Connection::open(address).unwrap();
         for expected in [200, 404, 201] {

@@ -164,6 +164,8 @@ pub(super) fn kubelet(keys: &Keys, node: &Node) -> String {
         "kubeAPIBurst": 400,
         "eventRecordQPS": 0,
         // Images are loaded once and must not be cleared away.
+        // An image that was put on the node is every pod's, also once somebody has pulled it under another name.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {
