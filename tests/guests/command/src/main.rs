@@ -16,10 +16,15 @@ fn main() {
     say(format!("input {:?}", read.map(|_| input)));
     for argument in &arguments {
         match argument.split_once('=') {
-            Some(("read", file)) => say(format!("{file} holds {:?}", std::fs::read_to_string(file))),
+            Some(("read", file)) => {
+                say(format!("{file} holds {:?}", std::fs::read_to_string(file)))
+            }
             Some(("write", file)) => {
                 let wrote = std::fs::write(file, "written by a command\n");
-                say(format!("{file} is written {:?}", wrote.map_err(|error| error.kind())));
+                say(format!(
+                    "{file} is written {:?}",
+                    wrote.map_err(|error| error.kind())
+                ));
             }
             _ => {}
         }
