@@ -42,11 +42,9 @@ impl Files {
     pub(crate) fn find() -> Result<Self> {
         let functions = std::env::var_os("SAMPAN_FUNCTIONS_DIR")
             .context("SAMPAN_FUNCTIONS_DIR is not set; start this by `cargo xtask bench`")?;
-        let own = std::env::current_exe().context("failed to find this program")?;
-        let programs = own.parent().context("this program is in no folder")?;
         Ok(Self {
             functions: functions.into(),
-            programs: programs.to_owned(),
+            programs: programs()?,
         })
     }
 
@@ -81,9 +79,14 @@ impl Files {
 
 /// A program that was built with this one.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    Ok(programs()?.join(name))
+}
+
+/// The folder of the programs that were built with this one.
+fn programs() -> Result<PathBuf> {
     let own = std::env::current_exe().context("failed to find this program")?;
     let programs = own.parent().context("this program is in no folder")?;
-    Ok(programs.join(name))
+    Ok(programs.to_owned())
 }
 
 /// A component like `component` whose bytes no other one has: a custom section at its end holds

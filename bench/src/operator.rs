@@ -19,9 +19,10 @@ use crate::arguments::Operator;
 use crate::files::program;
 use crate::http_client::Connection;
 use crate::process::Process;
+use crate::programs::free_address;
 use crate::report::{Goal, Machine, Report, Row, Unit};
 use kept::Kept;
-use server::{Server, free_port};
+use server::Server;
 use traffic::{Requests, rounds};
 
 /// Where the functions are.
@@ -139,7 +140,7 @@ struct Running {
 }
 
 async fn start(server: &Server, resync: &str) -> Result<Running> {
-    let admin = free_port()?;
+    let admin = free_address()?;
     let begun = Instant::now();
     let kept = Kept::start(
         &program("sampan-operator")?,
@@ -179,8 +180,7 @@ impl Running {
 }
 
 fn functions(client: Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("sampan.dev", "v1alpha1", "WasmFunction");
-    Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind))
+    Api::namespaced_with(client, NAMESPACE, &resource())
 }
 
 /// Waits until the resource that was defined is served.
@@ -209,11 +209,8 @@ async fn make(functions: &Api<DynamicObject>, count: usize) -> Result<()> {
 }
 
 fn resource() -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "sampan.dev",
-        "v1alpha1",
-        "WasmFunction",
-    ))
+    let kind = GroupVersionKind::gvk("sampan.dev", "v1alpha1", "WasmFunction");
+    ApiResource::from_gvk(&kind)
 }
 
 /// As people write them: every tenth with an Ingress, all with a limit, a rule and a variable.

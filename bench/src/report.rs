@@ -62,19 +62,20 @@ impl Machine {
     pub(crate) fn here() -> Self {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = info
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"));
         Self {
             kernel: kernel.trim().to_owned(),
-            processor: model
-                .map_or("unknown", |model| {
-                    model.trim_start_matches([':', '\t', ' '])
-                })
-                .to_owned(),
+            processor: processor(&info).unwrap_or("unknown").to_owned(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
+}
+
+/// What the processor calls itself in `/proc/cpuinfo`; not every architecture has it do so.
+pub(crate) fn processor(info: &str) -> Option<&str> {
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))?;
+    Some(line.trim_start_matches([':', '\t', ' ']).trim())
 }
 
 impl Row {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use kube::{Client, Config};
 use tempfile::TempDir;
 
 use super::kept::Kept;
+use crate::programs::free_address;
 
 /// Names the folder of the programs.
 const TOOLS: &str = "SAMPAN_TOOLS";
@@ -46,7 +47,7 @@ impl Server {
             &file("tokens"),
             &format!("{TOKEN},bench,1,\"system:masters\"\n"),
         )?;
-        let [store, peer, address] = [free_port()?, free_port()?, free_port()?];
+        let [store, peer, address] = [free_address()?, free_address()?, free_address()?];
         let path = |name: &str| file(name).display().to_string();
         let flag = |name: &str, value: &dyn std::fmt::Display| format!("--{name}={value}");
         let (store, peer) = (format!("http://{store}"), format!("http://{peer}"));
@@ -175,10 +176,4 @@ fn kubeconfig(address: SocketAddr) -> String {
 
 fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))
-}
-
-/// An address of this machine's loopback where nobody listens.
-pub(super) fn free_port() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
-    Ok(listener.local_addr()?)
 }

@@ -13,6 +13,7 @@ use super::manifest::limits;
 use super::sample::{FORMAT, Header, Machine, Versions};
 use super::scale::Scale;
 use crate::cluster::Cluster;
+use crate::report::processor;
 
 /// All of it.
 pub(super) async fn gather(cluster: &Cluster, client: Client, scale: Scale) -> Result<Header> {
@@ -93,22 +94,15 @@ fn machine(system: String) -> Result<Machine> {
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"));
     let memory = memory.and_then(|line| line.split_whitespace().next());
+    let info = read("/proc/cpuinfo")?;
+    let processor = processor(&info).unwrap_or(std::env::consts::ARCH);
     Ok(Machine {
         kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         system,
-        processor: processor(&read("/proc/cpuinfo")?),
+        processor: processor.to_owned(),
         processors: std::thread::available_parallelism()?.get(),
         memory_kibibytes: memory.context("meminfo has no MemTotal")?.parse()?,
     })
-}
-
-/// What the processor calls itself; not every architecture has it do so.
-fn processor(info: &str) -> String {
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let name = line.map(|line| line.trim_start_matches([':', '\t', ' ']));
-    name.unwrap_or(std::env::consts::ARCH).trim().to_owned()
 }
 
 /// What a folder of results is called: the day and the machine.

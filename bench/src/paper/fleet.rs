@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::images::Images;
 use super::kind::Kind;
+use super::load::Target;
 use super::manifest::{self, Profile};
 use super::pods::{Pods, Seen};
 use crate::inside::Inside;
@@ -115,9 +116,14 @@ impl Fleet {
         Ok(())
     }
 
+    /// Where a function's pod is asked what the experiments ask it.
+    pub(super) fn target(&self, function: &str, pod: &Seen) -> Result<Target> {
+        pod.target(&self.images.function(function)?.path())
+    }
+
     /// Waits until a pod answers.
     pub(super) async fn until_ok(&self, function: &str, pod: &Seen) -> Result<()> {
-        let target = pod.target(&self.images.function(function)?.path())?;
+        let target = self.target(function, pod)?;
         let answered = self
             .inside
             .run(move || Ok(target.until_ok(PATIENCE)?))

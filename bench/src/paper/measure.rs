@@ -69,7 +69,7 @@ impl Bench {
     pub(super) async fn run_serial(&mut self, unit: &Unit, end: End) -> Result<Outcome> {
         let Unit { function, kind, .. } = unit;
         let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
-        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        let target = self.fleet.target(function, &pod)?;
         self.fleet
             .inside
             .run(move || {
@@ -82,7 +82,7 @@ impl Bench {
     async fn concurrent(&mut self, unit: &Unit, seconds: f64) -> Result<Vec<Record>> {
         let Unit { function, kind, .. } = unit;
         let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
-        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        let target = self.fleet.target(function, &pod)?;
         let load = Open {
             clients: CLIENTS,
             rate: RATE * f64::from(CLIENTS),

@@ -21,13 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Bench {
     pub(super) async fn first(&mut self, unit: &Unit, rounds: u32) -> Result<Vec<Record>> {
         let Unit { function, kind, .. } = unit;
-        let path = self.fleet.images.function(function)?.path();
         let (mut pods, mut pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
         let mut times = Vec::new();
         for _ in 0..rounds {
             pod = self.replace(&mut pods, &pod).await?;
             tokio::time::sleep(REST).await;
-            let target = pod.target(&path)?;
+            let target = self.fleet.target(function, &pod)?;
             let inside = &self.fleet.inside;
             let time = inside.run(move || Ok(target.first(PATIENCE)?)).await?;
             ensure!(

@@ -18,7 +18,7 @@ impl Bench {
         let idle = group.memory()?;
         // Those of no account come first, so that none of them is counted.
         self.run_serial(unit, End::Requests(0)).await?;
-        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        let target = self.fleet.target(function, &pod)?;
         let before = group.processor_nanoseconds()?;
         let outcome = self
             .fleet

@@ -27,7 +27,7 @@ impl Bench {
     ) -> Result<Vec<Record>> {
         let Unit { function, kind, .. } = unit;
         let (_, pod) = self.fleet.one(function, *kind, Profile::Processor).await?;
-        let target = pod.target(&self.fleet.images.function(function)?.path())?;
+        let target = self.fleet.target(function, &pod)?;
         let mut records = Vec::new();
         let mut offered = FIRST;
         for _ in 0..steps {

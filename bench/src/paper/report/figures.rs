@@ -180,6 +180,12 @@ impl Figures {
             .max_by(f64::total_cmp)
     }
 
+    /// Kinds of the experiment of saturation.
+    pub(super) fn loaded_kinds(&self) -> Vec<Kind> {
+        let kinds: BTreeSet<Kind> = self.loads.keys().map(|(_, kind)| *kind).collect();
+        kinds.into_iter().collect()
+    }
+
     /// Functions of the experiment of saturation.
     pub(super) fn loaded(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.loads.keys().map(|(name, _)| name.as_str()).collect();

@@ -73,34 +73,16 @@ pub(super) struct Findings {
 pub(super) fn find(figures: &Figures) -> Findings {
     let mut findings = Findings::default();
     for (experiment, series, words) in COMPARED {
-        findings.add(
-            experiment,
-            words,
-            &figures.compared(experiment, series, Kind::Scratch),
-        );
+        let compared = figures.compared(experiment, series, Kind::Scratch);
+        findings.add(experiment, words, &compared);
     }
-    let sides = [
-        &mut findings.container,
-        &mut findings.neither,
-        &mut findings.component,
-    ];
-    let mut functions = [const { Vec::new() }; 3];
-    for function in figures.loaded() {
+    let capacities = figures.loaded().into_iter().filter_map(|function| {
         let of = |kind| figures.capacity(function, kind);
-        if let (Some(ours), Some(theirs)) = (of(Kind::Wasm), of(Kind::Scratch)) {
-            let ratio = ours / theirs;
-            functions[side(ratio)].push(format!("{function} {ratio:.2}"));
-        }
-    }
-    let number = Experiment::Saturation.number();
-    for (side, functions) in sides.into_iter().zip(functions) {
-        if !functions.is_empty() {
-            side.push(format!(
-                "most answers a second at equal limits (experiment {number}): {}",
-                functions.join(", ")
-            ));
-        }
-    }
+        let ratio = of(Kind::Wasm)? / of(Kind::Scratch)?;
+        Some((side(ratio), function, ratio))
+    });
+    let words = "most answers a second at equal limits";
+    findings.tell(Experiment::Saturation, words, capacities);
     findings
 }
 
@@ -119,21 +101,42 @@ fn side(ratio: f64) -> usize {
 }
 
 impl Findings {
+    /// Each kind's sentences under a heading.
+    pub(super) fn lists(&self) -> [(&'static str, &[String]); 3] {
+        [
+            ("Where the container wins", &self.container),
+            ("Where the component wins", &self.component),
+            ("Where there is no difference to tell", &self.neither),
+        ]
+    }
+
     fn add(&mut self, experiment: Experiment, words: &str, compared: &[Compared]) {
-        type IsOn = fn(&Compared) -> bool;
-        let sides: [(&mut Vec<String>, IsOn); 3] = [
-            (&mut self.container, |one| one.ratio.low > 1.0),
-            (&mut self.component, |one| one.ratio.high < 1.0),
-            (&mut self.neither, |one| {
-                one.ratio.low <= 1.0 && one.ratio.high >= 1.0
-            }),
-        ];
-        for (side, is_on) in sides {
-            let functions: Vec<String> = compared
-                .iter()
-                .filter(|one| is_on(one))
-                .map(|one| format!("{} {:.2}", one.function, one.ratio.value))
-                .collect();
+        let sides = compared.iter().map(|one| {
+            let side = if one.ratio.low > 1.0 {
+                0
+            } else if one.ratio.high < 1.0 {
+                2
+            } else {
+                1
+            };
+            (side, one.function.as_str(), one.ratio.value)
+        });
+        self.tell(experiment, words, sides);
+    }
+
+    /// Adds a sentence to each side that has functions, which are given with their sides and ratios.
+    fn tell<'a>(
+        &mut self,
+        experiment: Experiment,
+        words: &str,
+        ratios: impl Iterator<Item = (usize, &'a str, f64)>,
+    ) {
+        let mut functions = [const { Vec::new() }; 3];
+        for (side, function, ratio) in ratios {
+            functions[side].push(format!("{function} {ratio:.2}"));
+        }
+        let sides = [&mut self.container, &mut self.neither, &mut self.component];
+        for (side, functions) in sides.into_iter().zip(functions) {
             if !functions.is_empty() {
                 let number = experiment.number();
                 side.push(format!(

@@ -1,6 +1,7 @@
 //! What the project has set out to reach, beside what was measured. Pure.
 
 use super::figures::{Compared, Figures};
+use super::unit::shown_ratio as shown;
 use crate::paper::experiment::Experiment;
 use crate::paper::kind::Kind;
 use crate::paper::sample::Series;
@@ -55,15 +56,6 @@ impl Rule {
                 }
             }
         }
-    }
-}
-
-/// A ratio; a small one as a fraction.
-fn shown(ratio: f64) -> String {
-    if ratio < 0.1 {
-        format!("1/{:.0}", 1.0 / ratio)
-    } else {
-        format!("{ratio:.2}")
     }
 }
 
@@ -164,14 +156,21 @@ fn density(figures: &Figures) -> Verdict {
     }
 }
 
+/// What stands above the rows of verdicts.
+pub(super) const HEAD: [&str; 4] = ["experiment", "goal", "measured", ""];
+
 impl Verdict {
-    /// In a word.
-    pub(super) fn word(&self) -> &'static str {
-        match self.is_reached {
+    /// A row of the table of goals.
+    pub(super) fn row(&self) -> Vec<String> {
+        let word = match self.is_reached {
             Some(true) => "reached",
             Some(false) => "MISSED",
             None => "-",
-        }
+        };
+        let number = self.experiment.number().to_string();
+        [&number, self.goal, &self.measured, word]
+            .map(str::to_owned)
+            .to_vec()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use super::goals::{HEAD, Verdict};
 use super::sections::Part;
 
 const STYLE: &str = "
@@ -57,23 +58,10 @@ fn write(page: &mut String, report: &Report<'_>) -> std::fmt::Result {
         )?;
     }
     writeln!(page, "<h2>Goals</h2>")?;
-    let goals = report.goals.iter().map(|verdict| {
-        vec![
-            verdict.experiment.number().to_string(),
-            verdict.goal.to_owned(),
-            verdict.measured.clone(),
-            verdict.word().to_owned(),
-        ]
-    });
-    words(page, &["experiment", "goal", "measured", ""], goals)?;
-    let findings = &report.findings;
-    list(page, "Where the container wins", &findings.container)?;
-    list(page, "Where the component wins", &findings.component)?;
-    list(
-        page,
-        "Where there is no difference to tell",
-        &findings.neither,
-    )?;
+    words(page, &HEAD, report.goals.iter().map(Verdict::row))?;
+    for (title, lines) in report.findings.lists() {
+        list(page, title, lines)?;
+    }
     for section in &report.sections {
         let experiment = section.experiment;
         writeln!(

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use super::goals::{HEAD, Verdict};
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let mut text = String::new();
@@ -21,27 +22,11 @@ fn write(text: &mut String, report: &Report<'_>) -> std::fmt::Result {
         writeln!(text, "- **{name}**: {fact}")?;
     }
     writeln!(text, "\n## Goals\n")?;
-    let goals: Vec<Vec<String>> = report
-        .goals
-        .iter()
-        .map(|verdict| {
-            vec![
-                verdict.experiment.number().to_string(),
-                verdict.goal.to_owned(),
-                verdict.measured.clone(),
-                verdict.word().to_owned(),
-            ]
-        })
-        .collect();
-    table(text, &["experiment", "goal", "measured", ""], &goals)?;
-    let findings = &report.findings;
-    list(text, "Where the container wins", &findings.container)?;
-    list(text, "Where the component wins", &findings.component)?;
-    list(
-        text,
-        "Where there is no difference to tell",
-        &findings.neither,
-    )?;
+    let goals: Vec<Vec<String>> = report.goals.iter().map(Verdict::row).collect();
+    table(text, &HEAD, &goals)?;
+    for (title, lines) in report.findings.lists() {
+        list(text, title, lines)?;
+    }
     for section in &report.sections {
         let experiment = section.experiment;
         writeln!(

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::figures::{Compared, Figures};
 use super::plot;
 use super::published;
-use super::unit::{Unit, shown};
+use super::unit::{Unit, shown, shown_ratio};
 use crate::paper::experiment::Experiment;
 use crate::paper::kind::Kind;
 use crate::paper::sample::Series;
@@ -224,10 +224,10 @@ fn part(
 
 fn ratio(compared: &Compared, is_one: bool) -> String {
     let Ratio { value, low, high } = compared.ratio;
-    match (is_one, value < 0.1) {
-        (true, true) => format!("1/{:.0}", 1.0 / value),
-        (true, false) => format!("{value:.2}"),
-        (false, _) => format!("{value:.2} [{low:.2}, {high:.2}]"),
+    if is_one {
+        shown_ratio(value)
+    } else {
+        format!("{value:.2} [{low:.2}, {high:.2}]")
     }
 }
 
@@ -236,7 +236,7 @@ fn published_ratio(experiment: Experiment, series: Series, function: &str) -> St
         return "-".to_owned();
     };
     match (experiment, published::without_network(function)) {
-        (Experiment::Size, _) => format!("1/{:.0}", 1.0 / ratio),
+        (Experiment::Size, _) => shown_ratio(ratio),
         (Experiment::Serial, Some(without)) => {
             format!("{ratio:.2} ({without:.2} without its network)")
         }
@@ -274,10 +274,7 @@ fn density(figures: &Figures) -> Part {
 
 /// The most that was answered, and how fast at about half of it.
 fn saturation(figures: &Figures) -> Result<Part> {
-    let kinds: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|kind| figures.loads.keys().any(|(_, found)| found == kind))
-        .collect();
+    let kinds = figures.loaded_kinds();
     let mut head = vec!["function".to_owned()];
     for kind in &kinds {
         let columns = [

@@ -59,6 +59,15 @@ pub(super) fn shown(value: f64) -> String {
     }
 }
 
+/// A ratio; a small one as a fraction.
+pub(super) fn shown_ratio(ratio: f64) -> String {
+    if ratio < 0.1 {
+        format!("1/{:.0}", 1.0 / ratio)
+    } else {
+        format!("{ratio:.2}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

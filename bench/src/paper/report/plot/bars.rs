@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::colour;
-use super::frame::{LEGEND, Log, WIDTH, draw, failed, grid, legend, letters, text};
+use super::frame::{LEGEND, Log, WIDTH, draw, ends, failed, grid, legend, letters, text};
 use crate::paper::experiment::Experiment;
 use crate::paper::report::figures::Figures;
 use crate::paper::report::unit::{Unit, shown};
@@ -30,9 +30,7 @@ pub(in crate::paper::report) fn bars(
     let all = functions
         .iter()
         .flat_map(|function| kinds.iter().filter_map(|kind| value(function, *kind)));
-    let (low, high) = all.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) = ends(all);
     let title = format!("{title}, {} (logarithmic)", Unit::of(series).name());
     draw(&title, u32::try_from(HEIGHT)?, |area| {
         legend(area, &title, &kinds)?;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::frame::{Area, LEGEND, Log, draw, failed, grid, legend, letters, short, text};
+use super::frame::{Area, LEGEND, Log, draw, ends, failed, grid, legend, letters, short, text};
 use super::{INK, colour};
 use crate::paper::kind::Kind;
 use crate::paper::report::figures::{Figures, Point};
@@ -20,10 +20,7 @@ pub(in crate::paper::report) fn curves(figures: &Figures) -> Result<String> {
     let rows = i32::try_from(functions.len().div_ceil(COLUMNS))?;
     let legend_height = i32::try_from(LEGEND)?;
     let height = u32::try_from(legend_height + rows * HEIGHT)?;
-    let kinds: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|kind| figures.loads.keys().any(|(_, found)| found == kind))
-        .collect();
+    let kinds = figures.loaded_kinds();
     let title = "Answers a second (across) and ms until answered (up): median thick, p99 thin";
     draw(title, height, |area| {
         legend(area, title, &kinds)?;
@@ -54,15 +51,9 @@ fn panel(
     )?;
     let of = |kind: &Kind| figures.loads.get(&(function.to_owned(), *kind));
     let points: Vec<&Point> = kinds.iter().filter_map(of).flatten().collect();
-    let ends = |value: fn(&Point) -> [f64; 2]| {
-        let values = points.iter().flat_map(|point| value(point));
-        values.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-            (low.min(value), high.max(value))
-        })
-    };
-    let (low, high) = ends(|point| [point.achieved, point.achieved]);
+    let (low, high) = ends(points.iter().map(|point| point.achieved));
     let across = Log::new(low, high, left, right);
-    let (low, high) = ends(|point| [point.median, point.p99]);
+    let (low, high) = ends(points.iter().flat_map(|point| [point.median, point.p99]));
     let up = Log::new(low, high, bottom, top);
     grid(area, left, right, &up.round_values(), |value| up.at(value))?;
     for value in across.round_values() {

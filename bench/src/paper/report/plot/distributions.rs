@@ -4,7 +4,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::frame::{LEGEND, Log, WIDTH, draw, failed, grid, legend, text};
+use super::frame::{LEGEND, Log, WIDTH, draw, ends, failed, grid, legend, text};
 use super::{INK, colour};
 use crate::paper::experiment::Experiment;
 use crate::paper::kind::Kind;
@@ -49,13 +49,11 @@ pub(in crate::paper::report) fn distributions(
         .iter()
         .map(|function| (*function, strips(function)))
         .collect();
-    let ends = all.iter().flat_map(|(_, strips)| strips).flat_map(|strip| {
+    let whiskers = all.iter().flat_map(|(_, strips)| strips).flat_map(|strip| {
         let Summary { p5, p95, .. } = strip.summary;
         [p5, p95]
     });
-    let (low, high) = ends.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) = ends(whiskers);
     let unit = Unit::of(series).name();
     let title = format!("{title}, {unit} (logarithmic)");
     draw(&title, HEIGHT, |area| {

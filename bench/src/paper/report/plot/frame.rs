@@ -92,6 +92,13 @@ pub(super) fn grid(
     Ok(())
 }
 
+/// The least and the greatest of an axis' values, of which none is negative.
+pub(super) fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::MAX, 0.0_f64), |(low, high), value| {
+        (low.min(value), high.max(value))
+    })
+}
+
 /// A value of an axis without zeros at its end.
 pub(super) fn short(value: f64) -> String {
     let text = shown(value);

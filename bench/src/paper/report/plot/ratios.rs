@@ -5,7 +5,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::frame::{Area, Log, WIDTH, draw, failed, letters, short, text};
+use super::frame::{Area, Log, WIDTH, draw, ends, failed, letters, short, text};
 use super::{INK, colour};
 use crate::paper::experiment::Experiment;
 use crate::paper::kind::Kind;
@@ -92,9 +92,7 @@ fn panel(
         .flat_map(|one| [Some(one.ratio.value), published(one)])
         .flatten()
         .chain([0.7, 1.4]);
-    let (low, high) = values.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) = ends(values);
     let scale = Log::new(low, high, left, right);
     let line = |from: (i32, i32), to: (i32, i32), style: ShapeStyle| {
         area.draw(&PathElement::new(vec![from, to], style))
@@ -103,9 +101,9 @@ fn panel(
     line((left, bottom), (right, bottom), INK.mix(0.4).into())?;
     let one = scale.at(1.0);
     line((one, TOP), (one, bottom), INK.stroke_width(1))?;
-    let ends = low.min(0.65)..=high.max(1.5);
+    let numbered = low.min(0.65)..=high.max(1.5);
     let values = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
-    for value in values.into_iter().filter(|value| ends.contains(value)) {
+    for value in values.into_iter().filter(|value| numbered.contains(value)) {
         let number = Text::new(
             short(value),
             (scale.at(value), bottom + 12),
