@@ -47,7 +47,7 @@ impl Ground {
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
     if bench.name == "report" {
-        // It reads samples alone: nothing is measured, so nothing is built for that.
+        // It reads samples alone: no function and no machine is made ready for it.
         cargo::build_programs(repository)?;
         let mut command = Command::new(repository.program("sampan-bench"));
         return measure(command.arg(&bench.name).args(&bench.arguments));

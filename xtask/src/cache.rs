@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::hex;
+use crate::repository::caches;
 
 /// Fills a folder unless it is there. It appears as a whole; who builds it at the same time waits.
 pub(crate) fn once(
@@ -53,13 +54,7 @@ pub(crate) fn digits(bytes: &[u8]) -> String {
 
 /// Outside of the checkout, and of cargo's target folder: this takes a quarter of an hour to build.
 pub(crate) fn cache() -> Result<PathBuf> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let caches = caches
+    let caches = caches(env::var_os)
         .context("there is no place for built programs: neither XDG_CACHE_HOME nor HOME is set")?;
     Ok(caches.join("sampan/tools"))
 }

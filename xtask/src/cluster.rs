@@ -41,6 +41,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
 pub(crate) use stock::Stock;
+pub(crate) use up::{NEEDS, OWN_NEEDS};
 
 use crate::arguments::Command;
 use crate::machine::Machine;
@@ -100,13 +101,16 @@ pub(crate) fn forward(routes: &[Route]) -> Result<()> {
 
 /// What the cluster of a checkout's tests is called, and where it describes itself.
 pub(crate) fn of_tests(repository: &Repository) -> Result<(String, PathBuf)> {
-    let layout = Layout::new(Name::of_tests(repository.root()))?;
-    Ok((layout.name().to_string(), layout.description()))
+    described_as(Name::of_tests(repository.root()))
 }
 
 /// What the cluster of a checkout's benchmarks is called, and where it describes itself.
 pub(crate) fn of_bench(repository: &Repository) -> Result<(String, PathBuf)> {
-    let layout = Layout::new(Name::of_benchmarks(repository.root()))?;
+    described_as(Name::of_benchmarks(repository.root()))
+}
+
+fn described_as(name: Name) -> Result<(String, PathBuf)> {
+    let layout = Layout::new(name)?;
     Ok((layout.name().to_string(), layout.description()))
 }
 

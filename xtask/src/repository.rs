@@ -125,15 +125,23 @@ fn root_above(folder: &Path) -> Option<PathBuf> {
 
 /// The same rule stands in `.ci/run` and in the README.
 fn target(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
-    let set = |name| {
-        variable(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("CARGO_TARGET_DIR").or_else(|| {
-        let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-        caches.map(|caches| caches.join("sampan/target"))
-    })
+    let own = path_of(&variable, "CARGO_TARGET_DIR");
+    own.or_else(|| Some(caches(variable)?.join("sampan/target")))
+}
+
+/// The user's folder for what can be made again.
+pub(crate) fn caches(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
+    let own = path_of(&variable, "XDG_CACHE_HOME");
+    own.or_else(|| Some(path_of(&variable, "HOME")?.join(".cache")))
+}
+
+fn path_of(
+    variable: impl Fn(&'static str) -> Option<OsString>,
+    name: &'static str,
+) -> Option<PathBuf> {
+    variable(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -61,14 +61,14 @@ impl Stage {
         }
     }
 
-    fn needs(self) -> &'static [Need] {
+    fn needs(self) -> Vec<Need> {
         match self {
-            Stage::Tidy => &[Need::Git],
-            Stage::Format => &[Need::Rustfmt],
-            Stage::Clippy => &[Need::Clippy, Need::Linker, Need::Seccomp, Need::Protoc],
-            Stage::Unit => &[Need::Linker, Need::Seccomp, Need::Protoc],
-            Stage::Functions => &[Need::Linker, Need::Components],
-            Stage::EndToEnd => &[
+            Stage::Tidy => vec![Need::Git],
+            Stage::Format => vec![Need::Rustfmt],
+            Stage::Clippy => vec![Need::Clippy, Need::Linker, Need::Seccomp, Need::Protoc],
+            Stage::Unit => vec![Need::Linker, Need::Seccomp, Need::Protoc],
+            Stage::Functions => vec![Need::Linker, Need::Components],
+            Stage::EndToEnd => vec![
                 Need::Linker,
                 Need::Seccomp,
                 Need::Protoc,
@@ -83,7 +83,7 @@ impl Stage {
                 Need::Venv,
                 Need::Browser,
             ],
-            Stage::Cluster => cluster::NEEDS,
+            Stage::Cluster => cluster::needs(),
         }
     }
 
@@ -126,7 +126,7 @@ fn attempt(
     test: &Test,
 ) -> Result<(Outcome, Tally, String)> {
     eprintln!("==> {}", stage.name());
-    let missing = machine.provide(stage.needs());
+    let missing = machine.provide(&stage.needs());
     if !missing.is_empty() {
         // Where nobody watches, a stage that did not run would pass for one that passed.
         let outcome = if cargo::is_ci() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::kubeconfig::Kubectl;
@@ -14,7 +14,6 @@ use super::processes::{Component, Processes};
 use super::ready;
 use super::state::Memory;
 use crate::cargo;
-use crate::cargo::shown;
 use crate::functions::Function;
 use crate::repository::Repository;
 
@@ -172,15 +171,8 @@ pub(super) fn push(repository: &Repository, file: &Path, image: &str) -> Result<
         .arg(image)
         .args(["--output", "json"]);
     cargo::forget_ourselves(&mut command);
-    let output = command
-        .output()
-        .with_context(|| format!("failed to start {}", shown(&command)))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed: {}", shown(&command), said.trim());
-    }
-    let said: Value =
-        serde_json::from_slice(&output.stdout).context("sampan push wrote no JSON")?;
+    let said = cargo::output(&mut command)?;
+    let said: Value = serde_json::from_slice(&said).context("sampan push wrote no JSON")?;
     let digest = said["digest"]
         .as_str()
         .context("sampan push told no digest")?;

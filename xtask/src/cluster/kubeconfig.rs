@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::keys::Keys;
 use super::layout::Layout;
-use crate::cargo::shown;
+use crate::cargo::{output, shown};
 
 /// Writes one for a client by the name of its certificate. JSON is YAML.
 pub(crate) fn write(file: &Path, server: &str, keys: &Keys, client: &str) -> Result<()> {
@@ -60,14 +60,8 @@ impl Kubectl {
 
     /// What it prints; its complaint is the error.
     pub(crate) fn output(&self, words: &[&str]) -> Result<String> {
-        let mut command = self.command(words);
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("{} failed: {}", shown(&command), said.trim());
-        }
-        String::from_utf8(output.stdout).context("kubectl wrote no UTF-8")
+        let said = output(&mut self.command(words))?;
+        String::from_utf8(said).context("kubectl wrote no UTF-8")
     }
 
     /// Whether the API server answers so that the command succeeds.

@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::layout::{Layout, Node};
-use crate::cargo::{run, shown};
+use crate::cargo::{output, run, shown};
 
 const BRIDGE: &str = "nodes";
 
@@ -125,14 +125,7 @@ fn has_link(namespace: &str, link: &str) -> Result<bool> {
 
 fn ip(words: &[&str]) -> Result<()> {
     let mut command = Command::new("ip");
-    command.args(words).stdin(Stdio::null());
-    let output = command.output();
-    let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed: {}", shown(&command), said.trim());
-    }
-    Ok(())
+    output(command.args(words)).map(drop)
 }
 
 #[cfg(test)]

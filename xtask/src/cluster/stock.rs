@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::functions::{Needs, push};
@@ -16,7 +16,7 @@ use super::images::{ctr, import};
 use super::layout::{Layout, Node};
 use super::state::Memory;
 use crate::cache::digits;
-use crate::cargo::shown;
+use crate::cargo::output;
 use crate::functions::{Form, Function, Maker};
 use crate::oci;
 use crate::repository::Repository;
@@ -119,15 +119,6 @@ fn reference(
 fn move_image(layout: &Layout, node: &Node, direction: &str, image: &str) -> Result<()> {
     let mut command: Command = ctr(layout, node);
     // By ctr itself: the registry is reached on this machine's loopback.
-    command
-        .args(["images", direction, "--local", "--plain-http", image])
-        .stdin(Stdio::null());
-    let output = command
-        .output()
-        .with_context(|| format!("failed to start {}", shown(&command)))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed: {}", shown(&command), said.trim());
-    }
-    Ok(())
+    command.args(["images", direction, "--local", "--plain-http", image]);
+    output(&mut command).map(drop)
 }

@@ -31,7 +31,7 @@ const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
 
 /// What a cluster needs of the machine.
-const NEEDS: &[Need] = &[
+pub(crate) const NEEDS: &[Need] = &[
     Need::Root,
     Need::Go,
     Need::Linker,

@@ -7,12 +7,12 @@
 use std::fs;
 use std::io::{Cursor, Read as _};
 use std::path::{Component, Path};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::cache::{cache, digits, once};
-use crate::cargo::shown;
+use crate::cargo::{output, shown};
 use crate::oci::{Layer, Packed};
 use crate::packages;
 
@@ -138,16 +138,6 @@ impl Apt<'_> {
 fn text(command: &mut Command) -> Result<String> {
     let bytes = output(command)?;
     String::from_utf8(bytes).with_context(|| format!("{} wrote no UTF-8", shown(command)))
-}
-
-fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("failed to start {}", shown(command)))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed: {}", shown(command), said.trim());
-    }
-    Ok(output.stdout)
 }
 
 /// A package's files, and what it says of itself.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::recorder::Recorder;
 use crate::bench::IMAGES;
 use crate::cargo;
-use crate::cluster::{DESCRIPTION, of_tests, stock};
+use crate::cluster::{DESCRIPTION, NEEDS, OWN_NEEDS, of_tests, stock};
 use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
@@ -16,22 +16,12 @@ use crate::repository::Repository;
 /// The package of the tests.
 pub(super) const PACKAGE: &str = "sampan-cluster-tests";
 
-/// What the tests need of the machine. The cluster looks for itself what else it needs.
-pub(super) const NEEDS: &[Need] = &[
-    Need::Root,
-    Need::Go,
-    Need::Linker,
-    Need::Seccomp,
-    Need::Protoc,
-    Need::Components,
-    Need::Networks,
-    Need::Iptables,
-    Need::Namespaces,
-    Need::ControlGroups,
-    Need::Nginx,
-    Need::Curl,
-    Need::Stress,
-];
+/// What the tests need of the machine, beside what their cluster does.
+const TESTS: &[Need] = &[Need::Nginx, Need::Curl, Need::Stress];
+
+pub(super) fn needs() -> Vec<Need> {
+    [NEEDS, OWN_NEEDS, TESTS].concat()
+}
 
 /// Two nodes: one would hide what goes wrong between them.
 const NODES: &str = "2";
