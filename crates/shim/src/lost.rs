@@ -11,17 +11,13 @@ impl Service {
     /// Forgets tasks that nobody will ask for any more. When containerd is ended while a task is made, the next one
     /// does not find it, removes its bundle, and never learns that it was made after all.
     pub(crate) async fn forget_lost(&self) {
-        let is_lost = |entry: &Entry| match entry {
-            Entry::There(task) => !task.bundle.join(CONFIG).exists(),
-            Entry::Coming => false,
-        };
         let mut lost = Vec::new();
-        self.tasks().retain(|_, entry| {
-            let gone = is_lost(entry);
-            if gone && let Entry::There(task) = entry {
+        self.tasks().retain(|_, entry| match entry {
+            Entry::There(task) if !task.bundle.join(CONFIG).exists() => {
                 lost.push(Arc::clone(task));
+                false
             }
-            !gone
+            _ => true,
         });
         for task in lost {
             tracing::warn!(task = task.id, "nobody knows of a task; it is taken apart");

@@ -1,6 +1,5 @@
 //! containerd's task service: from its messages to tasks and back, each call in one place.
 
-use containerd_shim::protos::types::task::ProcessInfo;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +18,7 @@ use containerd_shim::protos::events::task::{
 };
 use containerd_shim::protos::protobuf::MessageField;
 use containerd_shim::protos::protobuf::well_known_types::timestamp::Timestamp;
+use containerd_shim::protos::types::task::ProcessInfo;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{ExitSignal, Task as TaskService, TtrpcContext, TtrpcResult};
 

@@ -1,4 +1,4 @@
-//! The socket at which libcontainer hands over a terminal.
+//! The streams of a process: the socket at which libcontainer hands over a terminal, or what containerd has in its place.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -6,9 +6,27 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use libcontainer::container::builder::ContainerBuilder;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::error::ChildError;
+use crate::stdio::Stdio;
+
+/// Gives a process its streams: a terminal, or what containerd has for it.
+pub(super) fn give_streams(
+    builder: ContainerBuilder,
+    console: Option<&Console>,
+    stdio: &Stdio,
+) -> Result<ContainerBuilder, ChildError> {
+    if let Some(console) = console {
+        return Ok(builder.with_console_socket(Some(&console.path)));
+    }
+    let opening = |what: &str| ChildError::system(format!("opening {what}"));
+    Ok(builder
+        .with_stdin(stdio.open_stdin().map_err(opening("stdin"))?)
+        .with_stdout(stdio.open_stdout().map_err(opening("stdout"))?)
+        .with_stderr(stdio.open_stderr().map_err(opening("stderr"))?))
+}
 
 /// Waits for one terminal.
 pub(super) struct Console {
@@ -30,10 +48,6 @@ impl Console {
         };
         let listener = listen().map_err(ChildError::system("listening for the terminal"))?;
         Ok(Self { listener, path })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Takes the terminal, which was sent by now.

@@ -76,15 +76,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     let mut builder = ContainerBuilder::new(request.id.clone(), SyscallType::Linux)
         .with_root_path(&folder)
         .map_err(ChildError::Container)?;
-    builder = if let Some(console) = &console {
-        builder.with_console_socket(Some(console.path()))
-    } else {
-        let opening = |what: &str| ChildError::system(format!("opening {what}"));
-        builder
-            .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
-            .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
-            .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
-    };
+    builder = console::give_streams(builder, console.as_ref(), &request.stdio)?;
     builder = match payload {
         Payload::Wasm(wasm) => {
             let prepared = prepare(&function, &wasm)?;

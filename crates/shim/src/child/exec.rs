@@ -9,7 +9,7 @@ use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 
-use super::console::Console;
+use super::console::{Console, give_streams};
 use super::error::ChildError;
 use super::executor::ProgramExecutor;
 use crate::link::{ChildLink, ExecRequest, Message};
@@ -50,15 +50,7 @@ pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), Ch
             link: Rc::clone(link),
             seccomp: seccomp(request, &folder)?,
         });
-    let builder = if let Some(console) = &console {
-        builder.with_console_socket(Some(console.path()))
-    } else {
-        let opening = |what: &str| ChildError::system(format!("opening {what}"));
-        builder
-            .with_stdin(request.stdio.open_stdin().map_err(opening("stdin"))?)
-            .with_stdout(request.stdio.open_stdout().map_err(opening("stdout"))?)
-            .with_stderr(request.stdio.open_stderr().map_err(opening("stderr"))?)
-    };
+    let builder = give_streams(builder, console.as_ref(), &request.stdio)?;
     let built = builder
         .as_tenant()
         .with_detach(true)
