@@ -1,6 +1,7 @@
 //! What a node's containerd and its kernel have of a pod.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -23,13 +24,19 @@ impl Cluster {
 
     /// What `ctr` prints of a node's containerd, in the kubelet's namespace of it.
     pub fn ctr(&self, node: &Node, words: &[&str]) -> String {
-        let mut command = self.tool("ctr");
-        command.arg("--address").arg(&node.containerd);
-        let output = command.args(["--namespace", "k8s.io"]).args(words).output();
+        let output = self.ctr_within(node, "k8s.io").args(words).output();
         let output = output.expect("failed to start ctr");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "ctr {words:?}: {said}");
         String::from_utf8(output.stdout).expect("ctr wrote no UTF-8")
+    }
+
+    /// `ctr` of a node's containerd, in one of its namespaces.
+    pub fn ctr_within(&self, node: &Node, namespace: &str) -> Command {
+        let mut command = self.tool("ctr");
+        command.arg("--address").arg(&node.containerd);
+        command.args(["--namespace", namespace]);
+        command
     }
 
     /// The identifiers of a pod's containers, its sandbox among them; those of all pods if none is named.

@@ -33,6 +33,31 @@ pub fn cluster_command(name: &str, words: &[&str]) -> Output {
     command.output().expect("xtask is built with all programs")
 }
 
+impl Cluster {
+    /// The process of a component, as `cargo xtask cluster status` tells it.
+    pub fn process_of(&self, component: &str) -> String {
+        let output = cluster_command(&self.name, &["status"]);
+        let status = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = status.lines().map(str::split_whitespace);
+        let line = lines.find(|line| line.clone().next() == Some(component));
+        let number = line.and_then(|mut line| line.nth(2));
+        number
+            .unwrap_or_else(|| panic!("no {component}: {status}"))
+            .to_owned()
+    }
+
+    /// Restarts a node's containerd; `node` is counted from 1, and `kill` ends it at once.
+    pub fn restart_containerd(&self, node: usize, kill: bool) {
+        let node = node.to_string();
+        let mut words = vec!["restart-containerd", "--node", &node];
+        if kill {
+            words.push("--kill");
+        }
+        let restarted = cluster_command(&self.name, &words);
+        assert!(restarted.status.success(), "{restarted:?}");
+    }
+}
+
 /// A cluster of a test's own, which goes when this is dropped.
 #[derive(Debug)]
 pub struct OwnCluster {

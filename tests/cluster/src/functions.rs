@@ -7,12 +7,36 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::{Namespace, PATIENCE, Pending};
+use crate::{Namespace, Node, PATIENCE, Pending};
 
 /// Nothing tells of what `kubectl` prints.
 const GLANCE: Duration = Duration::from_millis(100);
 
+impl Node {
+    /// The part of a function's `spec` that sends its pods to this node.
+    pub fn only_there(&self) -> String {
+        format!(
+            "  template: {{ nodeSelector: {{ kubernetes.io/hostname: {} }} }}\n",
+            self.name
+        )
+    }
+}
+
 impl Namespace {
+    /// Makes a ConfigMap of one entry.
+    pub fn make_config_map(&self, name: &str, key: &str, value: &str) {
+        let entry = format!("--from-literal={key}={value}");
+        self.kubectl()
+            .output(&["create", "configmap", name, &entry]);
+    }
+
+    /// Makes a Secret of one entry.
+    pub fn make_secret(&self, name: &str, key: &str, value: &str) {
+        let entry = format!("--from-literal={key}={value}");
+        self.kubectl()
+            .output(&["create", "secret", "generic", name, &entry]);
+    }
+
     /// Makes a function of an image. `more` is the rest of `spec`, in lines of YAML that begin with two spaces.
     pub fn deploy(&self, name: &str, image: &str, more: &str) {
         self.apply(&format!(

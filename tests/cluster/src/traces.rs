@@ -83,7 +83,7 @@ impl Traces {
             let state = node.kubelet_root.parent().expect("the node's folder");
             self.find_files("file", run, DEPTH, &mut found);
             self.find_files("file", state, DEPTH, &mut found);
-            self.find_lines("rule", node, "iptables-save", &[], &mut found);
+            self.find_rules(node, &mut found);
         }
         found
     }
@@ -166,20 +166,13 @@ impl Traces {
         }
     }
 
-    fn find_lines(
-        &self,
-        kind: &'static str,
-        node: &Node,
-        program: &str,
-        words: &[&str],
-        found: &mut Found,
-    ) {
-        let output = node.inside(program).args(words).output();
-        let output = output.unwrap_or_else(|error| panic!("failed to start {program}: {error}"));
-        assert!(output.status.success(), "{program}: {output:?}");
+    fn find_rules(&self, node: &Node, found: &mut Found) {
+        let output = node.inside("iptables-save").output();
+        let output = output.expect("failed to start iptables-save");
+        assert!(output.status.success(), "iptables-save: {output:?}");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         for line in said.lines().filter(|line| self.is_named(line)) {
-            found.add(kind, format!("{}: {line}", node.name));
+            found.add("rule", format!("{}: {line}", node.name));
         }
     }
 }

@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use sampan_cluster_tests::{
-    Cluster, Namespace, Node, OwnCluster, PATIENCE, cluster_command, hello, push, xtask,
-};
+use sampan_cluster_tests::{Cluster, Namespace, Node, OwnCluster, PATIENCE, hello, push, xtask};
 use sampan_tests::program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,15 +45,14 @@ impl Supervisor {
         };
         let (asked, drop_in) = (supervisor.asked.clone(), drop_in.to_owned());
         let (ends, broken) = (Arc::clone(&supervisor.ends), Arc::clone(&supervisor.broken));
-        let (restarts, name) = (Arc::clone(&supervisor.restarts), cluster.name.clone());
+        let (restarts, cluster) = (Arc::clone(&supervisor.restarts), cluster.clone());
         supervisor.thread = Some(thread::spawn(move || {
             while !ends.load(Ordering::Relaxed) {
                 if asked.exists() {
                     if broken.load(Ordering::Relaxed) && drop_in.exists() {
-                        end_containerd(&name);
+                        end_containerd(&cluster);
                     } else {
-                        let output = cluster_command(&name, &["restart-containerd"]);
-                        assert!(output.status.success(), "{output:?}");
+                        cluster.restart_containerd(1, false);
                     }
                     restarts.fetch_add(1, Ordering::Relaxed);
                     fs::remove_file(&asked).expect("the file is ours to remove");
@@ -91,14 +88,9 @@ impl Drop for Supervisor {
 }
 
 /// Ends containerd, and starts none.
-fn end_containerd(name: &str) {
-    let output = cluster_command(name, &["status"]);
-    let status = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut lines = status.lines().map(str::split_whitespace);
-    let line = lines.find(|line| line.clone().next() == Some("containerd-1"));
-    let mut words = line.unwrap_or_else(|| panic!("no containerd: {status}"));
-    let pid = words.nth(2).expect("a process");
-    let killed = Command::new("kill").arg(pid).status();
+fn end_containerd(cluster: &Cluster) {
+    let process = cluster.process_of("containerd-1");
+    let killed = Command::new("kill").arg(process).status();
     assert!(killed.expect("failed to start kill").success());
 }
 

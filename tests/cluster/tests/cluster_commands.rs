@@ -14,14 +14,8 @@ async fn a_job_reads_and_writes_what_its_pod_mounts() {
     let namespace = Namespace::create("volumes").await;
     let image = push(namespace.cluster(), &guest("command"), "volumes/command");
     let kubectl = namespace.kubectl();
-    kubectl.output(&[
-        "create",
-        "configmap",
-        "settings",
-        "--from-literal=colour=red",
-    ]);
-    let token = "--from-literal=token=known to few";
-    kubectl.output(&["create", "secret", "generic", "secrets", token]);
+    namespace.make_config_map("settings", "colour", "red");
+    namespace.make_secret("secrets", "token", "known to few");
     namespace.apply(&format!(
         r"
 apiVersion: batch/v1

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{self, Pod};
 use kube::runtime::wait::conditions;
 use kube::{Api, ResourceExt as _};
-use sampan_cluster_tests::{BUSYBOX, Cluster, Namespace, Node, Shell};
+use sampan_cluster_tests::{BUSYBOX, Cluster, Namespace, Shell};
 
 #[tokio::test]
 async fn all_nodes_are_ready() {
@@ -116,19 +116,6 @@ spec:
     namespace.delete().await;
 }
 
-/// Runs `ctr` on a node's containerd.
-fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) {
-    let mut command = cluster.tool("ctr");
-    command.arg("--address").arg(&node.containerd);
-    let output = command
-        .args(["--namespace", "k8s.io", "images"])
-        .args(words)
-        .output();
-    let output = output.expect("failed to start ctr");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ctr {words:?}: {said}");
-}
-
 #[tokio::test]
 async fn what_is_pushed_from_here_is_pulled_under_both_names() {
     let namespace = Namespace::create("registry").await;
@@ -138,13 +125,12 @@ async fn what_is_pushed_from_here_is_pulled_under_both_names() {
     let pushed = format!("{here}/{}:1", namespace.name());
     let pulled = format!("{there}/{}:1", namespace.name());
     let first = &cluster.nodes[0];
-    ctr(cluster, first, &["tag", BUSYBOX, &pushed]);
-    ctr(
-        cluster,
+    cluster.ctr(first, &["images", "tag", BUSYBOX, &pushed]);
+    cluster.ctr(
         first,
-        &["push", "--local", "--plain-http", &pushed],
+        &["images", "push", "--local", "--plain-http", &pushed],
     );
-    ctr(cluster, first, &["remove", &pushed]);
+    cluster.ctr(first, &["images", "remove", &pushed]);
     let node = &cluster.nodes.last().unwrap().name;
     for (name, image) in [("here", pushed), ("there", pulled)] {
         namespace.apply(&format!(

@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 
 use k8s_openapi::api::core::v1::Pod;
 use sampan_cluster_tests::{
-    Cluster, Load, Namespace, Node, Shell, cluster_command, guest, hello, processes_of, push,
-    status_of, until,
+    Cluster, Load, Namespace, Node, Shell, guest, hello, processes_of, push, status_of, until,
 };
 use tokio::sync::Mutex;
 
@@ -36,16 +35,6 @@ async fn pods(namespace: &Namespace) -> Vec<(String, i32)> {
     pods
 }
 
-fn restart_containerd(cluster: &Cluster, node: usize, kill: bool) {
-    let node = node.to_string();
-    let mut words = vec!["restart-containerd", "--node", &node];
-    if kill {
-        words.push("--kill");
-    }
-    let restarted = cluster_command(&cluster.name, &words);
-    assert!(restarted.status.success(), "{restarted:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_15_functions_live_through_restarts_of_containerd() {
     let _turn = TURN.lock().await;
@@ -58,7 +47,8 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
     let load = Load::start(&shell, "hello", "/").await;
     for time in 0..TIMES {
         for node in 1..=namespace.cluster().nodes.len() {
-            restart_containerd(namespace.cluster(), node, time % 2 == 1);
+            let cluster = namespace.cluster();
+            cluster.restart_containerd(node, time % 2 == 1);
         }
         load.more().await;
     }
@@ -95,11 +85,9 @@ struct Events {
 impl Events {
     async fn of(cluster: &Cluster, node: &Node) -> Events {
         let file = tempfile::NamedTempFile::new().expect("failed to make a file");
-        let mut command = cluster.tool("ctr");
+        let mut command = cluster.ctr_within(node, "k8s.io");
         command
-            .arg("--address")
-            .arg(&node.containerd)
-            .args(["--namespace", "k8s.io", "events"])
+            .arg("events")
             .stdout(file.reopen().expect("failed to open a file"))
             .stdin(Stdio::null());
         let listener = command.spawn().expect("failed to start ctr");

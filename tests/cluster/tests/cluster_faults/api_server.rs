@@ -5,7 +5,7 @@ use sampan_cluster_tests::{
     Load, Namespace, Shell, cluster_command, hello, processes_of, push, until,
 };
 
-use crate::{TURN, call, process_of, service_address, signal};
+use crate::{TURN, call, service_address, signal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_25_functions_answer_while_the_api_server_is_away() {
@@ -26,7 +26,7 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
     let shell = Shell::start(&namespace, None).await;
     let load = Load::start(&shell, "hello", "/").await;
 
-    signal(&process_of(&cluster, "kube-apiserver"), "-KILL");
+    signal(&cluster.process_of("kube-apiserver"), "-KILL");
     until("the API server is away", || {
         !kubectl.run(&["get", "--raw", "/readyz"]).status.success()
     })
@@ -46,7 +46,7 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
     assert!(outcome.good > 20, "{outcome:?}");
 
     // Once more: now a function's process is killed, which the kubelet starts again without asking anybody.
-    signal(&process_of(&cluster, "kube-apiserver"), "-KILL");
+    signal(&cluster.process_of("kube-apiserver"), "-KILL");
     let old = processes_of(&containers);
     signal(&old[0].to_string(), "-KILL");
     until("it is started again", || {

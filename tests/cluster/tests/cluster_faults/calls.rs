@@ -11,12 +11,7 @@ const ROUNDS: [&str; 2] = ["first", "second"];
 
 /// `ctr` on a node, in a namespace of the test's own: the exit code and what it says.
 fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) -> (bool, String) {
-    let mut command = cluster.tool("ctr");
-    command.arg("--address").arg(&node.containerd);
-    let output = command
-        .args(["--namespace", "scenario-20"])
-        .args(words)
-        .output();
+    let output = cluster.ctr_within(node, "scenario-20").args(words).output();
     let output = output.expect("failed to start ctr");
     let said = [output.stdout, output.stderr].concat();
     (

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use sampan_cluster_tests::{BUSYBOX, Cluster, Namespace, Traces, cluster_command, hello, push};
+use sampan_cluster_tests::{BUSYBOX, Namespace, Traces, hello, push};
 
 use crate::TURN;
 
@@ -38,16 +38,6 @@ fn pods(image: &str, round: usize) -> String {
         ]
     });
     all.collect()
-}
-
-fn restart_containerd(cluster: &Cluster, node: usize, kill: bool) {
-    let node = node.to_string();
-    let mut words = vec!["restart-containerd", "--node", &node];
-    if kill {
-        words.push("--kill");
-    }
-    let restarted = cluster_command(&cluster.name, &words);
-    assert!(restarted.status.success(), "{restarted:?}");
 }
 
 /// Waits until a round's pods run.
@@ -89,7 +79,7 @@ async fn scenario_15_pods_come_and_go_while_containerd_is_restarted() {
             begin_to_delete(&namespace, round - 1);
         }
         for node in 1..=cluster.nodes.len() {
-            restart_containerd(&cluster, node, round % 2 == 1);
+            cluster.restart_containerd(node, round % 2 == 1);
         }
         wait_until_running(&namespace, round);
         if round > 0 {

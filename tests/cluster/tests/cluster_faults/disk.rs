@@ -43,11 +43,7 @@ async fn scenario_21_a_full_disk_is_named_and_got_over() {
     let cache = node.kubelet_root.parent().unwrap().join("sampan/cache");
     fs::create_dir_all(&cache).unwrap();
     let disk = SmallDisk::over(&cache);
-    let here = format!(
-        "  template: {{ nodeSelector: {{ kubernetes.io/hostname: {} }} }}\n",
-        node.name
-    );
-    namespace.deploy("probe", &image, &here);
+    namespace.deploy("probe", &image, &node.only_there());
     let message = "jsonpath={.status.conditions[?(@.type==\"Ready\")]['reason','message']}";
     namespace.until(&["get", "wfn/probe", "-o", message], |said| {
         said.contains("StartFailed") && said.contains("No space left on device")

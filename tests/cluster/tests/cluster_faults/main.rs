@@ -10,7 +10,7 @@ mod readers;
 
 use std::process::Command;
 
-use sampan_cluster_tests::{Cluster, Namespace, Node, cluster_command};
+use sampan_cluster_tests::{Namespace, Node};
 use tokio::sync::Mutex;
 
 /// Each of these does something to whole nodes, so they take turns.
@@ -19,18 +19,6 @@ static TURN: Mutex<()> = Mutex::const_new(());
 fn signal(process: &str, kind: &str) {
     let sent = Command::new("kill").args([kind, process]).status();
     assert!(sent.expect("failed to start kill").success());
-}
-
-/// The process of a component, as `cluster status` tells it.
-fn process_of(cluster: &Cluster, component: &str) -> String {
-    let output = cluster_command(&cluster.name, &["status"]);
-    let status = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut lines = status.lines().map(str::split_whitespace);
-    let line = lines.find(|line| line.clone().next() == Some(component));
-    let number = line.and_then(|mut line| line.nth(2));
-    number
-        .unwrap_or_else(|| panic!("no {component}: {status}"))
-        .to_owned()
 }
 
 /// A call from a node, past the API server: the status, or none without an answer.

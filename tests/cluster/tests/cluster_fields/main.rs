@@ -17,10 +17,7 @@ async fn an_image_is_pulled_with_the_secret_that_is_named() {
     let registry = PrivateRegistry::start(&cluster, node, PRIVATE);
     // A namespace's name is nobody else's, so the node cannot have the image.
     let image = registry.push(&hello(), namespace.name());
-    let here = format!(
-        "  template: {{ nodeSelector: {{ kubernetes.io/hostname: {} }} }}\n",
-        node.name
-    );
+    let here = node.only_there();
     namespace.deploy("hello", &image, &here);
     let reason = "jsonpath={.status.conditions[?(@.type==\"Ready\")]['reason','message']}";
     let said = namespace.until(&["get", "wfn/hello", "-o", reason], |said| {
@@ -70,15 +67,8 @@ async fn variables_come_from_values_maps_and_secrets() {
     namespace.until(&["get", "wfn/probe", "-o", reason], |said| {
         said.contains("ConfigurationMissing") && said.contains("settings")
     });
-    let kubectl = namespace.kubectl();
-    kubectl.output(&[
-        "create",
-        "configmap",
-        "settings",
-        "--from-literal=colour=red",
-    ]);
-    let token = "--from-literal=token=known to few";
-    kubectl.output(&["create", "secret", "generic", "secrets", token]);
+    namespace.make_config_map("settings", "colour", "red");
+    namespace.make_secret("secrets", "token", "known to few");
     namespace.wait_until_ready("probe");
     let shell = Shell::start(&namespace, None).await;
     let answer = shell.get("probe", "/variables").await;

@@ -42,16 +42,11 @@ fn limit_of(process: i32, controller: &str, files: [&str; 2]) -> String {
 async fn the_template_is_the_rest_of_the_pod() {
     let namespace = Namespace::create("template").await;
     let cluster = namespace.cluster().clone();
-    let node = cluster.nodes.last().expect("a process has groups");
+    let node = cluster.nodes.last().unwrap();
     let image = push(&cluster, &hello(), "template/hello");
     let kubectl = namespace.kubectl();
     kubectl.output(&["create", "serviceaccount", "worker"]);
-    kubectl.output(&[
-        "create",
-        "configmap",
-        "page",
-        "--from-literal=index.html=a page",
-    ]);
+    namespace.make_config_map("page", "index.html", "a page");
     let template = format!(
         r"  replicas: 2
   template:
@@ -85,7 +80,7 @@ async fn the_template_is_the_rest_of_the_pod() {
     let two = "--for=jsonpath={.status.readyReplicas}=2";
     kubectl.output(&["wait", "wfn/hello", two, "--timeout=120s"]);
     let pods = namespace.json(&["pods", "-l", "sampan.dev/function=hello"]);
-    let pods = pods["items"].as_array().expect("a process has groups");
+    let pods = pods["items"].as_array().unwrap();
     assert_eq!(pods.len(), 2);
     for (path, expected) in [
         ("/metadata/labels/team", "ships"),
@@ -106,17 +101,13 @@ async fn the_template_is_the_rest_of_the_pod() {
     }
     assert_eq!(pods[0]["spec"]["terminationGracePeriodSeconds"], 7);
     assert_eq!(pods[0]["spec"]["automountServiceAccountToken"], false);
-    let tolerations = pods[0]["spec"]["tolerations"]
-        .as_array()
-        .expect("a process has groups");
+    let tolerations = pods[0]["spec"]["tolerations"].as_array().unwrap();
     assert!(tolerations.iter().any(|one| one["key"] == "special"));
 
     // The sidecar serves what the init container wrote.
     let shell = Shell::start(&namespace, None).await;
     assert_eq!(shell.get("hello", "/").await.text(), "Hello!\n");
-    let address = pods[0]["status"]["podIP"]
-        .as_str()
-        .expect("a process has groups");
+    let address = pods[0]["status"]["podIP"].as_str().unwrap();
     let page = shell.get_at(address, 8081, "/index.html").await;
     assert_eq!(page.text(), "a page\n");
 
@@ -151,13 +142,12 @@ async fn the_template_is_the_rest_of_the_pod() {
     assert!(quota == "50000" || quota == "50000 100000", "{quota}");
     let shares = limit_of(process, "cpu", ["cpu.shares", "cpu.weight"]);
     assert!(shares == "51" || shares == "2" || shares == "3", "{shares}");
-    let root =
-        fs::read_to_string(format!("/proc/{process}/mountinfo")).expect("a process has groups");
+    let root = fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap();
     let root = root
         .lines()
         .find(|line| line.split(' ').nth(4) == Some("/"))
-        .expect("a process has groups");
-    let options = root.split(' ').nth(5).expect("a process has groups");
+        .unwrap();
+    let options = root.split(' ').nth(5).unwrap();
     assert!(options.split(',').any(|option| option == "ro"), "{root}");
     namespace.delete().await;
 }
@@ -193,7 +183,7 @@ spec:
 "
     ));
     let running = namespace.wait_for::<Pod>("confined", "run", conditions::is_pod_running());
-    let pod = running.await.expect("a process has groups");
+    let pod = running.await.unwrap();
     let node = cluster.node(&pod.spec.unwrap().node_name.unwrap());
     let containers = cluster.containers(node, namespace.name(), Some("confined"));
     let processes = processes_of(&containers);
