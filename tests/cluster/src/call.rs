@@ -1,8 +1,10 @@
 //! Requests from inside a pod.
 
+use std::time::{Duration, Instant};
+
 use sampan_tests::Answer;
 
-use crate::Shell;
+use crate::{PATIENCE, Shell};
 
 /// Waits for the whole answer of a server that has been asked in HTTP/1.0, whose answers end with their connection.
 /// Our end stays open meanwhile: who closes it has gone away.
@@ -12,6 +14,9 @@ nc -w 60 "$1" "$3" < $asked & exec 3> $asked
 printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
 wait $!; ended=$?; rm $asked; exit $ended
 "#;
+
+/// Between two looks.
+const GLANCE: Duration = Duration::from_millis(100);
 
 impl Shell<'_> {
     /// Gets a path of a server that listens on port 80, as a Service does.
@@ -34,6 +39,28 @@ impl Shell<'_> {
             .try_run(&["sh", "-c", ASK, "ask", host, path, &port])
             .await?;
         parse(&said).ok_or(said)
+    }
+
+    /// Gets a path of a server that listens on port 80 until what comes of it is as it should be: nothing tells when
+    /// a node's kube-proxy has heard of a change.
+    pub async fn get_until(
+        &self,
+        host: &str,
+        path: &str,
+        is_so: impl Fn(&Result<Answer, String>) -> bool,
+    ) {
+        let begun = Instant::now();
+        loop {
+            let answer = self.try_get(host, 80, path).await;
+            if is_so(&answer) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "http://{host}{path} never says what it should: {answer:?}"
+            );
+            tokio::time::sleep(GLANCE).await;
+        }
     }
 }
 

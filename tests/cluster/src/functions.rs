@@ -45,11 +45,45 @@ impl Namespace {
         ));
     }
 
-    /// Waits as a person would.
+    /// Waits as a person would, and until every node sends on what is for the function.
     pub fn wait_until_ready(&self, name: &str) {
         let wfn = format!("wfn/{name}");
         self.kubectl()
             .output(&["wait", "--for=condition=Ready", &wfn, "--timeout=120s"]);
+        self.wait_until_reachable(name);
+    }
+
+    /// Waits until every node sends on what is for a function's Service: kube-proxy follows the API server at its own
+    /// pace, and refuses connections until it knows of a pod. Connections are opened, and nothing is asked.
+    pub fn wait_until_reachable(&self, name: &str) {
+        let address = self.service_address(name);
+        let connect = format!("exec 3<>/dev/tcp/{address}/80");
+        for node in &self.cluster().nodes {
+            let begun = Instant::now();
+            loop {
+                let output = node
+                    .inside("timeout")
+                    .args(["1", "bash", "-c", &connect])
+                    .output()
+                    .expect("failed to start timeout");
+                if output.status.success() {
+                    break;
+                }
+                let complaint = String::from_utf8_lossy(&output.stderr);
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "{} never reaches {name} at {address}: {complaint}",
+                    node.name
+                );
+                thread::sleep(GLANCE);
+            }
+        }
+    }
+
+    /// The address of a Service within the cluster.
+    pub fn service_address(&self, name: &str) -> String {
+        let path = "jsonpath={.spec.clusterIP}";
+        self.kubectl().output(&["get", "service", name, "-o", path])
     }
 
     /// The pods of a function.

@@ -43,15 +43,25 @@ impl Found {
 impl Traces {
     /// Reads the names of all pods of a namespace, which have to run.
     pub fn of(namespace: &Namespace) -> Traces {
+        Traces::of_pods(namespace, |_| true)
+    }
+
+    /// Reads the names of those pods of a namespace that Sampan runs; all of them have to run.
+    pub fn of_functions(namespace: &Namespace) -> Traces {
+        Traces::of_pods(namespace, |pod| pod["spec"]["runtimeClassName"] == "sampan")
+    }
+
+    fn of_pods(namespace: &Namespace, is_meant: impl Fn(&Value) -> bool) -> Traces {
         let cluster = namespace.cluster();
         let mut names = BTreeSet::new();
         let pods = namespace.json(&["pods"]);
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        for pod in pods["items"].as_array().expect("a list of pods") {
-            names.extend(text(&pod["metadata"]["uid"]));
-        }
-        for node in &cluster.nodes {
-            for container in cluster.containers(node, namespace.name(), None) {
+        let pods = pods["items"].as_array().expect("a list of pods");
+        for pod in pods.iter().filter(|pod| is_meant(pod)) {
+            let text = |value: &Value| value.as_str().expect("a pod that runs").to_owned();
+            names.insert(text(&pod["metadata"]["uid"]));
+            let node = cluster.node(&text(&pod["spec"]["nodeName"]));
+            let pod = text(&pod["metadata"]["name"]);
+            for container in cluster.containers(node, namespace.name(), Some(&pod)) {
                 if let Some(specification) = node.specification(&container) {
                     names.extend(network_of(&specification));
                 }

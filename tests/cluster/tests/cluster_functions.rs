@@ -1,38 +1,11 @@
 //! Functions as resources: what becomes of a `WasmFunction` when everything is as it should be.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
 use sampan_cluster_tests::{Load, Namespace, Shell, hello, push, staged};
 use sampan_tests::FUNCTIONS;
 use serde_json::Value;
 
 /// Where `cargo xtask cluster up` puts the nine functions.
 const NINE: &str = "default";
-
-/// A resource of a function.
-fn function(name: &str, image: &str, more: &str) -> String {
-    format!(
-        "apiVersion: sampan.dev/v1alpha1\nkind: WasmFunction\nmetadata: {{ name: {name} }}\nspec:\n  \
-         image: {image}\n{more}"
-    )
-}
-
-/// Waits as a person would.
-fn wait_until_ready(namespace: &Namespace, name: &str) {
-    let wfn = format!("wfn/{name}");
-    namespace
-        .kubectl()
-        .output(&["wait", "--for=condition=Ready", &wfn, "--timeout=120s"]);
-}
-
-async fn pods_of(namespace: &Namespace, name: &str) -> Vec<Pod> {
-    let labels = format!("sampan.dev/function={name}");
-    let pods = namespace
-        .api::<Pod>()
-        .list(&ListParams::default().labels(&labels))
-        .await;
-    pods.expect("failed to list pods").items
-}
 
 #[tokio::test]
 async fn the_nine_functions_answer_by_their_services_names() {
@@ -67,11 +40,11 @@ async fn without_its_rule_a_function_calls_nobody() {
     );
     let env =
         format!("  env: [{{ name: TEXT_URL, value: 'http://text.{NINE}.svc/hamlet.txt' }}]\n");
-    namespace.apply(&function("denied", &image, &env));
+    namespace.deploy("denied", &image, &env);
     let allowed = format!("{env}  outbound: {{ allow: ['http://text.{NINE}.svc'] }}\n");
-    namespace.apply(&function("allowed", &image, &allowed));
-    wait_until_ready(&namespace, "denied");
-    wait_until_ready(&namespace, "allowed");
+    namespace.deploy("allowed", &image, &allowed);
+    namespace.wait_until_ready("denied");
+    namespace.wait_until_ready("allowed");
     let shell = Shell::start(&namespace, None).await;
     let denied = shell.get("denied", "/?search=Hamlet").await;
     assert_eq!(denied.status, 502, "{denied:?}");
@@ -84,8 +57,8 @@ async fn without_its_rule_a_function_calls_nobody() {
 async fn a_function_is_scaled_up_to_nothing_and_back() {
     let namespace = Namespace::create("scale").await;
     let image = push(namespace.cluster(), &hello(), "scale/hello");
-    namespace.apply(&function("hello", &image, "  replicas: 1\n"));
-    wait_until_ready(&namespace, "hello");
+    namespace.deploy("hello", &image, "  replicas: 1\n");
+    namespace.wait_until_ready("hello");
     let kubectl = namespace.kubectl();
     let shell = Shell::start(&namespace, None).await;
     for replicas in ["5", "0", "1"] {
@@ -94,9 +67,9 @@ async fn a_function_is_scaled_up_to_nothing_and_back() {
         let ready = format!("--for=jsonpath={{.status.readyReplicas}}={replicas}");
         kubectl.output(&["wait", "wfn/hello", &ready, "--timeout=120s"]);
         if replicas == "0" {
-            let pods = shell.try_get("hello", 80, "/").await;
-            assert!(pods.is_err(), "nobody is there to answer: {pods:?}");
+            shell.get_until("hello", "/", Result::is_err).await;
         } else {
+            namespace.wait_until_reachable("hello");
             assert_eq!(shell.get("hello", "/").await.status, 200);
         }
     }
@@ -114,11 +87,11 @@ async fn a_new_version_takes_over_without_a_failed_request() {
         &staged("prime-numbers/function.yaml"),
         "rolling/primes",
     );
-    namespace.apply(&function("rolling", &old, "  replicas: 2\n"));
-    wait_until_ready(&namespace, "rolling");
+    namespace.deploy("rolling", &old, "  replicas: 2\n");
+    namespace.wait_until_ready("rolling");
     let shell = Shell::start(&namespace, None).await;
     let load = Load::start(&shell, "rolling", "/?n=10").await;
-    namespace.apply(&function("rolling", &new, "  replicas: 2\n"));
+    namespace.deploy("rolling", &new, "  replicas: 2\n");
     let kubectl = namespace.kubectl();
     let done = "--for=jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}=Complete";
     kubectl.output(&[
@@ -128,12 +101,16 @@ async fn a_new_version_takes_over_without_a_failed_request() {
         "--timeout=120s",
     ]);
     kubectl.output(&["wait", "wfn/rolling", done, "--timeout=120s"]);
-    let answer = shell.get("rolling", "/?n=10").await;
-    assert!(answer.text().contains("2, 3, 5, 7"), "{answer:?}");
+    shell
+        .get_until("rolling", "/?n=10", |answer| {
+            let answer = answer.as_ref();
+            answer.is_ok_and(|answer| answer.text().contains("2, 3, 5, 7"))
+        })
+        .await;
     load.more().await;
     let outcome = load.stop().await;
     assert_eq!(outcome.bad, 0, "{outcome:?}");
     assert!(outcome.good > 10, "{outcome:?}");
-    assert!(pods_of(&namespace, "rolling").await.len() >= 2);
+    assert!(namespace.pods_of("rolling").await.len() >= 2);
     namespace.delete().await;
 }

@@ -5,7 +5,7 @@ use sampan_cluster_tests::{
     Load, Namespace, Shell, cluster_command, hello, processes_of, push, until,
 };
 
-use crate::{TURN, call, service_address, signal};
+use crate::{TURN, call, signal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_25_functions_answer_while_the_api_server_is_away() {
@@ -17,12 +17,13 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
     let two = "--for=jsonpath={.status.readyReplicas}=2";
     let kubectl = namespace.kubectl();
     kubectl.output(&["wait", "wfn/hello", two, "--timeout=120s"]);
+    namespace.wait_until_reachable("hello");
     let pods = namespace.pods_of("hello").await;
     let pod = pods[0].metadata.name.clone().unwrap();
     let node = cluster.node(pods[0].spec.as_ref().unwrap().node_name.as_ref().unwrap());
     let containers = cluster.containers(node, namespace.name(), Some(&pod));
     let pod_address = pods[0].status.as_ref().unwrap().pod_ip.clone().unwrap();
-    let address = service_address(&namespace, "hello");
+    let address = namespace.service_address("hello");
     let shell = Shell::start(&namespace, None).await;
     let load = Load::start(&shell, "hello", "/").await;
 

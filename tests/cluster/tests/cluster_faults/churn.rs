@@ -85,13 +85,13 @@ async fn scenario_15_pods_come_and_go_while_containerd_is_restarted() {
         if round > 0 {
             wait_until_gone(&namespace, round - 1);
         }
-        traces.push(Traces::of(&namespace));
+        traces.push(Traces::of_functions(&namespace));
     }
     // Others may go on while the kubelets clear away.
     drop(turn);
     namespace.delete().await;
-    // Nothing of any round is left, whichever call was cut. A containerd that is killed while it deletes a bundle or calls
-    // the network's plugins leaves that folder, lease or rule itself.
+    // Nothing of any round's functions is left, whichever call was cut. A containerd that is killed while it deletes a
+    // bundle or calls the network's plugins leaves that folder, lease or rule itself, and now and then a shim of runc.
     for round in traces {
         round.wait_for_none_of(&["process", "mount", "cgroup", "socket"]);
     }

@@ -10,7 +10,7 @@ mod readers;
 
 use std::process::Command;
 
-use sampan_cluster_tests::{Namespace, Node};
+use sampan_cluster_tests::Node;
 use tokio::sync::Mutex;
 
 /// Each of these does something to whole nodes, so they take turns.
@@ -32,11 +32,4 @@ fn call(node: &Node, address: &str, path: &str) -> Option<u16> {
         .expect("failed to start curl");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     said.parse().ok().filter(|_| output.status.success())
-}
-
-fn service_address(namespace: &Namespace, name: &str) -> String {
-    let path = "jsonpath={.spec.clusterIP}";
-    namespace
-        .kubectl()
-        .output(&["get", "service", name, "-o", path])
 }

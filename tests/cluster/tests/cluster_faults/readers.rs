@@ -2,7 +2,7 @@
 
 use sampan_cluster_tests::{Namespace, guest, push};
 
-use crate::{TURN, call, service_address, signal};
+use crate::{TURN, call, signal};
 
 /// Stops a process until this is dropped.
 struct Stopped(String);
@@ -30,7 +30,7 @@ async fn scenario_19_a_containerd_that_reads_no_logs_holds_up_no_function() {
     let here = format!("  limits: {{ output: 1Mi }}\n{}", node.only_there());
     namespace.deploy("probe", &image, &here);
     namespace.wait_until_ready("probe");
-    let address = service_address(&namespace, "probe");
+    let address = namespace.service_address("probe");
     let stopped = Stopped::new(&cluster.process_of("containerd-1"));
     // Far more than the pipe and the queue before it hold.
     for _ in 0..20 {
