@@ -1,6 +1,6 @@
 //! What is allowed in a resource, from its YAML to the checked function.
 
-use sampan_crd::{ValidFunction, WasmFunction};
+use sampan_crd::{CONTAINER, ValidFunction, WasmFunction};
 use sampan_spec::{Function, annotations};
 
 fn read(spec: &str) -> WasmFunction {
@@ -181,7 +181,7 @@ fn a_described_function_becomes_the_same_function() {
     function.file = None;
     assert_eq!(valid.function, function);
     assert_eq!(
-        annotations::print(&valid.function),
-        annotations::print(&function)
+        annotations::print(&valid.function, CONTAINER),
+        annotations::print(&function, CONTAINER)
     );
 }

@@ -139,6 +139,34 @@ impl LoadedFunction {
         }
     }
 
+    /// Makes a first instance of a handler before there is a request: one that cannot be made is known of, and what
+    /// making one takes is in memory. It waits for a request for a while, like any spare. Commands are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], as the first request would get it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled.
+    pub async fn warm_up(&self) -> Result<(), CallError> {
+        let call = Arc::new(Call::preparing(Arc::clone(&self.0)));
+        let future: GuestFuture = {
+            let (inner, call) = (Arc::clone(&self.0), Arc::clone(&call));
+            Box::pin(async move {
+                let module = inner.module().await?;
+                match &module.entry {
+                    Entry::Handler02(handler) => handler.warm_up(&module, &call).await,
+                    Entry::Handler03(handler) => handler.warm_up(&module, &call).await,
+                    Entry::Command02(_) | Entry::Preview1(_) => Ok(()),
+                }
+            })
+        };
+        let mut guest = Guest::new(Arc::clone(&call), future);
+        let ended = poll_fn(|context| Guest::poll(&mut guest, context)).await;
+        ended.map_err(|error| call.failed(error))
+    }
+
     fn serve(&self, call: Arc<Call>, request: http::Request<WasiBody>) -> GuestFuture {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {

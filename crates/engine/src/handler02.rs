@@ -72,6 +72,15 @@ impl Handler02 {
         Ok(())
     }
 
+    /// Makes the first instance, and keeps it as a spare.
+    pub(crate) async fn warm_up(&self, module: &Module, call: &Arc<Call>) -> Result<(), CallError> {
+        let spare = self.instantiate(module, call).await?;
+        if let Some(permit) = self.idle.wants_spare(call.function.engine.spares()) {
+            self.idle.put_spare(spare, permit);
+        }
+        Ok(())
+    }
+
     /// Makes a spare if one is wanted. One that cannot be made is not: the next request tries
     /// itself, and tells of the failure.
     async fn prepare(&self, module: &Module, function: Arc<Inner>) {

@@ -14,6 +14,7 @@ mod listing;
 mod metrics;
 mod observer;
 mod refusal;
+mod rehearsal;
 mod request_id;
 mod round;
 mod routes;
@@ -27,6 +28,7 @@ pub use dispatch::Dispatch;
 pub use metrics::{FunctionMetrics, Metrics};
 pub use observer::FunctionObserver;
 pub use refusal::CAUSE;
+pub use rehearsal::rehearse;
 pub use round::thread_sleeps;
 pub use routes::{Entry, RouteTable, Routes};
 pub use server::{

@@ -52,6 +52,23 @@ const TALKATIVE: &str = r#"
     (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
 
+/// A handler of the module that stands in place of `MODULE`.
+const HANDLER: &str = r#"
+(component
+  (import "wasi:http/types@0.2.0" (instance $types
+    (export "incoming-request" (type (sub resource)))
+    (export "response-outparam" (type (sub resource)))))
+  (alias export $types "incoming-request" (type $request))
+  (alias export $types "response-outparam" (type $answer))
+  (core module $module
+    MODULE
+    (func (export "handle") (param i32 i32)))
+  (core instance $instance (instantiate $module))
+  (func $handle (param "request" (own $request)) (param "response-out" (own $answer))
+    (canon lift (core func $instance "handle")))
+  (instance $handler (export "handle" (func $handle)))
+  (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#;
+
 /// Runs for ever.
 const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
@@ -163,16 +180,19 @@ async fn what_cannot_run_fails_with_its_cause_and_leaves_nothing() {
     check(&wat(LOOP), unknown, "annotation sampan.dev/limit: unknown").await;
     let odd = Some(("sampan.dev/outbound", r#"["ftp://x"]"#));
     check(&wat(LOOP), odd, "annotation sampan.dev/outbound: ").await;
+    let handler = Some(("sampan.dev/http.bad", "handler"));
+    check(&wat(LOOP), handler, "write `http: cgi`").await;
 }
 
 #[tokio::test]
 async fn what_is_seen_only_at_the_start_fails_the_start() {
-    async fn check(text: &str, port: &str, expected: &str) {
+    async fn check(text: &str, annotation: (&str, &str), port: &str, expected: &str) {
         let node = Node::new().await;
+        let (key, value) = annotation;
         let bundle = node
             .bundle("bad")
             .module(text)
-            .annotate("sampan.dev/http", "cgi")
+            .annotate(key, value)
             .env(port)
             .finish();
         let shim = node.start(&bundle).await;
@@ -186,9 +206,22 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
     if !may_run() {
         return;
     }
-    check(CGI, "PORT=web", "PORT is \"web\"").await;
+    let cgi = ("sampan.dev/http", "cgi");
+    check(CGI, cgi, "PORT=web", "PORT is \"web\"").await;
     let odd = r#"(module (import "env" "odd" (func)) (func (export "_start")))"#;
-    check(odd, "PORT=8080", "bad cannot be loaded: ").await;
+    check(odd, cgi, "PORT=8080", "bad cannot be loaded: ").await;
+    // Handlers are instantiated before anybody asks them.
+    let handler = |module: &str| HANDLER.replace("MODULE", module);
+    let trap = handler("(func $trap unreachable) (start $trap)");
+    let none = ("sampan.dev/function", "bad");
+    let expected = "bad cannot be instantiated: ";
+    check(&trap, none, "PORT=8080", expected).await;
+    let endless = handler("(func $endless (loop (br 0))) (start $endless)");
+    let soon = ("sampan.dev/limits", r#"{"timeout":"100ms"}"#);
+    check(&endless, soon, "PORT=8080", expected).await;
+    let large = handler("(memory 32)");
+    let little = ("sampan.dev/limits", r#"{"memory":"1Mi"}"#);
+    check(&large, little, "PORT=8080", expected).await;
 }
 
 #[tokio::test]

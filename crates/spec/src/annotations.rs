@@ -32,7 +32,8 @@ pub const LIMITS: &str = "sampan.dev/limits";
 /// Whom it may call, as a list of rules: `["http://store:3000"]`.
 pub const OUTBOUND: &str = "sampan.dev/outbound";
 
-/// How it takes requests: `handler` or `cgi`.
+/// How it takes requests: `handler` or `cgi`. A container without it serves if it is a handler, and runs to its end if it
+/// is a command. `sampan.dev/http.NAME` is for the container of that name alone.
 pub const HTTP: &str = "sampan.dev/http";
 
 /// How long an instance lives, as an object: `{"reuse":{"requests":1000}}`.
@@ -54,15 +55,15 @@ pub struct AnnotationError {
     pub message: String,
 }
 
-/// Reads a function's rules. `annotations` may hold others than ours, which are passed over;
-/// `default_name` is the container's name.
+/// Reads a function's rules. `annotations` may hold others than ours, and some for other containers, which are passed
+/// over; the container's name is the function's when none is given.
 ///
 /// # Errors
 ///
 /// [`AnnotationError`] for the first annotation that cannot be taken.
 pub fn parse<'a>(
     annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
-    default_name: &str,
+    container: &str,
 ) -> Result<Function, AnnotationError> {
     let mut file = FunctionFile::default();
     for (key, value) in annotations {
@@ -70,6 +71,11 @@ pub fn parse<'a>(
             continue;
         }
         match key {
+            http if is_http(http) => {
+                if is_http_of(http, container) {
+                    file.http = read(key, value)?;
+                }
+            }
             FUNCTION => file.name = Some(value.to_owned().into()),
             LIMITS => file.limits = read(key, value)?,
             OUTBOUND => {
@@ -77,7 +83,6 @@ pub fn parse<'a>(
                     allow: read(key, value)?,
                 });
             }
-            HTTP => file.http = read(key, value)?,
             INSTANCES => file.instances = read(key, value)?,
             // It is about the pod, and no rule of the function.
             METRICS => {
@@ -92,11 +97,36 @@ pub fn parse<'a>(
         }
     }
     let mut function = file
-        .validate(default_name)
+        .validate(container)
         .map_err(|invalid| invalid_annotation(&invalid))?;
     // The name of a file means nothing in a pod.
     function.file = None;
     Ok(function)
+}
+
+/// Reads how a container's function is to take requests, if it is to take any.
+///
+/// # Errors
+///
+/// [`AnnotationError`] for a word that is none of the two.
+pub fn http_mode<'a>(
+    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
+    container: &str,
+) -> Result<Option<HttpMode>, AnnotationError> {
+    let mut annotations = annotations.into_iter();
+    let found = annotations.find(|(key, _)| is_http_of(key, container));
+    found.map_or(Ok(None), |(key, value)| read(key, value))
+}
+
+fn is_http(key: &str) -> bool {
+    key.strip_prefix(HTTP)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether it is about this container.
+fn is_http_of(key: &str, container: &str) -> bool {
+    key.strip_prefix(HTTP)
+        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.') == Some(container))
 }
 
 /// Reads the port at which a function's metrics are to be told, if they are.
@@ -119,22 +149,23 @@ fn port(value: &str) -> Result<NonZeroU16, AnnotationError> {
     })
 }
 
-/// Writes a function's rules, so that [`parse`] finds the same ones. What is the default is left out:
-/// a node reads it from the same table.
-pub fn print(function: &Function) -> Vec<(&'static str, String)> {
-    let mut annotations = vec![(FUNCTION, function.name.to_string())];
+/// Writes the rules of a container's function, so that [`parse`] finds the same ones. What is the default is left out, as
+/// a node reads it from the same table, but for how it takes requests: that says that it takes some.
+pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
+    let mut annotations = vec![(FUNCTION.to_owned(), function.name.to_string())];
     let limits = changed_limits(&function.limits);
     if !limits.is_empty() {
-        annotations.push((LIMITS, Value::Object(limits).to_string()));
+        annotations.push((LIMITS.to_owned(), Value::Object(limits).to_string()));
     }
     if !function.outbound.is_empty() {
         let rules = function.outbound.iter().map(ToString::to_string);
-        annotations.push((OUTBOUND, rules.collect::<Value>().to_string()));
+        annotations.push((OUTBOUND.to_owned(), rules.collect::<Value>().to_string()));
     }
-    match function.http {
-        HttpMode::Handler => {}
-        HttpMode::Cgi => annotations.push((HTTP, "cgi".to_owned())),
-    }
+    let http = match function.http {
+        HttpMode::Handler => "handler",
+        HttpMode::Cgi => "cgi",
+    };
+    annotations.push((format!("{HTTP}.{container}"), http.to_owned()));
     match function.instances {
         InstancePolicy::Fresh => {}
         InstancePolicy::Reuse { requests, idle } => {
@@ -142,7 +173,7 @@ pub fn print(function: &Function) -> Vec<(&'static str, String)> {
                 "requests": written(REUSE_REQUESTS, u64::from(requests.get())),
                 "idle": written(REUSE_IDLE, Timespan(idle).nanoseconds_saturating()),
             });
-            annotations.push((INSTANCES, json!({ "reuse": reuse }).to_string()));
+            annotations.push((INSTANCES.to_owned(), json!({ "reuse": reuse }).to_string()));
         }
     }
     annotations
@@ -259,15 +290,15 @@ mod tests {
     fn what_is_printed_is_read_back() {
         fn check(annotations: &[(&str, &str)], printed: &[(&str, &str)]) {
             let function = parse(annotations.iter().copied(), "f").expect("it is allowed");
-            let text = print(&function);
+            let text = print(&function, "main");
             let text: Vec<(&str, &str)> = text
                 .iter()
-                .map(|(key, value)| (*key, value.as_str()))
+                .map(|(key, value)| (key.as_str(), value.as_str()))
                 .collect();
             assert_eq!(text, printed);
-            assert_eq!(parse(text, "other").expect("what was printed"), function);
+            assert_eq!(parse(text, "main").expect("what was printed"), function);
         }
-        check(&[], &[(FUNCTION, "f")]);
+        check(&[], &[(FUNCTION, "f"), ("sampan.dev/http.main", "handler")]);
         let all = [
             (FUNCTION, "prime-numbers"),
             (
@@ -278,14 +309,14 @@ mod tests {
                 OUTBOUND,
                 r#"["http://store:3000","https://*.example.com","http://[fd00::]/8:81"]"#,
             ),
-            (HTTP, "cgi"),
+            ("sampan.dev/http.main", "cgi"),
             (INSTANCES, r#"{"reuse":{"idle":"2s","requests":5}}"#),
         ];
-        let texts = print(&parse(all, "f").expect("it is allowed"));
+        let texts = print(&parse(all, "main").expect("it is allowed"), "main");
         assert_eq!(texts.len(), all.len());
         let texts: Vec<(&str, &str)> = texts
             .iter()
-            .map(|(key, value)| (*key, value.as_str()))
+            .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect();
         check(&all, &texts);
         // Every limit at both ends of its range.
@@ -293,8 +324,10 @@ mod tests {
             for value in [limit.bound.least, limit.bound.default, limit.bound.most] {
                 let mut function = Function::bare("f".parse().expect("a name"));
                 limit.write(&mut function.limits, value);
-                let text = print(&function);
-                let text = text.iter().map(|(key, value)| (*key, value.as_str()));
+                let text = print(&function, "main");
+                let text = text
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value.as_str()));
                 assert_eq!(
                     parse(text, "f").expect(limit.key),
                     function,
@@ -303,6 +336,27 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn whether_a_container_takes_requests_is_read_beside_the_rules() {
+        fn check(key: &str, value: &str, expected: Option<HttpMode>) {
+            let pairs = [(FUNCTION, "f"), (key, value)];
+            assert_eq!(http_mode(pairs, "main"), Ok(expected), "{key} {value}");
+            let function = parse(pairs, "main").expect("it is allowed");
+            assert_eq!(function.http, expected.unwrap_or_default(), "{key} {value}");
+        }
+        check("kubernetes.io/http", "cgi", None);
+        check(HTTP, "handler", Some(HttpMode::Handler));
+        check(HTTP, "cgi", Some(HttpMode::Cgi));
+        check("sampan.dev/http.main", "cgi", Some(HttpMode::Cgi));
+        check("sampan.dev/http.other", "cgi", None);
+        for key in [HTTP, "sampan.dev/http.main"] {
+            let error = http_mode([(key, "fast")], "main").expect_err("no word of ours");
+            assert_eq!(error.key, key);
+            assert_eq!(parse([(key, "fast")], "main"), Err(error));
+        }
+        assert!(parse([("sampan.dev/https", "cgi")], "main").is_err());
     }
 
     #[test]

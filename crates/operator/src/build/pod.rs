@@ -38,8 +38,7 @@ pub(super) fn pod(
     let mut all_labels = template.labels.clone();
     all_labels.extend(labels(identity));
     let mut all_annotations = template.annotations.clone();
-    let rules = annotations::print(&function.function).into_iter();
-    all_annotations.extend(rules.map(|(key, value)| (key.to_owned(), value)));
+    all_annotations.extend(annotations::print(&function.function, CONTAINER));
     if let Some(port) = function.metrics_port {
         let port = port.to_string();
         all_annotations.insert(annotations::METRICS.to_owned(), port.clone());

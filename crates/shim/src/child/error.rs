@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 
 use libcontainer::error::LibcontainerError;
-use sampan_engine::{EngineError, LoadError};
+use sampan_engine::{CallError, EngineError, LoadError};
 use sampan_spec::annotations::AnnotationError;
 
 use crate::error::ShimError;
@@ -35,6 +35,8 @@ pub(super) enum ChildError {
     Cache(#[source] EngineError),
     #[error("{name} cannot be loaded: {}", Line(.source))]
     Load { name: String, source: LoadError },
+    #[error("{name} cannot be instantiated: {}", Line(.source))]
+    Instance { name: String, source: CallError },
     #[error("{}", Line(.0))]
     Container(#[source] LibcontainerError),
     #[error("the environment variable PORT is \"{0}\", which is no port from 1 to 65535")]

@@ -53,6 +53,14 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         if let Some(port) = executor.metrics_port {
             admin::tell(port, registry, health.clone())?;
         }
+        // One that cannot be instantiated is not ready, and the first request finds warm what it needs.
+        loaded
+            .warm_up()
+            .await
+            .map_err(|source| ChildError::Instance {
+                name: function.name.to_string(),
+                source,
+            })?;
         let deployed = Deployed::new(loaded, &metrics);
         let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
         let stopping = health.clone();
@@ -66,6 +74,11 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let serving = tokio::spawn(server.run(dispatch, stop));
         health.set_ready();
         executor.ready()?;
+        tokio::spawn(async {
+            if let Err(error) = sampan_runner::rehearse().await {
+                tracing::debug!(%error, "the first request will find the program cold");
+            }
+        });
         let summary = serving.await;
         let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
         ended.map_err(ChildError::system("serving"))?;

@@ -1,13 +1,12 @@
 //! The container's specification as libcontainer gets it: CRI's, with the pod's namespaces, and for a
 //! function with less than it asks for.
 
-use std::collections::HashMap;
 use std::fs;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
-use sampan_spec::{Function, annotations};
+use sampan_spec::{Function, HttpMode, annotations};
 
 use super::error::ChildError;
 use crate::pod::Pod;
@@ -154,20 +153,23 @@ fn slice_path(slice: &str) -> PathBuf {
 
 /// Where the function tells its metrics, as the pod's annotations say.
 pub(super) fn metrics_port(spec: &Spec) -> Result<Option<NonZeroU16>, ChildError> {
-    let pairs = spec.annotations().iter().flatten();
-    let pairs = pairs.map(|(key, value)| (key.as_str(), value.as_str()));
-    annotations::metrics_port(pairs).map_err(ChildError::Annotation)
+    annotations::metrics_port(pairs(spec)).map_err(ChildError::Annotation)
+}
+
+/// How the function is to take requests, if the pod's annotations say that it is to.
+pub(super) fn http_mode(spec: &Spec, container: &str) -> Result<Option<HttpMode>, ChildError> {
+    annotations::http_mode(pairs(spec), container).map_err(ChildError::Annotation)
+}
+
+fn pairs(spec: &Spec) -> impl Iterator<Item = (&str, &str)> {
+    let annotations = spec.annotations().iter().flatten();
+    annotations.map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 /// The function that the pod's annotations and the container's process describe.
 pub(super) fn function(spec: &Spec, name: &str) -> Result<Function, ChildError> {
-    let empty = HashMap::new();
-    let pairs = spec.annotations().as_ref().unwrap_or(&empty);
     // One that is wrong is to be named the same way each time.
-    let mut pairs: Vec<(&str, &str)> = pairs
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
+    let mut pairs: Vec<_> = pairs(spec).collect();
     pairs.sort_unstable();
     let mut function = annotations::parse(pairs, name).map_err(ChildError::Annotation)?;
     let process = spec.process().as_ref();
