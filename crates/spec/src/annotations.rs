@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_back() {
         fn check(annotations: &[(&str, &str)], printed: &[(&str, &str)]) {
-            let function = parse(annotations.iter().copied(), "f").expect("it is allowed");
+            let function = parse(annotations.iter().copied(), "main").expect("it is allowed");
             let text = print(&function, "main");
             let text: Vec<(&str, &str)> = text
                 .iter()
@@ -298,7 +298,10 @@ mod tests {
             assert_eq!(text, printed);
             assert_eq!(parse(text, "main").expect("what was printed"), function);
         }
-        check(&[], &[(FUNCTION, "f"), ("sampan.dev/http.main", "handler")]);
+        check(
+            &[],
+            &[(FUNCTION, "main"), ("sampan.dev/http.main", "handler")],
+        );
         let all = [
             (FUNCTION, "prime-numbers"),
             (
