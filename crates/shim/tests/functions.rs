@@ -180,8 +180,6 @@ async fn what_cannot_run_fails_with_its_cause_and_leaves_nothing() {
     check(&wat(LOOP), unknown, "annotation sampan.dev/limit: unknown").await;
     let odd = Some(("sampan.dev/outbound", r#"["ftp://x"]"#));
     check(&wat(LOOP), odd, "annotation sampan.dev/outbound: ").await;
-    let handler = Some(("sampan.dev/http.bad", "handler"));
-    check(&wat(LOOP), handler, "write `http: cgi`").await;
 }
 
 #[tokio::test]

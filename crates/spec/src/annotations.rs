@@ -32,8 +32,7 @@ pub const LIMITS: &str = "sampan.dev/limits";
 /// Whom it may call, as a list of rules: `["http://store:3000"]`.
 pub const OUTBOUND: &str = "sampan.dev/outbound";
 
-/// How it takes requests: `handler` or `cgi`. A container without it serves if it is a handler, and runs to its end if it
-/// is a command. `sampan.dev/http.NAME` is for the container of that name alone.
+/// How it takes requests: `handler` or `cgi`. `sampan.dev/http.NAME` is for the container of that name alone.
 pub const HTTP: &str = "sampan.dev/http";
 
 /// How long an instance lives, as an object: `{"reuse":{"requests":1000}}`.
@@ -104,20 +103,6 @@ pub fn parse<'a>(
     Ok(function)
 }
 
-/// Reads how a container's function is to take requests, if it is to take any.
-///
-/// # Errors
-///
-/// [`AnnotationError`] for a word that is none of the two.
-pub fn http_mode<'a>(
-    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
-    container: &str,
-) -> Result<Option<HttpMode>, AnnotationError> {
-    let mut annotations = annotations.into_iter();
-    let found = annotations.find(|(key, _)| is_http_of(key, container));
-    found.map_or(Ok(None), |(key, value)| read(key, value))
-}
-
 fn is_http(key: &str) -> bool {
     key.strip_prefix(HTTP)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -149,8 +134,8 @@ fn port(value: &str) -> Result<NonZeroU16, AnnotationError> {
     })
 }
 
-/// Writes the rules of a container's function, so that [`parse`] finds the same ones. What is the default is left out, as
-/// a node reads it from the same table, but for how it takes requests: that says that it takes some.
+/// Writes the rules of a container's function, so that [`parse`] finds the same ones. What is the default is left out: a
+/// node reads it from the same table.
 pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
     let mut annotations = vec![(FUNCTION.to_owned(), function.name.to_string())];
     let limits = changed_limits(&function.limits);
@@ -161,11 +146,10 @@ pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
         let rules = function.outbound.iter().map(ToString::to_string);
         annotations.push((OUTBOUND.to_owned(), rules.collect::<Value>().to_string()));
     }
-    let http = match function.http {
-        HttpMode::Handler => "handler",
-        HttpMode::Cgi => "cgi",
-    };
-    annotations.push((format!("{HTTP}.{container}"), http.to_owned()));
+    match function.http {
+        HttpMode::Handler => {}
+        HttpMode::Cgi => annotations.push((format!("{HTTP}.{container}"), "cgi".to_owned())),
+    }
     match function.instances {
         InstancePolicy::Fresh => {}
         InstancePolicy::Reuse { requests, idle } => {
@@ -342,23 +326,17 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_container_takes_requests_is_read_beside_the_rules() {
-        fn check(key: &str, value: &str, expected: Option<HttpMode>) {
-            let pairs = [(FUNCTION, "f"), (key, value)];
-            assert_eq!(http_mode(pairs, "main"), Ok(expected), "{key} {value}");
-            let function = parse(pairs, "main").expect("it is allowed");
-            assert_eq!(function.http, expected.unwrap_or_default(), "{key} {value}");
+    fn how_requests_are_taken_may_be_for_one_container() {
+        fn check(key: &str, expected: HttpMode) {
+            let function = parse([(key, "cgi")], "main").expect("it is allowed");
+            assert_eq!(function.http, expected, "{key}");
         }
-        check("kubernetes.io/http", "cgi", None);
-        check(HTTP, "handler", Some(HttpMode::Handler));
-        check(HTTP, "cgi", Some(HttpMode::Cgi));
-        check("sampan.dev/http.main", "cgi", Some(HttpMode::Cgi));
-        check("sampan.dev/http.other", "cgi", None);
-        for key in [HTTP, "sampan.dev/http.main"] {
-            let error = http_mode([(key, "fast")], "main").expect_err("no word of ours");
-            assert_eq!(error.key, key);
-            assert_eq!(parse([(key, "fast")], "main"), Err(error));
-        }
+        check(HTTP, HttpMode::Cgi);
+        check("sampan.dev/http.main", HttpMode::Cgi);
+        check("sampan.dev/http.other", HttpMode::Handler);
+        check("kubernetes.io/http", HttpMode::Handler);
+        let error = parse([("sampan.dev/http.main", "fast")], "main").expect_err("no word of ours");
+        assert_eq!(error.key, "sampan.dev/http.main");
         assert!(parse([("sampan.dev/https", "cgi")], "main").is_err());
     }
 

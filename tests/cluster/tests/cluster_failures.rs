@@ -100,7 +100,6 @@ async fn what_cannot_run_says_why() {
     let text = |text: &str, name: &str| push_text(&cluster, text, &format!("failures/{name}"));
     let broken = b"\0asm\x01\0\0\0and nothing that follows";
     let foreign = "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))";
-    let command = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
     let good = push(&cluster, Path::new(&hello()), "failures/hello");
     let (repository, _) = good.split_once('@').expect("an image by its digest");
     let cases = [
@@ -149,12 +148,6 @@ async fn what_cannot_run_says_why() {
             "memory",
         )
         .with("  limits: { memory: 1Mi }\n"),
-        Case::new(
-            "command",
-            text(command, "command"),
-            "StartFailed",
-            "http: cgi",
-        ),
     ];
     for case in &cases {
         let took = check(&namespace, case);

@@ -12,10 +12,8 @@ use containerd_shim::mount::mount_rootfs;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use oci_spec::runtime::Spec;
-use sampan_engine::{
-    CompileCommand, EngineConfig, LoadError, NoObserver, Prepared, Wasm, Workshop,
-};
-use sampan_spec::{Function, HttpMode};
+use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Prepared, Wasm, Workshop};
+use sampan_spec::Function;
 
 use super::error::ChildError;
 use super::executor::{FunctionExecutor, ProgramExecutor};
@@ -49,7 +47,6 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     let name = payload::name(&spec, &request.id).to_owned();
     let function = spec::function(&spec, &name);
     let metrics_port = spec::metrics_port(&spec)?;
-    let http_mode = spec::http_mode(&spec, &name)?;
     // A program needs no rules, but a rule that is wrong is wrong for whatever runs.
     let function = Arc::new(function?);
     let limit = function.limits.artifact.bytes();
@@ -84,14 +81,6 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         Payload::Wasm(wasm) => {
             let prepared = prepare(&function, &wasm)?;
             drop(wasm);
-            let kind = prepared.kind();
-            if http_mode == Some(HttpMode::Handler) && !kind.handles_http() {
-                let advice = "write `http: cgi` if it answers the CGI way, or run it as a Job";
-                return Err(ChildError::Load {
-                    name,
-                    source: LoadError::WrongKind { kind, advice },
-                });
-            }
             builder.with_executor(FunctionExecutor {
                 function,
                 prepared,

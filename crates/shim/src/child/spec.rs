@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
-use sampan_spec::{Function, HttpMode, annotations};
+use sampan_spec::{Function, annotations};
 
 use super::error::ChildError;
 use crate::pod::Pod;
@@ -154,11 +154,6 @@ fn slice_path(slice: &str) -> PathBuf {
 /// Where the function tells its metrics, as the pod's annotations say.
 pub(super) fn metrics_port(spec: &Spec) -> Result<Option<NonZeroU16>, ChildError> {
     annotations::metrics_port(pairs(spec)).map_err(ChildError::Annotation)
-}
-
-/// How the function is to take requests, if the pod's annotations say that it is to.
-pub(super) fn http_mode(spec: &Spec, container: &str) -> Result<Option<HttpMode>, ChildError> {
-    annotations::http_mode(pairs(spec), container).map_err(ChildError::Annotation)
 }
 
 fn pairs(spec: &Spec) -> impl Iterator<Item = (&str, &str)> {
