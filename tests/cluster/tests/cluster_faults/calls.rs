@@ -99,7 +99,11 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
         refused(&["containers", "delete", round], "not found");
     }
     run(&["images", "remove", &image]);
-    run(&["content", "prune", "references"]);
+    // containerd collects what the image had meanwhile, and who finds it gone complains.
+    until("nothing of the image is left", || {
+        ctr(&cluster, node, &["content", "prune", "references"]).0
+    })
+    .await;
     until("no supervisor is left", || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let mut lines =
