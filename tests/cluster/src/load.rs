@@ -48,9 +48,15 @@ impl<'a> Load<'a> {
 
     /// Waits until some more requests have been answered.
     pub async fn more(&self) {
-        let before = self.good().await;
         let more = async {
-            while self.good().await < before + 5 {
+            let mut enough = None;
+            loop {
+                // Nobody can look while containerd is away, or before the first answer.
+                if let Some(good) = self.good().await
+                    && good >= *enough.get_or_insert(good + 5)
+                {
+                    return;
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
@@ -60,7 +66,7 @@ impl<'a> Load<'a> {
 
     /// Stops asking.
     pub async fn stop(self) -> Outcome {
-        self.shell.run(&["rm", "/tmp/load"]).await;
+        self.shell.until(&["rm", "-f", "/tmp/load"]).await;
         let said = self
             .shell
             .until(&["grep", "-E", "^[0-9]+ [0-9]+$", "/tmp/outcome"])
@@ -76,10 +82,8 @@ impl<'a> Load<'a> {
         }
     }
 
-    async fn good(&self) -> u64 {
+    async fn good(&self) -> Option<u64> {
         let said = self.shell.try_run(&["cat", "/tmp/good"]).await;
-        said.ok()
-            .and_then(|said| said.trim().parse().ok())
-            .unwrap_or(0)
+        said.ok().and_then(|said| said.trim().parse().ok())
     }
 }

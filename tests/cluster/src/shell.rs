@@ -66,7 +66,7 @@ impl<'a> Shell<'a> {
         })
     }
 
-    /// What a command prints; all that it said when it ends badly.
+    /// What a command prints; all that it said when it ends badly, or why it was not run, as while containerd is away.
     pub fn try_run<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, Result<String, String>> {
         Box::pin(self.attempt(command))
     }
@@ -78,8 +78,7 @@ impl<'a> Shell<'a> {
             .stdout(true)
             .stderr(true);
         let attached = pods.exec(&self.pod, command.iter().copied(), &attach).await;
-        let mut attached =
-            attached.unwrap_or_else(|error| panic!("failed to run {command:?}: {error}"));
+        let mut attached = attached.map_err(|error| format!("it was not run: {error}"))?;
         let mut stdout = attached.stdout().expect("a command has no stdout");
         let mut stderr = attached.stderr().expect("a command has no stderr");
         let status = attached.take_status().expect("a command has no status");

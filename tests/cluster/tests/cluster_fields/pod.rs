@@ -79,6 +79,7 @@ async fn the_template_is_the_rest_of_the_pod() {
     namespace.deploy("hello", &image, &template);
     let two = "--for=jsonpath={.status.readyReplicas}=2";
     kubectl.output(&["wait", "wfn/hello", two, "--timeout=120s"]);
+    namespace.wait_until_reachable("hello");
     let pods = namespace.json(&["pods", "-l", "sampan.dev/function=hello"]);
     let pods = pods["items"].as_array().unwrap();
     assert_eq!(pods.len(), 2);
