@@ -69,12 +69,13 @@ pub fn parse<'a>(
         if !key.starts_with(PREFIX) {
             continue;
         }
-        match key {
-            http if is_http(http) => {
-                if is_http_of(http, container) {
-                    file.http = read(key, value)?;
-                }
+        if let Some(concerned) = concerns(key, container) {
+            if concerned {
+                file.http = read(key, value)?;
             }
+            continue;
+        }
+        match key {
             FUNCTION => file.name = Some(value.to_owned().into()),
             LIMITS => file.limits = read(key, value)?,
             OUTBOUND => {
@@ -103,15 +104,13 @@ pub fn parse<'a>(
     Ok(function)
 }
 
-fn is_http(key: &str) -> bool {
-    key.strip_prefix(HTTP)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// Whether it is about this container.
-fn is_http_of(key: &str, container: &str) -> bool {
-    key.strip_prefix(HTTP)
-        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.') == Some(container))
+/// Whether a key that is about HTTP is about this container's; none if it is about something else.
+fn concerns(key: &str, container: &str) -> Option<bool> {
+    let rest = key.strip_prefix(HTTP)?;
+    match rest.strip_prefix('.') {
+        Some(name) => Some(name == container),
+        None => rest.is_empty().then_some(true),
+    }
 }
 
 /// Reads the port at which a function's metrics are to be told, if they are.
@@ -282,10 +281,7 @@ mod tests {
             assert_eq!(text, printed);
             assert_eq!(parse(text, "main").expect("what was printed"), function);
         }
-        check(
-            &[],
-            &[(FUNCTION, "main"), ("sampan.dev/http.main", "handler")],
-        );
+        check(&[], &[(FUNCTION, "main")]);
         let all = [
             (FUNCTION, "prime-numbers"),
             (
@@ -334,7 +330,6 @@ mod tests {
         check(HTTP, HttpMode::Cgi);
         check("sampan.dev/http.main", HttpMode::Cgi);
         check("sampan.dev/http.other", HttpMode::Handler);
-        check("kubernetes.io/http", HttpMode::Handler);
         let error = parse([("sampan.dev/http.main", "fast")], "main").expect_err("no word of ours");
         assert_eq!(error.key, "sampan.dev/http.main");
         assert!(parse([("sampan.dev/https", "cgi")], "main").is_err());
