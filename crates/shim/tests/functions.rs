@@ -219,7 +219,7 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
     check(&endless, soon, "PORT=8080", expected).await;
     let large = handler("(memory 32)");
     let little = ("sampan.dev/limits", r#"{"memory":"1Mi"}"#);
-    check(&large, little, "PORT=8080", expected).await;
+    check(&large, little, "PORT=8080", "bad cannot be loaded: ").await;
 }
 
 #[tokio::test]
