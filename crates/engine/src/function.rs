@@ -162,9 +162,7 @@ impl LoadedFunction {
                 }
             })
         };
-        let mut guest = Guest::new(Arc::clone(&call), future);
-        let ended = poll_fn(|context| Guest::poll(&mut guest, context)).await;
-        ended.map_err(|error| call.failed(error))
+        to_its_end(call, future).await
     }
 
     fn serve(&self, call: Arc<Call>, request: http::Request<WasiBody>) -> GuestFuture {
@@ -208,11 +206,16 @@ impl LoadedFunction {
                 Ok(())
             })
         };
-        let mut guest = Guest::new(Arc::clone(&call), future);
-        let ended = poll_fn(|context| Guest::poll(&mut guest, context)).await;
-        ended.map_err(|error| call.failed(error))?;
+        to_its_end(call, future).await?;
         code.get().copied().ok_or(CallError::NoResponse)
     }
+}
+
+/// Runs a guest that nobody waits for an answer of, within its time; tells of its failure.
+async fn to_its_end(call: Arc<Call>, future: GuestFuture) -> Result<(), CallError> {
+    let mut guest = Guest::new(Arc::clone(&call), future);
+    let ended = poll_fn(|context| Guest::poll(&mut guest, context)).await;
+    ended.map_err(|error| call.failed(error))
 }
 
 impl Inner {

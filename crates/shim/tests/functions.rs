@@ -53,21 +53,7 @@ const TALKATIVE: &str = r#"
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
 
 /// A handler of the module that stands in place of `MODULE`.
-const HANDLER: &str = r#"
-(component
-  (import "wasi:http/types@0.2.0" (instance $types
-    (export "incoming-request" (type (sub resource)))
-    (export "response-outparam" (type (sub resource)))))
-  (alias export $types "incoming-request" (type $request))
-  (alias export $types "response-outparam" (type $answer))
-  (core module $module
-    MODULE
-    (func (export "handle") (param i32 i32)))
-  (core instance $instance (instantiate $module))
-  (func $handle (param "request" (own $request)) (param "response-out" (own $answer))
-    (canon lift (core func $instance "handle")))
-  (instance $handler (export "handle" (func $handle)))
-  (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#;
+const HANDLER: &str = include_str!("../../../tests/handler.wat");
 
 /// Runs for ever.
 const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;

@@ -9,23 +9,8 @@ use sampan_cluster_tests::{Namespace, PATIENCE, hello, push, push_bytes, push_te
 /// How soon a function is to say why it cannot run.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A handler that traps as soon as it is instantiated.
-const TRAP: &str = r#"
-(component
-  (import "wasi:http/types@0.2.0" (instance $types
-    (export "incoming-request" (type (sub resource)))
-    (export "response-outparam" (type (sub resource)))))
-  (alias export $types "incoming-request" (type $request))
-  (alias export $types "response-outparam" (type $answer))
-  (core module $module
-    (func $trap unreachable) (start $trap)
-    (func (export "handle") (param i32 i32)))
-  (core instance $instance (instantiate $module))
-  (func $handle (param "request" (own $request)) (param "response-out" (own $answer))
-    (canon lift (core func $instance "handle")))
-  (instance $handler (export "handle" (func $handle)))
-  (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))
-"#;
+/// A handler of the module that stands in place of `MODULE`.
+const HANDLER: &str = include_str!("../../handler.wat");
 
 /// What the condition `Ready=False` and an event have to say of a function.
 struct Case {
@@ -100,6 +85,7 @@ async fn what_cannot_run_says_why() {
     let text = |text: &str, name: &str| push_text(&cluster, text, &format!("failures/{name}"));
     let broken = b"\0asm\x01\0\0\0and nothing that follows";
     let foreign = "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))";
+    let trap = HANDLER.replace("MODULE", "(func $trap unreachable) (start $trap)");
     let good = push(&cluster, Path::new(&hello()), "failures/hello");
     let (repository, _) = good.split_once('@').expect("an image by its digest");
     let cases = [
@@ -140,7 +126,7 @@ async fn what_cannot_run_says_why() {
             "StartFailed",
             "_start",
         ),
-        Case::new("traps", text(TRAP, "trap"), "StartFailed", "unreachable"),
+        Case::new("traps", text(&trap, "trap"), "StartFailed", "unreachable"),
         Case::new(
             "small",
             push(&cluster, Path::new(&hello()), "failures/small"),
