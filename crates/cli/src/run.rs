@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
     }
     let described = Arc::make_mut(&mut function);
     // The engine refuses HTTP handlers for a function of this mode, and does so before compiling.
-    described.http = HttpMode::Cgi;
+    described.http = Some(HttpMode::Cgi);
     set_all(&mut described.environment, environment);
 
     let engine = engine(&data.resolve()?, Some(INSTANCES))?;

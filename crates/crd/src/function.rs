@@ -223,7 +223,7 @@ impl WasmFunction {
             image: image.into(),
             env: function.environment.iter().map(variable).collect(),
             args: function.arguments.clone(),
-            http: (function.http != HttpMode::default()).then_some(function.http),
+            http: function.http.filter(|mode| *mode != HttpMode::Handler),
             limits: (!limits.0.is_empty()).then_some(limits),
             outbound: (!rules.is_empty()).then_some(Outbound { allow: rules }),
             instances: match function.instances {

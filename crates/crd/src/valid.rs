@@ -8,8 +8,8 @@ use std::num::NonZeroU16;
 
 use k8s_openapi::api::core::v1::EnvVar;
 use sampan_spec::{
-    Function, FunctionFile, InstancesFile, LIMITS, LimitsFile, Located, OutboundFile, ReuseFile,
-    Scalar, annotations,
+    Function, FunctionFile, HttpMode, InstancesFile, LIMITS, LimitsFile, Located, OutboundFile,
+    ReuseFile, Scalar, annotations,
 };
 
 use crate::amount::Amount;
@@ -135,6 +135,8 @@ impl ValidFunction {
         let mut function = file.validate(&name)?;
         // The name of a file means nothing in a pod.
         function.file = None;
+        // A resource has a Service, so that a command that runs and ends is a mistake.
+        function.http.get_or_insert(HttpMode::Handler);
         let replicas = match replicas {
             Some(wanted) if !(0..=10_000).contains(&wanted) => {
                 return Err(Invalid::new(

@@ -135,11 +135,17 @@ impl Engine {
 pub(crate) fn checked_kind(function: &Function, bytes: &[u8]) -> Result<Kind, LoadError> {
     let surface = Surface::read(bytes)?;
     let kind = surface.kind()?;
-    if kind.handles_http() && function.http == HttpMode::Cgi {
-        return Err(LoadError::WrongKind {
-            kind,
-            advice: "leave out `http: cgi`, which is for commands",
-        });
+    let advice = match function.http {
+        Some(HttpMode::Cgi) if kind.handles_http() => {
+            Some("leave out `http: cgi`, which is for commands")
+        }
+        Some(HttpMode::Handler) if !kind.handles_http() => {
+            Some("write `http: cgi` if it answers the CGI way, or run it as a command")
+        }
+        _ => None,
+    };
+    if let Some(advice) = advice {
+        return Err(LoadError::WrongKind { kind, advice });
     }
     if kind != Kind::CommandPreview1 {
         let names = link::missing(&surface.imports, kind == Kind::HttpHandler03);

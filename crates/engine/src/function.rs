@@ -140,7 +140,8 @@ impl LoadedFunction {
     }
 
     /// Makes a first instance of a handler before there is a request: one that cannot be made is known of, and what
-    /// making one takes is in memory. It waits for a request for a while, like any spare. Commands are left alone.
+    /// making one takes is in memory, the compiled code included. It waits for a request for a while, like any spare. Of
+    /// commands there is no instance before a call.
     ///
     /// # Errors
     ///
@@ -155,6 +156,7 @@ impl LoadedFunction {
             let (inner, call) = (Arc::clone(&self.0), Arc::clone(&call));
             Box::pin(async move {
                 let module = inner.module().await?;
+                module.map_code();
                 match &module.entry {
                     Entry::Handler02(handler) => handler.warm_up(&module, &call).await,
                     Entry::Handler03(handler) => handler.warm_up(&module, &call).await,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::Store;
+use wasmtime::component::Component;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
@@ -70,6 +71,11 @@ impl Handler02 {
             ),
         }
         Ok(())
+    }
+
+    /// What is called.
+    pub(crate) fn component(&self) -> &Component {
+        self.pre.instance_pre().component()
     }
 
     /// Makes the first instance, and keeps it as a spare.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::Store;
+use wasmtime::component::Component;
 use wasmtime_wasi_http::p3::Request;
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
@@ -87,6 +88,11 @@ impl Handler03 {
             ),
         }
         Ok(())
+    }
+
+    /// What is called.
+    pub(crate) fn component(&self) -> &Component {
+        self.pre.instance_pre().component()
     }
 
     /// Makes the first instance, and keeps it as a spare.

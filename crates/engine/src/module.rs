@@ -13,6 +13,9 @@ use crate::handler03::Handler03;
 use crate::host::Host;
 use crate::kind::Kind;
 
+/// Bytes of the smallest pages that a processor has.
+const LEAST_PAGE: usize = 4096;
+
 pub(crate) struct Module {
     engine: wasmtime::Engine,
     pub(crate) entry: Entry,
@@ -58,6 +61,20 @@ impl Module {
             engine: ground.engine.clone(),
             entry,
         })
+    }
+
+    /// Looks at every page of the compiled code. It is a mapped file, of which each part that runs for the first time
+    /// would cost a call a page fault; its pages are the same memory for all processes that have it open.
+    pub(crate) fn map_code(&self) {
+        let code = match &self.entry {
+            Entry::Handler02(handler) => handler.component().text(),
+            Entry::Handler03(handler) => handler.component().text(),
+            Entry::Command02(command) => command.instance_pre().component().text(),
+            Entry::Preview1(command) => command.module().text(),
+        };
+        for byte in code.iter().step_by(LEAST_PAGE) {
+            std::hint::black_box(*byte);
+        }
     }
 
     pub(crate) fn engine(&self) -> &wasmtime::Engine {

@@ -32,7 +32,8 @@ pub const LIMITS: &str = "sampan.dev/limits";
 /// Whom it may call, as a list of rules: `["http://store:3000"]`.
 pub const OUTBOUND: &str = "sampan.dev/outbound";
 
-/// How it takes requests: `handler` or `cgi`. `sampan.dev/http.NAME` is for the container of that name alone.
+/// How it takes requests: `handler` or `cgi`. `sampan.dev/http.NAME` is for the container of that name alone. Without it
+/// a handler answers, and a command runs as one.
 pub const HTTP: &str = "sampan.dev/http";
 
 /// How long an instance lives, as an object: `{"reuse":{"requests":1000}}`.
@@ -145,9 +146,12 @@ pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
         let rules = function.outbound.iter().map(ToString::to_string);
         annotations.push((OUTBOUND.to_owned(), rules.collect::<Value>().to_string()));
     }
-    match function.http {
-        HttpMode::Handler => {}
-        HttpMode::Cgi => annotations.push((format!("{HTTP}.{container}"), "cgi".to_owned())),
+    if let Some(mode) = function.http {
+        let word = match mode {
+            HttpMode::Handler => "handler",
+            HttpMode::Cgi => "cgi",
+        };
+        annotations.push((format!("{HTTP}.{container}"), word.to_owned()));
     }
     match function.instances {
         InstancePolicy::Fresh => {}
@@ -262,7 +266,7 @@ mod tests {
                 .permit(Scheme::Http, "store.default.svc", 3000)
                 .is_some()
         );
-        assert_eq!(function.http, HttpMode::Cgi);
+        assert_eq!(function.http, Some(HttpMode::Cgi));
         let InstancePolicy::Reuse { requests, idle } = function.instances else {
             panic!("{:?}", function.instances);
         };
@@ -282,6 +286,8 @@ mod tests {
             assert_eq!(parse(text, "main").expect("what was printed"), function);
         }
         check(&[], &[(FUNCTION, "main")]);
+        let handler = [(FUNCTION, "main"), ("sampan.dev/http.main", "handler")];
+        check(&[("sampan.dev/http", "handler")], &handler);
         let all = [
             (FUNCTION, "prime-numbers"),
             (
@@ -323,13 +329,14 @@ mod tests {
 
     #[test]
     fn how_requests_are_taken_may_be_for_one_container() {
-        fn check(key: &str, expected: HttpMode) {
-            let function = parse([(key, "cgi")], "main").expect("it is allowed");
-            assert_eq!(function.http, expected, "{key}");
+        fn check(annotation: (&str, &str), expected: Option<HttpMode>) {
+            let function = parse([annotation], "main").expect("it is allowed");
+            assert_eq!(function.http, expected, "{annotation:?}");
         }
-        check(HTTP, HttpMode::Cgi);
-        check("sampan.dev/http.main", HttpMode::Cgi);
-        check("sampan.dev/http.other", HttpMode::Handler);
+        check((HTTP, "cgi"), Some(HttpMode::Cgi));
+        check((HTTP, "handler"), Some(HttpMode::Handler));
+        check(("sampan.dev/http.main", "cgi"), Some(HttpMode::Cgi));
+        check(("sampan.dev/http.other", "cgi"), None);
         let error = parse([("sampan.dev/http.main", "fast")], "main").expect_err("no word of ours");
         assert_eq!(error.key, "sampan.dev/http.main");
         assert!(parse([("sampan.dev/https", "cgi")], "main").is_err());

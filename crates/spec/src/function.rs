@@ -35,8 +35,9 @@ pub struct Function {
     pub outbound: OutboundRules,
     /// How long an instance lives.
     pub instances: InstancePolicy,
-    /// How it takes requests.
-    pub http: HttpMode,
+    /// How it takes requests. Not said: as its file can, so that a handler answers, and a command is for whoever runs
+    /// commands.
+    pub http: Option<HttpMode>,
 }
 
 impl Function {
@@ -52,7 +53,7 @@ impl Function {
             limits: Limits::default(),
             outbound: OutboundRules::default(),
             instances: InstancePolicy::default(),
-            http: HttpMode::default(),
+            http: None,
         }
     }
 }
@@ -79,11 +80,10 @@ pub const REUSE_REQUESTS: Bound = Bound::count(1_000, 1, 1_000_000);
 pub const REUSE_IDLE: Bound = Bound::milliseconds(10_000, 1, 3_600_000);
 
 /// How a function takes requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HttpMode {
     /// The component exports a `wasi:http` handler.
-    #[default]
     Handler,
     /// The module is a WASI command that answers the CGI way: request in its environment and
     /// stdin, answer on stdout.

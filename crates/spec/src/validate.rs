@@ -65,7 +65,7 @@ impl FunctionFile {
             limits: validate_limits(&limits.unwrap_or_default())?,
             outbound: validate_outbound(outbound.unwrap_or_default())?,
             instances: validate_instances(&instances.unwrap_or_default())?,
-            http: http.unwrap_or_default(),
+            http,
         })
     }
 }

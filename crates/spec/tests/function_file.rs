@@ -43,7 +43,7 @@ fn every_key_arrives_in_the_function() {
         ]
     );
     assert_eq!(function.arguments, ["--verbose", "3", ""]);
-    assert_eq!(function.http, HttpMode::Cgi);
+    assert_eq!(function.http, Some(HttpMode::Cgi));
     let Limits {
         memory,
         timeout,
@@ -94,10 +94,7 @@ fn what_is_left_out_is_the_default() {
     assert_eq!(bare.file, None);
     assert_eq!(bare.limits, Limits::default());
     assert_eq!(bare.outbound, OutboundRules::default());
-    assert_eq!(
-        (bare.instances, bare.http),
-        (InstancePolicy::Fresh, HttpMode::Handler)
-    );
+    assert_eq!((bare.instances, bare.http), (InstancePolicy::Fresh, None));
 
     // A file without keys is a bare function that lies where its name says.
     bare.file = Some("prime-numbers.wasm".to_owned());

@@ -1,5 +1,6 @@
 //! `sampan` and a cluster, as somebody uses it who knows no kubectl: what it prints, and how it ends.
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -7,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use sampan_cluster_tests::{Namespace, PATIENCE, guest, push_text, staged};
+use sampan_cluster_tests::{Namespace, PATIENCE, guest, processes_of, push_text, staged};
 use sampan_tests::program;
 use serde_json::Value;
 
@@ -47,6 +48,58 @@ impl Person<'_> {
             assert!(complaint.contains(word), "no `{word}` on stderr: {told}");
         }
         output
+    }
+}
+
+/// A command that answers, and leaves a line in the log each time.
+const MORTAL: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\18\00\00\00\40\00\00\00\1f\00\00\00")
+  (data (i32.const 16) "these are my last words\n")
+  (data (i32.const 64) "Content-Type: text/plain\n\nhere\n")
+  (func (export "_start")
+    (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 128)))
+    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 128)))))"#;
+
+/// Kills a function's process after each of its answers, until the kubelet waits before it starts the next one.
+fn kill_until_it_stays_down(person: &Person<'_>, name: &str) {
+    let namespace = person.namespace;
+    let label = format!("sampan.dev/function={name}");
+    let begun = Instant::now();
+    let mut killed = HashSet::new();
+    loop {
+        let function = namespace.json(&["get", "wfn", name]);
+        let mut conditions = function["status"]["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        if conditions.any(|condition| condition["reason"] == "CrashLoop") {
+            return;
+        }
+        let pods = namespace.json(&["get", "pods", "--selector", &label]);
+        let container = &pods["items"][0]["status"]["containerStatuses"][0];
+        assert!(begun.elapsed() < PATIENCE, "{function:#}\n{container:#}");
+        let id = container["containerID"]
+            .as_str()
+            .and_then(|id| id.split_once("://"));
+        if let Some((_, id)) = id
+            && container["state"]["running"].is_object()
+            && !killed.contains(id)
+            && person
+                .command(&["invoke", name])
+                .output()
+                .is_ok_and(|answer| answer.status.success())
+        {
+            for process in processes_of(&[id.to_owned()]) {
+                let sent = Command::new("kill")
+                    .args(["-KILL", &process.to_string()])
+                    .status();
+                assert!(sent.expect("failed to start kill").success());
+            }
+            killed.insert(id.to_owned());
+        }
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -206,22 +259,11 @@ async fn what_fails_says_why_and_what_to_do() {
         fs::write(&file, text).unwrap();
         file.display().to_string()
     };
-    // One that ends when it has begun: whoever looks later is told why.
-    let trap = push_text(
-        &cluster,
-        r#"(module
-          (import "wasi_snapshot_preview1" "fd_write"
-            (func $write (param i32 i32 i32 i32) (result i32)))
-          (memory (export "memory") 1)
-          (data (i32.const 16) "these are my last words\n")
-          (func (export "_start")
-            (i32.store (i32.const 0) (i32.const 16))
-            (i32.store (i32.const 4) (i32.const 24))
-            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
-            unreachable))"#,
-        &format!("{own}/trap"),
+    let mortal = push_text(&cluster, MORTAL, &format!("{own}/mortal"));
+    let mortal = resource(
+        "mortal",
+        &format!("{{ image: '{mortal}', replicas: 1, http: cgi }}"),
     );
-    let trap = resource("trap", &format!("{{ image: '{trap}', replicas: 1 }}"));
     let missing = format!("{}/{own}/nobody:1", cluster.registry);
     let missing = resource("missing", &format!("{{ image: '{missing}', replicas: 1 }}"));
     let homeless = resource(
@@ -236,7 +278,10 @@ async fn what_fails_says_why_and_what_to_do() {
         "(module (import \"elsewhere\" \"thing\" (func)) (func (export \"_start\")))",
         &format!("{own}/foreign"),
     );
-    let foreign = resource("foreign", &format!("{{ image: '{foreign}', replicas: 1 }}"));
+    let foreign = resource(
+        "foreign",
+        &format!("{{ image: '{foreign}', replicas: 1, http: cgi }}"),
+    );
     let wrong = resource("wrong", "{ image: 'x', replicas: -1 }");
     let refused = resource("refused", "{ image: '-x' }");
     // All at once: each takes as long as a failure has to last until it counts.
@@ -249,8 +294,8 @@ async fn what_fails_says_why_and_what_to_do() {
                 person.check(&["deploy", &file], code, &[], &words)
             });
         };
-        let deploy = ["deploy", "--no-wait", trap.as_str()];
-        person.check(&deploy, 0, &["trap created"], &[]);
+        let deploy = ["deploy", "--no-wait", mortal.as_str()];
+        person.check(&deploy, 0, &["mortal created"], &[]);
         check(
             &foreign,
             46,
@@ -267,22 +312,14 @@ async fn what_fails_says_why_and_what_to_do() {
     // Nodes may come, so this is waited for as long as somebody likes.
     let late = ["deploy", &homeless, "--timeout", "3s"];
     person.check(&late, 124, &[], &["not within", "Unschedulable"]);
-    namespace.until(
-        &[
-            "get",
-            "wfn",
-            "trap",
-            "-o",
-            "jsonpath={.status.conditions[*].reason}",
-        ],
-        |said| said.contains("CrashLoop"),
-    );
-    let rows = person.check(&["list"], 0, &["trap", "no", "CrashLoop"], &[]);
+    namespace.wait_until_ready("mortal");
+    kill_until_it_stays_down(&person, "mortal");
+    let rows = person.check(&["list"], 0, &["mortal", "no", "CrashLoop"], &[]);
     assert!(!String::from_utf8_lossy(&rows.stdout).contains("wrong"));
     // The kubelet clears earlier containers away, and there is none for a moment.
     let begun = Instant::now();
     loop {
-        let mut logs = person.command(&["logs", "trap", "--previous"]);
+        let mut logs = person.command(&["logs", "mortal", "--previous"]);
         let output = logs.output().expect("failed to start sampan");
         if String::from_utf8_lossy(&output.stdout).contains("these are my last words") {
             break;
@@ -290,7 +327,7 @@ async fn what_fails_says_why_and_what_to_do() {
         assert!(begun.elapsed() < PATIENCE, "{output:?}");
         thread::sleep(Duration::from_millis(100));
     }
-    person.check(&["invoke", "trap"], 47, &[], &["trap"]);
+    person.check(&["invoke", "mortal"], 47, &[], &["mortal"]);
 
     // Somebody without rights, and somebody without a cluster.
     let kubectl = namespace.kubectl();
@@ -323,7 +360,7 @@ async fn what_fails_says_why_and_what_to_do() {
         kubeconfig: &stranger,
     };
     stranger.check(&["list"], 42, &[], &["list"]);
-    stranger.check(&["deploy", &trap], 42, &[], &["trap"]);
+    stranger.check(&["deploy", &mortal], 42, &[], &["mortal"]);
     let nobody = folder.path().join("nobody.json");
     let nowhere = serde_json::json!({ "server": "https://127.0.0.1:1" });
     fs::write(&nobody, kubeconfig(&nowhere)).unwrap();

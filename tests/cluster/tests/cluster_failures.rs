@@ -119,6 +119,14 @@ async fn what_cannot_run_says_why() {
             text(foreign, "foreign"),
             "StartFailed",
             "elsewhere",
+        )
+        .with("  http: cgi\n"),
+        // It would run and end, again and again.
+        Case::new(
+            "command",
+            text("(module (func (export \"_start\")))", "command"),
+            "StartFailed",
+            "http: cgi",
         ),
         Case::new(
             "no-start",

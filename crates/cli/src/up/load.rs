@@ -33,7 +33,7 @@ pub(crate) async fn load(
         .await
         .map_err(|error| Failure::load(&wasm, &error))?;
     let kind = loaded.kind();
-    if !kind.handles_http() && function.http != HttpMode::Cgi {
+    if !kind.handles_http() && function.http != Some(HttpMode::Cgi) {
         return Err(Failure::new(
             Exit::NotRunnable,
             format!("{} is {kind}, not an HTTP handler", wasm.display()),

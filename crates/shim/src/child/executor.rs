@@ -11,7 +11,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sampan_engine::Prepared;
-use sampan_spec::{Function, HttpMode};
+use sampan_spec::Function;
 
 use super::error::ChildError;
 use super::spec::Volume;
@@ -63,7 +63,7 @@ impl Executor for FunctionExecutor {
 impl FunctionExecutor {
     fn run(&self) -> Result<i32, ChildError> {
         let is_command = !self.prepared.kind().handles_http();
-        if is_command && self.function.http == HttpMode::Handler {
+        if is_command && self.function.http.is_none() {
             command::run(self)
         } else {
             serve::serve(self)
