@@ -10,6 +10,8 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// A layer of an image.
 pub const TAR_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// A layer of an image, in gzip.
+pub const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// The configuration of a Wasm artifact, as the CNCF's working group defines it.
 pub const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 /// The layer of a Wasm artifact: the `.wasm` as it is.
@@ -31,7 +33,7 @@ const MANIFESTS: [&str; 2] = [
 ];
 const PLAIN_TAR: [&str; 2] = [TAR_LAYER, "application/vnd.docker.image.rootfs.diff.tar"];
 const GZIP_TAR: [&str; 2] = [
-    "application/vnd.oci.image.layer.v1.tar+gzip",
+    GZIP_LAYER,
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 ];
 

@@ -50,7 +50,7 @@ async fn image(layer: Vec<u8>, unpacked: &[u8], gzip: bool) -> Fake {
         "rootfs": {"type": "layers", "diff_ids": [Digest::of(unpacked)]}});
     let config = config.to_string().into_bytes();
     let kind = if gzip {
-        "application/vnd.oci.image.layer.v1.tar+gzip"
+        media::GZIP_LAYER
     } else {
         media::TAR_LAYER
     };
