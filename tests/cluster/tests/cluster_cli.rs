@@ -69,17 +69,16 @@ fn kill_until_it_stays_down(person: &Person<'_>, name: &str) {
     let begun = Instant::now();
     let mut killed = HashSet::new();
     loop {
-        let function = namespace.json(&["get", "wfn", name]);
-        let mut conditions = function["status"]["conditions"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        if conditions.any(|condition| condition["reason"] == "CrashLoop") {
+        let list = person.command(&["list"]).output();
+        let list = list.expect("failed to start sampan").stdout;
+        let list = String::from_utf8_lossy(&list);
+        let mut rows = list.lines().filter(|row| row.starts_with(name));
+        if rows.any(|row| row.contains("CrashLoop")) {
             return;
         }
-        let pods = namespace.json(&["get", "pods", "--selector", &label]);
+        let pods = namespace.json(&["pods", "--selector", &label]);
         let container = &pods["items"][0]["status"]["containerStatuses"][0];
-        assert!(begun.elapsed() < PATIENCE, "{function:#}\n{container:#}");
+        assert!(begun.elapsed() < PATIENCE, "{list}\n{container:#}");
         let id = container["containerID"]
             .as_str()
             .and_then(|id| id.split_once("://"));
@@ -314,7 +313,7 @@ async fn what_fails_says_why_and_what_to_do() {
     person.check(&late, 124, &[], &["not within", "Unschedulable"]);
     namespace.wait_until_ready("mortal");
     kill_until_it_stays_down(&person, "mortal");
-    let rows = person.check(&["list"], 0, &["mortal", "no", "CrashLoop"], &[]);
+    let rows = person.check(&["list"], 0, &["foreign", "no", "StartFailed"], &[]);
     assert!(!String::from_utf8_lossy(&rows.stdout).contains("wrong"));
     // The kubelet clears earlier containers away, and there is none for a moment.
     let begun = Instant::now();
@@ -327,7 +326,7 @@ async fn what_fails_says_why_and_what_to_do() {
         assert!(begun.elapsed() < PATIENCE, "{output:?}");
         thread::sleep(Duration::from_millis(100));
     }
-    person.check(&["invoke", "mortal"], 47, &[], &["mortal"]);
+    person.check(&["invoke", "foreign"], 47, &[], &["foreign"]);
 
     // Somebody without rights, and somebody without a cluster.
     let kubectl = namespace.kubectl();
