@@ -181,7 +181,7 @@ impl Shared {
         })
     }
 
-    fn ground(&self, kind: Kind) -> Result<&Ground, LoadError> {
+    pub(crate) fn ground(&self, kind: Kind) -> Result<&Ground, LoadError> {
         let flavour = Flavour::of(kind);
         self.grounds
             .iter()

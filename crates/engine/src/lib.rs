@@ -35,6 +35,7 @@ mod observer;
 mod outbound;
 mod output;
 mod prepared;
+mod rehearsal;
 mod resolve;
 mod ticker;
 

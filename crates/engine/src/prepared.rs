@@ -32,9 +32,9 @@ pub struct Workshop {
 /// A module that was compiled and verified: see the module's documentation.
 #[derive(Clone)]
 pub struct Prepared {
-    kind: Kind,
-    digest: String,
-    code: Arc<Verified>,
+    pub(crate) kind: Kind,
+    pub(crate) digest: String,
+    pub(crate) code: Arc<Verified>,
 }
 
 impl Prepared {

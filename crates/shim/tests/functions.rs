@@ -55,6 +55,9 @@ const TALKATIVE: &str = r#"
 /// A handler of the module that stands in place of `MODULE`.
 const HANDLER: &str = include_str!("../../../tests/handler.wat");
 
+/// The function that the engine calls before there is a request.
+const REHEARSAL: &str = include_str!("../../engine/src/rehearsal.wat");
+
 /// Runs for ever.
 const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
@@ -112,6 +115,29 @@ async fn a_function_answers_as_soon_as_it_is_started_and_drains_when_it_is_stopp
     assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
     assert_eq!(drain(stderr), "logged\nlogged\n");
     shim.delete("web").await.expect("deleted");
+    shim.shut_down().await;
+    node.leaves_nothing().await;
+}
+
+/// What is called in a pod before its function is, so that a failure of it would be seen by nobody.
+#[tokio::test]
+async fn the_rehearsal_is_a_function_that_answers() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = Network::new();
+    let bundle = node.bundle("rehearsal").module(REHEARSAL);
+    let bundle = bundle.network(network.path()).with_pipes().finish();
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("rehearsal").await.expect("started");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let answer = network.get(address, "/").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nr"), "{answer}");
+    shim.kill("rehearsal", 15).await.expect("stopped");
+    shim.delete("rehearsal").await.expect("deleted");
     shim.shut_down().await;
     node.leaves_nothing().await;
 }

@@ -79,11 +79,12 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     builder = console::give_streams(builder, console.as_ref(), &request.stdio)?;
     builder = match payload {
         Payload::Wasm(wasm) => {
-            let prepared = prepare(&function, &wasm)?;
+            let (prepared, rehearsal) = prepare(&function, &wasm)?;
             drop(wasm);
             builder.with_executor(FunctionExecutor {
                 function,
                 prepared,
+                rehearsal,
                 metrics_port,
                 volumes,
                 processors: spec::processors(&spec),
@@ -135,9 +136,9 @@ fn mount_all(mounts: &[RootMount], rootfs: &Path) -> Result<(), ChildError> {
     std::env::set_current_dir("/").map_err(ChildError::system("going to the root folder"))
 }
 
-/// Has the module compiled, or takes it from the node's cache. Nothing of the cache is open afterwards
-/// but the one module.
-fn prepare(function: &Function, wasm: &Wasm) -> Result<Prepared, ChildError> {
+/// Has the module compiled, or takes it from the node's cache, and its rehearsal with it, if there is one. Nothing of
+/// the cache is open afterwards but these.
+fn prepare(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepared>), ChildError> {
     let state = std::env::var_os("SAMPAN_STATE").filter(|state| !state.is_empty());
     let state = state.map_or_else(|| PathBuf::from(STATE), PathBuf::from);
     let compiler = CompileCommand {
@@ -148,13 +149,17 @@ fn prepare(function: &Function, wasm: &Wasm) -> Result<Prepared, ChildError> {
         environment: vec![(ARENAS.to_owned(), "0".to_owned())],
     };
     let config = EngineConfig::new(state.join("cache"), compiler);
-    Workshop::open(&config)
-        .map_err(ChildError::Cache)?
+    let workshop = Workshop::open(&config).map_err(ChildError::Cache)?;
+    let failed = |source| ChildError::Load {
+        name: function.name.to_string(),
+        source,
+    };
+    let prepared = workshop
         .prepare(function, wasm, &NoObserver)
-        .map_err(|source| ChildError::Load {
-            name: function.name.to_string(),
-            source,
-        })
+        .map_err(failed)?;
+    let rehearsal = workshop.prepare_rehearsal(prepared.kind());
+    let rehearsal = rehearsal.map_err(failed)?;
+    Ok((prepared, rehearsal))
 }
 
 /// Lets the container's score be what it is where this process may not lower it, as runc does.

@@ -23,6 +23,8 @@ use crate::link::{ChildLink, Message};
 pub(super) struct FunctionExecutor {
     pub(super) function: Arc<Function>,
     pub(super) prepared: Prepared,
+    /// What is called before the function is, if there is something like it.
+    pub(super) rehearsal: Option<Prepared>,
     /// Where it tells its metrics.
     pub(super) metrics_port: Option<NonZeroU16>,
     pub(super) volumes: Vec<Volume>,
@@ -78,11 +80,13 @@ impl FunctionExecutor {
 
     /// What this process has open of its parent's: it is a fork, and never replaces its program.
     fn close_all_others(&self) -> std::io::Result<()> {
-        let keep: HashSet<RawFd> = [
-            self.link.as_fd().as_raw_fd(),
-            self.prepared.as_fd().as_raw_fd(),
-        ]
-        .into();
+        let modules = [Some(&self.prepared), self.rehearsal.as_ref()];
+        let keep: HashSet<RawFd> = modules
+            .into_iter()
+            .flatten()
+            .map(|module| module.as_fd().as_raw_fd())
+            .chain([self.link.as_fd().as_raw_fd()])
+            .collect();
         let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .collect();

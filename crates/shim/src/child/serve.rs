@@ -61,6 +61,14 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
                 name: function.name.to_string(),
                 source,
             })?;
+        let rehearsal = executor.rehearsal.clone();
+        let rehearsal = rehearsal
+            .map(|prepared| loaded.rehearsal(prepared))
+            .transpose()
+            .map_err(|source| ChildError::Load {
+                name: "the rehearsal".to_owned(),
+                source,
+            })?;
         let deployed = Deployed::new(loaded, &metrics);
         let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
         let stopping = health.clone();
@@ -75,7 +83,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         health.set_ready();
         executor.ready()?;
         tokio::spawn(async {
-            if let Err(error) = sampan_runner::rehearse().await {
+            if let Err(error) = sampan_runner::rehearse(rehearsal).await {
                 tracing::debug!(%error, "the first request will find the program cold");
             }
         });

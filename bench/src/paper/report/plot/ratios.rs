@@ -66,6 +66,17 @@ pub(in crate::paper::report) fn ratios(figures: &Figures) -> Result<Option<Strin
     Ok(Some(plot))
 }
 
+/// What is written at an axis between these ends: few enough to be read, and more than the 1 that is always there.
+fn numbers(low: f64, high: f64) -> Vec<f64> {
+    let values: &[f64] = if high / low < 5.0 {
+        &[0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
+    } else {
+        &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+    };
+    let within = |value: &f64| (low..=high).contains(value);
+    values.iter().copied().filter(within).collect()
+}
+
 fn row(index: usize) -> Result<i32> {
     Ok(TOP + ROW * i32::try_from(index)? + ROW / 2)
 }
@@ -101,9 +112,7 @@ fn panel(
     line((left, bottom), (right, bottom), INK.mix(0.4).into())?;
     let one = scale.at(1.0);
     line((one, TOP), (one, bottom), INK.stroke_width(1))?;
-    let numbered = low.min(0.65)..=high.max(1.5);
-    let values = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
-    for value in values.into_iter().filter(|value| numbered.contains(value)) {
+    for value in numbers(low, high) {
         let number = Text::new(
             short(value),
             (scale.at(value), bottom + 12),
@@ -136,4 +145,19 @@ fn panel(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn a_short_axis_has_more_than_its_middle() {
+        fn check((low, high): (f64, f64), expected: &[f64]) {
+            assert_eq!(numbers(low, high), expected, "{low} to {high}");
+        }
+        check((0.65, 1.5), &[0.7, 1.0, 1.5]);
+        check((0.65, 2.2), &[0.7, 1.0, 1.5, 2.0]);
+        check((0.08, 1.5), &[0.1, 0.2, 0.5, 1.0]);
+    }
 }
