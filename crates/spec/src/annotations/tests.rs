@@ -1,3 +1,5 @@
+//! What annotations are read as, and how rules are written as annotations.
+
 use std::time::Duration;
 
 use super::*;
