@@ -137,6 +137,7 @@ async fn the_rehearsal_is_a_function_that_answers() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nr"), "{answer}");
     shim.kill("rehearsal", 15).await.expect("stopped");
+    shim.wait("rehearsal").await.expect("ended");
     shim.delete("rehearsal").await.expect("deleted");
     shim.shut_down().await;
     node.leaves_nothing().await;
