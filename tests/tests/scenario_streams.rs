@@ -138,25 +138,42 @@ async fn large_bodies_come_back_whole() {
     }
 }
 
+/// Sends a request that keeps the only slot of `probe`. It is sent again when it is refused: the slot of the call before
+/// is free only when its instance has ended, a moment after its answer.
+async fn occupy(sampan: &Sampan, path: &str, fields: &str) -> TcpStream {
+    let begun = Instant::now();
+    loop {
+        let mut stream = TcpStream::connect(sampan.address())
+            .await
+            .expect("it listens");
+        let head = format!("POST /function/probe{path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "{path} is never taken");
+            let other = sampan.call("probe", "/").await.status;
+            let mut first = [0; 12];
+            let peeked = timeout(Duration::from_millis(5), stream.peek(&mut first)).await;
+            if peeked.is_ok_and(|read| read.is_ok()) && first.ends_with(b" 503") {
+                break;
+            }
+            if other == StatusCode::SERVICE_UNAVAILABLE {
+                return stream;
+            }
+        }
+    }
+}
+
 /// With one slot and no queue, another request is answered only when the first has gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_10_a_client_that_goes_away_frees_its_slot() {
     let (sampan, _files) = up("limits: { concurrency: 1, queue: 0, timeout: 100s }\n").await;
     let chunked = "transfer-encoding: chunked\r\n";
     for (path, fields) in [("/never", ""), ("/endless", ""), ("/echo", chunked)] {
-        let mut stream = TcpStream::connect(sampan.address())
-            .await
-            .expect("it listens");
-        let head = format!("POST /function/probe{path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
-        stream.write_all(head.as_bytes()).await.expect("it reads");
+        let mut stream = occupy(&sampan, path, fields).await;
         if path == "/endless" {
             let mut some = vec![0; 100_000];
             stream.read_exact(&mut some).await.expect("it answers");
         }
-        wait_until(async || {
-            sampan.call("probe", "/").await.status == StatusCode::SERVICE_UNAVAILABLE
-        })
-        .await;
         drop(stream);
         let gone = Instant::now();
         wait_until(async || sampan.call("probe", "/").await.status == StatusCode::OK).await;
