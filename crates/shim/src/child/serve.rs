@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_engine::LoadedFunction;
+use sampan_engine::{LoadedFunction, Prepared};
 use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 use sampan_telemetry::{Health, Registry};
 use tokio::runtime;
@@ -61,14 +61,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
                 name: function.name.to_string(),
                 source,
             })?;
-        let rehearsal = executor.rehearsal.clone();
-        let rehearsal = rehearsal
-            .map(|prepared| loaded.rehearsal(prepared))
-            .transpose()
-            .map_err(|source| ChildError::Load {
-                name: "the rehearsal".to_owned(),
-                source,
-            })?;
+        let rehearsal = rehearse(loaded.clone(), executor.rehearsal.clone());
         let deployed = Deployed::new(loaded, &metrics);
         let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
         let stopping = health.clone();
@@ -82,11 +75,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let serving = tokio::spawn(server.run(dispatch, stop));
         health.set_ready();
         executor.ready()?;
-        tokio::spawn(async {
-            if let Err(error) = sampan_runner::rehearse(rehearsal).await {
-                tracing::debug!(%error, "the first request will find the program cold");
-            }
-        });
+        tokio::spawn(rehearsal);
         let summary = serving.await;
         let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
         ended.map_err(ChildError::system("serving"))?;
@@ -96,6 +85,19 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     runtime.shutdown_background();
     output.flush();
     code
+}
+
+/// Has the process answer before somebody asks. Nobody waits for it, and a pod without it is only slower once.
+async fn rehearse(loaded: LoadedFunction, prepared: Option<Prepared>) {
+    let function = prepared.map(|prepared| loaded.rehearsal(prepared));
+    let function = function.transpose().map_err(std::io::Error::other);
+    let rehearsed = match function {
+        Ok(function) => sampan_runner::rehearse(function).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = rehearsed {
+        tracing::debug!(%error, "the first request will find the program cold");
+    }
 }
 
 /// One thread for each processor, but not more than could have something to do.
