@@ -90,6 +90,12 @@ pub fn processes_of(containers: &[String]) -> Vec<i32> {
         .collect()
 }
 
+/// Sends a process a signal, such as `-KILL`.
+pub fn signal(process: &str, kind: &str) {
+    let sent = Command::new("kill").args([kind, process]).status();
+    assert!(sent.expect("failed to start kill").success());
+}
+
 /// A line of what the kernel says of a process, such as `PPid`.
 pub fn status_of(process: i32, name: &str) -> String {
     let file = format!("/proc/{process}/status");

@@ -32,7 +32,7 @@ pub type Pending<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>
 
 pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, Node};
-pub use containers::{processes_of, status_of};
+pub use containers::{processes_of, signal, status_of};
 pub use door::{OwnCluster, cluster_command, xtask};
 pub use images::{guest, hello, push, push_bytes, push_text, staged};
 pub use kubectl::Kubectl;

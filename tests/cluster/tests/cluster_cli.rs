@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use sampan_cluster_tests::{Namespace, PATIENCE, guest, processes_of, push_text, staged};
+use sampan_cluster_tests::{Namespace, PATIENCE, guest, processes_of, push_text, signal, staged};
 use sampan_tests::program;
 use serde_json::Value;
 
@@ -72,8 +72,11 @@ fn kill_until_it_stays_down(person: &Person<'_>, name: &str) {
         let list = person.command(&["list"]).output();
         let list = list.expect("failed to start sampan").stdout;
         let list = String::from_utf8_lossy(&list);
-        let mut rows = list.lines().filter(|row| row.starts_with(name));
-        if rows.any(|row| row.contains("CrashLoop")) {
+        let says = |word: &str| {
+            let mut lines = list.lines().filter(|line| line.starts_with(name));
+            lines.any(|line| line.contains(word))
+        };
+        if says(" no ") && says("CrashLoop") {
             return;
         }
         let pods = namespace.json(&["pods", "--selector", &label]);
@@ -91,10 +94,7 @@ fn kill_until_it_stays_down(person: &Person<'_>, name: &str) {
                 .is_ok_and(|answer| answer.status.success())
         {
             for process in processes_of(&[id.to_owned()]) {
-                let sent = Command::new("kill")
-                    .args(["-KILL", &process.to_string()])
-                    .status();
-                assert!(sent.expect("failed to start kill").success());
+                signal(&process.to_string(), "-KILL");
             }
             killed.insert(id.to_owned());
         }

@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use sampan_cluster_tests::{
-    Load, Namespace, Shell, cluster_command, hello, processes_of, push, until,
+    Load, Namespace, Shell, cluster_command, hello, processes_of, push, signal, until,
 };
 
-use crate::{TURN, call, signal};
+use crate::{TURN, call};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_25_functions_answer_while_the_api_server_is_away() {

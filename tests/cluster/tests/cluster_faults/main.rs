@@ -8,18 +8,11 @@ mod disk;
 mod operator;
 mod readers;
 
-use std::process::Command;
-
 use sampan_cluster_tests::Node;
 use tokio::sync::Mutex;
 
 /// Each of these does something to whole nodes, so they take turns.
 static TURN: Mutex<()> = Mutex::const_new(());
-
-fn signal(process: &str, kind: &str) {
-    let sent = Command::new("kill").args([kind, process]).status();
-    assert!(sent.expect("failed to start kill").success());
-}
 
 /// A call from a node, past the API server: the status, or none without an answer.
 fn call(node: &Node, address: &str, path: &str) -> Option<u16> {

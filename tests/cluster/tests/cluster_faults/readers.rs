@@ -1,8 +1,8 @@
 //! What functions print, while nobody reads it.
 
-use sampan_cluster_tests::{Namespace, guest, push};
+use sampan_cluster_tests::{Namespace, guest, push, signal};
 
-use crate::{TURN, call, signal};
+use crate::{TURN, call};
 
 /// Stops a process until this is dropped.
 struct Stopped(String);
