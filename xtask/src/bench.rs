@@ -1,4 +1,6 @@
 //! `cargo xtask bench`: builds what is measured, starts what it is measured on, and runs `sampan-bench`.
+//!
+//! Programs are built as they are handed out. The native ones they are compared with are optimised across crates too.
 
 mod cluster;
 
@@ -45,11 +47,12 @@ impl Ground {
     }
 }
 
-pub(crate) fn run(repository: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
+pub(crate) fn run(checkout: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
+    let repository = &checkout.shipped();
     if bench.name == "report" {
         // It reads samples alone: no function and no machine is made ready for it.
-        cargo::build_programs(repository)?;
-        let mut command = Command::new(repository.program("sampan-bench"));
+        cargo::build_programs(checkout)?;
+        let mut command = Command::new(checkout.program("sampan-bench"));
         return measure(command.arg(&bench.name).args(&bench.arguments));
     }
     // What only some benchmarks need is no reason to stop: one that lacks it says so.

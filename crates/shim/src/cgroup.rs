@@ -1,6 +1,8 @@
 //! A container's control group as the supervisor sees it: who is in it, what was killed in it, what
 //! it uses. libcontainer makes it and sets its limits.
 
+mod entry;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -9,6 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use entry::foresee_entry;
 
 /// How long the kernel may take to let go of processes that were killed.
 const PATIENCE: Duration = Duration::from_secs(10);

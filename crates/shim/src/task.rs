@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{self, Cgroup};
 use crate::children::{Spare, ask_for_container, attach_terminal, hear, unexpected};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
@@ -69,6 +69,11 @@ impl Task {
         surroundings: Surroundings,
     ) -> Result<Arc<Self>> {
         request.stdio.check()?;
+        tokio::task::spawn_blocking(|| {
+            if let Err(error) = cgroup::foresee_entry() {
+                tracing::debug!(%error, "the first process will wait at its control group");
+            }
+        });
         let init = Process::new("", request.stdio.clone());
         if !request.stdio.terminal {
             init.holds(request.stdio.hold()?);
