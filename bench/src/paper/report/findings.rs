@@ -8,7 +8,7 @@ use crate::paper::kind::Kind;
 use crate::paper::sample::Series;
 
 /// What is compared, in the words of a sentence.
-const COMPARED: [(Experiment, Series, &str); 10] = [
+const COMPARED: [(Experiment, Series, &str); 12] = [
     (
         Experiment::Serial,
         Series::Response,
@@ -46,6 +46,11 @@ const COMPARED: [(Experiment, Series, &str); 10] = [
     ),
     (
         Experiment::Resources,
+        Series::IdleMemory,
+        "memory of a container's control group before the load, without its shim",
+    ),
+    (
+        Experiment::Resources,
         Series::PeakMemory,
         "most memory of a pod under load",
     ),
@@ -53,6 +58,11 @@ const COMPARED: [(Experiment, Series, &str); 10] = [
         Experiment::Density,
         Series::FurtherPodMemory,
         "memory of a further idle pod",
+    ),
+    (
+        Experiment::Burst,
+        Series::BurstAnswer,
+        "time until each pod of a burst answers",
     ),
     (
         Experiment::Burst,
