@@ -68,10 +68,10 @@ pub(crate) enum Command {
     Tidy,
     /// Run one of the benchmarks
     ///
-    /// Builds the functions and the programs first; then everything after NAME goes to `sampan-bench`. What is
-    /// measured on a cluster gets one of its own, with every function in its registry and on its nodes as a
-    /// component and as container images; it is taken down however the benchmark ends. If `SAMPAN_CLUSTER` names
-    /// another (`eval "$(cargo xtask cluster env)"`), that one is measured, and stays.
+    /// Builds the functions first, and the programs as they are handed out; then everything after NAME goes to
+    /// `sampan-bench`. What is measured on a cluster gets one of its own, with every function in its registry and on
+    /// its nodes as a component and as container images; it is taken down however the benchmark ends. If
+    /// `SAMPAN_CLUSTER` names another (`eval "$(cargo xtask cluster env)"`), that one is measured, and stays.
     Bench(Bench),
 }
 

@@ -2,6 +2,7 @@
 //! it uses. libcontainer makes it and sets its limits.
 
 mod entry;
+mod mount;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use entry::foresee_entry;
+use mount::{Mount, mounts};
 
 /// How long the kernel may take to let go of processes that were killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,8 +48,7 @@ impl Cgroup {
             // Nothing here ever touches everybody's group.
             return Ok(Self::default());
         }
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let Hierarchies { mounts, unified } = Hierarchies::of(&mounts);
+        let Hierarchies { mounts, unified } = Hierarchies::of(&mounts()?);
         let folders = mounts.into_iter().map(|mount| mount.join(relative));
         Ok(Self {
             folders: folders.filter(|folder| folder.is_dir()).collect(),
@@ -76,8 +77,7 @@ impl Cgroup {
     ///
     /// When the mounts cannot be read.
     pub(crate) fn is_version_2() -> io::Result<bool> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        Ok(Hierarchies::of(&mounts).unified)
+        Ok(Hierarchies::of(&mounts()?).unified)
     }
 
     /// Whether it is of version 2.
@@ -223,20 +223,11 @@ impl Hierarchies {
     /// controllers, and containers are not put into it.
     fn of(mountinfo: &str) -> Self {
         let (mut version1, mut version2) = (Vec::new(), Vec::new());
-        for line in mountinfo.lines() {
-            let Some((before, after)) = line.split_once(" - ") else {
-                continue;
-            };
-            let Some(mount) = before.split(' ').nth(4) else {
-                continue;
-            };
-            let mut after = after.split(' ');
-            let options = after.clone().nth(2).unwrap_or_default();
-            match after.next() {
-                // A hierarchy without a controller has a name, and belongs to whoever named it.
-                Some("cgroup") if !options.contains("name=") => version1.push(mount.into()),
-                Some("cgroup2") => version2.push(mount.into()),
-                _ => {}
+        for mount in mountinfo.lines().filter_map(Mount::of) {
+            if mount.version2 {
+                version2.push(mount.point.into());
+            } else if !mount.has_a_name() {
+                version1.push(mount.point.into());
             }
         }
         let unified = version1.is_empty();

@@ -4,11 +4,13 @@
 //! (`cgroup_threadgroup_rwsem`). Its first writer after a while waits for a grace period, in which every processor
 //! learns that there is a writer: 4 to 20 ms. Writers that come before the lock has gone back to its readers, which
 //! takes as long again, need not wait. A container's first process comes to its group some 10 ms after the container
-//! is asked for, so a writer that comes with the request has the wait over by then.
+//! is asked for, so a writer that comes with the request has the wait over by then, or nearly.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::mount::{self, Mount};
 
 /// Takes the lock once, by moving this process to where it is. Blocks for a grace period.
 ///
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 ///
 /// When this process's group cannot be found or written to; nothing but time is lost then.
 pub(crate) fn foresee_entry() -> io::Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = mount::mounts()?;
     let groups = fs::read_to_string("/proc/self/cgroup")?;
     let group = own_group(&mounts, &groups).ok_or(io::ErrorKind::NotFound)?;
     // 0 is whoever writes.
@@ -33,48 +35,6 @@ fn own_group(mountinfo: &str, groups: &str) -> Option<PathBuf> {
         let mut mounts = mounts.filter(|mount| mount.is_of(controllers));
         mounts.find_map(|mount| mount.place_of(Path::new(path)))
     })
-}
-
-/// A hierarchy that is mounted.
-struct Mount<'a> {
-    /// Which of its groups is seen at the mount point.
-    root: &'a str,
-    point: &'a str,
-    version2: bool,
-    /// With version 1, the controllers or the name among them.
-    options: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    /// Reads a line of `mountinfo`; `None` for what is no hierarchy.
-    fn of(line: &'a str) -> Option<Self> {
-        let (before, after) = line.split_once(" - ")?;
-        let mut before = before.split(' ').skip(3);
-        let mut after = after.split(' ');
-        let kind = after.next()?;
-        (kind == "cgroup" || kind == "cgroup2").then_some(())?;
-        Some(Self {
-            root: before.next()?,
-            point: before.next()?,
-            version2: kind == "cgroup2",
-            options: after.nth(1)?,
-        })
-    }
-
-    /// Whether it is the hierarchy of these controllers, which are none with version 2.
-    fn is_of(&self, controllers: &str) -> bool {
-        let mut controllers = controllers.split(',');
-        if self.version2 {
-            return controllers.all(str::is_empty);
-        }
-        controllers.all(|wanted| self.options.split(',').any(|option| option == wanted))
-    }
-
-    /// Where a group is seen, if it is.
-    fn place_of(&self, group: &Path) -> Option<PathBuf> {
-        let below = group.strip_prefix(self.root).ok()?;
-        Some(Path::new(self.point).join(below))
-    }
 }
 
 #[cfg(test)]
