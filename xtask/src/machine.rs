@@ -116,7 +116,7 @@ impl Need {
             Need::Conntrack => "conntrack",
             Need::Socat => "socat",
             Need::Busybox => "a static busybox",
-            Need::Namespaces => "nsenter and setsid",
+            Need::Namespaces => "nsenter, unshare and setsid",
             Need::ControlGroups => "control groups",
             Need::Nginx => "nginx",
             Need::Curl => "curl",
@@ -151,7 +151,9 @@ impl Need {
             Need::Conntrack => starts(Command::new("conntrack").arg("--version")),
             Need::Socat => starts(Command::new("socat").arg("-V")),
             Need::Busybox => is_static(Path::new("/bin/busybox")),
-            Need::Namespaces => has_program("nsenter") && has_program("setsid"),
+            Need::Namespaces => ["nsenter", "unshare", "setsid"]
+                .into_iter()
+                .all(has_program),
             Need::ControlGroups => has_control_groups(),
             Need::Nginx => starts(Command::new("nginx").arg("-v")),
             Need::Curl => starts(Command::new("curl").arg("--version")),

@@ -51,6 +51,8 @@ pub struct Node {
     pub containerd_state: PathBuf,
     /// The kubelet's folder.
     pub kubelet_root: PathBuf,
+    /// What the kubelet sees in the place of the machine's folder for plugins of devices.
+    pub device_plugins: PathBuf,
     /// The control group of its pods, below each hierarchy.
     pub cgroup: String,
 }

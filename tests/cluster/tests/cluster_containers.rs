@@ -1,6 +1,9 @@
 //! The cluster itself: ordinary containers do on it what they do anywhere. What the other tests find
 //! broken is then not the cluster.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{self, Pod};
 use kube::runtime::wait::conditions;
@@ -27,6 +30,15 @@ async fn all_nodes_are_ready() {
             addresses.iter().any(|has| has.address == address),
             "{addresses:?}"
         );
+    }
+}
+
+#[test]
+fn a_kubelet_listens_for_device_plugins_where_no_other_does() {
+    for node in Cluster::find().nodes {
+        let socket = node.device_plugins.join("kubelet.sock");
+        let found = fs::metadata(&socket).map(|found| found.file_type().is_socket());
+        assert!(matches!(found, Ok(true)), "{}: {found:?}", socket.display());
     }
 }
 

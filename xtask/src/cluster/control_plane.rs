@@ -63,6 +63,7 @@ fn component(layout: &Layout, name: &str, arguments: Vec<String>) -> Component {
         arguments,
         environment: Vec::new(),
         files: Vec::new(),
+        covers: Vec::new(),
     }
 }
 

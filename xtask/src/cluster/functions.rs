@@ -98,6 +98,7 @@ pub(super) fn serve_backends(
         ],
         environment: Vec::new(),
         files: Vec::new(),
+        covers: Vec::new(),
     })?;
     let resources: Vec<_> = SERVICES
         .iter()

@@ -224,6 +224,11 @@ impl Node {
         self.state.join("kubelet")
     }
 
+    /// What the kubelet sees in the place of the machine's folder for plugins of devices.
+    pub(crate) fn device_plugins(&self) -> PathBuf {
+        self.state.join("device-plugins")
+    }
+
     pub(crate) fn pod_logs(&self) -> PathBuf {
         self.state.join("pod-logs")
     }

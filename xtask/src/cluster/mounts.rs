@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{
+    MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, unmount,
+};
 
 /// A line of the kernel's list.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +34,34 @@ pub(crate) fn below(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(points
         .filter(|point| folders.iter().any(|folder| point.starts_with(folder)))
         .collect())
+}
+
+/// Where the file system is mounted that a folder is of.
+pub(crate) fn of(folder: &Path) -> Result<PathBuf> {
+    let real = resolved(folder)?;
+    let points = all()?.into_iter().map(|mount| mount.point);
+    Ok(deepest_above(&real, points).unwrap_or_else(|| PathBuf::from("/")))
+}
+
+fn deepest_above(folder: &Path, points: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    points
+        .filter(|point| folder.starts_with(point))
+        .max_by_key(|point| point.components().count())
+}
+
+/// Makes what is mounted below a folder in one mount namespace appear in those that were copied from it.
+pub(crate) fn share(folder: &Path) -> Result<()> {
+    let real = resolved(folder)?;
+    let failed = || format!("failed to share what is mounted below {}", real.display());
+    if of(&real)? != real {
+        mount_bind_recursive(&real, &real).with_context(failed)?;
+    }
+    mount_change(&real, MountPropagationFlags::SHARED).with_context(failed)
+}
+
+fn resolved(folder: &Path) -> Result<PathBuf> {
+    let real = folder.canonicalize();
+    real.with_context(|| format!("failed to find {}", folder.display()))
 }
 
 /// Takes away all mounts at or below the folders, the latest first.
@@ -100,5 +130,19 @@ mod tests {
             Some(("/", "/a b", "tmpfs")),
         );
         check("36 35", None);
+    }
+
+    #[test]
+    fn a_folder_is_of_the_deepest_mount_above_it() {
+        fn check(folder: &str, expected: &str) {
+            let points = ["/", "/var", "/var/lib/a", "/var/lib"].map(PathBuf::from);
+            let found = deepest_above(Path::new(folder), points.into_iter());
+            assert_eq!(found, Some(expected.into()), "{folder}");
+        }
+        check("/var/lib/a/b", "/var/lib/a");
+        check("/var/lib/a", "/var/lib/a");
+        check("/var/lib/ab", "/var/lib");
+        check("/var/run", "/var");
+        check("/run", "/");
     }
 }

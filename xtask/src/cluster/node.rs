@@ -12,12 +12,16 @@ use super::control_plane;
 use super::keys::{Keys, node_user};
 use super::kubeconfig;
 use super::layout::{Layout, Node};
-use super::processes::Component;
+use super::mounts;
+use super::processes::{Component, Cover};
 use super::state::Memory;
 
 pub(crate) const CONTAINERD: &str = "containerd";
 pub(crate) const KUBELET: &str = "kubelet";
 pub(crate) const PROXY: &str = "kube-proxy";
+
+/// Where every kubelet listens for plugins of devices, whatever it is told.
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
 /// Where programs of the machine are, which these call: iptables, mount, conntrack.
 const MACHINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -77,7 +81,13 @@ pub(crate) fn clients(layout: &Layout, keys: &Keys, node: &Node) -> Result<[Comp
         format!("--hostname-override={}", node.name()),
         format!("--node-ip={}", node.address()),
     ];
-    let kubelet = component(layout, node, KUBELET, arguments, kubelet);
+    let mut kubelet = component(layout, node, KUBELET, arguments, kubelet);
+    // Two that listen here at the same moment end, and a later one removes the socket of an earlier one.
+    kubelet.covers.push(Cover {
+        place: DEVICE_PLUGINS.into(),
+        by: node.device_plugins(),
+    });
+    mounts::share(&node.kubelet_root())?;
     let arguments = vec![format!("--config={}", proxy.display())];
     Ok([kubelet, component(layout, node, PROXY, arguments, proxy)])
 }
@@ -99,6 +109,7 @@ fn component(
         arguments,
         environment: vec![("PATH", path)],
         files: vec![settings],
+        covers: Vec::new(),
     }
 }
 

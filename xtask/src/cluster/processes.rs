@@ -5,7 +5,7 @@ mod record;
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
 use super::layout::Layout;
+use super::mounts;
 use crate::hex;
 use record::Record;
 
@@ -37,6 +38,15 @@ pub(crate) struct Component {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Files that it reads once when it starts: if one changes, it is started anew.
     pub(crate) files: Vec<PathBuf>,
+    /// Folders of the machine in whose places it alone sees others.
+    pub(crate) covers: Vec<Cover>,
+}
+
+/// A folder that a program sees another in the place of, since it cannot be told to use another.
+#[derive(Debug, Clone)]
+pub(crate) struct Cover {
+    pub(crate) place: PathBuf,
+    pub(crate) by: PathBuf,
 }
 
 /// The processes of one cluster.
@@ -84,12 +94,22 @@ impl Processes {
             command.arg("nsenter");
             command.arg(format!("--net=/run/netns/{namespace}"));
         }
+        let mut script = String::new();
+        if !component.covers.is_empty() {
+            // What is shared stays so, or containerd would not see the volumes that a kubelet mounts.
+            command.args(["unshare", "--mount", "--propagation", "unchanged"]);
+            for cover in &component.covers {
+                script += &cover.steps()?;
+            }
+        }
         // Each of these replaces itself by the next, so the number stays.
         let join = self
             .groups
             .iter()
             .map(|group| format!("echo $$ > {} && ", shell_quoted(&group.to_string_lossy())));
-        let script = join.collect::<String>() + LET_GO + "exec \"$0\" \"$@\"";
+        script.extend(join);
+        script += LET_GO;
+        script += "exec \"$0\" \"$@\"";
         command
             .args(["sh", "-c", &script])
             .arg(&component.program)
@@ -196,6 +216,7 @@ impl Component {
             &self.namespace,
             &self.arguments,
             &self.environment,
+            &self.covers,
         );
         hash.update(format!("{how:?}"));
         for file in &self.files {
@@ -203,6 +224,24 @@ impl Component {
             hash.update(bytes.with_context(|| format!("failed to read {}", file.display()))?);
         }
         Ok(hex::digits(&hash.finalize()))
+    }
+}
+
+impl Cover {
+    /// What a shell does in a mount namespace of its own. What is mounted below a slave is not seen elsewhere.
+    fn steps(&self) -> Result<String> {
+        for folder in [&self.place, &self.by] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("failed to make {}", folder.display()))?;
+        }
+        let below = mounts::of(&self.place)?;
+        let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
+        Ok(format!(
+            "mount --make-slave {} && mount --bind {} {} && ",
+            quoted(&below),
+            quoted(&self.by),
+            quoted(&self.place)
+        ))
     }
 }
 
@@ -230,6 +269,7 @@ mod tests {
             arguments: vec!["1000".to_owned()],
             environment: Vec::new(),
             files: Vec::new(),
+            covers: Vec::new(),
         };
         assert!(processes.running("sleeper").unwrap().is_none());
         assert!(processes.ensure(&component).unwrap());

@@ -33,6 +33,7 @@ pub(crate) fn registry(layout: &Layout) -> Result<Component> {
         arguments: vec!["serve".to_owned(), settings.display().to_string()],
         environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
         files: vec![settings],
+        covers: Vec::new(),
     })
 }
 
@@ -57,6 +58,7 @@ pub(crate) fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
         arguments,
         environment: Vec::new(),
         files: Vec::new(),
+        covers: Vec::new(),
     })
 }
 

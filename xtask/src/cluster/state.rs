@@ -143,6 +143,7 @@ impl Memory {
                 "leases": node.leases().join(node.pod_network()),
                 "pod_logs": node.pod_logs(),
                 "kubelet_root": node.kubelet_root(),
+                "device_plugins": node.device_plugins(),
                 "cgroup": node.control_group(),
                 "containerd_log": layout.logs().join(format!("{}.log", node.component("containerd"))),
                 "containerd_metrics": METRICS,
