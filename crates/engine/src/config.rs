@@ -37,6 +37,9 @@ pub struct EngineConfig {
     pub compiler: CompileCommand,
     /// How long a module that nobody calls stays in memory; `None` for the default of a minute.
     pub module_idle: Option<Duration>,
+    /// What gives freed memory back to the operating system, called when modules have left memory; nothing unless the
+    /// program's allocator needs to be told. It may block for milliseconds.
+    pub give_back: fn(),
 }
 
 impl EngineConfig {
@@ -48,6 +51,7 @@ impl EngineConfig {
             max_memory: 4 << 30,
             compiler,
             module_idle: None,
+            give_back: || {},
         }
     }
 

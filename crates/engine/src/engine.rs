@@ -58,6 +58,7 @@ pub(crate) enum Source {
 struct Upkeep {
     engines: Vec<wasmtime::Engine>,
     watched: Arc<Mutex<Watched>>,
+    give_back: fn(),
 }
 
 impl Work for Upkeep {
@@ -70,10 +71,14 @@ impl Work for Upkeep {
     fn sweep(&self) -> bool {
         let watched =
             std::mem::take(&mut *self.watched.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = watched.len();
         let left: Watched = watched
             .into_iter()
             .filter(|function| function.upgrade().is_some_and(|function| function.sweep()))
             .collect();
+        if left.len() < all {
+            (self.give_back)();
+        }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.extend(left);
         !watched.is_empty()
@@ -168,6 +173,7 @@ impl Shared {
         let ticker = Ticker::start(Upkeep {
             engines: grounds.iter().map(|ground| ground.engine.clone()).collect(),
             watched: Arc::clone(&watched),
+            give_back: config.give_back,
         })
         .map_err(EngineError::Thread)?;
         Ok(Self {
@@ -276,6 +282,7 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(function);
+        self.ticker.wake();
     }
 }
 

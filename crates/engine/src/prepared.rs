@@ -132,7 +132,7 @@ impl Workshop {
 
 impl LoadedFunction {
     /// Makes a prepared function ready to be called, on an engine of its own that has room for this
-    /// function alone.
+    /// function alone. `give_back` is what [`EngineConfig::give_back`] says.
     ///
     /// # Errors
     ///
@@ -141,10 +141,14 @@ impl LoadedFunction {
         prepared: Prepared,
         function: Arc<Function>,
         observer: Arc<dyn Observer>,
+        give_back: fn(),
     ) -> Result<Self, LoadError> {
         let Prepared { kind, digest, code } = prepared;
         let failed = |error: EngineError| LoadError::Engine(error.to_string());
-        let config = pool_for(&function);
+        let config = EngineConfig {
+            give_back,
+            ..pool_for(&function)
+        };
         let ground = Ground::of_kind(kind, &config).map_err(failed)?;
         let module = Module::link(
             kind,

@@ -72,6 +72,11 @@ impl Ticker {
         })
     }
 
+    /// Has the thread sweep soon, also when it has found nothing to put aside and waits for a call.
+    pub(crate) fn wake(&self) {
+        self.handle.unpark();
+    }
+
     /// Marks a call as active until the guard is dropped.
     pub(crate) fn activate(&self) -> Active {
         // Sequential consistency pairs this increment with the thread's store of `parked`: either

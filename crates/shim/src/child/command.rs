@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sampan_allocator::give_back;
 use sampan_engine::{CommandIo, LoadedFunction, Stream};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,12 +25,16 @@ pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         output: output.clone(),
     });
     let function = &executor.function;
-    let loaded =
-        LoadedFunction::of_prepared(executor.prepared.clone(), Arc::clone(function), observer)
-            .map_err(|source| ChildError::Load {
-                name: function.name.to_string(),
-                source,
-            })?;
+    let loaded = LoadedFunction::of_prepared(
+        executor.prepared.clone(),
+        Arc::clone(function),
+        observer,
+        give_back,
+    )
+    .map_err(|source| ChildError::Load {
+        name: function.name.to_string(),
+        source,
+    })?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

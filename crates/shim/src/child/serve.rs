@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sampan_allocator::give_back;
 use sampan_engine::{LoadedFunction, Prepared};
 use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 use sampan_telemetry::{Health, Registry};
@@ -32,12 +33,16 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         output: output.clone(),
     });
     let function = &executor.function;
-    let loaded =
-        LoadedFunction::of_prepared(executor.prepared.clone(), Arc::clone(function), observer)
-            .map_err(|source| ChildError::Load {
-                name: function.name.to_string(),
-                source,
-            })?;
+    let loaded = LoadedFunction::of_prepared(
+        executor.prepared.clone(),
+        Arc::clone(function),
+        observer,
+        give_back,
+    )
+    .map_err(|source| ChildError::Load {
+        name: function.name.to_string(),
+        source,
+    })?;
     let port = port(&function.environment)?;
     let runtime = runtime(executor.processors, function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
@@ -75,7 +80,11 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let serving = tokio::spawn(server.run(dispatch, stop));
         health.set_ready();
         executor.ready()?;
-        tokio::spawn(rehearsal);
+        tokio::spawn(async {
+            rehearsal.await;
+            // What it took to get here, libseccomp's filters above all, is more than what is needed from here on.
+            give_back();
+        });
         let summary = serving.await;
         let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
         ended.map_err(ChildError::system("serving"))?;

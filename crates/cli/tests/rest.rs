@@ -1,0 +1,128 @@
+//! What becomes of a module that nobody calls. The program compiles for the engine, as it does for itself.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sampan_engine::{
+    CallError, CommandIo, CompileCommand, Engine, EngineConfig, LoadError, LoadedFunction,
+    Observer, Wasm,
+};
+use sampan_spec::Function;
+
+const COMMAND: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+const OTHER: &str = r#"(module (memory (export "memory") 2) (func (export "_start")))"#;
+
+/// Longer than anything that is meant to happen takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the engine has had memory given back.
+static GIVEN_BACK: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the cache had the module, each time that it was asked.
+#[derive(Default)]
+struct Asked(Mutex<Vec<bool>>);
+
+impl Observer for Asked {
+    fn cache(&self, hit: bool) {
+        self.0.lock().expect("nobody panics with it").push(hit);
+    }
+}
+
+#[tokio::test]
+async fn a_module_that_nobody_calls_leaves_memory_and_comes_back_with_a_call() {
+    /// `meanwhile` is given the function's file and the folder of compiled modules; expected is whether that folder had the
+    /// module, each time it was asked, and nothing when there is no module any more.
+    async fn check(what: &str, meanwhile: impl FnOnce(&Path, &Path), expected: Option<&[bool]>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, cache) = (folder.path().join("f.wasm"), folder.path().join("cache"));
+        fs::write(&file, wat::parse_str(COMMAND).unwrap()).unwrap();
+        let engine = engine(&cache);
+        let asked = Arc::new(Asked::default());
+        let function = Arc::new(Function::bare("f".parse().unwrap()));
+        let observer = Arc::clone(&asked);
+        let before = GIVEN_BACK.load(Ordering::SeqCst);
+        let loaded = engine
+            .load(function, Wasm::File(file.clone()), observer)
+            .await
+            .unwrap();
+        until(what, || !is_mapped(&cache)).await;
+        until(what, || GIVEN_BACK.load(Ordering::SeqCst) > before).await;
+        meanwhile(&file, &cache);
+        let known = match run(&loaded).await {
+            Ok(_) => Some(asked.0.lock().unwrap().clone()),
+            Err(CallError::Reload(LoadError::Link(_))) => None,
+            Err(error) => panic!("{what}: {error}"),
+        };
+        assert_eq!(known.as_deref(), expected, "{what}");
+    }
+
+    let forget = |cache: &Path| {
+        for file in fs::read_dir(cache.join("modules")).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    };
+    check("nothing happens", |_, _| {}, Some(&[false, true])).await;
+    check(
+        "the cache is emptied",
+        |_, cache| forget(cache),
+        Some(&[false, false]),
+    )
+    .await;
+    let change = |file: &Path| fs::write(file, wat::parse_str(OTHER).unwrap()).unwrap();
+    check(
+        "the file is changed",
+        |file, _| change(file),
+        Some(&[false, true]),
+    )
+    .await;
+    check(
+        "the cache is emptied and the file changed",
+        |file, cache| {
+            forget(cache);
+            change(file);
+        },
+        None,
+    )
+    .await;
+}
+
+fn engine(cache: &Path) -> Engine {
+    let compiler = CompileCommand {
+        program: env!("CARGO_BIN_EXE_sampan").into(),
+        arguments: vec!["__compile".to_owned()],
+        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
+    };
+    let mut config = EngineConfig::new(cache.to_owned(), compiler);
+    config.instances = 16;
+    config.module_idle = Some(Duration::ZERO);
+    config.give_back = || {
+        GIVEN_BACK.fetch_add(1, Ordering::SeqCst);
+    };
+    Engine::new(&config).expect("the engine starts")
+}
+
+async fn run(function: &LoadedFunction) -> Result<i32, CallError> {
+    function.run(CommandIo::default()).await
+}
+
+/// Whether this process has a compiled module of this cache in memory.
+fn is_mapped(cache: &Path) -> bool {
+    let maps = fs::read_to_string("/proc/self/maps").expect("the kernel tells it");
+    let folder = cache.to_string_lossy();
+    maps.lines()
+        .any(|line| line.contains(&*folder) && line.contains(".cwasm"))
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            // Nothing tells of it.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(waited.is_ok(), "{what}: it does not happen");
+}
