@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use containerd_shim::event::Event;
-use containerd_shim::protos::protobuf::MessageDyn;
+use containerd_shim::protos::protobuf::Message;
 use containerd_shim::protos::shim::event::Envelope;
 use containerd_shim::protos::shim::events::ForwardRequest;
 use containerd_shim::protos::shim_async::{Client, EventsClient};
 use containerd_shim::protos::ttrpc;
-use containerd_shim::util::{convert_to_any, timestamp};
+use containerd_shim::util::timestamp;
 use tokio::sync::mpsc;
+
+use crate::any::{EVENTS, pack};
 
 /// Events that wait while containerd is away. Without containerd nothing begins, so few things end.
 const WAITING: usize = 1024;
@@ -51,14 +53,14 @@ impl Events {
     }
 
     /// Publishes an event after all that were published before.
-    pub(crate) fn publish<E: Event + MessageDyn>(&self, event: E) {
+    pub(crate) fn publish<E: Event + Message>(&self, event: &E) {
         let topic = event.topic();
         let envelope = timestamp().and_then(|timestamp| {
             let mut envelope = Envelope::new();
             envelope.set_timestamp(timestamp);
             envelope.set_namespace(self.namespace.clone());
             envelope.set_topic(topic.clone());
-            envelope.set_event(convert_to_any(Box::new(event))?);
+            envelope.set_event(pack(EVENTS, event)?);
             Ok(envelope)
         });
         match envelope {

@@ -10,6 +10,7 @@
 //!
 //! It refuses to know the Kubernetes API: what it is told comes from containerd alone.
 
+mod any;
 mod cgroup;
 mod child;
 mod children;

@@ -170,7 +170,7 @@ impl TaskService for Service {
             pid,
             ..TaskCreate::default()
         };
-        self.surroundings.events.publish(event);
+        self.surroundings.events.publish(&event);
         self.tasks().insert(request.id, Entry::There(task));
         Ok(CreateTaskResponse {
             pid,
@@ -183,7 +183,7 @@ impl TaskService for Service {
         let events = &self.surroundings.events;
         let started = if request.exec_id.is_empty() {
             let tell = |pid: i32| {
-                events.publish(TaskStart {
+                events.publish(&TaskStart {
                     container_id: request.id.clone(),
                     pid: pid.unsigned_abs(),
                     ..TaskStart::default()
@@ -192,7 +192,7 @@ impl TaskService for Service {
             task.start(tell).await
         } else {
             let tell = |pid: i32| {
-                events.publish(TaskExecStarted {
+                events.publish(&TaskExecStarted {
                     container_id: request.id.clone(),
                     exec_id: request.exec_id.clone(),
                     pid: pid.unsigned_abs(),
@@ -220,7 +220,7 @@ impl TaskService for Service {
             let deleted = task.delete().await?;
             self.tasks().remove(&request.id);
             let (pid, exit) = deleted;
-            self.surroundings.events.publish(TaskDelete {
+            self.surroundings.events.publish(&TaskDelete {
                 container_id: request.id.clone(),
                 id: request.id,
                 pid: pid.unsigned_abs(),
@@ -311,7 +311,7 @@ impl TaskService for Service {
         let specification = serde_json::from_slice(&request.spec.value)
             .map_err(|error| ShimError::Invalid(format!("the process's specification: {error}")))?;
         task.add(&request.exec_id, stdio, specification)?;
-        self.surroundings.events.publish(TaskExecAdded {
+        self.surroundings.events.publish(&TaskExecAdded {
             container_id: request.id,
             exec_id: request.exec_id,
             ..TaskExecAdded::default()
@@ -335,7 +335,7 @@ impl TaskService for Service {
 
     async fn pause(&self, _: &TtrpcContext, request: PauseRequest) -> TtrpcResult<Empty> {
         freeze(&*self.task(&request.id)?, true).await?;
-        self.surroundings.events.publish(TaskPaused {
+        self.surroundings.events.publish(&TaskPaused {
             container_id: request.id,
             ..TaskPaused::default()
         });
@@ -344,7 +344,7 @@ impl TaskService for Service {
 
     async fn resume(&self, _: &TtrpcContext, request: ResumeRequest) -> TtrpcResult<Empty> {
         freeze(&*self.task(&request.id)?, false).await?;
-        self.surroundings.events.publish(TaskResumed {
+        self.surroundings.events.publish(&TaskResumed {
             container_id: request.id,
             ..TaskResumed::default()
         });

@@ -313,7 +313,7 @@ impl Task {
                 if cgroup.oom_kills() > 0 {
                     let mut event = TaskOOM::new();
                     event.container_id.clone_from(&task.id);
-                    task.surroundings.events.publish(event);
+                    task.surroundings.events.publish(&event);
                 }
                 // Without a process namespace of its own, others may have outlived it.
                 cgroup.kill();
@@ -339,7 +339,7 @@ impl Task {
         event.pid = process.pid().unsigned_abs();
         event.exit_status = exit.code;
         event.exited_at = Some(convert_to_timestamp(Some(exit.at.into()))).into();
-        self.surroundings.events.publish(event);
+        self.surroundings.events.publish(&event);
     }
 }
 

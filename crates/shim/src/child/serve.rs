@@ -81,9 +81,10 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         health.set_ready();
         executor.ready()?;
         tokio::spawn(async {
-            rehearsal.await;
-            // What it took to get here, libseccomp's filters above all, is more than what is needed from here on.
+            // What it took to get here, libseccomp's filter above all, is more than what answers take; the rehearsal brings in
+            // again what those do.
             give_back();
+            rehearsal.await;
         });
         let summary = serving.await;
         let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
