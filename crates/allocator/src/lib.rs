@@ -4,6 +4,10 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The variable of the environment that tells a process how many KiB to reserve at once, a gibibyte of addresses unless it
+/// says otherwise; `0` for one that needs little, or whose addresses are limited.
+pub const ARENAS: &str = "MIMALLOC_ARENA_RESERVE";
+
 /// Gives memory that is free back to the operating system. By itself the allocator does so only while the program
 /// allocates, so that what a program has freed before it comes to rest stays resident. Libraries in C have the
 /// C library's allocator, which keeps what is free below anything that is used.

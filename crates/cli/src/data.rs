@@ -40,7 +40,7 @@ pub(crate) fn engine(data: &std::path::Path, instances: Option<u32>) -> Result<E
         arguments: vec![COMPILE.to_owned()],
         // The allocator reserves a gibibyte of addresses at a time, which would count against
         // limits.compileMemory.
-        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
+        environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
     };
     let mut config = EngineConfig::new(data.join("cache"), compiler);
     config.give_back = sampan_allocator::give_back;

@@ -93,7 +93,7 @@ fn engine(cache: &Path) -> Engine {
     let compiler = CompileCommand {
         program: env!("CARGO_BIN_EXE_sampan").into(),
         arguments: vec!["__compile".to_owned()],
-        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
+        environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
     };
     let mut config = EngineConfig::new(cache.to_owned(), compiler);
     config.instances = 16;

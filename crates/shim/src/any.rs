@@ -3,8 +3,9 @@
 //! The library asks a message for its descriptor to learn the name. The first time, that parses the definitions of the whole
 //! file, with their comments, and of all files that it needs, and keeps them: half a megabyte in every supervisor.
 
+use containerd_shim::Result;
+use containerd_shim::protos::protobuf::Message;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
-use containerd_shim::protos::protobuf::{Message, Result};
 
 /// The package of events.
 pub(crate) const EVENTS: &str = "containerd.events";

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use containerd_shim::io::{IoTasks, Pty};
+use sampan_allocator::ARENAS;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -13,7 +14,7 @@ use crate::error::{Result, ShimError};
 use crate::link::{Link, Message};
 use crate::process::{Process, Terminal};
 use crate::reaper::{Exit, Reaper};
-use crate::{ARENAS, CREATE, SELF};
+use crate::{CREATE, SELF};
 
 /// Ready when a child has ended.
 pub(crate) type ChildExit = oneshot::Receiver<Exit>;

@@ -17,6 +17,7 @@ use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{
     Config, DeleteResponse, Error, ExitSignal, Flags, Result, Shim, StartOpts, cgroup,
 };
+use sampan_allocator::ARENAS;
 
 use crate::cgroup::Cgroup;
 use crate::error::ShimError;
@@ -24,7 +25,7 @@ use crate::head::Head;
 use crate::record::{self, Record};
 use crate::service::Service;
 use crate::supervisor::{self, Arguments, SERVE};
-use crate::{ARENAS, RUNTIME, SELF};
+use crate::{RUNTIME, SELF};
 
 /// What the supervisor is called in lists of processes.
 const PROGRAM: &str = "containerd-shim-sampan-v1";
@@ -168,6 +169,7 @@ impl Launch {
         let child = Command::new(SELF)
             .arg0(PROGRAM)
             .args(arguments.to_command())
+            // An arena that is made for a gibibyte costs a supervisor as much memory as a quarter of all that it has.
             .env(ARENAS, "0")
             .current_dir(&self.bundle)
             .stdin(Stdio::from(OwnedFd::from(listener)))

@@ -49,10 +49,6 @@ const CREATE: &str = "__create";
 /// The hidden argument that the supervisor starts this program with to run a program in a container.
 const EXEC: &str = "__exec";
 
-/// What tells the allocator how much to reserve at once. A supervisor needs little, and an arena that is made for a
-/// gibibyte costs it as much memory as a quarter of all that it has.
-const ARENAS: &str = "MIMALLOC_ARENA_RESERVE";
-
 /// This program itself, also when its file has been replaced since it was started: all parts are of
 /// one version.
 const SELF: &str = "/proc/self/exe";

@@ -2,7 +2,6 @@
 
 use containerd_shim::cgroup::{collect_metrics, collect_metrics_v2, get_cgroup, update_resources};
 use containerd_shim::protos::cgroups::metrics::Metrics;
-use containerd_shim::protos::protobuf::Message;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 
 use crate::any::{CGROUPS_1, CGROUPS_2, pack};
@@ -13,22 +12,18 @@ use crate::task::Task;
 /// What the container uses, in the message of its version of control groups. A sandbox uses nothing.
 pub(crate) fn measure(task: &Task) -> Result<Any> {
     let Some(own) = task.cgroup() else {
-        return packed(CGROUPS_1, &Metrics::new());
+        return pack(CGROUPS_1, &Metrics::new()).map_err(failed);
     };
     let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
     if own.is_unified() {
         let metrics = collect_metrics_v2(&cgroup).map_err(failed)?;
-        return packed(CGROUPS_2, &metrics);
+        return pack(CGROUPS_2, &metrics).map_err(failed);
     }
     let mut metrics = collect_metrics(&cgroup).map_err(failed)?;
     // The library reads this from version 2 only.
     let usage = metrics.mut_cpu().mut_usage();
     usage.set_total(own.processor_nanoseconds());
-    packed(CGROUPS_1, &metrics)
-}
-
-fn packed<M: Message>(package: &str, metrics: &M) -> Result<Any> {
-    pack(package, metrics).map_err(|error| ShimError::Container(error.to_string()))
+    pack(CGROUPS_1, &metrics).map_err(failed)
 }
 
 /// Sets other limits, which come as the OCI specification writes them.

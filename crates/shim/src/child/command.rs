@@ -1,15 +1,11 @@
 //! A WASI command: runs to its end, with the container's streams, and its exit code is the container's.
 
-use std::sync::Arc;
-
-use sampan_allocator::give_back;
-use sampan_engine::{CommandIo, LoadedFunction, Stream};
+use sampan_engine::{CommandIo, Stream};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::ChildError;
 use super::executor::FunctionExecutor;
-use super::observer::PodObserver;
 use super::output::Output;
 
 /// A command has no signals, so a signal to stop ends it: 128 and the number of SIGTERM.
@@ -21,20 +17,7 @@ const ABORTED: i32 = 134;
 /// Runs the command; returns the exit code.
 pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     let output = Output::new();
-    let observer = Arc::new(PodObserver {
-        output: output.clone(),
-    });
-    let function = &executor.function;
-    let loaded = LoadedFunction::of_prepared(
-        executor.prepared.clone(),
-        Arc::clone(function),
-        observer,
-        give_back,
-    )
-    .map_err(|source| ChildError::Load {
-        name: function.name.to_string(),
-        source,
-    })?;
+    let loaded = executor.load(&output)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -12,6 +12,7 @@ use containerd_shim::mount::mount_rootfs;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use oci_spec::runtime::Spec;
+use sampan_allocator::ARENAS;
 use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Prepared, Wasm, Workshop};
 use sampan_spec::Function;
 
@@ -23,7 +24,7 @@ use super::{console, namespaces};
 use crate::cgroup::Cgroup;
 use crate::link::{ChildLink, CreateRequest, Message, RootMount, Workload};
 use crate::record;
-use crate::{ARENAS, COMPILE, SELF};
+use crate::{COMPILE, SELF};
 
 /// Where modules are kept when nobody says otherwise.
 const STATE: &str = "/var/lib/sampan";

@@ -10,10 +10,13 @@ use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use sampan_engine::Prepared;
+use sampan_allocator::give_back;
+use sampan_engine::{LoadedFunction, Prepared};
 use sampan_spec::Function;
 
 use super::error::ChildError;
+use super::observer::PodObserver;
+use super::output::Output;
 use super::spec::Volume;
 use super::{command, serve};
 use crate::link::{ChildLink, Message};
@@ -70,6 +73,19 @@ impl FunctionExecutor {
         } else {
             serve::serve(self)
         }
+    }
+
+    /// Makes the function ready to be called; what it writes goes there.
+    pub(super) fn load(&self, output: &Output) -> Result<LoadedFunction, ChildError> {
+        let observer = Arc::new(PodObserver {
+            output: output.clone(),
+        });
+        let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
+        let loaded = LoadedFunction::of_prepared(prepared, function, observer, give_back);
+        loaded.map_err(|source| ChildError::Load {
+            name: self.function.name.to_string(),
+            source,
+        })
     }
 
     /// Tells the supervisor that the function can answer, or runs, and lets go of it.

@@ -1,7 +1,6 @@
 //! A function that answers requests: the runner with one function, in the pod's network.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sampan_allocator::give_back;
@@ -14,7 +13,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::admin;
 use super::error::ChildError;
 use super::executor::FunctionExecutor;
-use super::observer::PodObserver;
 use super::output::Output;
 
 /// Where a function listens that is not told.
@@ -29,20 +27,8 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// Serves until a signal to stop; returns the exit code.
 pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     let output = Output::new();
-    let observer = Arc::new(PodObserver {
-        output: output.clone(),
-    });
     let function = &executor.function;
-    let loaded = LoadedFunction::of_prepared(
-        executor.prepared.clone(),
-        Arc::clone(function),
-        observer,
-        give_back,
-    )
-    .map_err(|source| ChildError::Load {
-        name: function.name.to_string(),
-        source,
-    })?;
+    let loaded = executor.load(&output)?;
     let port = port(&function.environment)?;
     let runtime = runtime(executor.processors, function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
