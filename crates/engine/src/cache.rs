@@ -248,8 +248,7 @@ impl Cache {
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
         File::open(&self.folder)?.sync_all()?;
-        // A child that was being started when its parent was killed may have held the parent's lock
-        // for a moment longer, past the cleaning when this cache was opened.
+        // Other processes may have been killed while writing since this cache was opened.
         remove_leftovers(&self.folder)
     }
 

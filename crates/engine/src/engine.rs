@@ -49,7 +49,10 @@ pub(crate) struct Shared {
 /// Where modules come from.
 pub(crate) enum Source {
     /// The cache, and what fills it.
-    Cache { cache: Cache, compiler: Compiler },
+    Cache {
+        cache: Cache,
+        compiler: Box<Compiler>,
+    },
     /// The one module that was prepared for this process.
     Prepared(Arc<Verified>),
 }
@@ -94,7 +97,7 @@ impl Engine {
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
         let source = Source::Cache {
             cache: Cache::open(&config.cache)?,
-            compiler: Compiler::new(config.compiler.clone()),
+            compiler: Box::new(Compiler::new(config.compiler.clone())),
         };
         let grounds = [
             Ground::new(Flavour::Sequential, config)?,
@@ -233,7 +236,10 @@ impl Shared {
             .await?;
         observer.compiled(started.elapsed());
         let engine = &self.ground(kind)?.engine;
-        cache.store(&Key::new(digest, engine, Flavour::of(kind)), &compiled)?;
+        let key = Key::new(digest, engine, Flavour::of(kind));
+        let alone = compiler.starts_nothing().await;
+        cache.store(&key, &compiled)?;
+        drop(alone);
         self.cached(kind, digest)?.ok_or_else(|| {
             LoadError::Link("the module just compiled is gone from the cache".into())
         })

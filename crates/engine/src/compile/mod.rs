@@ -20,7 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sampan_spec::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 
 use crate::config::{CompileCommand, Flavour};
 use crate::error::LoadError;
@@ -36,6 +36,8 @@ const WALL_FACTOR: u32 = 10;
 pub(crate) struct Compiler {
     command: CompileCommand,
     turns: Semaphore,
+    /// Whoever starts a child has it for itself, see [`Compiler::starts_nothing`].
+    starts: RwLock<()>,
 }
 
 /// What is compiled.
@@ -52,7 +54,17 @@ impl Compiler {
         Self {
             command,
             turns: Semaphore::new(processors),
+            starts: RwLock::new(()),
         }
+    }
+
+    /// No child is started while this is held.
+    ///
+    /// A child has all open files of its parent, locks included, until the moment when its program is executed. If the
+    /// parent is killed before that, a lock outlives it: the file that it was writing looks to the next process as if
+    /// somebody still did, and stays. Hold this while a locked file is open.
+    pub(crate) async fn starts_nothing(&self) -> RwLockReadGuard<'_, ()> {
+        self.starts.read().await
     }
 
     /// Compiles in a child.
@@ -71,6 +83,7 @@ impl Compiler {
             .map_err(|_| LoadError::Compiler("closed".into()))?;
         let time = job.limits.compile_time;
         let memory = job.limits.compile_memory.bytes();
+        let alone = self.starts.write().await;
         let mut child = Command::from(self.command(&job))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -78,6 +91,7 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| self.not_started(&error))?;
+        drop(alone);
         let mut stdin = child
             .stdin
             .take()
@@ -233,5 +247,38 @@ fn verdict(
             limit: memory,
         }),
         _ => Err(LoadError::Compiler(format!("{status}: {}", message()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_child_is_started_while_a_file_with_a_lock_is_written() {
+        let compiler = Compiler::new(CompileCommand {
+            program: "/nonexistent".into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        });
+        let job = Job {
+            wasm: Bytes::new(),
+            flavour: Flavour::Sequential,
+            component: true,
+            limits: &Limits::default(),
+        };
+        let written = compiler.starts_nothing().await;
+        let mut compile = pin!(compiler.compile(job));
+        assert!(poll!(&mut compile).is_pending());
+        drop(written);
+        let started = compile.await;
+        assert!(
+            matches!(started, Err(LoadError::Compiler(_))),
+            "{started:?}"
+        );
     }
 }
