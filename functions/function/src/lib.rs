@@ -8,6 +8,9 @@
 //! What no function does here: read a request's body or its headers, keep anything between two requests, or use the
 //! network except through [`Http`].
 
+#[cfg(any(target_family = "wasm", test))]
+#[expect(unsafe_code, reason = "it is about memory that is nobody's")]
+mod allocator;
 mod error;
 mod executor;
 mod function;

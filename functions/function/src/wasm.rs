@@ -7,6 +7,7 @@ mod preview1;
 use wasip2::http::types::{Fields, OutgoingBody, OutgoingResponse};
 use wasip2::io::streams::OutputStream;
 
+use crate::allocator::Allocator;
 use crate::executor::block_on;
 use crate::function::respond;
 use crate::{Function, Method, Request, Response};
@@ -18,6 +19,9 @@ pub use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 /// Exports a type as the handler of the component.
 #[doc(hidden)]
 pub use wasip2::http::proxy::export;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator::new();
 
 /// Answers one request.
 pub fn handle(function: &impl Function, request: &IncomingRequest, answer: ResponseOutparam) {

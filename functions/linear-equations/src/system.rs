@@ -58,6 +58,7 @@ impl System {
     }
 
     /// Brings the largest number of `column`, from the diagonal down, to the diagonal.
+    #[inline(never)]
     fn pivot(&mut self, column: usize) -> Option<()> {
         let width = self.width();
         let mut largest = (0.0, column);
@@ -79,6 +80,7 @@ impl System {
     }
 
     /// Replaces `column` below the diagonal by its factors, and eliminates it out of the columns up to `end`.
+    #[inline(never)]
     fn factor(&mut self, column: usize, end: usize) {
         let width = self.width();
         let (above, below) = self.numbers.split_at_mut((column + 1) * width);
@@ -95,6 +97,7 @@ impl System {
     }
 
     /// Eliminates the columns of a tile out of its own rows, right of the tile.
+    #[inline(never)]
     fn reduce_pivots(&mut self, first: usize) {
         let width = self.width();
         let pivots = &mut self.numbers[first * width..][..TILE * width];
@@ -123,24 +126,12 @@ impl System {
             }
         }
         for rows in below.chunks_exact_mut(2 * width) {
-            let (one, two) = rows.split_at_mut(width);
-            let ([one_factors, one @ ..], [two_factors, two @ ..]) =
-                (tiles(&mut one[first..]), tiles(&mut two[first..]))
-            else {
-                return;
-            };
-            for ((column, one), two) in columns.iter().zip(one).zip(two) {
-                for (k, pivot) in column.iter().enumerate() {
-                    for (index, pivot) in pivot.iter().enumerate() {
-                        one[index] -= one_factors[k] * pivot;
-                        two[index] -= two_factors[k] * pivot;
-                    }
-                }
-            }
+            subtract(columns, rows, first);
         }
     }
 
     /// Solves the triangle that is left, from its last row up.
+    #[inline(never)]
     fn substitute(&self) -> Vec<f64> {
         let mut solution = vec![0.0; self.unknowns];
         let rows = self.numbers.chunks_exact(self.width()).take(self.unknowns);
@@ -154,6 +145,32 @@ impl System {
             solution[index] = (row[self.size] - sum) / row[index];
         }
         solution
+    }
+}
+
+/// Eliminates the columns of a tile, which begin at `first`, out of two rows.
+///
+/// This is where the time goes. It is a function of its own so that a compiler of components, which allocates registers
+/// for a whole function at once, has enough of them here; and it works on copies of tiles, so that every compiler sees
+/// that they do not overlap and uses vectors.
+#[inline(never)]
+fn subtract(columns: &[[Tile; TILE]], rows: &mut [f64], first: usize) {
+    let (one, two) = rows.split_at_mut(rows.len() / 2);
+    let ([one_factors, one @ ..], [two_factors, two @ ..]) =
+        (tiles(&mut one[first..]), tiles(&mut two[first..]))
+    else {
+        return;
+    };
+    let (one_factors, two_factors) = (*one_factors, *two_factors);
+    for ((column, one), two) in columns.iter().zip(one).zip(two) {
+        let (mut one_now, mut two_now) = (*one, *two);
+        for (k, pivot) in column.iter().enumerate() {
+            for (index, pivot) in pivot.iter().enumerate() {
+                one_now[index] -= one_factors[k] * pivot;
+                two_now[index] -= two_factors[k] * pivot;
+            }
+        }
+        (*one, *two) = (one_now, two_now);
     }
 }
 
