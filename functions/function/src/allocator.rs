@@ -66,21 +66,21 @@ impl Allocator {
     #[cold]
     fn cut(&self, state: &mut State, list: usize) -> *mut u8 {
         let size = (list + 1) * STEP;
-        if state.left < size {
-            let first = state.piece.is_none();
-            let (piece, length) = if first {
-                (self.first.get().cast(), FIRST)
-            } else {
-                // SAFETY: the size is not zero.
-                (unsafe { System.alloc(PIECE) }, PIECE.size())
-            };
-            if piece.is_null() {
-                return piece;
+        let area = match state.piece {
+            Some(piece) if state.left >= size => piece,
+            before => {
+                let (piece, length) = if before.is_none() {
+                    (self.first.get().cast(), FIRST)
+                } else {
+                    // SAFETY: the size is not zero.
+                    (unsafe { System.alloc(PIECE) }, PIECE.size())
+                };
+                let Some(piece) = NonNull::new(piece) else {
+                    return ptr::null_mut();
+                };
+                state.left = length;
+                piece
             }
-            (state.piece, state.left) = (NonNull::new(piece), length);
-        }
-        let Some(area) = state.piece else {
-            return ptr::null_mut();
         };
         // SAFETY: the piece has at least `size` bytes from here, so the address after them is at most its end.
         state.piece = Some(unsafe { area.add(size) });
@@ -128,9 +128,10 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: see above.
         let state = unsafe { &mut *self.state.get() };
         let next = state.free[list];
+        let area: *mut Free = area.cast();
         // SAFETY: the area is nobody's any more, and is large enough and aligned for an address.
-        state.free[list] =
-            NonNull::new(area.cast()).inspect(|area| unsafe { area.write(Free { next }) });
+        unsafe { area.write(Free { next }) };
+        state.free[list] = NonNull::new(area);
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -178,7 +179,10 @@ unsafe impl Sync for Allocator {}
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng as _, SeedableRng as _};
+
     use super::*;
+    use crate::Generator;
 
     struct Area {
         address: *mut u8,
@@ -214,13 +218,8 @@ mod tests {
     fn areas_keep_what_is_written_to_them_while_others_come_and_go() {
         let allocator = Allocator::new();
         let mut areas: Vec<Area> = Vec::new();
-        let mut random = 1_u64;
-        let mut below = |limit: u64| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            usize::try_from((random >> 33) % limit).expect("small")
-        };
+        let mut random = Generator::seed_from_u64(1);
+        let mut below = |limit: u64| usize::try_from(random.next_u64() % limit).expect("small");
         for step in 0..20_000 {
             let size = if below(8) == 0 {
                 1 + below(5_000)
@@ -240,7 +239,7 @@ mod tests {
                 // SAFETY: it was given out with this layout, and the size is not zero.
                 area.address = unsafe { allocator.realloc(area.address, area.layout, size) };
                 area.layout = layout(size, area.layout.align());
-                // SAFETY: both are the shorter of the two lengths.
+                // SAFETY: it has as many bytes, which were all written or moved.
                 let before = unsafe { std::slice::from_raw_parts(area.address, kept) };
                 assert!(before.iter().all(|byte| *byte == area.filled_with));
                 area.fill();

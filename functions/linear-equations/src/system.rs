@@ -1,6 +1,9 @@
 //! A system of linear equations, solved by LU decomposition with partial pivoting. Columns are eliminated four at a
 //! time, so that the rest of the matrix, where nearly all the work is, is read and written a quarter as often.
 //!
+//! Most steps are not inlined into others: a compiler of components allocates registers for a whole function at once, and has
+//! enough of them for each alone.
+//!
 //! The matrix is padded to whole tiles with equations of the form x = 0, which stand for themselves and touch no other.
 
 /// How many columns are eliminated at once, and how many are updated at once.
@@ -150,9 +153,8 @@ impl System {
 
 /// Eliminates the columns of a tile, which begin at `first`, out of two rows.
 ///
-/// This is where the time goes. It is a function of its own so that a compiler of components, which allocates registers
-/// for a whole function at once, has enough of them here; and it works on copies of tiles, so that every compiler sees
-/// that they do not overlap and uses vectors.
+/// This is where the time goes. It works on copies of tiles, so that every compiler sees that they do not overlap and uses
+/// vectors.
 #[inline(never)]
 fn subtract(columns: &[[Tile; TILE]], rows: &mut [f64], first: usize) {
     let (one, two) = rows.split_at_mut(rows.len() / 2);
