@@ -1,8 +1,24 @@
-//! A container's control group as the supervisor sees it: who is in it, what was killed in it, what
-//! it uses. libcontainer makes it and sets its limits.
+//! A container's control group. [`make`] makes it and sets its limits before a process is in it; libcontainer only puts
+//! the container's processes there. This file reads, freezes, kills and removes it.
+//!
+//! What a specification says is parsed into [`resources`], [`path`] and [`devices`], and becomes files ([`v1`], [`v2`])
+//! and properties of a systemd scope ([`unit`]) without input or output.
 
+mod devices;
 mod entry;
+mod folders;
+mod make;
+mod making;
 mod mount;
+mod path;
+mod resources;
+mod settings;
+mod stats;
+mod systemd;
+mod unit;
+mod v1;
+mod v2;
+mod version;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,11 +26,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use containerd_shim::protos::cgroups_v2::metrics::Metrics;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use entry::foresee_entry;
+pub(crate) use make::{GroupError, Plan, update};
+pub(crate) use making::Making;
 use mount::{Mount, mounts};
+use path::GroupPath;
+pub(crate) use resources::Resources;
+use settings::write_value;
+use version::ROOT;
+pub(crate) use version::Version;
 
 /// How long the kernel may take to let go of processes that were killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,62 +50,82 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Cgroup {
     folders: Vec<PathBuf>,
     unified: bool,
-}
-
-/// Where control groups are mounted.
-#[derive(Debug, PartialEq, Eq)]
-struct Hierarchies {
-    mounts: Vec<PathBuf>,
-    unified: bool,
+    /// The scope of systemd's that it is.
+    #[serde(default)]
+    unit: Option<String>,
 }
 
 impl Cgroup {
-    /// The group at this path below the root of each hierarchy, as far as it exists.
+    /// What there is of the group that a specification asks for.
     ///
     /// # Errors
     ///
-    /// When the mounts cannot be read.
-    pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        let relative = path.strip_prefix("/").unwrap_or(path);
-        if relative.as_os_str().is_empty() {
-            // Nothing here ever touches everybody's group.
-            return Ok(Self::default());
-        }
-        let Hierarchies { mounts, unified } = Hierarchies::of(&mounts()?);
-        let folders = mounts.into_iter().map(|mount| mount.join(relative));
+    /// When the path names no group that a container may have, or the mounts cannot be read.
+    pub(crate) fn of_specification(asked: Option<&Path>, id: &str) -> Result<Self, GroupError> {
+        let root = Path::new(ROOT);
+        let version = Version::of_node().map_err(GroupError::system("looking at", root))?;
+        let path = GroupPath::parse(asked, id, version)?;
+        let mounts = match version {
+            Version::V2 => vec![root.to_owned()],
+            Version::V1 => {
+                let text = mounts().map_err(GroupError::system(
+                    "reading",
+                    Path::new("/proc/self/mountinfo"),
+                ))?;
+                hierarchies(&text)
+            }
+        };
+        let folders = mounts.into_iter().map(|mount| mount.join(path.folder()));
         Ok(Self {
             folders: folders.filter(|folder| folder.is_dir()).collect(),
-            unified,
+            unified: version == Version::V2,
+            unit: match path {
+                GroupPath::Folder(_) => None,
+                GroupPath::Scope(scope) => Some(scope.unit),
+            },
         })
-    }
-
-    /// The group of a process that systemd has put into a scope of its own.
-    ///
-    /// # Errors
-    ///
-    /// When the process is gone.
-    pub(crate) fn of_scope(pid: i32) -> io::Result<Self> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-        let scope = groups
-            .lines()
-            .find_map(|line| line.strip_prefix("0::"))
-            // systemd writes it so.
-            .filter(|path| path.strip_suffix(".scope").is_some());
-        scope.map_or_else(|| Ok(Self::default()), |path| Self::at(Path::new(path)))
-    }
-
-    /// Whether this machine's control groups are of version 2.
-    ///
-    /// # Errors
-    ///
-    /// When the mounts cannot be read.
-    pub(crate) fn is_version_2() -> io::Result<bool> {
-        Ok(Hierarchies::of(&mounts()?).unified)
     }
 
     /// Whether it is of version 2.
     pub(crate) fn is_unified(&self) -> bool {
         self.unified
+    }
+
+    /// What a group of version 2 uses.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub(crate) fn metrics(&self) -> io::Result<Metrics> {
+        let folder = self.folders.first();
+        stats::metrics(folder.ok_or(io::ErrorKind::NotFound)?)
+    }
+
+    /// The path, relative to this group, of the one that process `init` has moved to, where processes cannot be put into
+    /// this group itself: one of version 2 that shares its controllers out has none of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the process or the group is gone.
+    pub(crate) fn below(&self, init: i32) -> io::Result<Option<String>> {
+        let Some(folder) = self.folders.first().filter(|_| self.unified) else {
+            return Ok(None);
+        };
+        let shared = fs::read_to_string(folder.join("cgroup.subtree_control"))?;
+        if shared.trim().is_empty() {
+            return Ok(None);
+        }
+        let groups = fs::read_to_string(format!("/proc/{init}/cgroup"))?;
+        let group = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+        let below = group.and_then(|group| {
+            Path::new(ROOT)
+                .join(group)
+                .strip_prefix(folder)
+                .map(Path::to_owned)
+                .ok()
+        });
+        let below = below.filter(|below| !below.as_os_str().is_empty());
+        Ok(below.map(|below| below.display().to_string()))
     }
 
     /// The processes in it.
@@ -94,18 +137,16 @@ impl Cgroup {
         found
     }
 
-    /// How many of its processes the kernel has killed for want of memory.
-    pub(crate) fn oom_kills(&self) -> u64 {
-        let files = ["memory.events", "memory.oom_control"];
-        self.folders
-            .iter()
-            .flat_map(|folder| files.map(|file| folder.join(file)))
-            .filter_map(|file| fs::read_to_string(file).ok())
-            .filter_map(|text| {
-                let mut lines = text.lines();
-                lines.find_map(|line| line.strip_prefix("oom_kill ")?.parse::<u64>().ok())
-            })
-            .sum()
+    /// How many of its processes, and of those in groups below it, the kernel has killed for want of memory; `None` when
+    /// the group is gone.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        self.folders.iter().find_map(|folder| oom_kills(folder))
+    }
+
+    /// The same for the group above it, with version 2.
+    pub(crate) fn oom_kills_above(&self) -> Option<u64> {
+        let folder = self.folders.first().filter(|_| self.unified)?;
+        oom_kills(folder.parent()?)
     }
 
     /// The processor time that its processes have used, with version 1; 0 where it is not counted.
@@ -156,6 +197,14 @@ impl Cgroup {
 
     /// Kills everything in it.
     pub(crate) fn kill(&self) {
+        // Since Linux 5.14 the kernel does so at once, which no process can outrun by forking.
+        let mut killed = false;
+        for folder in &self.folders {
+            killed |= self.unified && write_value(&folder.join("cgroup.kill"), "1").is_ok();
+        }
+        if killed {
+            return;
+        }
         for pid in self.processes() {
             if let Some(pid) = Pid::from_raw(pid) {
                 // It may have ended by itself.
@@ -190,6 +239,14 @@ impl Cgroup {
     }
 }
 
+fn oom_kills(folder: &Path) -> Option<u64> {
+    let files = ["memory.events", "memory.oom_control"].into_iter();
+    let mut texts = files.filter_map(|file| fs::read_to_string(folder.join(file)).ok());
+    let text = texts.next()?;
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+}
+
 fn collect(folder: &Path, found: &mut BTreeSet<i32>) {
     if let Ok(text) = fs::read_to_string(folder.join("cgroup.procs")) {
         found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
@@ -218,24 +275,14 @@ fn children(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-impl Hierarchies {
-    /// Reads the text of `mountinfo`. A hierarchy of version 2 beside others of version 1 has no
-    /// controllers, and containers are not put into it.
-    fn of(mountinfo: &str) -> Self {
-        let (mut version1, mut version2) = (Vec::new(), Vec::new());
-        for mount in mountinfo.lines().filter_map(Mount::of) {
-            if mount.version2 {
-                version2.push(mount.point.into());
-            } else if !mount.has_a_name() {
-                version1.push(mount.point.into());
-            }
-        }
-        let unified = version1.is_empty();
-        let mut mounts: Vec<PathBuf> = if unified { version2 } else { version1 };
-        mounts.sort();
-        mounts.dedup();
-        Self { mounts, unified }
-    }
+/// Where hierarchies of version 1 are mounted, by the text of `mountinfo`. One that has a name has no controllers.
+fn hierarchies(mountinfo: &str) -> Vec<PathBuf> {
+    let mounts = mountinfo.lines().filter_map(Mount::of);
+    let mounts = mounts.filter(|mount| !mount.version2 && !mount.has_a_name());
+    let mut points: Vec<PathBuf> = mounts.map(|mount| mount.point.into()).collect();
+    points.sort();
+    points.dedup();
+    points
 }
 
 #[cfg(test)]
@@ -243,35 +290,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hierarchies_are_told_from_mounts() {
-        fn check(text: &str, expected: &[&str], unified: bool) {
-            let expected = Hierarchies {
-                mounts: expected.iter().map(PathBuf::from).collect(),
-                unified,
-            };
-            assert_eq!(Hierarchies::of(text), expected);
-        }
-        check(
-            "29 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n\
-             30 23 0:27 / /proc rw - proc proc rw\n",
-            &["/sys/fs/cgroup"],
-            true,
-        );
-        check(
-            "30 24 0:26 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n\
-             31 24 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
-             32 24 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
-             33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
-            &["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory"],
-            false,
-        );
+    fn hierarchies_of_version_1_are_those_with_controllers() {
+        let text = "30 24 0:26 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n\
+            31 24 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+            32 24 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+            33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+            34 24 0:30 / /proc rw - proc proc rw\n";
+        let expected = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory"].map(PathBuf::from);
+        assert_eq!(hierarchies(text), expected);
     }
 
     #[test]
-    fn everybodys_group_is_never_ones_own() {
-        for path in ["", "/"] {
-            let cgroup = Cgroup::at(Path::new(path)).expect("mounts");
-            assert_eq!(cgroup.folders, Vec::<PathBuf>::new(), "{path}");
+    fn the_root_group_is_never_a_containers() {
+        for path in ["/", "/..", "/a/.."] {
+            let refused = Cgroup::of_specification(Some(Path::new(path)), "c");
+            assert!(refused.is_err(), "{path}");
         }
     }
 }

@@ -9,6 +9,7 @@ use containerd_shim::io::{IoTasks, Pty};
 use sampan_allocator::ARENAS;
 use serde::Serialize;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::error::{Result, ShimError};
 use crate::link::{Link, Message};
@@ -16,16 +17,32 @@ use crate::process::{Process, Terminal};
 use crate::reaper::{Exit, Reaper};
 use crate::{CREATE, SELF};
 
-/// Ready when a child has ended.
-pub(crate) type ChildExit = oneshot::Receiver<Exit>;
+/// A child of the supervisor.
+pub(crate) struct Child {
+    pub(crate) pid: i32,
+    /// Ready when it has ended.
+    exit: oneshot::Receiver<Exit>,
+}
 
 /// For the answer of a call to leave before something that takes a moment is begun.
 const MOMENT: Duration = Duration::from_millis(1);
 
+/// How long a child may take to clear away what it has made.
+const CLEARING_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Child {
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) {
+        if timeout(CLEARING_TIMEOUT, &mut self.exit).await.is_err() {
+            tracing::warn!(pid = self.pid, "a child of the shim does not end");
+        }
+    }
+}
+
 /// A child that waits to be asked for a container. containerd takes its time between a pod's sandbox and its first
 /// container, in which a child can start; whoever asks for the container need not wait for that.
 #[derive(Clone, Default)]
-pub(crate) struct Spare(Arc<Mutex<Option<(Link, ChildExit)>>>);
+pub(crate) struct Spare(Arc<Mutex<Option<(Link, Child)>>>);
 
 impl Spare {
     /// Starts it, in a moment. Without one, a child is started when it is asked for, which tells why it cannot be.
@@ -42,12 +59,12 @@ impl Spare {
     }
 
     /// Takes it, unless it has ended.
-    fn take(&self) -> Option<(Link, ChildExit)> {
-        let (link, mut exit) = self.set(None)?;
-        exit.try_recv().is_err().then_some((link, exit))
+    fn take(&self) -> Option<(Link, Child)> {
+        let (link, mut child) = self.set(None)?;
+        child.exit.try_recv().is_err().then_some((link, child))
     }
 
-    fn set(&self, child: Option<(Link, ChildExit)>) -> Option<(Link, ChildExit)> {
+    fn set(&self, child: Option<(Link, Child)>) -> Option<(Link, Child)> {
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *place, child)
     }
@@ -58,15 +75,15 @@ pub(crate) async fn ask_for_container<T: Serialize>(
     request: &T,
     reaper: &Reaper,
     spare: &Spare,
-) -> Result<(Link, ChildExit)> {
-    let Some((mut link, exit)) = spare.take() else {
+) -> Result<(Link, Child)> {
+    let Some((mut link, child)) = spare.take() else {
         return start_child(CREATE, request, reaper).await;
     };
     if link.ask(request).await.is_err() {
         // It has ended just now.
         return start_child(CREATE, request, reaper).await;
     }
-    Ok((link, exit))
+    Ok((link, child))
 }
 
 /// Starts this program as a child and asks it.
@@ -74,17 +91,17 @@ pub(crate) async fn start_child<T: Serialize>(
     part: &str,
     request: &T,
     reaper: &Reaper,
-) -> Result<(Link, ChildExit)> {
-    let (mut link, exit) = spawn(part, reaper)?;
+) -> Result<(Link, Child)> {
+    let (mut link, child) = spawn(part, reaper)?;
     link.ask(request)
         .await
         .map_err(ShimError::system(STARTING))?;
-    Ok((link, exit))
+    Ok((link, child))
 }
 
 const STARTING: &str = "starting a child of the shim";
 
-fn spawn(part: &str, reaper: &Reaper) -> Result<(Link, ChildExit)> {
+fn spawn(part: &str, reaper: &Reaper) -> Result<(Link, Child)> {
     let (link, theirs): (Link, OwnedFd) = Link::pair().map_err(ShimError::system(STARTING))?;
     let child = Command::new(SELF)
         .arg(part)
@@ -95,12 +112,13 @@ fn spawn(part: &str, reaper: &Reaper) -> Result<(Link, ChildExit)> {
         .spawn()
         .map_err(ShimError::system(STARTING))?;
     // The reaper takes it like any other child.
-    let exit = reaper.exit_of(child.id().cast_signed());
-    Ok((link, exit))
+    let pid = child.id().cast_signed();
+    let exit = reaper.exit_of(pid);
+    Ok((link, Child { pid, exit }))
 }
 
-/// What the child says first.
-pub(crate) async fn hear(link: &mut Link, child: ChildExit) -> Result<Message> {
+/// What the child says next.
+pub(crate) async fn hear(link: &mut Link, child: &mut Child) -> Result<Message> {
     match link
         .next()
         .await
@@ -108,7 +126,7 @@ pub(crate) async fn hear(link: &mut Link, child: ChildExit) -> Result<Message> {
     {
         Some(Message::Failed { cause }) => Err(ShimError::Container(cause)),
         Some(message) => Ok(message),
-        None => Err(ShimError::Container(match child.await {
+        None => Err(ShimError::Container(match (&mut child.exit).await {
             Ok(Exit { code, .. }) => format!("the shim's child ended with code {code} and no word"),
             Err(_) => "the shim's child ended with no word".to_owned(),
         })),

@@ -2,6 +2,8 @@
 
 use containerd_shim::protos::ttrpc::{self, Code, get_status};
 
+use crate::cgroup::GroupError;
+
 /// Why a call fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShimError {
@@ -48,6 +50,16 @@ impl ShimError {
             Self::Invalid(_) => Code::INVALID_ARGUMENT,
             Self::Unsupported(_) => Code::UNIMPLEMENTED,
             Self::Container(_) | Self::System { .. } => Code::UNKNOWN,
+        }
+    }
+}
+
+impl From<GroupError> for ShimError {
+    fn from(error: GroupError) -> Self {
+        if error.is_invalid() {
+            Self::Invalid(error.to_string())
+        } else {
+            Self::Container(error.to_string())
         }
     }
 }

@@ -86,9 +86,10 @@ impl Task {
             bundle: self.bundle.clone(),
             stdio: process.stdio.clone(),
             process: exec.specification.clone(),
+            sub_group: self.sub_group()?,
         };
-        let (mut link, child) = start_child(EXEC, &request, &self.surroundings.reaper).await?;
-        let pid = match hear(&mut link, child).await {
+        let (mut link, mut child) = start_child(EXEC, &request, &self.surroundings.reaper).await?;
+        let pid = match hear(&mut link, &mut child).await {
             Ok(Message::Executed { pid }) => pid,
             Ok(other) => return Err(unexpected(&other)),
             Err(error) => {
@@ -126,6 +127,16 @@ impl Task {
         };
         self.execs().remove(exec_id);
         Ok((process.pid(), exit))
+    }
+
+    fn sub_group(&self) -> Result<Option<String>> {
+        let Some(cgroup) = self.cgroup() else {
+            return Ok(None);
+        };
+        let below = cgroup.below(self.init.pid());
+        below.map_err(ShimError::system(
+            "finding the control group of the first process",
+        ))
     }
 
     pub(crate) fn exec(&self, exec_id: &str) -> Result<Arc<Exec>> {

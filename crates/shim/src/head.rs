@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::cgroup::Resources;
 use crate::error::{Result, ShimError};
 
 /// CRI's annotation that tells sandboxes from containers.
@@ -28,6 +29,7 @@ struct Linux {
     namespaces: Vec<Namespace>,
     cgroups_path: Option<PathBuf>,
     sysctl: HashMap<String, String>,
+    resources: Option<Resources>,
 }
 
 /// A namespace of a sandbox.
@@ -80,6 +82,11 @@ impl Head {
     /// Kernel parameters that are asked for.
     pub(crate) fn sysctl(&self) -> &HashMap<String, String> {
         &self.linux.sysctl
+    }
+
+    /// The limits of the container's control group.
+    pub(crate) fn resources(&self) -> Resources {
+        self.linux.resources.clone().unwrap_or_default()
     }
 
     /// The control group that was asked for.

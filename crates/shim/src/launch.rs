@@ -194,10 +194,9 @@ impl Launch {
         if let Ok(head) = &head
             && cgroup == Cgroup::default()
             && !head.is_sandbox()
-            && let Some(path) = head.cgroups_path()
         {
             // It ended between making the container and writing down what was made.
-            cgroup = Cgroup::at(path).map_err(ShimError::system("finding the control group"))?;
+            cgroup = Cgroup::of_specification(head.cgroups_path(), &self.id)?;
         }
         cgroup.kill();
         cgroup

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::cgroup::Cgroup;
 use crate::pod::Pod;
 use crate::stdio::Stdio;
 
@@ -36,6 +35,17 @@ pub(crate) struct CreateRequest {
     /// containerd's namespace and socket, for a module that is read from its content store.
     pub(crate) namespace: String,
     pub(crate) address: String,
+    /// The container's control group, from the root of the hierarchies.
+    pub(crate) group: PathBuf,
+}
+
+/// The answer to [`Message::NeedsGroup`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum GroupAnswer {
+    /// The group is there, with its limits in force.
+    Ready,
+    /// It could not be made. The supervisor reports why; the child clears away what it has made, and ends.
+    Failed,
 }
 
 /// The same for a program in a container that runs.
@@ -46,6 +56,8 @@ pub(crate) struct ExecRequest {
     pub(crate) stdio: Stdio,
     /// The process, as the OCI specification describes it.
     pub(crate) process: serde_json::Value,
+    /// The group below the container's own that the program goes to.
+    pub(crate) sub_group: Option<String>,
 }
 
 /// A mount of the root file system.
@@ -68,12 +80,10 @@ pub(crate) enum Workload {
 /// What a child says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
+    /// The child is about to start the container's first process, and waits for a [`GroupAnswer`].
+    NeedsGroup,
     /// The container is there and waits for its start.
-    Created {
-        pid: i32,
-        workload: Workload,
-        cgroup: Cgroup,
-    },
+    Created { pid: i32, workload: Workload },
     /// A program in a container runs.
     Executed { pid: i32 },
     /// The function can answer, or the command runs.
@@ -93,11 +103,11 @@ impl ChildLink {
         Self { stream }
     }
 
-    /// Reads the one request.
+    /// Reads what the supervisor sends: the request, and later answers. It sends one at a time.
     ///
     /// # Errors
     ///
-    /// When it is no request.
+    /// When it is something else, or the supervisor is gone.
     pub(crate) fn request<T: for<'de> Deserialize<'de>>(&self) -> io::Result<T> {
         let mut line = String::new();
         io::BufRead::read_line(&mut io::BufReader::new(&self.stream), &mut line)?;
@@ -170,7 +180,7 @@ impl Link {
         Ok((link, theirs.into()))
     }
 
-    /// Sends the one request.
+    /// Sends the request, or an answer.
     ///
     /// # Errors
     ///

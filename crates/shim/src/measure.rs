@@ -1,10 +1,12 @@
-//! What a container uses, what it may use, and stopping it for a while: all by way of its control group.
+//! What a container uses, and stopping it for a while: both by way of its control group.
 
-use containerd_shim::cgroup::{collect_metrics, collect_metrics_v2, get_cgroup, update_resources};
+use containerd_shim::cgroup::{collect_metrics, get_cgroup};
 use containerd_shim::protos::cgroups::metrics::Metrics;
+use containerd_shim::protos::cgroups_v2::metrics::Metrics as Metrics2;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 
 use crate::any::{CGROUPS_1, CGROUPS_2, pack};
+use crate::cgroup::Version;
 use crate::error::{Result, ShimError};
 use crate::process::State;
 use crate::task::Task;
@@ -12,26 +14,24 @@ use crate::task::Task;
 /// What the container uses, in the message of its version of control groups. A sandbox uses nothing.
 pub(crate) fn measure(task: &Task) -> Result<Any> {
     let Some(own) = task.cgroup() else {
-        return pack(CGROUPS_1, &Metrics::new()).map_err(failed);
+        let version = Version::of_node().map_err(ShimError::system("looking at control groups"))?;
+        return match version {
+            Version::V1 => pack(CGROUPS_1, &Metrics::new()),
+            Version::V2 => pack(CGROUPS_2, &Metrics2::new()),
+        }
+        .map_err(failed);
     };
-    let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
     if own.is_unified() {
-        let metrics = collect_metrics_v2(&cgroup).map_err(failed)?;
+        let metrics = own.metrics();
+        let metrics = metrics.map_err(ShimError::system("reading what the container uses"))?;
         return pack(CGROUPS_2, &metrics).map_err(failed);
     }
+    let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
     let mut metrics = collect_metrics(&cgroup).map_err(failed)?;
     // The library reads this from version 2 only.
     let usage = metrics.mut_cpu().mut_usage();
     usage.set_total(own.processor_nanoseconds());
     pack(CGROUPS_1, &metrics).map_err(failed)
-}
-
-/// Sets other limits, which come as the OCI specification writes them.
-pub(crate) fn set_limits(task: &Task, resources: &[u8]) -> Result<()> {
-    let resources = serde_json::from_slice(resources)
-        .map_err(|error| ShimError::Invalid(format!("the resources: {error}")))?;
-    let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
-    update_resources(&cgroup, &resources).map_err(failed)
 }
 
 #[expect(

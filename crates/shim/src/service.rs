@@ -22,10 +22,11 @@ use containerd_shim::protos::types::task::ProcessInfo;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{ExitSignal, Task as TaskService, TtrpcContext, TtrpcResult};
 
+use crate::cgroup::{Plan, Version};
 use crate::error::{Result, ShimError};
 use crate::head::Head;
 use crate::link::{CreateRequest, RootMount};
-use crate::measure::{freeze, measure, set_limits};
+use crate::measure::{freeze, measure};
 use crate::pod::Pod;
 use crate::process::State;
 use crate::reaper::Exit;
@@ -105,6 +106,8 @@ impl Service {
                 "restoring a checkpoint is not supported".to_owned(),
             ));
         }
+        let version = Version::of_node().map_err(ShimError::system("looking at control groups"))?;
+        let plan = Plan::new(head.cgroups_path(), &request.id, head.resources(), version)?;
         let pod = self.pod();
         let rootfs = request.rootfs.iter().map(|mount| RootMount {
             kind: mount.type_.clone(),
@@ -124,8 +127,9 @@ impl Service {
             pod: head.sandbox().and(pod),
             namespace: self.namespace.clone(),
             address: self.address.clone(),
+            group: plan.absolute(),
         };
-        Task::create(create, self.surroundings.clone()).await
+        Task::create(create, plan, self.surroundings.clone()).await
     }
 }
 
@@ -357,11 +361,9 @@ impl TaskService for Service {
 
     async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> TtrpcResult<Empty> {
         let task = self.task(&request.id)?;
-        if task.is_sandbox() {
-            // Its group is the pod's, which the kubelet sets limits of.
-            return Ok(Empty::new());
-        }
-        set_limits(&task, &request.resources.value)?;
+        let update = serde_json::from_slice(&request.resources.value)
+            .map_err(|error| ShimError::Invalid(format!("the resources: {error}")))?;
+        task.update(update).await?;
         Ok(Empty::new())
     }
 

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::children::Spare;
 use crate::events::Events;
+use crate::oom::OomKills;
 use crate::reaper::Reaper;
 use crate::service::Service;
 use crate::task::Surroundings;
@@ -134,6 +135,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
             events,
             reaper,
             spare: Spare::default(),
+            oom_kills: OomKills::default(),
         },
         Arc::clone(&over),
     );

@@ -12,12 +12,14 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::cgroup::{self, Cgroup};
-use crate::children::{Spare, ask_for_container, attach_terminal, hear, unexpected};
+use crate::cgroup::{self, Cgroup, Making, Plan, Resources};
+use crate::children::{Spare, ask_for_container, attach_terminal, unexpected};
+use crate::container::{Container, build, place};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::link::{CreateRequest, Link, Message, Workload};
+use crate::oom::OomKills;
 use crate::process::{Process, State};
 use crate::reaper::{Exit, Reaper};
 use crate::record::{self, Record};
@@ -33,6 +35,7 @@ pub(crate) struct Surroundings {
     pub(crate) reaper: Reaper,
     /// Waits for the first container of a pod.
     pub(crate) spare: Spare,
+    pub(crate) oom_kills: OomKills,
 }
 
 /// A task.
@@ -44,11 +47,6 @@ pub(crate) struct Task {
     container: Option<Container>,
     pub(crate) execs: Mutex<HashMap<String, Arc<Exec>>>,
     pub(crate) surroundings: Surroundings,
-}
-
-struct Container {
-    workload: Workload,
-    cgroup: Cgroup,
 }
 
 impl Task {
@@ -66,40 +64,51 @@ impl Task {
     /// [`ShimError::Container`] with the cause; then nothing is left of it.
     pub(crate) async fn create(
         request: CreateRequest,
+        plan: Plan,
         surroundings: Surroundings,
     ) -> Result<Arc<Self>> {
         request.stdio.check()?;
-        tokio::task::spawn_blocking(|| {
-            if let Err(error) = cgroup::foresee_entry() {
-                tracing::debug!(%error, "the first process will wait at its control group");
-            }
-        });
         let init = Process::new("", request.stdio.clone());
         if !request.stdio.terminal {
             init.holds(request.stdio.hold()?);
         }
+        let making = Making::begin(plan);
         let Surroundings { reaper, spare, .. } = &surroundings;
-        let (mut link, child) = ask_for_container(&request, reaper, spare).await?;
-        let (pid, workload, cgroup) = match hear(&mut link, child).await? {
-            Message::Created {
-                pid,
-                workload,
-                cgroup,
-            } => (pid, workload, cgroup),
-            other => return Err(unexpected(&other)),
+        let child = ask_for_container(&request, reaper, spare).await;
+        let (mut link, mut child) = match child {
+            Ok(child) => child,
+            Err(error) => {
+                making.abandon().await;
+                return Err(error);
+            }
         };
-        init.is(pid);
-        let exit = surroundings.reaper.exit_of(pid);
-        if request.stdio.terminal
-            && let Err(error) = attach_terminal(&init, link.take_fd())
-        {
-            let removed = cgroup.remove().await;
-            removed.map_err(ShimError::system("removing the control group"))?;
-            record::clear(&request.bundle)?;
-            return Err(error);
-        }
+        let (cgroup, resources) = place(&mut link, &mut child, making).await?;
+        let made = build(&mut link, &mut child)
+            .await
+            .and_then(|(pid, workload)| {
+                init.is(pid);
+                let exit = surroundings.reaper.exit_of(pid);
+                if request.stdio.terminal {
+                    attach_terminal(&init, link.take_fd())?;
+                }
+                Ok((workload, exit))
+            });
+        let (workload, exit) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let removed = cgroup.remove().await;
+                removed.map_err(ShimError::system("removing the control group"))?;
+                record::clear(&request.bundle)?;
+                return Err(error);
+            }
+        };
         *init.starting.lock().await = Some(link);
-        let container = Some(Container { workload, cgroup });
+        let container = Some(Container {
+            workload,
+            cgroup,
+            resources: tokio::sync::Mutex::new(resources),
+            in_pod: request.pod.is_some(),
+        });
         let task = Self::new(&request.id, &request.bundle, init, container, surroundings);
         let task = Arc::new(task);
         task.follow(Arc::clone(&task.init), exit);
@@ -130,6 +139,23 @@ impl Task {
     /// Its control group; `None` for a sandbox.
     pub(crate) fn cgroup(&self) -> Option<&Cgroup> {
         self.container.as_ref().map(|container| &container.cgroup)
+    }
+
+    /// Changes its limits.
+    ///
+    /// # Errors
+    ///
+    /// When a limit makes no sense or the kernel refuses it; those before it may hold then.
+    pub(crate) async fn update(&self, update: Resources) -> Result<()> {
+        let Some(container) = &self.container else {
+            // A sandbox has the pod's group, which the kubelet sets limits of.
+            return Ok(());
+        };
+        let mut resources = container.resources.lock().await;
+        let mut updated = resources.updated(update);
+        cgroup::update(&container.cgroup, &mut updated).await?;
+        *resources = updated;
+        Ok(())
     }
 
     /// Starts its first process. Returns when a function can answer, and when a program runs.
@@ -308,9 +334,10 @@ impl Task {
             // Whoever starts it is to have told so.
             drop(process.starting.lock().await);
             if process.exec_id.is_empty()
-                && let Some(cgroup) = task.cgroup()
+                && let Some(container) = &task.container
             {
-                if cgroup.oom_kills() > 0 {
+                let cgroup = &container.cgroup;
+                if task.surroundings.oom_kills.of(cgroup, container.in_pod) > 0 {
                     let mut event = TaskOOM::new();
                     event.container_id.clone_from(&task.id);
                     task.surroundings.events.publish(&event);

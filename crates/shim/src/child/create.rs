@@ -19,10 +19,9 @@ use sampan_spec::Function;
 use super::error::ChildError;
 use super::executor::{FunctionExecutor, ProgramExecutor};
 use super::payload::{self, Payload};
-use super::spec::{self, Group};
+use super::spec;
 use super::{console, namespaces};
-use crate::cgroup::Cgroup;
-use crate::link::{ChildLink, CreateRequest, Message, RootMount, Workload};
+use crate::link::{ChildLink, CreateRequest, GroupAnswer, Message, RootMount, Workload};
 use crate::record;
 use crate::{COMPILE, SELF};
 
@@ -62,9 +61,9 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         namespaces::keep_ipc(ipc)?;
     }
     let is_function = workload == Workload::Wasm;
-    let unified = Cgroup::is_version_2().map_err(ChildError::system("reading mounts"))?;
+    let processors = spec::processors(&spec);
     let pod = request.pod.as_ref();
-    let group = spec::prepare(&mut spec, &request.id, &rootfs, pod, is_function, unified)?;
+    spec::prepare(&mut spec, &request.group, &rootfs, pod, is_function)?;
     adjust_oom_score(&mut spec);
     let volumes = spec::volumes(&spec);
     spec.save(folder.join("config.json"))
@@ -88,7 +87,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
                 rehearsal,
                 metrics_port,
                 volumes,
-                processors: spec::processors(&spec),
+                processors,
                 link: Rc::clone(link),
             })
         }
@@ -97,21 +96,24 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
             seccomp: None,
         }),
     };
+    // What was compiled before this does not count against the container's limits.
+    let answer = link.say(&Message::NeedsGroup).and_then(|()| link.request());
+    match answer.map_err(ChildError::system("waiting for the control group"))? {
+        GroupAnswer::Ready => {}
+        GroupAnswer::Failed => return Err(ChildError::Group),
+    }
     let container = builder
         .validate_id()
         .map_err(ChildError::Container)?
         .as_init(&folder)
-        .with_systemd(group.systemd)
+        // The group is there, also where systemd has made it.
+        .with_systemd(false)
         .with_detach(true)
         .build()
         .map_err(ChildError::Container)?;
     let pid = container.pid().map(i32::from);
     let pid = pid.ok_or(ChildError::Missing("first process"))?;
-    let created = Message::Created {
-        pid,
-        workload,
-        cgroup: cgroup(&group, pid)?,
-    };
+    let created = Message::Created { pid, workload };
     match console {
         Some(console) => {
             let terminal: OwnedFd = console.accept()?;
@@ -177,13 +179,4 @@ fn adjust_oom_score(spec: &mut Spec) {
         }
         _ => {}
     }
-}
-
-fn cgroup(group: &Group, pid: i32) -> Result<Cgroup, ChildError> {
-    let found = if group.systemd {
-        Cgroup::of_scope(pid)
-    } else {
-        Cgroup::at(&group.path)
-    };
-    found.map_err(ChildError::system("finding the control group"))
 }

@@ -25,6 +25,8 @@ pub(super) enum ChildError {
     Spec(#[source] oci_spec::OciSpecError),
     #[error("the bundle's config.json has no {0}")]
     Missing(&'static str),
+    #[error("the control group could not be made")]
+    Group,
     #[error("{0}")]
     Pod(#[source] Unshareable),
     #[error("{0}")]

@@ -55,6 +55,7 @@ pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), Ch
         .as_tenant()
         .with_detach(true)
         .with_process(Some(&file))
+        .with_sub_cgroup(request.sub_group.clone())
         .build();
     // It has been read, or is of no use.
     let _ = fs::remove_file(&file);

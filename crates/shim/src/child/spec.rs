@@ -11,9 +11,6 @@ use sampan_spec::{Function, annotations};
 use super::error::ChildError;
 use crate::pod::Pod;
 
-/// Where containers go that name no control group.
-const DEFAULT_GROUP: &str = "/sampan";
-
 /// What is mounted into every pod without being anybody's volume.
 const NO_VOLUMES: [&str; 4] = [
     "/dev",
@@ -33,23 +30,14 @@ pub(super) struct Volume {
     pub(super) writable: bool,
 }
 
-/// Where the control group is, and who makes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) path: PathBuf,
-    /// systemd makes it, as a scope.
-    pub(super) systemd: bool,
-}
-
-/// Prepares the specification for libcontainer; `unified` tells the version of control groups.
+/// Prepares the specification for libcontainer. The supervisor has made the control group `group`, and set its limits.
 pub(super) fn prepare(
     spec: &mut Spec,
-    id: &str,
+    group: &Path,
     rootfs: &Path,
     pod: Option<&Pod>,
     is_function: bool,
-    unified: bool,
-) -> Result<Group, ChildError> {
+) -> Result<(), ChildError> {
     if let Some(pod) = pod {
         pod.give(spec, !is_function).map_err(ChildError::Pod)?;
     }
@@ -71,10 +59,9 @@ pub(super) fn prepare(
     }
     let linux = spec.linux_mut().as_mut();
     let linux = linux.ok_or(ChildError::Missing("linux"))?;
-    let asked = linux.cgroups_path().clone();
-    let group = group(asked.as_deref(), id, unified);
-    linux.set_cgroups_path(Some(group.path.clone()));
-    Ok(group)
+    linux.set_cgroups_path(Some(group.to_owned()));
+    linux.set_resources(None);
+    Ok(())
 }
 
 fn is_for_functions(mount: &Mount) -> bool {
@@ -105,50 +92,6 @@ fn no_capabilities() -> LinuxCapabilities {
     none.set_permitted(Some(Capabilities::new()));
     none.set_ambient(Some(Capabilities::new()));
     none
-}
-
-/// The group that is asked for. The kubelet's systemd driver writes `SLICE:PREFIX:NAME`; where there is
-/// no systemd that manages groups, with version 1, that is the path that systemd would have used.
-fn group(asked: Option<&Path>, id: &str, unified: bool) -> Group {
-    let Some(asked) = asked.filter(|path| !path.as_os_str().is_empty()) else {
-        return Group {
-            path: Path::new(DEFAULT_GROUP).join(id),
-            systemd: false,
-        };
-    };
-    let text = asked.to_string_lossy();
-    let parts: Vec<&str> = text.split(':').collect();
-    match parts.as_slice() {
-        [_, _, _] if unified => Group {
-            path: asked.to_owned(),
-            systemd: true,
-        },
-        [slice, prefix, name] => Group {
-            path: slice_path(slice).join(format!("{prefix}-{name}.scope")),
-            systemd: false,
-        },
-        _ => Group {
-            path: asked.to_owned(),
-            systemd: false,
-        },
-    }
-}
-
-/// `a-b.slice` lies in `a.slice`.
-fn slice_path(slice: &str) -> PathBuf {
-    let mut path = PathBuf::from("/");
-    let Some(stem) = slice.strip_suffix(".slice") else {
-        return path.join(slice);
-    };
-    let mut name = String::new();
-    for part in stem.split('-').filter(|part| !part.is_empty()) {
-        if !name.is_empty() {
-            name.push('-');
-        }
-        name.push_str(part);
-        path.push(format!("{name}.slice"));
-    }
-    path
 }
 
 /// Where the function tells its metrics, as the pod's annotations say.
@@ -210,29 +153,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn control_groups_are_where_the_kubelet_says() {
-        fn check(asked: Option<&str>, unified: bool, path: &str, systemd: bool) {
-            let expected = Group {
-                path: path.into(),
-                systemd,
-            };
-            assert_eq!(group(asked.map(Path::new), "c", unified), expected);
-        }
-        check(Some("/kubepods/pod1/c"), false, "/kubepods/pod1/c", false);
-        check(Some("/kubepods/pod1/c"), true, "/kubepods/pod1/c", false);
-        let systemd = "kubepods-burstable-pod1.slice:cri-containerd:c";
-        check(Some(systemd), true, systemd, true);
-        check(
-            Some(systemd),
-            false,
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-c.scope",
-            false,
-        );
-        check(None, true, "/sampan/c", false);
-        check(Some(""), false, "/sampan/c", false);
-    }
-
     fn spec() -> Spec {
         serde_json::from_value(json!({
             "ociVersion": "1.2.0",
@@ -287,7 +207,14 @@ mod tests {
     fn a_function_has_no_privileges_and_a_program_keeps_its_own() {
         fn check(is_function: bool) {
             let mut spec = spec();
-            prepare(&mut spec, "c", Path::new("/r"), None, is_function, true).expect("prepared");
+            prepare(
+                &mut spec,
+                Path::new("/g"),
+                Path::new("/r"),
+                None,
+                is_function,
+            )
+            .expect("prepared");
             let process = spec.process().as_ref().expect("there");
             let capabilities = process.capabilities().as_ref().expect("there");
             let effective = capabilities.effective().as_ref().expect("there");
@@ -313,7 +240,14 @@ mod tests {
                 serde_json::from_value::<Mount>(mount).expect("a mount")
             });
             spec.mounts_mut().as_mut().expect("there").extend(kernel);
-            prepare(&mut spec, "c", Path::new("/r"), None, is_function, true).expect("prepared");
+            prepare(
+                &mut spec,
+                Path::new("/g"),
+                Path::new("/r"),
+                None,
+                is_function,
+            )
+            .expect("prepared");
             let mounts = spec.mounts().iter().flatten();
             let found: Vec<_> = mounts
                 .map(|mount| mount.destination().to_str().expect("a path"))
