@@ -159,6 +159,7 @@ mod tests {
             pod: None,
             namespace: "k8s.io".to_owned(),
             address: folder.path().join("nobody").display().to_string(),
+            group: "/g".into(),
         };
         let payload = of(&spec, folder.path(), &request, 1 << 20);
         let found = match &payload {
