@@ -18,10 +18,14 @@ use crate::module::{Entry, Module};
 /// sees no folder and may run for ever.
 #[derive(Default)]
 pub struct CommandIo {
+    /// What it is called, its zeroth argument; the function's name when there is none.
+    pub program: Option<String>,
     /// Arguments after the program's name.
     pub arguments: Vec<String>,
     /// Variables beside those of the function's specification.
     pub environment: Vec<(String, String)>,
+    /// The path of the folder that it starts in, where it asks WASI for that.
+    pub working_directory: Option<String>,
     /// Standard input.
     pub stdin: Option<Box<dyn StdinStream + Sync>>,
     /// Standard output.
@@ -56,7 +60,8 @@ impl CommandIo {
 
     pub(crate) fn into_stdio(self, call: &Call) -> CommandStdio {
         let spec = &call.function.spec;
-        let mut arguments = vec![spec.name.as_str().to_owned()];
+        let program = self.program;
+        let mut arguments = vec![program.unwrap_or_else(|| spec.name.as_str().to_owned())];
         arguments.extend(spec.arguments.iter().cloned());
         arguments.extend(self.arguments);
         let mut environment = spec.environment.clone();
@@ -64,6 +69,7 @@ impl CommandIo {
         CommandStdio {
             arguments,
             environment,
+            working_directory: self.working_directory,
             stdin: self.stdin,
             stdout: self.stdout,
             stderr: self.stderr,

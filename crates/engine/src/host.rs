@@ -51,6 +51,7 @@ pub(crate) enum Stdio {
 pub(crate) struct CommandStdio {
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) working_directory: Option<String>,
     pub(crate) stdin: Option<Box<dyn StdinStream + Sync>>,
     pub(crate) stdout: Option<Box<dyn StdoutStream + Sync>>,
     /// Standard error goes to the function's log when this is `None`.
@@ -153,6 +154,9 @@ impl Host {
             }
             Stdio::Command(command) => {
                 builder.args(&command.arguments).envs(&command.environment);
+                if let Some(path) = &command.working_directory {
+                    builder.initial_cwd(path);
+                }
                 for folder in &command.folders {
                     let permissions = if folder.writable {
                         FsPerms::ReadWrite

@@ -151,13 +151,20 @@ impl Cgroup {
 
     /// The processor time that its processes have used, with version 1; 0 where it is not counted.
     pub(crate) fn processor_nanoseconds(&self) -> u64 {
-        let mut files = self
-            .folders
-            .iter()
-            .map(|folder| folder.join("cpuacct.usage"));
-        files
-            .find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
-            .unwrap_or(0)
+        self.number("cpuacct.usage").unwrap_or(0)
+    }
+
+    /// How much memory it may use, and how much with what is swapped out, with version 1. Where memory is not counted it
+    /// may use any.
+    pub(crate) fn memory_limits(&self) -> (u64, u64) {
+        let files = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
+        let [memory, swap] = files.map(|file| self.number(file).unwrap_or(u64::MAX));
+        (memory, swap)
+    }
+
+    fn number(&self, file: &str) -> Option<u64> {
+        let mut files = self.folders.iter().map(|folder| folder.join(file));
+        files.find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
     }
 
     /// Stops its processes, or lets them go on.

@@ -11,7 +11,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::shim::oci::Options;
+use containerd_shim::protos::types::introspection::RuntimeInfo;
 use containerd_shim::publisher::RemotePublisher;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{
@@ -21,6 +23,7 @@ use sampan_allocator::ARENAS;
 
 use crate::cgroup::Cgroup;
 use crate::error::ShimError;
+use crate::features;
 use crate::head::Head;
 use crate::record::{self, Record};
 use crate::service::Service;
@@ -140,6 +143,10 @@ impl Shim for Launch {
         response.exit_status = 137;
         response.exited_at = Some(convert_to_timestamp(Some(SystemTime::now().into()))).into();
         Ok(response)
+    }
+
+    fn runtime_info(runtime: &str, _: Option<&Any>) -> Result<RuntimeInfo> {
+        features::info(runtime)
     }
 
     async fn wait(&mut self) {

@@ -18,6 +18,7 @@ mod container;
 mod error;
 mod events;
 mod exec;
+mod features;
 mod head;
 mod launch;
 mod link;

@@ -28,9 +28,14 @@ pub(crate) fn measure(task: &Task) -> Result<Any> {
     }
     let cgroup = get_cgroup(task.init.pid().unsigned_abs()).map_err(failed)?;
     let mut metrics = collect_metrics(&cgroup).map_err(failed)?;
-    // The library reads this from version 2 only.
+    // The library reads these from version 2 only. Without a limit the kernel has one that no memory reaches, which
+    // containerd takes for none; it takes 0 for a limit.
     let usage = metrics.mut_cpu().mut_usage();
     usage.set_total(own.processor_nanoseconds());
+    let memory = metrics.mut_memory();
+    let (limit, swap) = own.memory_limits();
+    memory.mut_usage().set_limit(limit);
+    memory.mut_swap().set_limit(swap);
     pack(CGROUPS_1, &metrics).map_err(failed)
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Pod {
 /// A container asks for what a pod without a process cannot share.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Unshareable {
-    /// `shareProcessNamespace`.
+    /// `shareProcessNamespace`, or the CRI's process namespace mode `POD`.
     #[error(
         "shareProcessNamespace is not supported: a pod of this runtime has no process that could \
          hold the shared process namespace; leave it out, or use another runtime class"
@@ -78,9 +78,14 @@ impl Pod {
         self.ipc.as_deref()
     }
 
-    /// Replaces the namespaces that CRI took from the sandbox's process. `joins_ipc` tells that the
-    /// container is to see the pod's IPC; otherwise it gets one of its own.
-    pub(crate) fn give(&self, spec: &mut Spec, joins_ipc: bool) -> Result<(), Unshareable> {
+    /// Replaces the namespaces that CRI took from the sandbox's process, whose number is the supervisor's. `joins_ipc`
+    /// tells that the container is to see the pod's IPC; otherwise it gets one of its own.
+    pub(crate) fn give(
+        &self,
+        spec: &mut Spec,
+        joins_ipc: bool,
+        supervisor: u32,
+    ) -> Result<(), Unshareable> {
         let hostname = self.hostname.clone().filter(|_| self.own_hostname);
         let Some(linux) = spec.linux_mut() else {
             return Ok(());
@@ -92,8 +97,11 @@ impl Pod {
         {
             return Err(Unshareable::Users);
         }
+        // The namespace of another container's process is a target's, as `kubectl debug --target` asks for.
+        let of_sandbox = PathBuf::from(format!("/proc/{supervisor}/ns/pid"));
+        let is_of_sandbox = |path: &Option<PathBuf>| path.as_ref() == Some(&of_sandbox);
         let shares_processes = namespaces.iter().any(|namespace| {
-            namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_some()
+            namespace.typ() == LinuxNamespaceType::Pid && is_of_sandbox(namespace.path())
         });
         if shares_processes && self.own_processes {
             return Err(Unshareable::Processes);
@@ -102,7 +110,7 @@ impl Pod {
             LinuxNamespaceType::Network | LinuxNamespaceType::Uts | LinuxNamespaceType::Ipc => {
                 false
             }
-            LinuxNamespaceType::Pid => namespace.path().is_none(),
+            LinuxNamespaceType::Pid => !is_of_sandbox(namespace.path()),
             _ => true,
         });
         if let Some(network) = &self.network {
@@ -171,7 +179,7 @@ mod tests {
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
         let pod = Pod::of_sandbox(&head(value(sandbox)), Path::new("/b")).expect("a pod");
         let mut spec = spec(value(container));
-        let given = pod.give(&mut spec, true).map(|()| {
+        let given = pod.give(&mut spec, true, 7).map(|()| {
             let linux = spec.linux().as_ref().expect("there");
             serde_json::to_value(linux.namespaces()).expect("JSON")
         });
@@ -188,6 +196,19 @@ mod tests {
                 r#"[{"type":"pid"},{"type":"mount"},{"type":"network","path":"/run/netns/x"},
                {"type":"uts"},{"type":"ipc","path":"/b/sampan/ipc"}]"#,
             ),
+        );
+    }
+
+    #[test]
+    fn a_container_may_join_the_processes_of_another_one() {
+        let joined = r#"[{"type":"pid","path":"/proc/8/ns/pid"},{"type":"mount"}]"#;
+        check(NODE, joined, Ok(joined));
+        check(
+            OWN,
+            joined,
+            Ok(r#"[{"type":"pid","path":"/proc/8/ns/pid"},{"type":"mount"},
+               {"type":"network","path":"/run/netns/x"},{"type":"uts"},
+               {"type":"ipc","path":"/b/sampan/ipc"}]"#),
         );
     }
 

@@ -77,8 +77,11 @@ impl Process {
         self.handle().held = Some(held);
     }
 
+    /// Notes its terminal, whose copies hold the streams from then on.
     pub(crate) fn has_terminal(&self, terminal: Terminal) {
-        self.handle().terminal = Some(terminal);
+        let mut handle = self.handle();
+        handle.terminal = Some(terminal);
+        handle.held = None;
     }
 
     /// Its number; 0 when there is none yet.
@@ -154,17 +157,15 @@ impl Process {
         }
     }
 
-    /// Resizes its terminal.
+    /// Resizes its terminal, if it has one: clients ask for it whatever they are attached to.
     ///
     /// # Errors
     ///
-    /// [`ShimError::Precondition`] when it has none.
+    /// [`ShimError::System`] when the terminal cannot be resized.
     pub(crate) fn resize(&self, width: u32, height: u32) -> Result<()> {
         let handle = self.handle();
         let Some(terminal) = &handle.terminal else {
-            return Err(ShimError::Precondition(
-                "the process has no terminal".to_owned(),
-            ));
+            return Ok(());
         };
         let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
         let size = Winsize {

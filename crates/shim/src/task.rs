@@ -69,9 +69,8 @@ impl Task {
     ) -> Result<Arc<Self>> {
         request.stdio.check()?;
         let init = Process::new("", request.stdio.clone());
-        if !request.stdio.terminal {
-            init.holds(request.stdio.hold()?);
-        }
+        // A function that answers requests has these even where the pod asks for a terminal.
+        init.holds(request.stdio.hold()?);
         let making = Making::begin(plan);
         let Surroundings { reaper, spare, .. } = &surroundings;
         let child = ask_for_container(&request, reaper, spare).await;
@@ -88,8 +87,9 @@ impl Task {
             .and_then(|(pid, workload)| {
                 init.is(pid);
                 let exit = surroundings.reaper.exit_of(pid);
-                if request.stdio.terminal {
-                    attach_terminal(&init, link.take_fd())?;
+                let terminal = link.take_fd();
+                if request.stdio.terminal && (terminal.is_some() || workload == Workload::Native) {
+                    attach_terminal(&init, terminal)?;
                 }
                 Ok((workload, exit))
             });

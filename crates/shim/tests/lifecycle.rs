@@ -8,9 +8,10 @@ use support::{Node, Shim, code, may_run, message};
 
 use containerd_shim::api::{
     CloseIORequest, ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest,
-    StartRequest, StatsRequest, Status, UpdateTaskRequest, WaitRequest,
+    StartRequest, StatsRequest, StatsResponse, Status, UpdateTaskRequest, WaitRequest,
 };
 use containerd_shim::protos::cgroups::metrics::Metrics;
+use containerd_shim::protos::cgroups_v2::metrics::Metrics as Metrics2;
 use containerd_shim::protos::protobuf::Message as _;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::ttrpc::Code;
@@ -23,6 +24,18 @@ fn any(value: &serde_json::Value) -> Any {
         type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
         value: serde_json::to_vec(value).expect("JSON"),
         ..Any::default()
+    }
+}
+
+/// The memory that a container may use, with either version of control groups.
+fn memory_limit(stats: &StatsResponse) -> u64 {
+    let bytes = &stats.stats.value;
+    if stats.stats.type_url.contains("v1") {
+        let metrics = Metrics::parse_from_bytes(bytes).expect("metrics");
+        metrics.memory.usage.limit
+    } else {
+        let metrics = Metrics2::parse_from_bytes(bytes).expect("metrics");
+        metrics.memory.usage_limit
     }
 }
 
@@ -253,6 +266,9 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
         assert!(metrics.memory.usage.usage > 0, "{metrics:?}");
         assert!(metrics.cpu.usage.total > 0, "{metrics:?}");
     }
+    // containerd takes more than that for no limit, and tells the kubelet what is left of less.
+    let unlimited = 1 << 62;
+    assert!(memory_limit(&stats) > unlimited, "{stats:?}");
     let pause = PauseRequest {
         id: id(),
         ..PauseRequest::default()
@@ -271,6 +287,8 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
         ..UpdateTaskRequest::default()
     };
     client.update(context(), &update).await.expect("updated");
+    let stats = client.stats(context(), &request).await.expect("stats");
+    assert_eq!(memory_limit(&stats), 256 << 20);
     let close = CloseIORequest {
         id: id(),
         stdin: true,

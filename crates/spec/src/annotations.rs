@@ -16,6 +16,7 @@ use crate::diagnostics::Invalid;
 use crate::file::{FunctionFile, OutboundFile};
 use crate::function::{Function, HttpMode, InstancePolicy, REUSE_IDLE, REUSE_REQUESTS};
 use crate::limits::{self, Limits};
+use crate::name::FunctionName;
 use crate::quantity::Timespan;
 use crate::shown::Shown;
 use crate::yaml;
@@ -97,8 +98,9 @@ pub fn parse<'a>(
             }
         }
     }
+    let default_name = FunctionName::of_container(container);
     let mut function = file
-        .validate(container)
+        .validate(default_name.as_str())
         .map_err(|invalid| invalid_annotation(&invalid))?;
     // The name of a file means nothing in a pod.
     function.file = None;

@@ -40,6 +40,27 @@ impl FunctionName {
     }
 }
 
+impl FunctionName {
+    /// The name of the function in a container of this name. Runtimes allow names that are longer, or have other
+    /// characters: those become hyphens, and what is too much is left out. Such a name is for logs and metrics only.
+    pub fn of_container(name: &str) -> Self {
+        let mapped = name.chars().map(|character| match character {
+            letter if letter.is_ascii_alphanumeric() => letter.to_ascii_lowercase(),
+            _ => '-',
+        });
+        let mapped: String = mapped.collect();
+        let start = mapped.trim_start_matches('-');
+        let cut = start
+            .get(..Self::MOST)
+            .unwrap_or(start)
+            .trim_end_matches('-');
+        if cut.is_empty() {
+            return Self("function".to_owned());
+        }
+        Self(cut.to_owned())
+    }
+}
+
 impl FromStr for FunctionName {
     type Err = NameError;
 
@@ -186,6 +207,24 @@ mod tests {
         check("größe", None);
         check("a+b", None);
         check(&"a".repeat(64), None);
+    }
+
+    #[test]
+    fn derives_from_any_name_of_a_container() {
+        fn check(container: &str, expected: &str) {
+            let name = FunctionName::of_container(container);
+            assert_eq!(name.as_str(), expected, "{container:?}");
+            assert_eq!(name.as_str().parse(), Ok(name));
+        }
+        check("primes", "primes");
+        check("prime_numbers.v2", "prime-numbers-v2");
+        check("container-A", "container-a");
+        check(&"a".repeat(87), &"a".repeat(63));
+        check(&format!("{}-b", "a".repeat(62)), &"a".repeat(62));
+        check("_a_", "a");
+        check("größe", "gr--e");
+        check("", "function");
+        check("___", "function");
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use sampan_engine::{CommandIo, Stream};
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::ChildError;
 use super::executor::FunctionExecutor;
 use super::output::Output;
+use super::signals::StopSignals;
+use super::volumes;
 
-/// A command has no signals, so a signal to stop ends it: 128 and the number of SIGTERM.
-const TERMINATED: i32 = 143;
+/// What a shell adds to the number of the signal that ended a program. A command has no signals, so the first that asks
+/// it to stop ends it.
+const SIGNALLED: i32 = 128;
 
 /// What a shell shows of a program that was aborted, as a trap is: 128 and the number of SIGABRT.
 const ABORTED: i32 = 134;
@@ -23,20 +25,13 @@ pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         .build()
         .map_err(ChildError::system("starting the command"))?;
     let code = runtime.block_on(async {
-        let receiving = || ChildError::system("receiving signals");
-        let mut terminate = signal(SignalKind::terminate()).map_err(receiving())?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(receiving())?;
-        let mut io = CommandIo::default().inherit();
-        for volume in &executor.volumes {
-            let path = volume.path.display().to_string();
-            io = io.folder(volume.path.clone(), path, volume.writable);
-        }
+        let mut signals = StopSignals::receive(executor.has_terminal)?;
+        let io = io(executor);
         executor.ready()?;
         let running = tokio::spawn(async move { loaded.run(io).await });
         let ended = tokio::select! {
             ended = running => ended,
-            _ = terminate.recv() => return Ok(TERMINATED),
-            _ = interrupt.recv() => return Ok(TERMINATED),
+            number = signals.next() => return Ok(SIGNALLED + number),
         };
         Ok(match ended {
             Ok(Ok(code)) => exit_code(code),
@@ -53,6 +48,28 @@ pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     runtime.shutdown_background();
     output.flush();
     code
+}
+
+/// What the command sees: the container's streams, its volumes, and its working directory if it is in one of those.
+///
+/// `wasi-libc` takes relative paths from the folder that is called `.`, Go from the one that `PWD` names, and what
+/// asks WASI itself gets the directory's path.
+fn io(executor: &FunctionExecutor) -> CommandIo {
+    let mut io = CommandIo::default().inherit();
+    io.program.clone_from(&executor.program);
+    let cwd = &executor.cwd;
+    let directory = volumes::working_directory(&executor.volumes, cwd);
+    for volume in executor.volumes.iter().chain(&directory) {
+        let guest = volume.guest.display().to_string();
+        io = io.folder(volume.path.clone(), guest, volume.writable);
+    }
+    let text = cwd.display().to_string();
+    let mut environment = executor.function.environment.iter();
+    if environment.all(|(name, _)| name != "PWD") {
+        io.environment.push(("PWD".to_owned(), text.clone()));
+    }
+    io.working_directory = Some(text);
+    io
 }
 
 /// The part of an exit code that the system keeps. A failure stays one: 256 does not become 0.

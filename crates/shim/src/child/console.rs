@@ -22,10 +22,16 @@ pub(super) fn give_streams(
         return Ok(builder.with_console_socket(Some(&console.path)));
     }
     let opening = |what: &str| ChildError::system(format!("opening {what}"));
+    // A pod that asks for a terminal has one stream for all output.
+    let stderr = if stdio.terminal {
+        stdio.open_stdout()
+    } else {
+        stdio.open_stderr()
+    };
     Ok(builder
         .with_stdin(stdio.open_stdin().map_err(opening("stdin"))?)
         .with_stdout(stdio.open_stdout().map_err(opening("stdout"))?)
-        .with_stderr(stdio.open_stderr().map_err(opening("stderr"))?))
+        .with_stderr(stderr.map_err(opening("stderr"))?))
 }
 
 /// Waits for one terminal.

@@ -18,9 +18,10 @@ use sampan_spec::Function;
 
 use super::error::ChildError;
 use super::executor::{FunctionExecutor, ProgramExecutor};
+use super::mounts::MountPlan;
 use super::payload::{self, Payload};
 use super::spec;
-use super::{console, namespaces};
+use super::{console, cwd, namespaces, volumes};
 use crate::link::{ChildLink, CreateRequest, GroupAnswer, Message, RootMount, Workload};
 use crate::record;
 use crate::{COMPILE, SELF};
@@ -61,15 +62,33 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         namespaces::keep_ipc(ipc)?;
     }
     let is_function = workload == Workload::Wasm;
+    let role = match payload {
+        Payload::Wasm(wasm) => Role::of_module(&function, prepare(&function, &wasm)?),
+        Payload::Program => Role::Program,
+    };
+    let has_terminal = request.stdio.terminal && !matches!(role, Role::Handler(..));
+    let cwd = cwd::of(&spec).to_owned();
+    let program = spec::program(&spec);
+    cwd::make(&spec, (!is_function).then_some(rootfs.as_path()))?;
     let processors = spec::processors(&spec);
     let pod = request.pod.as_ref();
-    spec::prepare(&mut spec, &request.group, &rootfs, pod, is_function)?;
+    spec::prepare(
+        &mut spec,
+        &request.group,
+        &rootfs,
+        pod,
+        is_function,
+        has_terminal,
+    )?;
     adjust_oom_score(&mut spec);
-    let volumes = spec::volumes(&spec);
+    let volumes = match role {
+        Role::Command(..) => volumes::arrange(&mut spec)?,
+        _ => Vec::new(),
+    };
+    let mounts = MountPlan::take(&mut spec, is_function)?;
     spec.save(folder.join("config.json"))
         .map_err(ChildError::Spec)?;
 
-    let has_terminal = request.stdio.terminal && !is_function;
     let console = has_terminal
         .then(|| console::Console::listen(&folder, "console.sock"))
         .transpose()?;
@@ -77,21 +96,21 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         .with_root_path(&folder)
         .map_err(ChildError::Container)?;
     builder = console::give_streams(builder, console.as_ref(), &request.stdio)?;
-    builder = match payload {
-        Payload::Wasm(wasm) => {
-            let (prepared, rehearsal) = prepare(&function, &wasm)?;
-            drop(wasm);
-            builder.with_executor(FunctionExecutor {
+    builder = match role {
+        Role::Handler(prepared, rehearsal) | Role::Command(prepared, rehearsal) => builder
+            .with_executor(FunctionExecutor {
                 function,
                 prepared,
                 rehearsal,
                 metrics_port,
                 volumes,
+                program,
+                cwd,
+                has_terminal,
                 processors,
                 link: Rc::clone(link),
-            })
-        }
-        Payload::Program => builder.with_executor(ProgramExecutor {
+            }),
+        Role::Program => builder.with_executor(ProgramExecutor {
             link: Rc::clone(link),
             seccomp: None,
         }),
@@ -102,7 +121,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         GroupAnswer::Ready => {}
         GroupAnswer::Failed => return Err(ChildError::Group),
     }
-    let container = builder
+    let mut container = builder
         .validate_id()
         .map_err(ChildError::Container)?
         .as_init(&folder)
@@ -113,6 +132,11 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         .map_err(ChildError::Container)?;
     let pid = container.pid().map(i32::from);
     let pid = pid.ok_or(ChildError::Missing("first process"))?;
+    if let Err(error) = mounts.apply(pid) {
+        // It must not start. What it failed for is worth more than what is left of it.
+        let _ = container.delete(true);
+        return Err(error);
+    }
     let created = Message::Created { pid, workload };
     match console {
         Some(console) => {
@@ -122,6 +146,25 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         None => link.say(&created),
     }
     .map_err(ChildError::system("telling that the container is there"))
+}
+
+/// What a container's first process is.
+enum Role {
+    Program,
+    /// A module that answers requests, with its rehearsal.
+    Handler(Prepared, Option<Prepared>),
+    /// A module that runs to its end.
+    Command(Prepared, Option<Prepared>),
+}
+
+impl Role {
+    fn of_module(function: &Function, (prepared, rehearsal): (Prepared, Option<Prepared>)) -> Self {
+        if function.http.is_none() && !prepared.kind().handles_http() {
+            Self::Command(prepared, rehearsal)
+        } else {
+            Self::Handler(prepared, rehearsal)
+        }
+    }
 }
 
 fn mount_all(mounts: &[RootMount], rootfs: &Path) -> Result<(), ChildError> {

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use libcontainer::error::LibcontainerError;
 use sampan_engine::{CallError, EngineError, LoadError};
@@ -33,6 +34,17 @@ pub(super) enum ChildError {
     Annotation(#[source] AnnotationError),
     #[error("{0}")]
     Image(String),
+    #[error(
+        "the volume at {} is {kind}, and a WASI command can be given folders and files only; leave it out",
+        path.display()
+    )]
+    Volume { path: PathBuf, kind: &'static str },
+    #[error(
+        "the volume at {} lies inside the one at {}, which this runtime does not support beside a volume with \
+         mountPropagation: Bidirectional; mount them apart, or use another runtime class",
+        inner.display(), outer.display()
+    )]
+    NestedMount { outer: PathBuf, inner: PathBuf },
     #[error("{}", Line(.0))]
     Cache(#[source] EngineError),
     #[error("{name} cannot be loaded: {}", Line(.source))]

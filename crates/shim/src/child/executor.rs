@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use sampan_spec::Function;
 use super::error::ChildError;
 use super::observer::PodObserver;
 use super::output::Output;
-use super::spec::Volume;
+use super::volumes::Volume;
 use super::{command, serve};
 use crate::link::{ChildLink, Message};
 
@@ -31,6 +32,11 @@ pub(super) struct FunctionExecutor {
     /// Where it tells its metrics.
     pub(super) metrics_port: Option<NonZeroU16>,
     pub(super) volumes: Vec<Volume>,
+    /// What a command is called, as the container's process says.
+    pub(super) program: Option<String>,
+    pub(super) cwd: PathBuf,
+    /// Whether the streams are a terminal.
+    pub(super) has_terminal: bool,
     /// How many processors its pod may use.
     pub(super) processors: usize,
     pub(super) link: Rc<ChildLink>,

@@ -13,6 +13,7 @@ use sampan_engine::Wasm;
 use super::error::ChildError;
 use super::fetch::fetch;
 use super::image::Image;
+use super::{cwd, spec};
 use crate::link::CreateRequest;
 
 /// How modules and components begin.
@@ -39,11 +40,12 @@ pub(super) fn of(
     request: &CreateRequest,
     limit: u64,
 ) -> Result<Payload, ChildError> {
-    let entrypoint = entrypoint(spec)?;
+    let entrypoint = spec::program(spec).ok_or(ChildError::Missing("process.args"))?;
     let named = entrypoint.strip_suffix(".wasm").is_some();
     let root =
         File::open(rootfs).map_err(ChildError::system(format!("opening {}", rootfs.display())))?;
-    if let Some(path) = inside(&root, Path::new(&entrypoint)) {
+    let candidates = candidates(spec, &entrypoint);
+    if let Some(path) = candidates.iter().find_map(|path| inside(&root, path)) {
         return Ok(if named || begins_with_magic(&path) {
             Payload::Wasm(Wasm::File(path))
         } else {
@@ -78,11 +80,22 @@ pub(super) fn name<'a>(spec: &'a Spec, id: &'a str) -> &'a str {
         .map_or(id, String::as_str)
 }
 
-fn entrypoint(spec: &Spec) -> Result<String, ChildError> {
+/// Where the file may be that the process names, the likeliest first. A name without a slash is looked for in `PATH`
+/// like any program's; a module's may also lie in the working directory, or at the root.
+fn candidates(spec: &Spec, entrypoint: &str) -> Vec<PathBuf> {
+    let cwd = cwd::of(spec);
+    if entrypoint.contains('/') {
+        return vec![cwd.join(entrypoint)];
+    }
     let process = spec.process().as_ref();
-    process
-        .and_then(|process| process.args().as_ref()?.first().cloned())
-        .ok_or(ChildError::Missing("process.args"))
+    let environment = process.and_then(|process| process.env().as_ref());
+    let mut variables = environment.into_iter().flatten();
+    let path = variables.find_map(|variable| variable.strip_prefix("PATH="));
+    let folders = path.into_iter().flat_map(|path| path.split(':'));
+    let folders = folders.chain([".", "/"]);
+    folders
+        .map(|folder| cwd.join(folder).join(entrypoint))
+        .collect()
 }
 
 /// Opens a file of the container as the container will see it: links lead nowhere else. The path
@@ -140,15 +153,31 @@ mod tests {
 
     /// What `entrypoint` is in a file system of these files: the module's bytes, a program, or an error.
     fn check(files: &[(&str, &[u8])], entrypoint: &str, expected: Result<Option<&[u8]>, ()>) {
+        check_in("/", files, entrypoint, expected);
+    }
+
+    fn check_in(
+        cwd: &str,
+        files: &[(&str, &[u8])],
+        entrypoint: &str,
+        expected: Result<Option<&[u8]>, ()>,
+    ) {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, bytes) in files {
-            fs::write(folder.path().join(name), bytes).expect("a file");
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, bytes).expect("a file");
         }
         std::os::unix::fs::symlink("/etc/hostname", folder.path().join("link.wasm.txt"))
             .expect("a link");
         let spec: Spec = serde_json::from_value(json!({
             "ociVersion": "1.2.0",
-            "process": { "args": [entrypoint], "cwd": "/", "user": { "uid": 0, "gid": 0 } },
+            "process": {
+                "args": [entrypoint],
+                "env": ["PATH=/bin:/usr/bin"],
+                "cwd": cwd,
+                "user": { "uid": 0, "gid": 0 },
+            },
         }))
         .expect("a spec");
         let request = CreateRequest {
@@ -171,8 +200,23 @@ mod tests {
         assert_eq!(
             found,
             expected.map(|bytes| bytes.map(<[u8]>::to_vec)),
-            "{entrypoint}"
+            "{entrypoint} in {cwd}"
         );
+    }
+
+    #[test]
+    fn a_relative_entrypoint_is_looked_for_in_the_working_directory() {
+        let module: &[(&str, &[u8])] = &[("app/cmd.wasm", b"\0asm1"), ("other.wasm", b"\0asm2")];
+        check_in("/app", module, "./cmd.wasm", Ok(Some(b"\0asm1")));
+        check_in("/app", module, "cmd.wasm", Ok(Some(b"\0asm1")));
+        check_in("/", module, "app/cmd.wasm", Ok(Some(b"\0asm1")));
+        check_in("/app", module, "../other.wasm", Ok(Some(b"\0asm2")));
+        check_in("/app", module, "other.wasm", Ok(Some(b"\0asm2")));
+        let program: &[(&str, &[u8])] = &[("usr/bin/cmd", b"\x7fELF"), ("app/cmd", b"\0asm1")];
+        check_in("/app", program, "cmd", Ok(None));
+        check_in("/app", program, "./cmd", Ok(Some(b"\0asm1")));
+        let found: &[(&str, &[u8])] = &[("usr/bin/cmd", b"\0asm1")];
+        check_in("/app", found, "cmd", Ok(Some(b"\0asm1")));
     }
 
     #[test]

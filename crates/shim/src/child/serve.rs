@@ -8,12 +8,12 @@ use sampan_engine::{LoadedFunction, Prepared};
 use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 use sampan_telemetry::{Health, Registry};
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin;
 use super::error::ChildError;
 use super::executor::FunctionExecutor;
 use super::output::Output;
+use super::signals::StopSignals;
 
 /// Where a function listens that is not told.
 const DEFAULT_PORT: u16 = 8080;
@@ -33,9 +33,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     let runtime = runtime(executor.processors, function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
     let code = runtime.block_on(async {
-        let receiving = || ChildError::system("receiving signals");
-        let mut terminate = signal(SignalKind::terminate()).map_err(receiving())?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(receiving())?;
+        let mut signals = StopSignals::receive(executor.has_terminal)?;
         let drain = function.limits.timeout + LEAVING;
         let server = bind(port, drain)?;
         let registry = Registry::new();
@@ -57,10 +55,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
         let stopping = health.clone();
         let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             stopping.set_not_ready("stopping");
         };
         let serving = tokio::spawn(server.run(dispatch, stop));

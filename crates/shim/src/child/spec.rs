@@ -1,7 +1,6 @@
 //! The container's specification as libcontainer gets it: CRI's, with the pod's namespaces, and for a
 //! function with less than it asks for.
 
-use std::fs;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
@@ -11,24 +10,9 @@ use sampan_spec::{Function, annotations};
 use super::error::ChildError;
 use crate::pod::Pod;
 
-/// What is mounted into every pod without being anybody's volume.
-const NO_VOLUMES: [&str; 4] = [
-    "/dev",
-    "/proc",
-    "/sys",
-    "/var/run/secrets/kubernetes.io/serviceaccount",
-];
-
 /// Kinds of mounts that only a program of the container's could use, and there is none beside a function: each costs
 /// its start time, and gives the kernel's files to whoever would break out of WebAssembly.
 const NO_FUNCTIONS: [&str; 5] = ["cgroup", "cgroup2", "devpts", "mqueue", "sysfs"];
-
-/// A folder that a command sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Volume {
-    pub(super) path: PathBuf,
-    pub(super) writable: bool,
-}
 
 /// Prepares the specification for libcontainer. The supervisor has made the control group `group`, and set its limits.
 pub(super) fn prepare(
@@ -37,9 +21,12 @@ pub(super) fn prepare(
     rootfs: &Path,
     pod: Option<&Pod>,
     is_function: bool,
+    has_terminal: bool,
 ) -> Result<(), ChildError> {
     if let Some(pod) = pod {
-        pod.give(spec, !is_function).map_err(ChildError::Pod)?;
+        let supervisor = std::os::unix::process::parent_id();
+        let given = pod.give(spec, !is_function, supervisor);
+        given.map_err(ChildError::Pod)?;
     }
     let mut root = spec.root().clone().ok_or(ChildError::Missing("root"))?;
     root.set_path(rootfs.to_owned());
@@ -52,9 +39,11 @@ pub(super) fn prepare(
         let process = process.ok_or(ChildError::Missing("process"))?;
         process.set_capabilities(Some(no_capabilities()));
         process.set_no_new_privileges(Some(true));
-        process.set_terminal(Some(false));
+        process.set_terminal(Some(has_terminal));
+        // Its root has no folders of the image's, and it does not look into its root.
+        process.set_cwd("/".into());
         if let Some(mounts) = spec.mounts_mut() {
-            mounts.retain(is_for_functions);
+            mounts.retain(|mount| is_for_functions(mount, has_terminal));
         }
     }
     let linux = spec.linux_mut().as_mut();
@@ -64,24 +53,43 @@ pub(super) fn prepare(
     Ok(())
 }
 
-fn is_for_functions(mount: &Mount) -> bool {
+fn is_for_functions(mount: &Mount, has_terminal: bool) -> bool {
     let kind = mount.typ().as_deref().unwrap_or_default();
+    if has_terminal && kind == "devpts" {
+        return true;
+    }
     !NO_FUNCTIONS.contains(&kind) && mount.destination() != Path::new("/dev/shm")
 }
 
-/// How many processors a container may use: what its control group allows, of those that there are.
+/// How many processors a container may keep busy: what its control group allows, of those that there are. A part of a
+/// processor counts as one, or some of what is allowed could never be used.
 pub(super) fn processors(spec: &Spec) -> usize {
     let there = std::thread::available_parallelism().map_or(1, usize::from);
     let resources = spec
         .linux()
         .as_ref()
         .and_then(|linux| linux.resources().as_ref());
-    let limit = resources.and_then(|resources| {
-        let cpu = resources.cpu().as_ref()?;
+    let Some(cpu) = resources.and_then(|resources| resources.cpu().as_ref()) else {
+        return there;
+    };
+    let quota = || {
         let quota = u64::try_from(cpu.quota()?).ok()?;
-        usize::try_from(quota.checked_div(cpu.period()?)?).ok()
-    });
+        let period = cpu.period().filter(|period| *period > 0)?;
+        usize::try_from(quota.div_ceil(period)).ok()
+    };
+    let set = cpu.cpus().as_deref().and_then(count_processors);
+    let limit = quota().into_iter().chain(set).min();
     limit.map_or(there, |limit| limit.clamp(1, there))
+}
+
+/// How many processors a list such as `0-2,7` has; `None` for an empty one, which allows all.
+fn count_processors(list: &str) -> Option<usize> {
+    let ranges = list.trim().split(',').map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+        last.checked_sub(first)?.checked_add(1)
+    });
+    ranges.sum()
 }
 
 fn no_capabilities() -> LinuxCapabilities {
@@ -104,6 +112,12 @@ fn pairs(spec: &Spec) -> impl Iterator<Item = (&str, &str)> {
     annotations.map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
+/// What the container's process is called.
+pub(super) fn program(spec: &Spec) -> Option<String> {
+    let process = spec.process().as_ref();
+    process.and_then(|process| process.args().as_ref()?.first().cloned())
+}
+
 /// The function that the pod's annotations and the container's process describe.
 pub(super) fn function(spec: &Spec, name: &str) -> Result<Function, ChildError> {
     // One that is wrong is to be named the same way each time.
@@ -120,31 +134,6 @@ pub(super) fn function(spec: &Spec, name: &str) -> Result<Function, ChildError> 
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     Ok(function)
-}
-
-/// The folders that the pod mounts for the container.
-pub(super) fn volumes(spec: &Spec) -> Vec<Volume> {
-    let mounts = spec.mounts().iter().flatten();
-    mounts.filter_map(volume).collect()
-}
-
-fn volume(mount: &Mount) -> Option<Volume> {
-    let path = mount.destination();
-    let empty = Vec::new();
-    let options = mount.options().as_ref().unwrap_or(&empty);
-    let has = |option: &str| options.iter().any(|has| has == option);
-    let bound = has("bind") || has("rbind");
-    let is_folder = || {
-        let source = mount.source().as_ref();
-        source.is_some_and(|source| fs::metadata(source).is_ok_and(|found| found.is_dir()))
-    };
-    if !bound || NO_VOLUMES.iter().any(|other| path.starts_with(other)) || !is_folder() {
-        return None;
-    }
-    Some(Volume {
-        path: path.clone(),
-        writable: !has("ro"),
-    })
 }
 
 #[cfg(test)]
@@ -192,18 +181,6 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_what_the_pod_mounts_for_the_container() {
-        let volume = |path: &str, writable| Volume {
-            path: path.into(),
-            writable,
-        };
-        assert_eq!(
-            volumes(&spec()),
-            [volume("/data", true), volume("/etc/config", false)]
-        );
-    }
-
-    #[test]
     fn a_function_has_no_privileges_and_a_program_keeps_its_own() {
         fn check(is_function: bool) {
             let mut spec = spec();
@@ -213,6 +190,7 @@ mod tests {
                 Path::new("/r"),
                 None,
                 is_function,
+                false,
             )
             .expect("prepared");
             let process = spec.process().as_ref().expect("there");
@@ -246,6 +224,7 @@ mod tests {
                 Path::new("/r"),
                 None,
                 is_function,
+                false,
             )
             .expect("prepared");
             let mounts = spec.mounts().iter().flatten();
@@ -269,18 +248,42 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_processors_are_counted() {
+        let check = |list, expected| assert_eq!(count_processors(list), expected, "{list}");
+        check("0", Some(1));
+        check("0-3", Some(4));
+        check("0-2,7,9-10\n", Some(6));
+        check("", None);
+        check("3-1", None);
+        check("a", None);
+    }
+
+    fn there() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    #[test]
     fn processors_are_those_that_the_container_may_use() {
         fn check(cpu: &serde_json::Value, expected: Option<usize>) {
             let mut spec = spec();
             let linux = json!({ "resources": { "cpu": cpu } });
             spec.set_linux(serde_json::from_value(linux).expect("resources"));
-            let there = std::thread::available_parallelism().map_or(1, usize::from);
-            assert_eq!(processors(&spec), expected.unwrap_or(there), "{cpu}");
+            assert_eq!(processors(&spec), expected.unwrap_or_else(there), "{cpu}");
         }
         check(&json!({}), None);
         check(&json!({ "quota": -1, "period": 100_000 }), None);
         check(&json!({ "quota": 100_000, "period": 100_000 }), Some(1));
         check(&json!({ "quota": 50_000, "period": 100_000 }), Some(1));
+        check(
+            &json!({ "quota": 150_000, "period": 100_000 }),
+            Some(there().min(2)),
+        );
+        check(&json!({ "cpus": "0" }), Some(1));
+        check(
+            &json!({ "cpus": "0-1", "quota": 100_000, "period": 100_000 }),
+            Some(1),
+        );
+        check(&json!({ "cpus": "" }), None);
         check(&json!({ "quota": 100_000_000, "period": 100_000 }), None);
         check(&json!({ "quota": 100_000, "period": 0 }), None);
     }

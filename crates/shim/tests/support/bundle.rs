@@ -15,6 +15,7 @@ pub(crate) struct Bundle {
     path: PathBuf,
     config: Value,
     pipes: bool,
+    terminal: bool,
 }
 
 impl Bundle {
@@ -48,6 +49,7 @@ impl Bundle {
             path,
             config,
             pipes: false,
+            terminal: false,
         }
     }
 
@@ -59,10 +61,17 @@ impl Bundle {
         &self.path
     }
 
-    /// Changes the configuration at a JSON pointer.
+    /// Changes the configuration at a JSON pointer, or adds a field there.
     #[must_use]
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
-        *self.config.pointer_mut(pointer).expect("it is there") = value;
+        let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+        let parent = self.config.pointer_mut(parent).expect("it is there");
+        if parent.is_array() {
+            let index: usize = field.parse().expect("an index");
+            parent[index] = value;
+        } else {
+            parent[field] = value;
+        }
         self
     }
 
@@ -79,6 +88,22 @@ impl Bundle {
         let environment = self.config["process"]["env"].as_array_mut().expect("there");
         environment.push(json!(variable));
         self
+    }
+
+    /// Adds a mount.
+    #[must_use]
+    pub(crate) fn mount(mut self, mount: Value) -> Self {
+        let mounts = self.config["mounts"].as_array_mut().expect("there");
+        mounts.push(mount);
+        self
+    }
+
+    /// Adds a bind mount of a path of the node.
+    #[must_use]
+    pub(crate) fn bind(self, source: &Path, destination: &str, options: &[&str]) -> Self {
+        self.mount(json!({
+            "destination": destination, "type": "bind", "source": source, "options": options,
+        }))
     }
 
     /// Limits of the control group.
@@ -117,8 +142,20 @@ impl Bundle {
     /// Puts a module in text form at `/function.wasm`.
     #[must_use]
     pub(crate) fn module(self, text: &str) -> Self {
+        self.module_at("function.wasm", text)
+    }
+
+    /// Puts a module in text form somewhere into the root file system.
+    #[must_use]
+    pub(crate) fn module_at(self, name: &str, text: &str) -> Self {
         let bytes = wat::parse_str(text).expect("the test's module is valid");
-        self.file("function.wasm", &bytes)
+        self.file(name, &bytes)
+    }
+
+    /// Runs a script with busybox's shell, which finds busybox's other programs itself.
+    #[must_use]
+    pub(crate) fn script(self, script: &str) -> Self {
+        self.busybox(&["sh", "-c", script])
     }
 
     /// Runs busybox with these arguments.
@@ -134,6 +171,26 @@ impl Bundle {
             .set("/process/args", json!(args))
     }
 
+    /// With a terminal, as `tty: true` and `stdin: true` ask for it: pipes for what is typed and for all output.
+    #[must_use]
+    pub(crate) fn with_terminal(mut self) -> Self {
+        for name in ["stdin", "stdout"] {
+            nix::unistd::mkfifo(&self.path.join(name), nix::sys::stat::Mode::S_IRWXU)
+                .expect("a pipe");
+        }
+        self.terminal = true;
+        let devpts = json!({
+            "destination": "/dev/pts", "type": "devpts", "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        });
+        self.config["process"]["terminal"] = json!(true);
+        self.mount(devpts)
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// With named pipes for its output.
     #[must_use]
     pub(crate) fn with_pipes(mut self) -> Self {
@@ -146,7 +203,11 @@ impl Bundle {
     }
 
     pub(crate) fn stdout(&self) -> Option<String> {
-        self.pipes.then(|| self.pipe("stdout"))
+        (self.pipes || self.terminal).then(|| self.pipe("stdout"))
+    }
+
+    pub(crate) fn stdin(&self) -> Option<String> {
+        self.terminal.then(|| self.pipe("stdin"))
     }
 
     pub(crate) fn stderr(&self) -> Option<String> {

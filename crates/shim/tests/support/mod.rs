@@ -272,8 +272,10 @@ impl Shim {
         let request = CreateTaskRequest {
             id: bundle.id().to_owned(),
             bundle: bundle.path().display().to_string(),
+            stdin: bundle.stdin().unwrap_or_default(),
             stdout: bundle.stdout().unwrap_or_default(),
             stderr: bundle.stderr().unwrap_or_default(),
+            terminal: bundle.has_terminal(),
             ..CreateTaskRequest::default()
         };
         self.client.create(patient(), &request).await

@@ -1,0 +1,176 @@
+//! Stop signals of images, and terminals, which functions have no use for.
+
+mod support;
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use containerd_shim::api::ResizePtyRequest;
+use containerd_shim::protos::ttrpc::context::Context;
+use support::bundle::drain;
+use support::network::Network;
+use support::{Node, Shim, may_run, until};
+
+/// Answers the CGI way, and logs a line.
+const CGI: &str = r#"
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\21\00\00\00")
+  (data (i32.const 8) "\40\00\00\00\07\00\00\00")
+  (data (i32.const 16) "Content-Type: text/plain\0a\0ahello\0a\0a")
+  (data (i32.const 64) "logged\0a")
+  (func (export "_start")
+    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
+
+/// Writes what it reads, until there is no more.
+const ECHO: &str = r#"
+(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (block $end (loop $next
+      (i32.store (i32.const 0) (i32.const 1024))
+      (i32.store (i32.const 4) (i32.const 1024))
+      (br_if $end (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (br_if $end (i32.eqz (i32.load (i32.const 8))))
+      (i32.store (i32.const 4) (i32.load (i32.const 8)))
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (br $next)))))"#;
+
+/// Runs for ever.
+const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
+
+/// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, SIGPWR.
+const SIGNALS: [u32; 9] = [1, 2, 3, 10, 12, 14, 15, 28, 30];
+
+#[tokio::test]
+async fn a_function_drains_on_the_stop_signal_of_its_image() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    for signal in SIGNALS {
+        let network = Network::new();
+        let bundle = node
+            .bundle(&format!("web{signal}"))
+            .module(CGI)
+            .annotate("sampan.dev/http", "cgi")
+            .network(network.path())
+            .finish();
+        let shim = node.start(&bundle).await;
+        shim.create(&bundle).await.expect("created");
+        shim.start_task(bundle.id()).await.expect("started");
+        shim.kill(bundle.id(), signal).await.expect("stopped");
+        let exit = shim.wait(bundle.id()).await.expect("ended");
+        assert_eq!(exit.exit_status, 0, "signal {signal}");
+        shim.delete(bundle.id()).await.expect("deleted");
+        shim.shut_down().await;
+    }
+    node.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn a_command_ends_on_the_stop_signal_of_its_image() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    for signal in SIGNALS {
+        let bundle = node.bundle(&format!("job{signal}")).module(LOOP).finish();
+        let shim = node.start(&bundle).await;
+        shim.create(&bundle).await.expect("created");
+        shim.start_task(bundle.id()).await.expect("started");
+        shim.kill(bundle.id(), signal).await.expect("stopped");
+        let exit = shim.wait(bundle.id()).await.expect("ended");
+        assert_eq!(exit.exit_status, 128 + signal);
+        shim.delete(bundle.id()).await.expect("deleted");
+        shim.shut_down().await;
+    }
+    node.leaves_nothing().await;
+}
+
+async fn resize(shim: &Shim, id: &str) {
+    let request = ResizePtyRequest {
+        id: id.to_owned(),
+        width: 80,
+        height: 24,
+        ..ResizePtyRequest::default()
+    };
+    let resized = shim.client().resize_pty(Context::default(), &request).await;
+    resized.expect("a terminal, or none, is resized");
+}
+
+#[tokio::test]
+async fn a_function_starts_where_a_terminal_is_asked_for() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = Network::new();
+    let bundle = node
+        .bundle("web")
+        .module(CGI)
+        .annotate("sampan.dev/http", "cgi")
+        .network(network.path())
+        .with_terminal()
+        .finish();
+    let stdout = bundle.reader("stdout");
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("web").await.expect("started");
+    resize(&shim, "web").await;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let answer = network.get(address, "/").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // A client that attaches sends what is typed; nobody reads it.
+    let mut stdin = typing(&bundle.path().join("stdin"));
+    stdin.write_all(b"typed\n").expect("it is taken");
+    shim.kill("web", 15).await.expect("stopped");
+    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    assert_eq!(drain(stdout), "logged\n");
+    shim.delete("web").await.expect("deleted");
+    shim.shut_down().await;
+    node.leaves_nothing().await;
+}
+
+fn typing(pipe: &std::path::Path) -> File {
+    let opened = OpenOptions::new().write(true).open(pipe);
+    opened.expect("the shim reads it")
+}
+
+#[tokio::test]
+async fn a_command_has_the_terminal_that_is_asked_for() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let bundle = node.bundle("job").module(ECHO).with_terminal().finish();
+    let mut stdout = bundle.reader("stdout");
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("job").await.expect("started");
+    // A change of its size is a signal, and no reason to end.
+    resize(&shim, "job").await;
+    let mut stdin = typing(&bundle.path().join("stdin"));
+    stdin.write_all(b"line\n").expect("typed");
+    let mut text = Vec::new();
+    let mut chunk = [0; 64];
+    // The terminal shows what is typed, and the command repeats it.
+    until("it answers", || {
+        while let Ok(read @ 1..) = stdout.read(&mut chunk) {
+            text.extend_from_slice(&chunk[..read]);
+        }
+        text == b"line\r\nline\r\n"
+    })
+    .await;
+    // Control-C.
+    stdin.write_all(b"\x03").expect("typed");
+    assert_eq!(shim.wait("job").await.expect("ended").exit_status, 130);
+    shim.delete("job").await.expect("deleted");
+    shim.shut_down().await;
+    node.leaves_nothing().await;
+}
