@@ -18,6 +18,7 @@ use sampan_spec::Function;
 
 use super::error::ChildError;
 use super::executor::{FunctionExecutor, ProgramExecutor};
+use super::guards::{self, Guards};
 use super::mounts::MountPlan;
 use super::payload::{self, Payload};
 use super::spec;
@@ -81,6 +82,8 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         has_terminal,
     )?;
     adjust_oom_score(&mut spec);
+    let guards = Guards::take(&mut spec, is_function)?;
+    guards::reset_inherited(&request.id, &guards.labels).map_err(ChildError::Guard)?;
     let volumes = match role {
         Role::Command(..) => volumes::arrange(&mut spec)?,
         _ => Vec::new(),
@@ -108,12 +111,16 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
                 cwd,
                 has_terminal,
                 processors,
+                guards,
                 link: Rc::clone(link),
             }),
-        Role::Program => builder.with_executor(ProgramExecutor {
-            link: Rc::clone(link),
-            seccomp: None,
-        }),
+        Role::Program => {
+            guards::reset_signals().map_err(ChildError::Guard)?;
+            builder.with_executor(ProgramExecutor {
+                link: Rc::clone(link),
+                guards,
+            })
+        }
     };
     // What was compiled before this does not count against the container's limits.
     let answer = link.say(&Message::NeedsGroup).and_then(|()| link.request());

@@ -10,6 +10,7 @@ use libcontainer::error::LibcontainerError;
 use sampan_engine::{CallError, EngineError, LoadError};
 use sampan_spec::annotations::AnnotationError;
 
+use super::guards::GuardError;
 use crate::error::ShimError;
 use crate::pod::Unshareable;
 
@@ -28,6 +29,10 @@ pub(super) enum ChildError {
     Missing(&'static str),
     #[error("the control group could not be made")]
     Group,
+    #[error("the process to be added: {0}")]
+    Process(#[source] serde_json::Error),
+    #[error("{}", Line(.0))]
+    Guard(#[source] GuardError),
     #[error("{0}")]
     Pod(#[source] Unshareable),
     #[error("{0}")]

@@ -1,38 +1,33 @@
 //! Runs a program in a container that runs.
 
 use std::fs;
-use std::path::Path;
 use std::rc::Rc;
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use oci_spec::runtime::{Process, Spec};
 
 use super::console::{Console, give_streams};
 use super::error::ChildError;
 use super::executor::ProgramExecutor;
+use super::guards::{self, Guards};
 use crate::link::{ChildLink, ExecRequest, Message};
 use crate::record;
-
-/// The container's profile, where it can be applied: a process that may still raise its privileges would
-/// have to apply it before it gives up its own, and libcontainer asks for it only afterwards.
-fn seccomp(request: &ExecRequest, folder: &Path) -> Result<Option<LinuxSeccomp>, ChildError> {
-    let confined = request.process.get("noNewPrivileges");
-    if confined.and_then(serde_json::Value::as_bool) != Some(true) {
-        return Ok(None);
-    }
-    let spec = Spec::load(folder.join("config.json")).map_err(ChildError::Spec)?;
-    let linux = spec.linux().as_ref();
-    Ok(linux.and_then(|linux| linux.seccomp().clone()))
-}
 
 /// Runs the program and says so.
 pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let file = folder.join(format!("process-{own}.json"));
-    let write = || fs::write(&file, serde_json::to_vec(&request.process)?);
+    // Not the one that libcontainer got, which has no guards.
+    let container = Spec::load(request.bundle.join("config.json")).map_err(ChildError::Spec)?;
+    let mut process: Process =
+        serde_json::from_value(request.process.clone()).map_err(ChildError::Process)?;
+    let guards = Guards::take_added(&mut process, &container)?;
+    guards::reset_inherited(&request.id, &guards.labels).map_err(ChildError::Guard)?;
+    guards::reset_signals().map_err(ChildError::Guard)?;
+    let write = || fs::write(&file, serde_json::to_vec(&process)?);
     write().map_err(ChildError::system(format!("writing {}", file.display())))?;
     // libcontainer only runs programs in containers that it has started itself.
     Container::load(folder.join(&request.id))
@@ -48,7 +43,7 @@ pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), Ch
         .map_err(ChildError::Container)?
         .with_executor(ProgramExecutor {
             link: Rc::clone(link),
-            seccomp: seccomp(request, &folder)?,
+            guards,
         });
     let builder = give_streams(builder, console.as_ref(), &request.stdio)?;
     let built = builder

@@ -1,21 +1,23 @@
 //! What a container's first process does once it is allowed to start.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use libcontainer::seccomp::initialize_seccomp;
-use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use libcontainer::workload::{
+    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError, default,
+};
+use oci_spec::runtime::Spec;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sampan_allocator::give_back;
 use sampan_engine::{LoadedFunction, Prepared};
 use sampan_spec::Function;
 
 use super::error::ChildError;
+use super::guards::Guards;
 use super::observer::PodObserver;
 use super::output::Output;
 use super::volumes::Volume;
@@ -39,6 +41,7 @@ pub(super) struct FunctionExecutor {
     pub(super) has_terminal: bool,
     /// How many processors its pod may use.
     pub(super) processors: usize,
+    pub(super) guards: Guards,
     pub(super) link: Rc<ChildLink>,
 }
 
@@ -49,11 +52,14 @@ impl Executor for FunctionExecutor {
         let looked_at = set_dumpable_behavior(DumpableBehavior::Dumpable);
         // What it is called in lists of processes is of no consequence.
         let _ = std::fs::write("/proc/self/comm", self.function.name.as_str());
+        // No program is executed that would get them, and nothing of the module has been read.
+        let confined = self.guards.labels.change();
         let closed = self.close_all_others();
         let ran = looked_at
             .map_err(std::io::Error::from)
             .and(closed)
             .map_err(ChildError::system("letting go of the node"))
+            .and(confined.map_err(ChildError::Guard))
             .and_then(|()| self.run());
         let code = ran.unwrap_or_else(|error| {
             // A supervisor that is gone does not want to know.
@@ -67,8 +73,14 @@ impl Executor for FunctionExecutor {
     }
 
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        Ok(())
+        drop_privileges(&self.guards)
     }
+}
+
+/// What libcontainer has executors do last before their process waits for its start.
+fn drop_privileges(guards: &Guards) -> Result<(), ExecutorValidationError> {
+    let dropped = guards.drop_privileges().map_err(ChildError::Guard);
+    dropped.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
 }
 
 impl FunctionExecutor {
@@ -126,19 +138,27 @@ impl FunctionExecutor {
 #[derive(Clone)]
 pub(super) struct ProgramExecutor {
     pub(super) link: Rc<ChildLink>,
-    /// A seccomp profile that libcontainer does not apply itself, as it does for a container's first
-    /// process.
-    pub(super) seccomp: Option<LinuxSeccomp>,
+    pub(super) guards: Guards,
+}
+
+/// The home of a user without one, as with runc.
+const HOME: &str = "/";
+
+/// Where the C library looks for programs without a `PATH`.
+const PATH: &str = "PATH=/bin:/usr/bin";
+
+impl ProgramExecutor {
+    fn run(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let labelled = self.guards.labels.label_program();
+        labelled.map_err(|error| ExecutorError::Other(error.to_string()))?;
+        // Returns only when it fails.
+        default::get_executor().exec(spec)
+    }
 }
 
 impl Executor for ProgramExecutor {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        if let Some(seccomp) = &self.seccomp {
-            initialize_seccomp(seccomp)
-                .map_err(|error| ExecutorError::Other(format!("the seccomp profile: {error}")))?;
-        }
-        // Returns only when it fails.
-        let failed = libcontainer::workload::default::get_executor().exec(spec);
+        let failed = self.run(spec);
         if let Err(error) = &failed {
             let cause = match std::error::Error::source(error) {
                 Some(source) => format!("{error}: {source}"),
@@ -150,6 +170,30 @@ impl Executor for ProgramExecutor {
     }
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        libcontainer::workload::default::get_executor().validate(spec)
+        drop_privileges(&self.guards)?;
+        default::get_executor().validate(&with_path(spec.clone()))
     }
+
+    fn setup_envs(&self, mut envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        let home = envs.entry("HOME".to_owned()).or_default();
+        if home.is_empty() {
+            HOME.clone_into(home);
+        }
+        default::get_executor().setup_envs(envs)
+    }
+}
+
+/// libcontainer finds no program in an environment without `PATH`.
+fn with_path(mut spec: Spec) -> Spec {
+    if let Some(process) = spec.process_mut() {
+        let mut environment = process.env().clone().unwrap_or_default();
+        if !environment
+            .iter()
+            .any(|variable| variable.starts_with("PATH="))
+        {
+            environment.push(PATH.to_owned());
+            process.set_env(Some(environment));
+        }
+    }
+    spec
 }

@@ -13,6 +13,7 @@ mod error;
 mod exec;
 mod executor;
 mod fetch;
+mod guards;
 mod image;
 mod mounts;
 mod namespaces;

@@ -58,6 +58,7 @@ pub(crate) struct Node {
     folder: TempDir,
     name: String,
     events: Arc<Mutex<Vec<String>>>,
+    parent: Vec<String>,
     _server: Server,
 }
 
@@ -93,8 +94,26 @@ impl Node {
             folder,
             name,
             events,
+            parent: Vec::new(),
             _server: server,
         }
+    }
+
+    /// Has this command run what containerd would run, which is appended to it.
+    #[must_use]
+    pub(crate) fn below(mut self, parent: &[&str]) -> Self {
+        self.parent = parent.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// A command as containerd would run it.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let Some((first, others)) = self.parent.split_first() else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(first);
+        command.args(others).arg(program);
+        command
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -122,7 +141,7 @@ impl Node {
     }
 
     fn call(&self, bundle: &Path, id: &str, action: &str) -> Output {
-        Command::new(PROGRAM)
+        self.command(Path::new(PROGRAM))
             .args(["-namespace", &self.name, "-address"])
             .arg(self.path().join("containerd.sock"))
             .args(["-id", id, "-bundle"])
