@@ -54,6 +54,9 @@ pub(crate) struct Cover {
 pub(crate) struct Processes {
     records: PathBuf,
     logs: PathBuf,
+    /// An empty folder for each component. A kubelet's log collection removes entries of its working directory when
+    /// a container has no log path.
+    working_directories: PathBuf,
     /// Files that a process writes its number to, to be counted as one of the cluster's.
     groups: Vec<PathBuf>,
 }
@@ -63,6 +66,7 @@ impl Processes {
         Processes {
             records: layout.state().join("processes"),
             logs: layout.logs(),
+            working_directories: layout.state().join("working-directories"),
             groups,
         }
     }
@@ -83,8 +87,11 @@ impl Processes {
     }
 
     fn start(&self, component: &Component, fingerprint: String) -> Result<()> {
-        fs::create_dir_all(&self.records)?;
-        fs::create_dir_all(&self.logs)?;
+        let working_directory = self.working_directories.join(&component.name);
+        for folder in [&self.records, &self.logs, &working_directory] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("failed to make {}", folder.display()))?;
+        }
         let path = self.log(&component.name);
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("failed to write {}", path.display()))?;
@@ -120,7 +127,7 @@ impl Processes {
                     .iter()
                     .map(|(name, value)| (name, value)),
             )
-            .current_dir("/")
+            .current_dir(&working_directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -260,6 +267,7 @@ mod tests {
         let processes = Processes {
             records: folder.path().join("processes"),
             logs: folder.path().join("logs"),
+            working_directories: folder.path().join("working-directories"),
             groups: Vec::new(),
         };
         let mut component = Component {
@@ -274,6 +282,9 @@ mod tests {
         assert!(processes.running("sleeper").unwrap().is_none());
         assert!(processes.ensure(&component).unwrap());
         let first = processes.running("sleeper").unwrap().unwrap();
+        let working_directory = fs::read_link(format!("/proc/{}/cwd", first.pid)).unwrap();
+        assert_eq!(working_directory, folder.path().join("working-directories/sleeper"));
+        assert_eq!(fs::read_dir(&working_directory).unwrap().count(), 0);
         assert!(!processes.ensure(&component).unwrap());
         component.arguments = vec!["1001".to_owned()];
         assert!(processes.ensure(&component).unwrap());

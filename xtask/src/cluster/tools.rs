@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::cache::{cache, digits, once};
 use crate::cargo::shown;
 use crate::repository::Repository;
-use catalogue::{MODULES, Module};
+use catalogue::{MODULES, Module, SMALL};
 
 /// How often a long build gives a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -33,11 +33,25 @@ pub(crate) struct Program {
 
 /// Builds whatever is missing of all programs; of the optional ones, those that are named.
 pub(crate) fn provide(repository: &Repository, optional: &[&str]) -> Result<Vec<Program>> {
+    build_missing(repository, |name, is_optional| {
+        !is_optional || optional.contains(&name)
+    })
+}
+
+/// Builds whatever is missing of the named folders of `tools/`.
+pub(crate) fn provide_only(repository: &Repository, folders: &[&str]) -> Result<Vec<Program>> {
+    build_missing(repository, |name, _| folders.contains(&name))
+}
+
+fn build_missing(
+    repository: &Repository,
+    wanted: impl Fn(&str, bool) -> bool,
+) -> Result<Vec<Program>> {
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("failed to make {}", cache.display()))?;
     let mut programs = Vec::new();
-    let wanted = |module: &&Module| !module.optional || optional.contains(&module.folder);
-    for module in MODULES.iter().filter(wanted) {
+    let modules = MODULES.iter();
+    for module in modules.filter(|module| wanted(module.folder, module.optional)) {
         let source = repository.root().join("tools").join(module.folder);
         let folder = cache.join(format!("{}-{}", module.folder, key(&source, module)?));
         once(&cache, module.folder, &folder, module.about, |folder| {
@@ -51,44 +65,63 @@ pub(crate) fn provide(repository: &Repository, optional: &[&str]) -> Result<Vec<
             });
         }
     }
-    programs.push(Program {
-        name: "pause",
-        file: pause(repository, &cache)?,
-        is_plugin: false,
-    });
+    for small in SMALL
+        .iter()
+        .filter(|small| wanted(small.name, small.optional))
+    {
+        programs.push(Program {
+            name: small.name,
+            file: compile(repository, &cache, small.name)?,
+            is_plugin: false,
+        });
+    }
     Ok(programs)
 }
 
-/// The one program that is no Go: what runs in a sandbox of runc's.
-fn pause(repository: &Repository, cache: &Path) -> Result<PathBuf> {
-    let source = repository.root().join("tools/pause/pause.c");
+/// Compiles a program that is one file of C.
+fn compile(repository: &Repository, cache: &Path, name: &str) -> Result<PathBuf> {
+    let source = repository.root().join(format!("tools/{name}/{name}.c"));
     let text = fs::read(&source).with_context(|| format!("failed to read {}", source.display()))?;
-    let folder = cache.join(format!("pause-{}", digits(&text)));
-    once(cache, "pause", &folder, "a moment", |folder| {
+    let folder = cache.join(format!("{name}-{}", digits(&text)));
+    once(cache, name, &folder, "a moment", |folder| {
         let mut command = Command::new("cc");
         command
             .args(["-static", "-Os", "-s", "-o"])
-            .arg(folder.join("pause"))
+            .arg(folder.join(name))
             .arg(&source);
         finish(command)
     })?;
-    Ok(folder.join("pause"))
+    Ok(folder.join(name))
 }
 
 fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
-    let mut command = Command::new("go");
+    let go = |words: &[&str]| {
+        let mut command = Command::new("go");
+        command
+            .current_dir(source)
+            // What is pinned is built, by the compiler that is there.
+            .env("GOTOOLCHAIN", "local")
+            .env("GOWORK", "off")
+            .env("GOFLAGS", "-mod=readonly")
+            .env("CGO_ENABLED", if module.with_c { "1" } else { "0" })
+            .args(words)
+            .args(["-trimpath", "-buildvcs=false"])
+            .args(["-tags", module.tags])
+            .arg("-ldflags")
+            .arg(module.linker_flags())
+            .arg("-o");
+        command
+    };
+    if module.tests {
+        for (program, package) in module.programs {
+            let mut command = go(&["test", "-c"]);
+            command.arg(folder.join(program)).arg(package);
+            finish(command)?;
+        }
+        return Ok(());
+    }
+    let mut command = go(&["build"]);
     command
-        .current_dir(source)
-        // What is pinned is built, by the compiler that is there.
-        .env("GOTOOLCHAIN", "local")
-        .env("GOWORK", "off")
-        .env("GOFLAGS", "-mod=readonly")
-        .env("CGO_ENABLED", if module.with_c { "1" } else { "0" })
-        .args(["build", "-trimpath", "-buildvcs=false"])
-        .args(["-tags", module.tags])
-        .arg("-ldflags")
-        .arg(module.linker_flags())
-        .arg("-o")
         .arg(folder.join(""))
         .args(module.programs.iter().map(|(_, package)| package));
     finish(command)?;

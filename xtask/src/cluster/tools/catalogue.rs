@@ -12,6 +12,8 @@ pub(super) struct Module {
     pub(super) of_plugins: bool,
     /// Whether it is built only for who asks for it.
     pub(super) optional: bool,
+    /// Whether its programs are built from test packages, by `go test -c`.
+    pub(super) tests: bool,
     /// Whether it has parts in C.
     pub(super) with_c: bool,
     pub(super) tags: &'static str,
@@ -25,6 +27,7 @@ const PLAIN: Module = Module {
     programs: &[],
     of_plugins: false,
     optional: false,
+    tests: false,
     with_c: false,
     tags: "",
     variables: &[],
@@ -148,6 +151,36 @@ pub(super) const MODULES: &[Module] = &[
         )],
         optional: true,
         ..PLAIN
+    },
+    Module {
+        folder: "cri-tools",
+        about: "four minutes",
+        programs: &[("critest", "sigs.k8s.io/cri-tools/cmd/critest")],
+        optional: true,
+        tests: true,
+        variables: &[("sigs.k8s.io/cri-tools/pkg/version.Version", "v1.37.0")],
+        ..PLAIN
+    },
+];
+
+/// A program that is no Go: one file of `tools/FOLDER/`, linked without libraries.
+#[derive(Debug)]
+pub(super) struct Small {
+    pub(super) name: &'static str,
+    /// Whether it is built only when it is asked for.
+    pub(super) optional: bool,
+}
+
+pub(super) const SMALL: &[Small] = &[
+    // Runs in a sandbox of runc's, and in a sandbox of Sampan's that shares its process namespace.
+    Small {
+        name: "pause",
+        optional: false,
+    },
+    // Tells critest whether a program with the set-user-ID bit gets its owner's rights.
+    Small {
+        name: "effective-uid",
+        optional: true,
     },
 ];
 
