@@ -91,7 +91,7 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The stages to run, in their usual order; all when none is named
+    /// The stages to run, in their usual order; when none is named, all but critest
     #[arg(value_enum, value_name = "STAGE")]
     pub(crate) stages: Vec<Stage>,
 

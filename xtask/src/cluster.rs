@@ -8,6 +8,7 @@
 mod arguments;
 mod control_groups;
 mod control_plane;
+pub(crate) mod critest;
 mod down;
 mod forward;
 mod functions;

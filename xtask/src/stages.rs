@@ -2,6 +2,7 @@
 //! each needs and runs; [`recorder`] runs commands, [`report`] says how it went.
 
 mod cluster;
+mod critest;
 mod new_function;
 mod recorder;
 mod report;
@@ -46,6 +47,8 @@ pub(crate) enum Stage {
     EndToEnd,
     /// A real Kubernetes, started for the tests and taken down after them
     Cluster,
+    /// All of critest with runc and with Sampan; only when it is named
+    Critest,
 }
 
 impl Stage {
@@ -58,7 +61,13 @@ impl Stage {
             Stage::Functions => "functions",
             Stage::EndToEnd => "end-to-end",
             Stage::Cluster => "cluster",
+            Stage::Critest => "critest",
         }
+    }
+
+    /// Whether it runs only when it is named; the cluster stage has a short part of it.
+    fn takes_long(self) -> bool {
+        self == Stage::Critest
     }
 
     fn needs(self) -> Vec<Need> {
@@ -84,6 +93,7 @@ impl Stage {
                 Need::Browser,
             ],
             Stage::Cluster => cluster::needs(),
+            Stage::Critest => critest::needs(),
         }
     }
 
@@ -100,15 +110,17 @@ impl Stage {
             }
             Stage::EndToEnd => run_whole(repository, recorder),
             Stage::Cluster => cluster::run(repository, test.keep_cluster, recorder),
+            Stage::Critest => critest::run_whole(repository, recorder),
         }
     }
 }
 
-/// Runs the stages, all of them when none is named.
+/// Runs the stages. When none is named, all of them but those that take long.
 pub(crate) fn run(repository: &Repository, machine: &Machine, test: &Test) -> Result<ExitCode> {
     let mut report = Report::default();
     for stage in Stage::value_variants() {
-        if test.stages.is_empty() || test.stages.contains(stage) {
+        let is_usual = test.stages.is_empty() && !stage.takes_long();
+        if is_usual || test.stages.contains(stage) {
             let begun = Instant::now();
             let (outcome, tests, note) = attempt(*stage, repository, machine, test)?;
             report.add(stage.name(), outcome, begun.elapsed(), tests, note);

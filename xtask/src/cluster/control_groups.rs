@@ -45,6 +45,11 @@ impl ControlGroups {
         Ok(())
     }
 
+    /// Whether any hierarchy has a group.
+    pub(crate) fn exists(&self, group: &str) -> bool {
+        self.folders(group).any(|folder| folder.exists())
+    }
+
     /// The files that take processes into a group.
     pub(crate) fn entrances(&self, group: &str) -> Vec<PathBuf> {
         let folders = self.folders(group);

@@ -97,7 +97,7 @@ pub(crate) fn ctr(layout: &Layout, node: &Node) -> Command {
 }
 
 /// An image of one program that needs nothing else.
-fn alone(name: &str, program: &Path) -> Image {
+pub(crate) fn alone(name: &str, program: &Path) -> Image {
     Image::new(Platform::current())
         .layer(Layer::new().file(name, program, 0o755))
         .entrypoint([&format!("/{name}")])
@@ -106,6 +106,14 @@ fn alone(name: &str, program: &Path) -> Image {
 }
 
 fn with_busybox() -> Result<Image> {
+    Ok(Image::new(Platform::current())
+        .layer(busybox_layer()?)
+        .arguments(["sh"])
+        .environment("PATH", "/bin"))
+}
+
+/// A shell with the usual small programs, and root as the only user.
+pub(crate) fn busybox_layer() -> Result<Layer> {
     let mut command = Command::new(STATIC_BUSYBOX);
     let output = command.arg("--list").output();
     let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
@@ -118,8 +126,5 @@ fn with_busybox() -> Result<Image> {
     for name in names.lines().filter(|name| *name != "busybox") {
         layer = layer.link(&format!("bin/{name}"), "busybox");
     }
-    Ok(Image::new(Platform::current())
-        .layer(layer)
-        .arguments(["sh"])
-        .environment("PATH", "/bin"))
+    Ok(layer)
 }

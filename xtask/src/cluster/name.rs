@@ -32,6 +32,11 @@ impl Name {
         Name(format!("bench-{}", digits(root)))
     }
 
+    /// The one that critest runs on, which has no Kubernetes.
+    pub(crate) fn of_critest(root: &Path) -> Name {
+        Name(format!("critest-{}", digits(root)))
+    }
+
     /// What everything outside of the cluster's own folders is called after.
     pub(crate) fn prefix(&self) -> String {
         format!("sampan-{self}")
@@ -100,9 +105,11 @@ mod tests {
             Name::of_checkout(one),
             Name::of_tests(one),
             Name::of_benchmarks(one),
+            Name::of_critest(one),
         ];
         assert_ne!(names[0], names[1]);
         assert_ne!(names[1], names[2]);
+        assert_ne!(names[2], names[3]);
         for name in names {
             assert_eq!(name.as_str().parse(), Ok(name.clone()));
         }

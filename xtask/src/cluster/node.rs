@@ -51,14 +51,19 @@ pub(crate) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> Resul
         &settings::network(node),
     )?;
     for registry in memory.registries(layout) {
-        let hosts = file("registries").join(&registry).join("hosts.toml");
-        write(&hosts, &settings::registry(layout))?;
+        registry_settings(layout, node, &registry)?;
     }
     let arguments = vec![format!("--config={}", settings.display())];
     let mut containerd = component(layout, node, CONTAINERD, arguments, settings);
     let state = node.sampan().display().to_string();
     containerd.environment.push(("SAMPAN_STATE", state));
     Ok(containerd)
+}
+
+/// Has the node's containerd ask the cluster's registry for images of a host.
+pub(crate) fn registry_settings(layout: &Layout, node: &Node, host: &str) -> Result<()> {
+    let folder = node.state().join("registries").join(host);
+    write(&folder.join("hosts.toml"), &settings::registry(layout))
 }
 
 /// Writes what the kubelet and kube-proxy read, and tells how they are run, once containerd answers.

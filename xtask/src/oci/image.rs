@@ -36,6 +36,11 @@ impl Platform {
         })
     }
 
+    /// The processor, as Go calls it.
+    pub(crate) fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
     fn json(&self) -> Value {
         json!({ "os": self.os, "architecture": self.architecture })
     }

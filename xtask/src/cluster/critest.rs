@@ -1,0 +1,141 @@
+//! Runs critest, the validation tests of CRI, unpatched against runc and Sampan, and compares the results.
+//!
+//! Each runtime gets a node of its own with a containerd and no kubelet, and both run at the same time: most
+//! specs wait. The images come from a registry on the first node, so no spec needs the internet.
+
+mod comparison;
+mod exceptions;
+mod images;
+mod leftovers;
+mod program;
+mod results;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::down;
+use super::ground;
+use super::layout::{Layout, Node};
+use super::name::Name;
+use super::node;
+use super::processes::Processes;
+use super::ready;
+use super::services;
+use super::state::{Lock, Memory};
+use super::tools;
+use crate::machine::Need;
+use crate::packages;
+use crate::repository::Repository;
+pub(crate) use comparison::Comparison;
+use exceptions::Exceptions;
+use leftovers::Leftovers;
+use results::Results;
+
+/// What critest needs of the machine, without a build of the project's programs.
+pub(crate) const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Go,
+    Need::Linker,
+    Need::Seccomp,
+    Need::Networks,
+    Need::Iptables,
+    Need::Busybox,
+    Need::Nginx,
+    Need::Namespaces,
+    Need::ControlGroups,
+];
+
+/// The folders of `tools/` that it uses.
+const TOOLS: [&str; 7] = [
+    "runc",
+    "cni",
+    "containerd",
+    "registry",
+    "pause",
+    "effective-uid",
+    "cri-tools",
+];
+
+/// The runtime handlers, in the order of their nodes.
+const HANDLERS: [&str; 2] = ["runc", "sampan"];
+
+/// Which specs run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A dozen that cover what default clients of CRI ask for.
+    Short,
+    Whole,
+}
+
+/// Runs the specs on both runtimes. The project's programs must have been built.
+pub(crate) fn run(repository: &Repository, part: Part) -> Result<Comparison> {
+    let exceptions = Exceptions::read(repository)?;
+    let programs = tools::provide_only(repository, &TOOLS)?;
+    let layout = Layout::new(Name::of_critest(repository.root()))?;
+    // What an interrupted run left would be another start.
+    down::run(&layout, repository.root())?;
+    let leftovers = Leftovers::note()?;
+    let tested = test(repository, &layout, &programs, part);
+    let ended = down::run(&layout, repository.root()).and_then(|()| leftovers.remove());
+    let [runc, sampan] = tested?;
+    ended?;
+    Comparison::of(&runc, &sampan, &exceptions, part)
+}
+
+fn test(
+    repository: &Repository,
+    layout: &Layout,
+    programs: &[tools::Program],
+    part: Part,
+) -> Result<[Results; 2]> {
+    let _lock = Lock::take(layout)?;
+    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let memory = Memory {
+        checkout: repository.root().to_owned(),
+        nodes: HANDLERS.len(),
+        metrics_server: false,
+        sampan: true,
+        api: nobody,
+        registry: nobody,
+    };
+    memory.write(layout)?;
+    let nodes = memory.all_nodes(layout);
+    let processes = ground::make(repository, layout, &nodes, programs)?;
+    processes.ensure(&services::registry(layout)?)?;
+    for node in &nodes {
+        start(layout, node, &memory, &processes)?;
+    }
+    images::publish(layout, &nodes)?;
+    let logs = repository.logs();
+    let run_one = |(node, handler): (&Node, &str)| {
+        let report: PathBuf = logs.join(format!("critest-{handler}.json"));
+        program::run(layout, node, handler, part, &report)?;
+        Results::read(&report)
+    };
+    let run_one = &run_one;
+    let results: Vec<_> = thread::scope(|scope| {
+        let pairs = nodes.iter().zip(HANDLERS);
+        let running: Vec<_> = pairs
+            .map(|pair| scope.spawn(move || run_one(pair)))
+            .collect();
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|ended| ended.map_err(|_| anyhow!("a thread that ran critest panicked"))?)
+            .collect::<Result<_>>()
+    })?;
+    let results = <[Results; 2]>::try_from(results);
+    results.map_err(|_| anyhow!("critest did not run once for each runtime"))
+}
+
+fn start(layout: &Layout, node: &Node, memory: &Memory, processes: &Processes) -> Result<()> {
+    let component = node::containerd(layout, node, memory)?;
+    images::redirect(layout, node)?;
+    processes.ensure(&component)?;
+    ready::wait(processes, &component.name, &[&component.name], || {
+        packages::starts_quietly(super::images::ctr(layout, node).arg("version"))
+    })
+    .with_context(|| format!("failed to start the containerd of {}", node.name()))
+}

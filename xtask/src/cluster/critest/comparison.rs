@@ -1,0 +1,185 @@
+//! Compares the results of both runtimes: what runc passes, Sampan passes, or the documentation says why not.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+use super::Part;
+use super::exceptions::Exceptions;
+use super::results::{Outcome, Results};
+
+/// How many specs runc passes at least on any machine that can hold critest. Fewer mean that it did not work.
+const LEAST_WHOLE: usize = 60;
+const LEAST_SHORT: usize = 10;
+
+/// A spec that differs, or an entry of the documentation that is not true.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    spec: String,
+    runc: &'static str,
+    sampan: &'static str,
+    note: String,
+}
+
+/// The results, as a table.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    /// Both pass.
+    pub(crate) same: usize,
+    /// Neither passes: this machine's limits, or an image that cannot be made.
+    neither: Vec<String>,
+    explained: Vec<Row>,
+    /// Each is a failure.
+    unexplained: Vec<Row>,
+}
+
+impl Comparison {
+    pub(super) fn of(
+        runc: &Results,
+        sampan: &Results,
+        exceptions: &Exceptions,
+        part: Part,
+    ) -> Result<Comparison> {
+        let passed = runc.count(|outcome| *outcome == Outcome::Passed);
+        let least = match part {
+            Part::Short => LEAST_SHORT,
+            Part::Whole => LEAST_WHOLE,
+        };
+        if passed < least {
+            bail!("runc passed {passed} specs, and at least {least} were expected");
+        }
+        let mut comparison = Comparison::default();
+        for (spec, with_runc) in &runc.0 {
+            comparison.add(spec, with_runc, sampan.0.get(spec), exceptions);
+        }
+        if part == Part::Whole {
+            comparison.add_stale(exceptions);
+        }
+        Ok(comparison)
+    }
+
+    /// Whether all that differs is explained.
+    pub(crate) fn is_success(&self) -> bool {
+        self.unexplained.is_empty()
+    }
+
+    /// How many specs or entries are wrong.
+    pub(crate) fn failures(&self) -> usize {
+        self.unexplained.len()
+    }
+
+    fn add(&mut self, spec: &str, runc: &Outcome, sampan: Option<&Outcome>, known: &Exceptions) {
+        let sampan = sampan.cloned();
+        let sampan = sampan.unwrap_or_else(|| Outcome::Failed("it did not run".to_owned()));
+        match (runc, &sampan) {
+            (Outcome::Passed, Outcome::Passed) => self.same += 1,
+            (Outcome::Failed(_), Outcome::Failed(_)) => self.neither.push(spec.to_owned()),
+            (Outcome::Passed, Outcome::Failed(_) | Outcome::Skipped) => {
+                let row = |note: &str| Row {
+                    spec: spec.to_owned(),
+                    runc: runc.name(),
+                    sampan: sampan.name(),
+                    note: note.to_owned(),
+                };
+                let said = match &sampan {
+                    Outcome::Failed(message) => message.as_str(),
+                    _ => "",
+                };
+                match known.0.get(spec) {
+                    Some(reason) => self.explained.push(row(reason)),
+                    None => self.unexplained.push(row(said)),
+                }
+            }
+            // More than runc is no fault, and what is skipped with both says nothing.
+            (Outcome::Failed(_) | Outcome::Skipped, _) => {}
+        }
+    }
+
+    fn add_stale(&mut self, exceptions: &Exceptions) {
+        let differs = |spec: &str| self.explained.iter().any(|row| row.spec == spec);
+        let stale: Vec<_> = exceptions.0.keys().filter(|spec| !differs(spec)).collect();
+        self.unexplained.extend(stale.into_iter().map(|spec| Row {
+            spec: spec.clone(),
+            runc: "",
+            sampan: "",
+            note: "docs/shim.md lists it, but it does not differ; remove the row".to_owned(),
+        }));
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "critest: {} specs pass with runc and with Sampan", self.same)?;
+        for spec in &self.neither {
+            writeln!(f, "  fails with both: {spec}")?;
+        }
+        if self.explained.is_empty() && self.unexplained.is_empty() {
+            return writeln!(f, "  no spec passes with runc alone");
+        }
+        writeln!(f, "\n| runc | sampan | spec | |\n|---|---|---|---|")?;
+        for row in self.explained.iter().chain(&self.unexplained) {
+            let Row {
+                spec,
+                runc,
+                sampan,
+                note,
+            } = row;
+            writeln!(f, "| {runc} | {sampan} | {spec} | {note} |")?;
+        }
+        if !self.unexplained.is_empty() {
+            let count = self.unexplained.len();
+            writeln!(f, "\n{count} of them are not explained by docs/shim.md")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results(pairs: &[(&str, Outcome)]) -> Results {
+        let many = (0..LEAST_WHOLE).map(|number| (format!("other {number}"), Outcome::Passed));
+        let pairs = pairs.iter();
+        let pairs = pairs.map(|(name, outcome)| ((*name).to_owned(), outcome.clone()));
+        Results(many.chain(pairs).collect())
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed("why".to_owned())
+    }
+
+    #[test]
+    fn what_runc_passes_is_passed_or_explained() {
+        fn check(runc: Outcome, sampan: Outcome, listed: bool, part: Part, failures: usize) {
+            let mut exceptions = Exceptions::default();
+            if listed {
+                let reason = "reason".to_owned();
+                exceptions.0.insert("spec".to_owned(), reason);
+            }
+            let (with_runc, with_sampan) =
+                (results(&[("spec", runc)]), results(&[("spec", sampan)]));
+            let compared = Comparison::of(&with_runc, &with_sampan, &exceptions, part).unwrap();
+            assert_eq!(compared.failures(), failures, "{compared}");
+            assert_eq!(compared.is_success(), failures == 0);
+        }
+        use Outcome::{Passed, Skipped};
+        check(Passed, Passed, false, Part::Whole, 0);
+        check(Passed, failed(), false, Part::Whole, 1);
+        check(Passed, Skipped, false, Part::Whole, 1);
+        check(Passed, failed(), true, Part::Whole, 0);
+        check(failed(), failed(), false, Part::Whole, 0);
+        check(failed(), Passed, false, Part::Whole, 0);
+        // An entry that is not true any more is one as well, unless only some specs ran.
+        check(Passed, Passed, true, Part::Whole, 1);
+        check(failed(), failed(), true, Part::Whole, 1);
+        check(Skipped, Skipped, true, Part::Short, 0);
+    }
+
+    #[test]
+    fn a_run_in_which_runc_passes_little_is_none() {
+        let none = Results::default();
+        let compared = Comparison::of(&none, &none, &Exceptions::default(), Part::Short);
+        assert!(compared.is_err());
+    }
+}

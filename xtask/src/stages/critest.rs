@@ -1,0 +1,38 @@
+//! critest, the validation tests of CRI: all of it as a stage of its own, a short part in the cluster stage.
+
+use anyhow::{Result, bail};
+
+use super::recorder::Recorder;
+use crate::cargo;
+use crate::cluster::critest::{NEEDS, Part, run};
+use crate::machine::Need;
+use crate::repository::Repository;
+
+pub(super) fn needs() -> Vec<Need> {
+    [NEEDS, &[Need::Protoc]].concat()
+}
+
+/// Builds the shim, and runs every spec.
+pub(super) fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+    let mut programs = cargo::main_workspace(repository, "build");
+    recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
+    run_part(repository, recorder, Part::Whole)
+}
+
+/// Runs the specs of a part, and records the comparison.
+pub(super) fn run_part(repository: &Repository, recorder: &mut Recorder, part: Part) -> Result<()> {
+    let comparison = run(repository, part)?;
+    let table = comparison.to_string();
+    for line in table.lines() {
+        recorder.say(line)?;
+    }
+    let (same, wrong) = (comparison.same, comparison.failures());
+    recorder.say(&format!(
+        "test result: critest. {same} passed; {wrong} failed; 0 ignored"
+    ))?;
+    eprint!("{table}");
+    if !comparison.is_success() {
+        bail!("{wrong} specs of critest differ from runc without a reason in docs/shim.md");
+    }
+    Ok(())
+}
