@@ -1,9 +1,11 @@
 //! The steps in which a child of the supervisor makes a container, as the supervisor sees them.
 
-use crate::cgroup::{Cgroup, Making, Resources};
-use crate::children::{Child, hear, unexpected};
-use crate::error::Result;
-use crate::link::{GroupAnswer, Link, Message, Workload};
+use crate::cgroup::{Cgroup, Making, Plan, Resources, Version};
+use crate::children::{Child, ask_for_container, hear, unexpected};
+use crate::error::{Result, ShimError};
+use crate::head::Head;
+use crate::link::{CreateRequest, GroupAnswer, Link, Message, Workload};
+use crate::task::Surroundings;
 
 /// What a task has that is no sandbox.
 pub(crate) struct Container {
@@ -15,40 +17,85 @@ pub(crate) struct Container {
     pub(crate) in_pod: bool,
 }
 
-/// Has the control group made before the child starts the container's first process.
-pub(crate) async fn place(
-    link: &mut Link,
-    child: &mut Child,
-    making: Making,
-) -> Result<(Cgroup, Resources)> {
-    let asked = match hear(link, child).await {
-        Ok(Message::NeedsGroup) => Ok(()),
-        Ok(other) => Err(unexpected(&other)),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = asked {
-        making.abandon().await;
-        return Err(error);
-    }
-    let made = making.finish(child.pid.unsigned_abs()).await;
-    let answer = match &made {
-        Ok(_) => GroupAnswer::Ready,
-        Err(_) => GroupAnswer::Failed,
-    };
-    // A child that has ended just now is noticed when nothing more comes from it.
-    if let Err(error) = link.ask(&answer).await {
-        tracing::debug!(%error, "the child is gone");
-    }
-    if made.is_err() {
-        child.ended().await;
-    }
-    Ok(made?)
+/// Plans the control group that a specification asks for.
+///
+/// # Errors
+///
+/// [`ShimError::Invalid`] when it makes no sense on this node.
+pub(crate) fn plan(head: &Head, id: &str) -> Result<Plan> {
+    let version = Version::of_node().map_err(ShimError::system("looking at control groups"))?;
+    Ok(Plan::new(
+        head.cgroups_path(),
+        id,
+        head.resources(),
+        version,
+    )?)
 }
 
-/// The first process that the child has started, and what it is.
-pub(crate) async fn build(link: &mut Link, child: &mut Child) -> Result<(i32, Workload)> {
-    match hear(link, child).await? {
-        Message::Created { pid, workload } => Ok((pid, workload)),
-        other => Err(unexpected(&other)),
+/// A child that has prepared a container, and its control group.
+pub(crate) struct Begun {
+    pub(crate) link: Link,
+    child: Child,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) resources: Resources,
+}
+
+impl Begun {
+    /// Has a child prepare the container, and the control group made before the child starts the first process.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] with the cause; then no group is left.
+    pub(crate) async fn new(
+        request: &CreateRequest,
+        making: Making,
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
+        let Surroundings { reaper, spare, .. } = surroundings;
+        let asked = async {
+            let (mut link, mut child) = ask_for_container(request, reaper, spare).await?;
+            match hear(&mut link, &mut child).await? {
+                Message::NeedsGroup => Ok((link, child)),
+                other => Err(unexpected(&other)),
+            }
+        };
+        let (mut link, mut child) = match asked.await {
+            Ok(asked) => asked,
+            Err(error) => {
+                making.abandon().await;
+                return Err(error);
+            }
+        };
+        let made = making.finish(child.pid.unsigned_abs()).await;
+        let answer = match &made {
+            Ok(_) => GroupAnswer::Ready,
+            Err(_) => GroupAnswer::Failed,
+        };
+        // A child that has ended just now is noticed when nothing more comes from it.
+        if let Err(error) = link.ask(&answer).await {
+            tracing::debug!(%error, "the child is gone");
+        }
+        if made.is_err() {
+            child.ended().await;
+        }
+        let (cgroup, resources) = made?;
+        Ok(Self {
+            link,
+            child,
+            cgroup,
+            resources,
+        })
+    }
+
+    /// The first process that the child starts, and what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] with the cause; the group is still there.
+    pub(crate) async fn build(&mut self) -> Result<(i32, Workload)> {
+        match hear(&mut self.link, &mut self.child).await? {
+            Message::Created { pid, workload } => Ok((pid, workload)),
+            other => Err(unexpected(&other)),
+        }
     }
 }

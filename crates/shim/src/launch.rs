@@ -200,7 +200,6 @@ impl Launch {
         let mut cgroup = record.map(|record| record.cgroup).unwrap_or_default();
         if let Ok(head) = &head
             && cgroup == Cgroup::default()
-            && !head.is_sandbox()
         {
             // It ended between making the container and writing down what was made.
             cgroup = Cgroup::of_specification(head.cgroups_path(), &self.id)?;

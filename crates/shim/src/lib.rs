@@ -31,6 +31,7 @@ mod process;
 mod reaper;
 mod record;
 mod service;
+mod shared_processes;
 mod stdio;
 mod supervisor;
 mod task;

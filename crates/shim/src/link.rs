@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 
+use containerd_shim::api::CreateTaskRequest;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -32,6 +33,8 @@ pub(crate) struct CreateRequest {
     pub(crate) stdio: Stdio,
     /// The pod that it belongs to, unless it stands alone.
     pub(crate) pod: Option<Pod>,
+    /// It is the pod's sandbox, whose program is the first process of the namespace that containers share.
+    pub(crate) is_sandbox: bool,
     /// containerd's namespace and socket, for a module that is read from its content store.
     pub(crate) namespace: String,
     pub(crate) address: String,
@@ -61,11 +64,24 @@ pub(crate) struct ExecRequest {
 }
 
 /// A mount of the root file system.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RootMount {
     pub(crate) kind: String,
     pub(crate) source: String,
     pub(crate) options: Vec<String>,
+}
+
+impl RootMount {
+    /// Those that containerd asks for.
+    pub(crate) fn all_of(request: &CreateTaskRequest) -> Vec<Self> {
+        let mounts = request.rootfs.iter();
+        let mounts = mounts.map(|mount| Self {
+            kind: mount.type_.clone(),
+            source: mount.source.clone(),
+            options: mount.options.clone(),
+        });
+        mounts.collect()
+    }
 }
 
 /// What a container runs.

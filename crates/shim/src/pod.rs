@@ -3,7 +3,8 @@
 //! CRI gives each container the namespaces of the sandbox's process. There is none, so the paths that
 //! CRI writes lead to the supervisor's own namespaces, which are the node's. They are replaced here:
 //! the network by the path that CRI made, the host name by a namespace of the container's own with
-//! the same name, System V IPC by a namespace that a mount keeps.
+//! the same name, System V IPC by a namespace that a mount keeps, processes by a namespace whose first
+//! process is started for the first container that asks for it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,16 +30,17 @@ pub(crate) struct Pod {
     sysctl: HashMap<String, String>,
     /// The pod's processes are its own; otherwise it sees the node's.
     own_processes: bool,
+    /// Where CRI says that the sandbox's process namespace is.
+    sandbox_processes: PathBuf,
+    /// Where it is, once a container asked for it.
+    processes: Option<PathBuf>,
 }
 
 /// A container asks for what a pod without a process cannot share.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Unshareable {
-    /// `shareProcessNamespace`, or the CRI's process namespace mode `POD`.
-    #[error(
-        "shareProcessNamespace is not supported: a pod of this runtime has no process that could \
-         hold the shared process namespace; leave it out, or use another runtime class"
-    )]
+    /// The pod's process namespace, which the supervisor did not make.
+    #[error("the shared process namespace of the pod was not made before its container")]
     Processes,
     /// `hostUsers: false`.
     #[error(
@@ -51,8 +53,8 @@ pub(crate) enum Unshareable {
 }
 
 impl Pod {
-    /// What the sandbox in `bundle` says.
-    pub(crate) fn of_sandbox(head: &Head, bundle: &Path) -> Result<Self, Unshareable> {
+    /// What the sandbox in `bundle` says. CRI takes `pid` for its process.
+    pub(crate) fn of_sandbox(head: &Head, bundle: &Path, pid: i32) -> Result<Self, Unshareable> {
         if head.namespace("user").is_some() {
             return Err(Unshareable::Users);
         }
@@ -70,7 +72,20 @@ impl Pod {
                 .map(|_| bundle.join(crate::record::FOLDER).join("ipc")),
             sysctl: head.sysctl().clone(),
             own_processes: head.namespace("pid").is_some(),
+            sandbox_processes: PathBuf::from(format!("/proc/{pid}/ns/pid")),
+            processes: None,
         })
+    }
+
+    /// Whether a container asks for the process namespace of the sandbox, which is not the node's.
+    pub(crate) fn shares_processes_with(&self, container: &Head) -> bool {
+        let asked = container.namespace("pid").flatten();
+        self.own_processes && asked == Some(self.sandbox_processes.as_path())
+    }
+
+    /// Notes where the shared process namespace is.
+    pub(crate) fn share_processes_at(&mut self, path: PathBuf) {
+        self.processes = Some(path);
     }
 
     /// Where the pod's IPC namespace is kept, if it has one of its own.
@@ -78,14 +93,9 @@ impl Pod {
         self.ipc.as_deref()
     }
 
-    /// Replaces the namespaces that CRI took from the sandbox's process, whose number is the supervisor's. `joins_ipc`
-    /// tells that the container is to see the pod's IPC; otherwise it gets one of its own.
-    pub(crate) fn give(
-        &self,
-        spec: &mut Spec,
-        joins_ipc: bool,
-        supervisor: u32,
-    ) -> Result<(), Unshareable> {
+    /// Replaces the namespaces that CRI took from the sandbox's process. `joins_ipc` tells that the
+    /// container is to see the pod's IPC; otherwise it gets one of its own.
+    pub(crate) fn give(&self, spec: &mut Spec, joins_ipc: bool) -> Result<(), Unshareable> {
         let hostname = self.hostname.clone().filter(|_| self.own_hostname);
         let Some(linux) = spec.linux_mut() else {
             return Ok(());
@@ -97,22 +107,22 @@ impl Pod {
         {
             return Err(Unshareable::Users);
         }
-        // The namespace of another container's process is a target's, as `kubectl debug --target` asks for.
-        let of_sandbox = PathBuf::from(format!("/proc/{supervisor}/ns/pid"));
-        let is_of_sandbox = |path: &Option<PathBuf>| path.as_ref() == Some(&of_sandbox);
-        let shares_processes = namespaces.iter().any(|namespace| {
-            namespace.typ() == LinuxNamespaceType::Pid && is_of_sandbox(namespace.path())
-        });
-        if shares_processes && self.own_processes {
-            return Err(Unshareable::Processes);
-        }
+        let is_sandbox_processes = |namespace: &LinuxNamespace| {
+            namespace.typ() == LinuxNamespaceType::Pid
+                && namespace.path().as_deref() == Some(self.sandbox_processes.as_path())
+        };
+        let shares_processes = namespaces.iter().any(is_sandbox_processes);
+        // Another path is that of the container that `kubectl debug --target` names.
         namespaces.retain(|namespace| match namespace.typ() {
             LinuxNamespaceType::Network | LinuxNamespaceType::Uts | LinuxNamespaceType::Ipc => {
                 false
             }
-            LinuxNamespaceType::Pid => !is_of_sandbox(namespace.path()),
-            _ => true,
+            _ => !is_sandbox_processes(namespace),
         });
+        if shares_processes && self.own_processes {
+            let path = self.processes.as_deref().ok_or(Unshareable::Processes)?;
+            namespaces.push(namespace(LinuxNamespaceType::Pid, Some(path)));
+        }
         if let Some(network) = &self.network {
             namespaces.push(namespace(LinuxNamespaceType::Network, Some(network)));
         }
@@ -177,9 +187,13 @@ mod tests {
 
     fn check(sandbox: &str, container: &str, expected: Result<&str, Unshareable>) {
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
-        let pod = Pod::of_sandbox(&head(value(sandbox)), Path::new("/b")).expect("a pod");
+        let sandbox = head(value(sandbox));
+        let mut pod = Pod::of_sandbox(&sandbox, Path::new("/b"), 7).expect("a pod");
+        if pod.shares_processes_with(&head(value(container))) {
+            pod.share_processes_at("/proc/7/fd/9".into());
+        }
         let mut spec = spec(value(container));
-        let given = pod.give(&mut spec, true, 7).map(|()| {
+        let given = pod.give(&mut spec, true).map(|()| {
             let linux = spec.linux().as_ref().expect("there");
             serde_json::to_value(linux.namespaces()).expect("JSON")
         });
@@ -200,19 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn a_container_may_join_the_processes_of_another_one() {
-        let joined = r#"[{"type":"pid","path":"/proc/8/ns/pid"},{"type":"mount"}]"#;
-        check(NODE, joined, Ok(joined));
-        check(
-            OWN,
-            joined,
-            Ok(r#"[{"type":"pid","path":"/proc/8/ns/pid"},{"type":"mount"},
-               {"type":"network","path":"/run/netns/x"},{"type":"uts"},
-               {"type":"ipc","path":"/b/sampan/ipc"}]"#),
-        );
-    }
-
-    #[test]
     fn a_pod_that_uses_the_nodes_namespaces_still_does() {
         check(
             NODE,
@@ -223,12 +224,27 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_process_of_the_pod_is_refused() {
+    fn containers_share_the_pods_processes_or_those_of_another_container() {
+        let others = r#"{"type":"network","path":"/run/netns/x"},{"type":"uts"},
+            {"type":"ipc","path":"/b/sampan/ipc"}"#;
+        let given =
+            |pid: &str| format!(r#"[{{"type":"mount"}},{others},{{"type":"pid","path":"{pid}"}}]"#);
         check(
             OWN,
-            r#"[{"type":"pid","path":"/proc/7/ns/pid"}]"#,
-            Err(Unshareable::Processes),
+            r#"[{"type":"mount"},{"type":"pid","path":"/proc/7/ns/pid"}]"#,
+            Ok(&given("/proc/7/fd/9")),
         );
+        check(
+            OWN,
+            r#"[{"type":"pid","path":"/proc/70/ns/pid"},{"type":"mount"}]"#,
+            Ok(&format!(
+                r#"[{{"type":"pid","path":"/proc/70/ns/pid"}},{{"type":"mount"}},{others}]"#
+            )),
+        );
+    }
+
+    #[test]
+    fn what_the_pod_cannot_share_is_refused() {
         check(
             OWN,
             r#"[{"type":"user","path":"/x"}]"#,
@@ -236,7 +252,7 @@ mod tests {
         );
         let sandbox = head(json!([{ "type": "network" }]));
         assert_eq!(
-            Pod::of_sandbox(&sandbox, Path::new("/b")),
+            Pod::of_sandbox(&sandbox, Path::new("/b"), 7),
             Err(Unshareable::Network)
         );
     }

@@ -75,6 +75,17 @@ pub(crate) fn folder(bundle: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Unmounts a sandbox's root and removes the state of its program. What the pod's containers use stays.
+///
+/// # Errors
+///
+/// When something is in use.
+pub(crate) fn clear_init(bundle: &Path, id: &str) -> Result<()> {
+    let root = bundle.join("rootfs");
+    unmount(&root).map_err(ShimError::system(format!("unmounting {}", root.display())))?;
+    remove(&bundle.join(FOLDER).join(id))
+}
+
 /// Unmounts what was mounted into a bundle and removes our folder in it. What is not there is gone
 /// already.
 ///
@@ -88,8 +99,11 @@ pub(crate) fn clear(bundle: &Path) -> Result<()> {
             mounted.display()
         )))?;
     }
-    let folder = bundle.join(FOLDER);
-    match fs::remove_dir_all(&folder) {
+    remove(&bundle.join(FOLDER))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ShimError::system(format!(
             "removing {}",
             folder.display()

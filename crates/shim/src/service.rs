@@ -22,7 +22,7 @@ use containerd_shim::protos::types::task::ProcessInfo;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{ExitSignal, Task as TaskService, TtrpcContext, TtrpcResult};
 
-use crate::cgroup::{Plan, Version};
+use crate::container::plan;
 use crate::error::{Result, ShimError};
 use crate::head::Head;
 use crate::link::{CreateRequest, RootMount};
@@ -71,7 +71,7 @@ impl Service {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn task(&self, id: &str) -> Result<Arc<Task>> {
+    pub(crate) fn task(&self, id: &str) -> Result<Arc<Task>> {
         match self.tasks().get(id) {
             Some(Entry::There(task)) => Ok(Arc::clone(task)),
             Some(Entry::Coming) | None => Err(ShimError::NotFound(format!("no task {id}"))),
@@ -84,7 +84,7 @@ impl Service {
     }
 
     /// What the sandbox said, if there is one.
-    fn pod(&self) -> Option<Pod> {
+    pub(crate) fn pod(&self) -> Option<Pod> {
         self.pod
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -95,36 +95,30 @@ impl Service {
         let bundle = PathBuf::from(&request.bundle);
         let head = Head::read(&bundle)?;
         if head.is_sandbox() {
-            let pod = Pod::of_sandbox(&head, &bundle)
+            let pod = Pod::of_sandbox(&head, &bundle, own_pid())
                 .map_err(|error| ShimError::Unsupported(error.to_string()))?;
             *self.pod.lock().unwrap_or_else(PoisonError::into_inner) = Some(pod);
-            let surroundings = self.surroundings.clone();
-            return Ok(Task::sandbox(&request.id, &bundle, surroundings));
+            let (rootfs, surroundings) = (RootMount::all_of(request), self.surroundings.clone());
+            return Ok(Task::sandbox(&request.id, &bundle, rootfs, surroundings));
         }
         if !request.checkpoint.is_empty() {
             return Err(ShimError::Unsupported(
                 "restoring a checkpoint is not supported".to_owned(),
             ));
         }
-        let version = Version::of_node().map_err(ShimError::system("looking at control groups"))?;
-        let plan = Plan::new(head.cgroups_path(), &request.id, head.resources(), version)?;
-        let pod = self.pod();
-        let rootfs = request.rootfs.iter().map(|mount| RootMount {
-            kind: mount.type_.clone(),
-            source: mount.source.clone(),
-            options: mount.options.clone(),
-        });
+        let plan = plan(&head, &request.id)?;
         let create = CreateRequest {
             id: request.id.clone(),
             bundle,
-            rootfs: rootfs.collect(),
+            rootfs: RootMount::all_of(request),
             stdio: Stdio {
                 stdin: request.stdin.clone(),
                 stdout: request.stdout.clone(),
                 stderr: request.stderr.clone(),
                 terminal: request.terminal,
             },
-            pod: head.sandbox().and(pod),
+            pod: self.pod_of(&head).await?,
+            is_sandbox: false,
             namespace: self.namespace.clone(),
             address: self.address.clone(),
             group: plan.absolute(),

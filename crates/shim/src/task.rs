@@ -13,16 +13,17 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::cgroup::{self, Cgroup, Making, Plan, Resources};
-use crate::children::{Spare, ask_for_container, attach_terminal, unexpected};
-use crate::container::{Container, build, place};
+use crate::children::{Spare, attach_terminal, unexpected};
+use crate::container::{Begun, Container};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
 use crate::exec::Exec;
-use crate::link::{CreateRequest, Link, Message, Workload};
+use crate::link::{CreateRequest, Link, Message, RootMount, Workload};
 use crate::oom::OomKills;
 use crate::process::{Process, State};
 use crate::reaper::{Exit, Reaper};
 use crate::record::{self, Record};
+use crate::shared_processes::SharedProcesses;
 use crate::stdio::Stdio;
 
 /// How long a process that could not start may take to end.
@@ -46,15 +47,24 @@ pub(crate) struct Task {
     /// `None` for a sandbox.
     container: Option<Container>,
     pub(crate) execs: Mutex<HashMap<String, Arc<Exec>>>,
+    /// Of a sandbox alone.
+    pub(crate) shared_processes: SharedProcesses,
     pub(crate) surroundings: Surroundings,
 }
 
 impl Task {
-    /// A sandbox: there is nothing to make.
-    pub(crate) fn sandbox(id: &str, bundle: &Path, surroundings: Surroundings) -> Arc<Self> {
+    /// A sandbox: there is nothing to make until its containers share a process namespace.
+    pub(crate) fn sandbox(
+        id: &str,
+        bundle: &Path,
+        rootfs: Vec<RootMount>,
+        surroundings: Surroundings,
+    ) -> Arc<Self> {
         let init = Process::new("", Stdio::default());
         init.is_nobody(own_pid());
-        Arc::new(Self::new(id, bundle, init, None, surroundings))
+        let mut sandbox = Self::new(id, bundle, init, None, surroundings);
+        sandbox.shared_processes = SharedProcesses::new(rootfs);
+        Arc::new(sandbox)
     }
 
     /// Makes a container, up to the point where it waits for its start.
@@ -72,27 +82,23 @@ impl Task {
         // A function that answers requests has these even where the pod asks for a terminal.
         init.holds(request.stdio.hold()?);
         let making = Making::begin(plan);
-        let Surroundings { reaper, spare, .. } = &surroundings;
-        let child = ask_for_container(&request, reaper, spare).await;
-        let (mut link, mut child) = match child {
-            Ok(child) => child,
-            Err(error) => {
-                making.abandon().await;
-                return Err(error);
+        let mut begun = Begun::new(&request, making, &surroundings).await?;
+        let built = begun.build().await;
+        let Begun {
+            mut link,
+            cgroup,
+            resources,
+            ..
+        } = begun;
+        let made = built.and_then(|(pid, workload)| {
+            init.is(pid);
+            let exit = surroundings.reaper.exit_of(pid);
+            let terminal = link.take_fd();
+            if request.stdio.terminal && (terminal.is_some() || workload == Workload::Native) {
+                attach_terminal(&init, terminal)?;
             }
-        };
-        let (cgroup, resources) = place(&mut link, &mut child, making).await?;
-        let made = build(&mut link, &mut child)
-            .await
-            .and_then(|(pid, workload)| {
-                init.is(pid);
-                let exit = surroundings.reaper.exit_of(pid);
-                let terminal = link.take_fd();
-                if request.stdio.terminal && (terminal.is_some() || workload == Workload::Native) {
-                    attach_terminal(&init, terminal)?;
-                }
-                Ok((workload, exit))
-            });
+            Ok((workload, exit))
+        });
         let (workload, exit) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -128,6 +134,7 @@ impl Task {
             init: Arc::new(init),
             container,
             execs: Mutex::default(),
+            shared_processes: SharedProcesses::default(),
             surroundings,
         }
     }
@@ -213,7 +220,7 @@ impl Task {
     }
 
     /// Lets the first process go on, which waits at a socket that libcontainer made.
-    async fn release(&self) -> Result<()> {
+    pub(crate) async fn release(&self) -> Result<()> {
         let folder = record::folder(&self.bundle)?.join(&self.id);
         let release = async || {
             // Through a descriptor, because a socket's path may not be as long as a bundle's is.
@@ -262,6 +269,7 @@ impl Task {
                     at: SystemTime::now(),
                 },
             );
+            self.shared_processes.kill();
             return Ok(());
         };
         if all && signal == u32::try_from(Signal::KILL.as_raw()).unwrap_or_default() {
@@ -291,6 +299,7 @@ impl Task {
                 .await
                 .map_err(ShimError::system("removing the control group"))?;
         }
+        self.shared_processes.remove().await?;
         record::clear(&self.bundle)?;
         Ok((self.init.pid(), exit))
     }
@@ -305,6 +314,7 @@ impl Task {
             let removed = cgroup.remove().await;
             removed.map_err(ShimError::system("removing the control group"))?;
         }
+        self.shared_processes.remove().await?;
         record::clear(&self.bundle)?;
         // Making it may have made the bundle's folder anew. What else is in there is somebody else's.
         for folder in [self.bundle.join("rootfs"), self.bundle.clone()] {
@@ -354,7 +364,7 @@ impl Task {
         });
     }
 
-    fn ended(&self, process: &Process, exit: Exit) {
+    pub(crate) fn ended(&self, process: &Process, exit: Exit) {
         process.set(State::Stopped(exit));
         let mut event = TaskExit::new();
         event.container_id.clone_from(&self.id);

@@ -283,7 +283,10 @@ mod tests {
         assert!(processes.ensure(&component).unwrap());
         let first = processes.running("sleeper").unwrap().unwrap();
         let working_directory = fs::read_link(format!("/proc/{}/cwd", first.pid)).unwrap();
-        assert_eq!(working_directory, folder.path().join("working-directories/sleeper"));
+        assert_eq!(
+            working_directory,
+            folder.path().join("working-directories/sleeper")
+        );
         assert_eq!(fs::read_dir(&working_directory).unwrap().count(), 0);
         assert!(!processes.ensure(&component).unwrap());
         component.arguments = vec!["1001".to_owned()];

@@ -30,12 +30,19 @@ use crate::{COMPILE, SELF};
 /// Where modules are kept when nobody says otherwise.
 const STATE: &str = "/var/lib/sampan";
 
+/// The name of a sandbox's program, for people.
+const SANDBOX: &str = "sandbox";
+
 /// Makes the container that is asked for and says so.
 pub(super) fn create(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
     let made = make(request, link);
     if made.is_err() {
         // What it failed for is worth more than that something is still in use.
-        let _ = record::clear(&request.bundle);
+        let _ = if request.is_sandbox {
+            record::clear_init(&request.bundle, &request.id)
+        } else {
+            record::clear(&request.bundle)
+        };
     }
     made
 }
@@ -46,13 +53,22 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     let root = spec.root().as_ref().ok_or(ChildError::Missing("root"))?;
     let rootfs = request.bundle.join(root.path());
     mount_all(&request.rootfs, &rootfs)?;
-    let name = payload::name(&spec, &request.id).to_owned();
+    let name = if request.is_sandbox {
+        SANDBOX
+    } else {
+        payload::name(&spec, &request.id)
+    };
+    let name = name.to_owned();
     let function = spec::function(&spec, &name);
     let metrics_port = spec::metrics_port(&spec)?;
     // A program needs no rules, but a rule that is wrong is wrong for whatever runs.
     let function = Arc::new(function?);
     let limit = function.limits.artifact.bytes();
-    let payload = payload::of(&spec, &rootfs, request, limit)?;
+    let payload = if request.is_sandbox {
+        Payload::Program
+    } else {
+        payload::of(&spec, &rootfs, request, limit)?
+    };
     let workload = match payload {
         Payload::Wasm(_) => Workload::Wasm,
         Payload::Program => Workload::Native,

@@ -24,9 +24,7 @@ pub(super) fn prepare(
     has_terminal: bool,
 ) -> Result<(), ChildError> {
     if let Some(pod) = pod {
-        let supervisor = std::os::unix::process::parent_id();
-        let given = pod.give(spec, !is_function, supervisor);
-        given.map_err(ChildError::Pod)?;
+        pod.give(spec, !is_function).map_err(ChildError::Pod)?;
     }
     let mut root = spec.root().clone().ok_or(ChildError::Missing("root"))?;
     root.set_path(rootfs.to_owned());

@@ -113,6 +113,13 @@ impl Bundle {
         self
     }
 
+    /// With this seccomp profile.
+    #[must_use]
+    pub(crate) fn seccomp(mut self, profile: Value) -> Self {
+        self.config["linux"]["seccomp"] = profile;
+        self
+    }
+
     /// With this host name.
     #[must_use]
     pub(crate) fn hostname(mut self, name: &str) -> Self {
@@ -195,11 +202,17 @@ impl Bundle {
     #[must_use]
     pub(crate) fn with_pipes(mut self) -> Self {
         for name in ["stdout", "stderr"] {
-            let path = self.path.join(name);
-            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+            self.make_pipe(name);
         }
         self.pipes = true;
         self
+    }
+
+    /// Makes a named pipe and returns its path.
+    pub(crate) fn make_pipe(&self, name: &str) -> String {
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(&self.path.join(name), mode).expect("a pipe");
+        self.pipe(name)
     }
 
     pub(crate) fn stdout(&self) -> Option<String> {

@@ -109,7 +109,11 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "critest: {} specs pass with runc and with Sampan", self.same)?;
+        writeln!(
+            f,
+            "critest: {} specs pass with runc and with Sampan",
+            self.same
+        )?;
         for spec in &self.neither {
             writeln!(f, "  fails with both: {spec}")?;
         }

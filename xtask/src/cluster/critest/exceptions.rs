@@ -31,7 +31,11 @@ fn parse(text: &str) -> Result<Exceptions> {
     };
     let mut exceptions = Exceptions::default();
     // The rest of the head's line, and the line below it.
-    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+    for row in table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+    {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [spec, reason] = cells[..] else {
             bail!("this row has not two cells: {row}");

@@ -47,8 +47,7 @@ pub(super) fn run(
         fs::remove_file(report)
             .with_context(|| format!("failed to remove {}", report.display()))?;
     }
-    let file =
-        File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
+    let file = File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
     let endpoint = format!("unix://{}", node.containerd_socket().display());
     let mut command = network::inside_of(node);
     command
