@@ -38,6 +38,7 @@ pub(crate) enum Need {
     Namespaces,
     ControlGroups,
     Nginx,
+    Procps,
     Curl,
     Stress,
 }
@@ -119,6 +120,7 @@ impl Need {
             Need::Namespaces => "nsenter, unshare and setsid",
             Need::ControlGroups => "control groups",
             Need::Nginx => "nginx",
+            Need::Procps => "pgrep",
             Need::Curl => "curl",
             Need::Stress => "stress-ng",
         }
@@ -156,6 +158,7 @@ impl Need {
                 .all(has_program),
             Need::ControlGroups => has_control_groups(),
             Need::Nginx => starts(Command::new("nginx").arg("-v")),
+            Need::Procps => starts(Command::new("pgrep").arg("--version")),
             Need::Curl => starts(Command::new("curl").arg("--version")),
             Need::Stress => starts(Command::new("stress-ng").arg("--version")),
         }
@@ -207,6 +210,7 @@ impl Need {
             Need::Busybox => &["busybox-static"],
             Need::Namespaces => &["util-linux"],
             Need::Nginx => &["nginx-light"],
+            Need::Procps => &["procps"],
             Need::Curl => &["curl"],
             Need::Stress => &["stress-ng"],
             Need::Rustfmt

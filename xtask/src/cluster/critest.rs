@@ -44,6 +44,7 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::Iptables,
     Need::Busybox,
     Need::Nginx,
+    Need::Procps,
     Need::Namespaces,
     Need::ControlGroups,
 ];

@@ -37,6 +37,9 @@ nogroup:x:65534:
 
 const NGINX: &str = "/usr/sbin/nginx";
 
+/// What specs run that a static busybox lacks.
+const PROGRAMS: [&str; 2] = ["/usr/bin/ipcs", "/usr/bin/pgrep"];
+
 /// Has a node's containerd ask the cluster's registry for the images of public ones.
 pub(super) fn redirect(layout: &Layout, node: &Node) -> Result<()> {
     REGISTRIES
@@ -99,6 +102,7 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
     let base = busybox_layer()?
         .text("etc/passwd", PASSWD, 0o644)
         .text("etc/group", GROUP, 0o644);
+    let base = PROGRAMS.iter().try_fold(base, add_program)?;
     let busybox = || {
         Image::new(Platform::current())
             .layer(base.clone())
@@ -122,7 +126,8 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
             "e2e-test-images/nonewprivs:1.3".to_owned(),
             busybox()
                 .layer(Layer::new().file("bin/effective-uid", &effective_uid, 0o4755))
-                .entrypoint(["/bin/effective-uid"]),
+                .entrypoint(["/bin/effective-uid"])
+                .arguments([]),
         ),
         ("pause:3.9".to_owned(), pause(layout)?),
     ];
@@ -161,7 +166,10 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
 fn with_httpd(image: Image) -> Image {
     let page = Layer::new().text("www/index.html", "It works\n", 0o644);
     let serve = "echo httpd; exec httpd -f -p 80 -h /www";
-    image.layer(page).entrypoint(["sh", "-c", serve])
+    image
+        .layer(page)
+        .entrypoint(["sh", "-c", serve])
+        .arguments([])
 }
 
 /// The machine's nginx with its libraries.
@@ -174,19 +182,25 @@ fn with_nginx(image: Image, port: u16) -> Result<Image> {
          scgi_temp_path /tmp/scgi;\n\
          server {{ listen {port}; root /usr/share/nginx/html; }}\n}}\n"
     );
-    let mut layer = Layer::new()
-        .file("usr/sbin/nginx", Path::new(NGINX), 0o755)
+    let layer = Layer::new()
         .text("etc/nginx/nginx.conf", &settings, 0o644)
         .text("usr/share/nginx/html/index.html", "It works\n", 0o644)
         .folder("var/log/nginx", 0o755)
         .folder("var/run", 0o755);
-    for library in libraries(Path::new(NGINX))? {
-        let inside = library.strip_prefix("/").unwrap_or(&library);
-        let inside = inside.to_str().context("a library with a strange name")?;
-        layer = layer.file(inside, &library, 0o755);
-    }
     let command = [NGINX, "-e", "stderr", "-c", "/etc/nginx/nginx.conf"];
-    Ok(image.layer(layer).entrypoint(command))
+    let image = image.layer(add_program(layer, &NGINX)?);
+    Ok(image.entrypoint(command).arguments([]))
+}
+
+/// Adds a program of this machine with its libraries, at the same places.
+fn add_program(mut layer: Layer, program: &&str) -> Result<Layer> {
+    let files = libraries(Path::new(program))?.into_iter();
+    for file in files.chain([PathBuf::from(program)]) {
+        let inside = file.strip_prefix("/").unwrap_or(&file);
+        let inside = inside.to_str().context("a file with a strange name")?;
+        layer = layer.file(inside, &file, 0o755);
+    }
+    Ok(layer)
 }
 
 /// What a program is linked with, where the loader looks for it.
