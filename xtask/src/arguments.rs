@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cluster::Cluster;
 use crate::stages::Stage;
 use crate::toolchain::Choice;
+use crate::vm::Image;
 
 /// Sets up, builds, serves, tests, measures and checks the project.
 ///
@@ -66,6 +67,11 @@ pub(crate) enum Command {
     /// licences and sources of all dependencies against deny.toml; links between documents; traces of
     /// one machine in files meant for all.
     Tidy,
+    /// Boot an emulated machine with cgroup version 2 and systemd, to try things by hand
+    ///
+    /// It prints how to log in, and runs until it is switched off from inside or Ctrl-C is pressed. Nothing that
+    /// changes in it is kept. The programs that were built are there, under the same paths.
+    Vm(Vm),
     /// Run one of the benchmarks
     ///
     /// Builds the functions first, and the programs as they are handed out; then everything after NAME goes to
@@ -91,13 +97,24 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The stages to run, in their usual order; when none is named, all but critest
+    /// The stages to run, in their usual order; when none is named, all but `critest` and `vm`
     #[arg(value_enum, value_name = "STAGE")]
     pub(crate) stages: Vec<Stage>,
 
     /// Leave the tests' cluster up, to look at it: the log of the stage says how to reach it
     #[arg(long)]
     pub(crate) keep_cluster: bool,
+
+    /// The emulated machine of the stage `vm`
+    #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
+    pub(crate) image: Image,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Vm {
+    /// The image to boot
+    #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
+    pub(crate) image: Image,
 }
 
 #[derive(Debug, Args)]

@@ -41,6 +41,7 @@ use std::process::{self, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
+pub(crate) use processes::shell_quoted;
 pub(crate) use stock::Stock;
 pub(crate) use up::{NEEDS, OWN_NEEDS};
 
@@ -142,6 +143,11 @@ pub(crate) fn stock(repository: &Repository, name: &str) -> Result<Stock> {
 /// Builds the programs of a cluster, and tells the folder that has them.
 pub(crate) fn programs(repository: &Repository) -> Result<PathBuf> {
     ground::tools(repository, &tools::provide(repository, &[])?)
+}
+
+/// Builds programs of these modules alone, and returns the folder with them.
+pub(crate) fn programs_of(repository: &Repository, modules: &[&str]) -> Result<PathBuf> {
+    ground::tools(repository, &tools::provide_only(repository, modules)?)
 }
 
 fn existing(layout: &Layout) -> Result<(Layout, Memory)> {

@@ -41,6 +41,7 @@ pub(crate) enum Need {
     Procps,
     Curl,
     Stress,
+    Emulator,
 }
 
 /// This machine.
@@ -123,6 +124,7 @@ impl Need {
             Need::Procps => "pgrep",
             Need::Curl => "curl",
             Need::Stress => "stress-ng",
+            Need::Emulator => "QEMU for x86-64, mmdebstrap and an ssh client",
         }
     }
 
@@ -161,6 +163,7 @@ impl Need {
             Need::Procps => starts(Command::new("pgrep").arg("--version")),
             Need::Curl => starts(Command::new("curl").arg("--version")),
             Need::Stress => starts(Command::new("stress-ng").arg("--version")),
+            Need::Emulator => has_emulator(),
         }
     }
 
@@ -213,6 +216,7 @@ impl Need {
             Need::Procps => &["procps"],
             Need::Curl => &["curl"],
             Need::Stress => &["stress-ng"],
+            Need::Emulator => &EMULATOR_PACKAGES,
             Need::Rustfmt
             | Need::Clippy
             | Need::Components
@@ -276,6 +280,27 @@ fn is_static(program: &Path) -> bool {
 fn has_control_groups() -> bool {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     mounts.contains(" - cgroup") && Path::new("/sys/fs/cgroup").exists()
+}
+
+const EMULATOR_PACKAGES: [&str; 5] = [
+    "e2fsprogs",
+    "mmdebstrap",
+    "openssh-client",
+    "qemu-system-x86",
+    "util-linux",
+];
+
+/// The programs of those packages. The machine runs programs of this one, so that both are of one architecture.
+fn has_emulator() -> bool {
+    const PROGRAMS: [&str; 6] = [
+        "qemu-system-x86_64",
+        "mmdebstrap",
+        "mke2fs",
+        "setpriv",
+        "ssh",
+        "ssh-keygen",
+    ];
+    env::consts::ARCH == "x86_64" && PROGRAMS.into_iter().all(has_program)
 }
 
 fn path() -> Vec<PathBuf> {

@@ -25,6 +25,7 @@ mod stages;
 mod tidy;
 mod toolchain;
 mod up;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Cluster(cluster) => cluster::run(&repository, &machine, cluster),
         Command::Dist(arguments) => dist::run(&repository, arguments),
         Command::Tidy => tidy::run(&repository),
+        Command::Vm(arguments) => {
+            vm::run(&repository, &machine, arguments).map(|()| ExitCode::SUCCESS)
+        }
         Command::Bench(bench) => bench::run(&repository, &machine, bench),
     }
 }

@@ -6,6 +6,7 @@ mod critest;
 mod new_function;
 mod recorder;
 mod report;
+mod vm;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -23,6 +24,7 @@ use crate::tidy;
 use crate::toolchain::{self, Choice};
 use recorder::{Recorder, Tally};
 use report::{Outcome, Report};
+use vm::Form;
 
 /// Tells tests where the staged functions are.
 pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
@@ -47,8 +49,12 @@ pub(crate) enum Stage {
     EndToEnd,
     /// A real Kubernetes, started for the tests and taken down after them
     Cluster,
+    /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of `vm`
+    VmShort,
     /// All of critest with runc and with Sampan; only when it is named
     Critest,
+    /// The shim beside runc in an emulated machine, all of it: an hour; only when it is named
+    Vm,
 }
 
 impl Stage {
@@ -62,12 +68,14 @@ impl Stage {
             Stage::EndToEnd => "end-to-end",
             Stage::Cluster => "cluster",
             Stage::Critest => "critest",
+            Stage::VmShort => "vm-short",
+            Stage::Vm => "vm",
         }
     }
 
-    /// Whether it runs only when it is named; the cluster stage has a short part of it.
+    /// Whether it runs only when it is named; other stages have a short part of it.
     fn takes_long(self) -> bool {
-        self == Stage::Critest
+        matches!(self, Stage::Critest | Stage::Vm)
     }
 
     fn needs(self) -> Vec<Need> {
@@ -94,6 +102,7 @@ impl Stage {
             ],
             Stage::Cluster => cluster::needs(),
             Stage::Critest => critest::needs(),
+            Stage::VmShort | Stage::Vm => vm::needs(),
         }
     }
 
@@ -111,6 +120,8 @@ impl Stage {
             Stage::EndToEnd => run_whole(repository, recorder),
             Stage::Cluster => cluster::run(repository, test.keep_cluster, recorder),
             Stage::Critest => critest::run_whole(repository, recorder),
+            Stage::VmShort => vm::run(repository, Form::Short, test.image, recorder),
+            Stage::Vm => vm::run(repository, Form::Long, test.image, recorder),
         }
     }
 }

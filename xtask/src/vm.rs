@@ -1,0 +1,55 @@
+//! An emulated machine with cgroup version 2 and systemd, which development machines lack: Debian in QEMU.
+//!
+//! The [`image`] is built once from the [`recipe`] and kept in the cache. A [`boot`] never changes it. Folders of this
+//! machine appear there read-only under the same paths, so programs need no copying. docs/vm.md is the manual.
+
+mod accelerator;
+mod boot;
+mod image;
+mod login;
+mod recipe;
+
+pub(crate) use boot::{Share, Vm};
+pub(crate) use recipe::Image;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::arguments;
+use crate::cache;
+use crate::machine::{Machine, Need};
+use crate::repository::Repository;
+
+/// Requirements of an emulated machine.
+pub(crate) const NEEDS: &[Need] = &[Need::Root, Need::Emulator];
+
+/// Boots a machine for a person, and waits until it is switched off.
+pub(crate) fn run(
+    repository: &Repository,
+    machine: &Machine,
+    arguments: &arguments::Vm,
+) -> Result<()> {
+    if let Some(missing) = machine.provide(NEEDS).first() {
+        bail!("{} is missing: {}", missing.what, missing.remedy);
+    }
+    let vm = Vm::boot(arguments.image, &shares(repository)?, &repository.logs())?;
+    eprintln!("{}\n{}", vm.summary()?, vm.login());
+    vm.wait()
+}
+
+/// The folders that tests need there: the checkout, what was built of it, and programs of the cluster.
+pub(crate) fn shares(repository: &Repository) -> Result<Vec<Share>> {
+    let folders = [
+        repository.root().to_owned(),
+        repository.target().to_owned(),
+        cache::cache()?,
+    ];
+    let mut folders: Vec<PathBuf> = folders
+        .into_iter()
+        .filter(|folder| folder.is_dir())
+        .collect();
+    // A folder comes after those around it, whose mounts would hide it.
+    folders.sort();
+    Ok(folders.into_iter().map(Share).collect())
+}

@@ -1,0 +1,309 @@
+//! One boot of an image: the process of QEMU, folders shared with it, and its end.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::accelerator::Accelerator;
+use super::image;
+use super::login::Login;
+use super::recipe::Image;
+use crate::cargo::output;
+use crate::cluster::shell_quoted;
+
+/// How long a boot may take: half a minute under emulation, and other work may be going on.
+const BOOT_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// How long a power-off may take before the machine is ended.
+const POWER_OFF_TIMEOUT: Duration = Duration::from_mins(1);
+
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How many lines of the console an error shows.
+const CONSOLE_LINES: usize = 20;
+
+/// Memory in MiB.
+const MEMORY: &str = "3072";
+
+/// A folder of this machine that appears in the other, read-only, under the same path.
+#[derive(Debug, Clone)]
+pub(crate) struct Share(pub(crate) PathBuf);
+
+/// A machine that runs. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    // In the order in which they end.
+    login: Login,
+    qemu: Qemu,
+    _folder: Folder,
+    console: PathBuf,
+    accelerator: Accelerator,
+    took: Duration,
+}
+
+#[derive(Debug)]
+struct Qemu(Child);
+
+/// A folder for sockets, whose paths must be short.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Vm {
+    /// Boots an image, and returns when it is up. The console's output goes to a file in the folder of logs.
+    pub(crate) fn boot(image: Image, shares: &[Share], logs: &Path) -> Result<Self> {
+        let files = image::provide(image)?;
+        let accelerator = Accelerator::detect()?;
+        fs::create_dir_all(logs).with_context(|| format!("failed to make {}", logs.display()))?;
+        let log = |kind: &str| logs.join(format!("vm-{}-{kind}.log", image.name()));
+        let console = log("console");
+        let folder = Folder::make()?;
+        let port = free_port()?;
+        let mut command = command(&files, shares, accelerator, &console, port);
+        let said = File::create(log("qemu")).context("failed to write the log of QEMU")?;
+        command
+            // Changes of the disk go there, into a file without a name.
+            .env("TMPDIR", std::env::temp_dir())
+            .stdin(Stdio::null())
+            .stdout(said.try_clone()?)
+            .stderr(said);
+        let begun = Instant::now();
+        let qemu = command.spawn().context("failed to start setpriv")?;
+        let mut vm = Self {
+            login: Login::new(port, files.key(), &folder.0),
+            qemu: Qemu(qemu),
+            _folder: folder,
+            console,
+            accelerator,
+            took: Duration::ZERO,
+        };
+        vm.wait_for_login(begun)
+            .with_context(|| format!("what QEMU wrote is in {}", log("qemu").display()))?;
+        vm.mount(shares)?;
+        vm.run("systemctl is-system-running --wait >/dev/null || { systemctl --failed --no-pager >&2; false; }")
+            .context("the machine did not start up well")?;
+        vm.took = begun.elapsed();
+        Ok(vm)
+    }
+
+    /// A line of the machine's shell, as root, ended there when it takes longer than the timeout.
+    pub(crate) fn command(&self, line: &str, timeout: Duration) -> Command {
+        let seconds = timeout.as_secs();
+        let line = format!(
+            "exec timeout --verbose --kill-after=10 {seconds} sh -c {}",
+            shell_quoted(line)
+        );
+        self.login.command(&line)
+    }
+
+    /// Runs a short line, and returns what it printed.
+    pub(crate) fn run(&self, line: &str) -> Result<String> {
+        let printed = output(&mut self.command(line, BOOT_TIMEOUT))?;
+        String::from_utf8(printed).with_context(|| format!("no UTF-8 from {line}"))
+    }
+
+    /// What it is, and how long the boot took.
+    pub(crate) fn summary(&self) -> Result<String> {
+        let about =
+            self.run("uname -r; systemctl --version | head -n 1; stat -fc %T /sys/fs/cgroup")?;
+        let about: Vec<_> = about.lines().collect();
+        Ok(format!(
+            "{} by {}, booted in {:.0} s",
+            about.join(", "),
+            self.accelerator.name(),
+            self.took.as_secs_f64()
+        ))
+    }
+
+    /// How a person logs in.
+    pub(crate) fn login(&self) -> String {
+        self.login.line()
+    }
+
+    /// The latest messages of the journal, for the record of a failure.
+    pub(crate) fn journal(&self) -> Result<String> {
+        self.run("journalctl --boot --no-pager --lines 300")
+    }
+
+    /// Waits until the machine is switched off by a person.
+    pub(crate) fn wait(mut self) -> Result<()> {
+        self.qemu.0.wait().context("failed to wait for QEMU")?;
+        Ok(())
+    }
+
+    /// Switches it off.
+    pub(crate) fn power_off(mut self) -> Result<()> {
+        // The connection may break before the answer.
+        let _ = self
+            .login
+            .command("systemctl poweroff")
+            .stdin(Stdio::null())
+            .output();
+        let begun = Instant::now();
+        while self
+            .qemu
+            .0
+            .try_wait()
+            .context("failed to wait for QEMU")?
+            .is_none()
+        {
+            if begun.elapsed() > POWER_OFF_TIMEOUT {
+                bail!(
+                    "the machine is not off after {} s; it is ended",
+                    POWER_OFF_TIMEOUT.as_secs()
+                );
+            }
+            thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
+
+    fn wait_for_login(&mut self, begun: Instant) -> Result<()> {
+        while !self.login.answers() {
+            if let Some(status) = self.qemu.0.try_wait().context("failed to wait for QEMU")? {
+                bail!("QEMU ended with {status} {}", self.shown_console());
+            }
+            if begun.elapsed() > BOOT_TIMEOUT {
+                bail!(
+                    "no login after {} s {}",
+                    BOOT_TIMEOUT.as_secs(),
+                    self.shown_console()
+                );
+            }
+        }
+        self.login.connect()
+    }
+
+    fn mount(&self, shares: &[Share]) -> Result<()> {
+        for (number, Share(folder)) in shares.iter().enumerate() {
+            let path = shell_quoted(&folder.to_string_lossy());
+            let options = "trans=virtio,version=9p2000.L,msize=1048576,cache=loose,ro";
+            self.run(&format!(
+                "mkdir -p {path} && mount -t 9p -o {options} share{number} {path}"
+            ))
+            .with_context(|| format!("failed to share {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    fn shown_console(&self) -> String {
+        let text = fs::read(&self.console).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<_> = text.lines().collect();
+        let last = lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n");
+        format!(
+            "(its console, {}, ends with)\n{last}",
+            self.console.display()
+        )
+    }
+}
+
+fn command(
+    files: &image::Files,
+    shares: &[Share],
+    accelerator: Accelerator,
+    console: &Path,
+    port: u16,
+) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        // It must not outlive this program, however that ends.
+        .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-M", "q35"])
+        .args(accelerator.arguments())
+        .args([
+            "-m",
+            MEMORY,
+            "-smp",
+            "2",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .arg("-kernel")
+        .arg(files.kernel())
+        .arg("-initrd")
+        .arg(files.first_root())
+        .args([
+            "-append",
+            "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off panic=-1",
+        ])
+        // The kept disk is only read.
+        .arg("-drive")
+        .arg(format!(
+            "file={},if=virtio,format=raw,cache=unsafe,snapshot=on",
+            quoted(&files.disk())
+        ))
+        // Nothing outside is reached from there.
+        .arg("-nic")
+        .arg(format!(
+            "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"
+        ))
+        .arg("-serial")
+        .arg(format!("file:{}", console.display()));
+    for (number, Share(folder)) in shares.iter().enumerate() {
+        command.arg("-virtfs").arg(format!(
+            "local,path={},mount_tag=share{number},security_model=none,readonly=on,multidevs=remap",
+            quoted(folder)
+        ));
+    }
+    command
+}
+
+/// A path among QEMU's options, where a comma is written twice.
+fn quoted(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a port")?;
+    Ok(listener
+        .local_addr()
+        .context("failed to find a port")?
+        .port())
+}
+
+impl Folder {
+    fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("sampan-vm-{}", process::id()));
+        // What an earlier process of this number left.
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => fs::DirBuilder::new().mode(0o700).create(&path),
+        }
+        .with_context(|| format!("failed to make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Sockets in a folder for temporary files: nothing depends on their removal.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_of_paths_are_no_separators() {
+        assert_eq!(quoted(Path::new("/a,b/c")), "/a,,b/c");
+        assert_eq!(quoted(Path::new("/a/c")), "/a/c");
+    }
+}
