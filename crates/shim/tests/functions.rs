@@ -335,7 +335,7 @@ async fn scenario_14_what_a_killed_supervisor_leaves_is_taken_apart() {
     let shim = node.start(&bundle).await;
     shim.create(&bundle).await.expect("created");
     shim.start_task("orphan").await.expect("started");
-    let supervisor = support::supervisors(&node.group()[1..]);
+    let supervisor = support::supervisors(node.name());
     let [supervisor] = supervisor[..] else {
         panic!("{supervisor:?}");
     };

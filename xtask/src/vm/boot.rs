@@ -1,7 +1,7 @@
 //! One boot of an image: the process of QEMU, folders shared with it, and its end.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,9 @@ const BOOT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How long a power-off may take before the machine is ended.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Names the folders of sockets, before the process that owns each.
+const PREFIX: &str = "sampan-vm-";
 
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -271,15 +274,29 @@ fn free_port() -> Result<u16> {
 
 impl Folder {
     fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("sampan-vm-{}", process::id()));
-        // What an earlier process of this number left.
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => fs::DirBuilder::new().mode(0o700).create(&path),
-        }
-        .with_context(|| format!("failed to make {}", path.display()))?;
+        let folder = std::env::temp_dir();
+        remove_left(&folder).with_context(|| format!("failed to clear {}", folder.display()))?;
+        let path = folder.join(format!("{PREFIX}{}", process::id()));
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        made.with_context(|| format!("failed to make {}", path.display()))?;
         Ok(Self(path))
     }
+}
+
+/// Removes folders of processes that were killed.
+fn remove_left(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let Some(owner) = owner.and_then(|owner| owner.parse::<u32>().ok()) else {
+            continue;
+        };
+        if owner == process::id() || !Path::new(&format!("/proc/{owner}")).exists() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Qemu {
@@ -300,6 +317,25 @@ impl Drop for Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_dead_processes_are_removed_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let living = rustix::process::getppid().unwrap().as_raw_nonzero();
+        let names = [
+            (format!("{PREFIX}{living}"), true),
+            // More than any number of a process.
+            (format!("{PREFIX}{}", u32::MAX), false),
+            (format!("{PREFIX}other"), true),
+        ];
+        for (name, _) in &names {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        remove_left(folder.path()).unwrap();
+        for (name, stays) in &names {
+            assert_eq!(folder.path().join(name).exists(), *stays, "{name}");
+        }
+    }
 
     #[test]
     fn commas_of_paths_are_no_separators() {

@@ -62,7 +62,12 @@ impl Login {
         let mut command = Command::new("setpriv");
         // It must not outlive this program, however that ends.
         command.args(["--pdeathsig", "KILL", "ssh", "-M", "-N"]);
-        let child = self.options(&mut command).stdin(Stdio::null()).spawn();
+        let child = self
+            .options(&mut command)
+            .stdin(Stdio::null())
+            // It says that the machine went away, which is what it is switched off for.
+            .stderr(Stdio::null())
+            .spawn();
         self.connection = Some(child.context("failed to start setpriv")?);
         let begun = Instant::now();
         while !starts(self.options(Command::new("ssh").args(["-O", "check"]))) {

@@ -37,7 +37,7 @@ impl Bundle {
             ],
             "annotations": {},
             "linux": {
-                "cgroupsPath": format!("{}/{id}", node.group()),
+                "cgroupsPath": node.groups().path_of(id),
                 "namespaces": [
                     { "type": "pid" }, { "type": "mount" }, { "type": "ipc" },
                     { "type": "uts" }, { "type": "network" },

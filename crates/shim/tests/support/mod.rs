@@ -7,6 +7,7 @@
 #![expect(dead_code, reason = "each test file uses what it needs")]
 
 pub(crate) mod bundle;
+pub(crate) mod groups;
 pub(crate) mod network;
 
 use std::fs;
@@ -31,6 +32,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use bundle::Bundle;
+use groups::{Form, Groups};
 
 /// How long anything may take that is to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -57,6 +59,7 @@ pub(crate) fn may_run() -> bool {
 pub(crate) struct Node {
     folder: TempDir,
     name: String,
+    groups: Groups,
     events: Arc<Mutex<Vec<String>>>,
     parent: Vec<String>,
     _server: Server,
@@ -92,6 +95,7 @@ impl Node {
         server.start().await.expect("a server");
         Self {
             folder,
+            groups: Groups::new(&name, Form::selected()),
             name,
             events,
             parent: Vec::new(),
@@ -120,9 +124,14 @@ impl Node {
         self.folder.path()
     }
 
-    /// The control group of all of the test's containers.
-    pub(crate) fn group(&self) -> String {
-        format!("/{}", self.name)
+    /// The name of the test, which its supervisors have.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The control groups of all of the test's containers.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// A bundle for a container of this name.
@@ -173,7 +182,8 @@ impl Node {
 
     /// Processes in the test's control groups.
     pub(crate) fn processes(&self) -> Vec<String> {
-        groups(&self.name)
+        self.groups
+            .inner()
             .iter()
             .filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok())
             .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
@@ -185,14 +195,9 @@ impl Node {
         let path = self.path().display().to_string();
         let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mounts");
         until("no mounts", || !mounts().contains(&path)).await;
-        let all = groups(&self.name);
-        let (inner, outer): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|group| !group.ends_with(&self.name));
+        let inner = self.groups.inner();
         assert_eq!(inner, Vec::<PathBuf>::new(), "control groups are left");
-        for group in outer {
-            fs::remove_dir(&group).expect("the group is empty");
-        }
+        self.groups.remove().expect("the group is empty");
         let name = self.name.clone();
         until("no processes", || supervisors(&name).is_empty()).await;
     }
@@ -214,29 +219,8 @@ impl Drop for Node {
             let id = bundle.file_name();
             let _ = self.call(&bundle.path(), &id.to_string_lossy(), "delete");
         }
-        for group in groups(&self.name) {
-            let _ = fs::remove_dir(group);
-        }
+        let _ = self.groups.remove();
     }
-}
-
-/// The test's control groups, and those in them.
-fn groups(name: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    for line in mounts.lines().filter(|line| line.contains(" - cgroup")) {
-        let mount = line.split(' ').nth(4).expect("a mount point");
-        let group = Path::new(mount).join(name);
-        if group.is_dir() {
-            let entries = fs::read_dir(&group).expect("a group");
-            let inner = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-            found.extend(inner.filter(|path| path.is_dir()));
-            found.push(group);
-        }
-    }
-    found.sort();
-    found.dedup();
-    found
 }
 
 /// Supervisors that were started with this name.
