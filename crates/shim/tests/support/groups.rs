@@ -43,6 +43,15 @@ impl Groups {
         Self { name, form }
     }
 
+    pub(crate) fn is_systemd(&self) -> bool {
+        self.form == Form::Systemd
+    }
+
+    /// The slice, with the form that has one.
+    pub(crate) fn slice(&self) -> String {
+        self.name.clone()
+    }
+
     /// What stands as `cgroupsPath` in the bundle of a container.
     pub(crate) fn path_of(&self, id: &str) -> String {
         let name = &self.name;
