@@ -1,10 +1,10 @@
 //! Runs each plan under both runtimes, and tells where their limits differ.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use serde_json::json;
 
+use crate::behaviour::reload;
 use crate::container::{Container, Runtime};
 use crate::environment::{Environment, disk};
 use crate::inputs::Family;
@@ -28,6 +28,7 @@ pub(crate) struct Row {
 }
 
 /// All steps of a plan under one runtime, or what it refused a step with.
+#[derive(Default)]
 struct Trace {
     snapshots: Vec<Snapshot>,
     refused: Option<String>,
@@ -50,8 +51,17 @@ pub(crate) async fn run(node: &Node, environment: Environment) -> Vec<Row> {
     let mut number = 0;
     while let Some(plan) = waiting.pop() {
         number += 1;
-        let runc = trace(node, Runtime::Runc, &plan, number).await;
-        let sampan = trace(node, Runtime::Sampan, &plan, number).await;
+        let (mut runc, first) = trace(node, Runtime::Runc, &plan, number).await;
+        let (mut sampan, second) = trace(node, Runtime::Sampan, &plan, number).await;
+        if node.groups().is_systemd() {
+            reload();
+            for (trace, container) in [(&mut runc, &first), (&mut sampan, &second)] {
+                trace.add(node, container.as_ref());
+            }
+        }
+        for container in [first, second].into_iter().flatten() {
+            container.end().await;
+        }
         let refused = runc.refused.is_some() || sampan.refused.is_some();
         if refused && plan.sequences.len() > 1 {
             waiting.extend(plan.split());
@@ -65,43 +75,53 @@ pub(crate) async fn run(node: &Node, environment: Environment) -> Vec<Row> {
     rows
 }
 
-async fn trace(node: &Node, runtime: Runtime, plan: &Plan, number: usize) -> Trace {
+/// Takes a container through the steps until one is refused. It still runs then.
+async fn trace(
+    node: &Node,
+    runtime: Runtime,
+    plan: &Plan,
+    number: usize,
+) -> (Trace, Option<Container>) {
     let id = format!("{}-{number}", runtime.name());
-    let bundle = node
-        .bundle(&id)
-        .busybox(&["sleep", "1000000"])
-        .resources(plan.resources(0));
-    let mut found = Trace {
-        snapshots: Vec::new(),
-        refused: None,
-    };
+    let bundle = node.bundle(&id).busybox(&["sleep", "1000000"]);
+    let bundle = bundle.resources(plan.resources(0));
+    let mut found = Trace::default();
     let container = match Container::start(node, runtime, bundle).await {
         Ok(container) => container,
         Err(error) => {
             found.refused = Some(error);
-            return found;
+            return (found, None);
         }
     };
-    let take = || snapshot::take(node.groups(), &id, disk());
-    found.snapshots.push(take());
+    found.add(node, Some(&container));
     for step in 1..plan.steps() {
         if let Err(error) = container.update(&plan.resources(step)).await {
             found.refused = Some(error);
             break;
         }
-        found.snapshots.push(take());
+        found.add(node, Some(&container));
     }
-    if found.refused.is_none() && node.groups().is_systemd() {
-        let reload = Command::new("systemctl").arg("daemon-reload").status();
-        assert!(reload.expect("systemctl starts").success());
-        found.snapshots.push(take());
+    (found, Some(container))
+}
+
+impl Trace {
+    /// Reads what a container has now, unless something was refused.
+    fn add(&mut self, node: &Node, container: Option<&Container>) {
+        if let (Some(container), None) = (container, &self.refused) {
+            self.snapshots
+                .push(snapshot::take(node.groups(), container.id(), disk()));
+        }
     }
-    container.end().await;
-    found
 }
 
 fn rows_of(node: &Node, plan: &Plan, runc: &Trace, sampan: &Trace) -> Vec<Row> {
     let mut rows = Vec::new();
+    // The disk is another on each machine.
+    let disk = disk().map(|(major, minor)| format!(r#""major":{major},"minor":{minor},"#));
+    let hidden = |label: String| match &disk {
+        Some(numbers) => label.replace(numbers, "DISK, "),
+        None => label,
+    };
     for sequence in &plan.sequences {
         let outcome = |trace: &Trace, step: usize| -> Outcome {
             let snapshot = trace.snapshots.get(step)?.iter();
@@ -117,7 +137,7 @@ fn rows_of(node: &Node, plan: &Plan, runc: &Trace, sampan: &Trace) -> Vec<Row> {
         let mut add = |step: usize, label: String, is_reload: bool| {
             rows.push(Row {
                 family: sequence.family,
-                label,
+                label: hidden(label),
                 runc: outcome(runc, step),
                 sampan: outcome(sampan, step),
                 said: sampan.refused.clone(),

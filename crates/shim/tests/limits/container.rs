@@ -31,8 +31,7 @@ impl Runtime {
 }
 
 /// A container that runs.
-pub(crate) struct Container<'a> {
-    node: &'a Node,
+pub(crate) struct Container {
     bundle: Bundle,
     handle: Handle,
 }
@@ -54,10 +53,10 @@ pub(crate) fn runc() -> PathBuf {
     tools.unwrap_or_else(|| "runc".into())
 }
 
-impl<'a> Container<'a> {
+impl Container {
     /// Makes and starts it. The error is what the runtime says.
     pub(crate) async fn start(
-        node: &'a Node,
+        node: &Node,
         runtime: Runtime,
         bundle: Bundle,
     ) -> Result<Self, String> {
@@ -66,19 +65,19 @@ impl<'a> Container<'a> {
             Runtime::Runc => Handle::Runc(Runc::run(node, &bundle)?),
             Runtime::Sampan => Handle::Sampan(run(node, &bundle).await?),
         };
-        Ok(Self {
-            node,
-            bundle,
-            handle,
-        })
+        Ok(Self { bundle, handle })
     }
 
     pub(crate) fn id(&self) -> &str {
         self.bundle.id()
     }
 
-    pub(crate) fn bundle(&self) -> &Bundle {
-        &self.bundle
+    /// The shim, if it is the runtime.
+    pub(crate) fn shim(&self) -> Option<&Shim> {
+        match &self.handle {
+            Handle::Runc(_) => None,
+            Handle::Sampan(shim) => Some(shim),
+        }
     }
 
     /// Gives it other limits.
@@ -151,10 +150,6 @@ impl<'a> Container<'a> {
     /// The path of a file of its root, as the machine sees it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.bundle.path().join("rootfs").join(name)
-    }
-
-    pub(crate) fn node(&self) -> &Node {
-        self.node
     }
 }
 

@@ -46,7 +46,7 @@ impl Environment {
         }
     }
 
-    fn is_version_2(self) -> bool {
+    pub(crate) fn is_version_2(self) -> bool {
         matches!(self, Self::Version2 | Self::Version2Systemd)
     }
 

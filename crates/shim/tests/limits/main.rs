@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod behaviour;
 mod compare;
 mod container;
 mod differences;

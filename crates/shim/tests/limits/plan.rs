@@ -53,10 +53,12 @@ impl Plan {
 }
 
 impl Sequence {
-    /// What its container got until a step.
+    /// What its container got until a step, without the name of the family's object.
     pub(crate) fn label(&self, step: usize) -> String {
-        let steps = self.steps.iter().take(step + 1).map(Value::to_string);
-        steps.collect::<Vec<_>>().join(" then ")
+        let steps = self.steps.iter().take(step + 1);
+        let inner = steps.flat_map(|step| step.as_object().into_iter().flat_map(Map::values));
+        let texts = inner.map(Value::to_string).collect::<Vec<_>>();
+        texts.join(" then ")
     }
 }
 
@@ -109,6 +111,6 @@ fn families_share_a_container_and_keys_of_unified_do_not() {
     assert_eq!(plans[0].resources(1), json!({ "cpu": { "shares": 3 } }));
     assert_eq!(
         plans[0].sequences[0].label(1),
-        r#"{"cpu":{"shares":2}} then {"cpu":{"shares":3}}"#
+        r#"{"shares":2} then {"shares":3}"#
     );
 }

@@ -127,15 +127,19 @@ fn properties(unit: &str) -> Snapshot {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let lines = text.lines().filter_map(|line| line.split_once('='));
-    lines.fold(Snapshot::new(), |mut found, (name, value)| {
-        let known = found.entry(name.to_owned()).or_default();
-        // A list comes as several lines of one name.
-        if !known.is_empty() {
-            known.push_str("; ");
-        }
-        known.push_str(value);
-        found
-    })
+    // A list comes as several lines of one name, in no order.
+    let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in lines {
+        lists
+            .entry(name.to_owned())
+            .or_default()
+            .push(value.to_owned());
+    }
+    let joined = lists.into_iter().map(|(name, mut values)| {
+        values.sort();
+        (name, values.join("; "))
+    });
+    joined.collect()
 }
 
 #[test]

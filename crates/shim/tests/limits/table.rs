@@ -152,7 +152,7 @@ fn a_column_is_filled_and_the_others_stay() {
     use crate::inputs::Family;
     let row = Row {
         family: Family::Pids,
-        label: r#"{"pids":{"limit":1}} then {"pids":{"limit":2}}"#.to_owned(),
+        label: r#"{"limit":1} then {"limit":2}"#.to_owned(),
         runc: Some(Snapshot::from([("pids.max".to_owned(), "2".to_owned())])),
         sampan: None,
         said: None,

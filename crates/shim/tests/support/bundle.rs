@@ -120,6 +120,14 @@ impl Bundle {
         self
     }
 
+    /// Adds a namespace of its own.
+    #[must_use]
+    pub(crate) fn namespace(mut self, kind: &str) -> Self {
+        let namespaces = self.config["linux"]["namespaces"].as_array_mut();
+        namespaces.expect("there").push(json!({ "type": kind }));
+        self
+    }
+
     /// With this host name.
     #[must_use]
     pub(crate) fn hostname(mut self, name: &str) -> Self {
