@@ -1,7 +1,7 @@
 //! An emulated machine with cgroup version 2 and systemd, which development machines lack: Debian in QEMU.
 //!
 //! The [`image`] is built once from the [`recipe`] and kept in the cache. A [`boot`] never changes it. Folders of this
-//! machine appear there read-only under the same paths, so programs need no copying. docs/vm.md is the manual.
+//! machine appear there under the same paths, so programs need no copying; what is written to them goes with the boot. docs/vm.md is the manual.
 
 mod accelerator;
 mod boot;

@@ -1,6 +1,9 @@
 //! Tests in an emulated machine with cgroup version 2 and systemd: the shim's own, and its limits beside runc's.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -26,6 +29,10 @@ pub(super) enum Form {
 /// Selects how the tests write the control groups of their bundles.
 const CGROUP_FORM: &str = "SAMPAN_TEST_CGROUP_FORM";
 
+/// Where the suite of limits writes the document with its table, and whether to take it over.
+const WRITE_TABLE: &str = "SAMPAN_WRITE_TABLE";
+const DOCUMENT: &str = "docs/shim.md";
+
 /// The package of the tests.
 const PACKAGE_FOLDER: &str = "crates/shim";
 
@@ -33,6 +40,7 @@ const PACKAGE_FOLDER: &str = "crates/shim";
 const PROGRAMS: &[(&str, bool)] = &[
     ("functions", false),
     ("lifecycle", true),
+    ("limits", true),
     ("modules", false),
 ];
 
@@ -78,13 +86,20 @@ fn test(
 ) -> Result<()> {
     let folder = shell_quoted(&repository.root().join(PACKAGE_FOLDER).to_string_lossy());
     let tools = shell_quoted(&tools.to_string_lossy());
+    let document = shell_quoted(&repository.root().join(DOCUMENT).to_string_lossy());
+    let writes = env::var_os(WRITE_TABLE).is_some();
     let mut failed = Vec::new();
     for cgroup_form in ["path", "systemd"] {
         for (name, program) in programs {
             let program = shell_quoted(&program.to_string_lossy());
-            let line = format!(
-                "cd {folder} && CI=true {TOOLS_FOLDER}={tools} {CGROUP_FORM}={cgroup_form} {program}"
+            let mut line = format!(
+                "cd {folder} && export CI=true RUST_BACKTRACE=0 {TOOLS_FOLDER}={tools} {CGROUP_FORM}={cgroup_form} && "
             );
+            if writes && name == "limits" {
+                // A layer of the machine takes it.
+                write!(line, "export {WRITE_TABLE}={document} && ")?;
+            }
+            line += &program;
             let mut command = vm.command(&line, PROGRAM_TIMEOUT);
             if let Err(error) = recorder.run(&mut command) {
                 recorder.say(&format!(
@@ -93,6 +108,11 @@ fn test(
                 failed.push(format!("{name} ({cgroup_form})"));
             }
         }
+    }
+    if writes {
+        let path = repository.root().join(DOCUMENT);
+        fs::write(&path, vm.run(&format!("cat {document}"))?)
+            .with_context(|| format!("failed to write {}", path.display()))?;
     }
     if !failed.is_empty() {
         bail!("failed in the machine: {}", failed.join(", "));

@@ -35,7 +35,7 @@ const CONSOLE_LINES: usize = 20;
 /// Memory in MiB.
 const MEMORY: &str = "3072";
 
-/// A folder of this machine that appears in the other, read-only, under the same path.
+/// A folder of this machine that appears in the other under the same path. What is written there stays there.
 #[derive(Debug, Clone)]
 pub(crate) struct Share(pub(crate) PathBuf);
 
@@ -183,12 +183,16 @@ impl Vm {
         self.login.connect()
     }
 
+    /// Mounts the shares, each below a layer that takes what is written and goes with the machine.
     fn mount(&self, shares: &[Share]) -> Result<()> {
+        let options = "trans=virtio,version=9p2000.L,msize=1048576,cache=loose,ro";
         for (number, Share(folder)) in shares.iter().enumerate() {
             let path = shell_quoted(&folder.to_string_lossy());
-            let options = "trans=virtio,version=9p2000.L,msize=1048576,cache=loose,ro";
+            let own = format!("/var/lib/shares/{number}");
             self.run(&format!(
-                "mkdir -p {path} && mount -t 9p -o {options} share{number} {path}"
+                "mkdir -p {path} {own}/lower {own}/upper {own}/work && \
+                 mount -t 9p -o {options} share{number} {own}/lower && \
+                 mount -t overlay -o lowerdir={own}/lower,upperdir={own}/upper,workdir={own}/work share{number} {path}"
             ))
             .with_context(|| format!("failed to share {}", folder.display()))?;
         }
