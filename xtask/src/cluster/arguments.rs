@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::forward::Route;
 use super::name::Name;
@@ -99,6 +100,25 @@ pub(crate) struct Up {
     /// With metrics-server, for `kubectl top` and autoscaling
     #[arg(long)]
     pub(crate) metrics_server: bool,
+
+    /// Build nothing: everything was built, on a machine that shares its folders with this one
+    #[arg(long)]
+    pub(crate) built: bool,
+
+    /// Who makes the control groups of pods; a running cluster keeps its own
+    #[arg(long, value_enum, value_name = "DRIVER")]
+    pub(crate) cgroup_driver: Option<CgroupDriver>,
+}
+
+/// Who makes the control groups of pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CgroupDriver {
+    /// The kubelet itself, in a group of the cluster
+    #[default]
+    Cgroupfs,
+    /// systemd, in its slice for pods: one node only
+    Systemd,
 }
 
 impl Up {
@@ -111,6 +131,8 @@ impl Up {
             services: true,
             resync: None,
             metrics_server: false,
+            built: false,
+            cgroup_driver: None,
         }
     }
 

@@ -42,10 +42,7 @@ pub(crate) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> Resul
     }
     let file = |name: &str| node.state().join(name);
     let settings = file("containerd.toml");
-    write(
-        &settings,
-        &settings::containerd(layout, node, memory.sampan),
-    )?;
+    write(&settings, &settings::containerd(layout, node, memory))?;
     write(
         &file("cni/net.d/10-pods.conflist"),
         &settings::network(node),
@@ -67,14 +64,22 @@ pub(crate) fn registry_settings(layout: &Layout, node: &Node, host: &str) -> Res
 }
 
 /// Writes what the kubelet and kube-proxy read, and tells how they are run, once containerd answers.
-pub(crate) fn clients(layout: &Layout, keys: &Keys, node: &Node) -> Result<[Component; 2]> {
+pub(crate) fn clients(
+    layout: &Layout,
+    keys: &Keys,
+    node: &Node,
+    memory: &Memory,
+) -> Result<[Component; 2]> {
     let file = |name: &str| node.state().join(name);
     let server = control_plane::inside(layout);
     let (kubelet_user, proxy_user) = (file("kubelet.kubeconfig"), file("kube-proxy.kubeconfig"));
     kubeconfig::write(&kubelet_user, &server, keys, &node_user(node))?;
     kubeconfig::write(&proxy_user, &server, keys, "system:kube-proxy")?;
     let (kubelet, proxy) = (file("kubelet.yaml"), file("kube-proxy.yaml"));
-    write(&kubelet, &settings::kubelet(keys, node))?;
+    write(
+        &kubelet,
+        &settings::kubelet(keys, node, memory.cgroup_driver),
+    )?;
     write(&proxy, &settings::proxy(node, &proxy_user))?;
     let no_names = "# There is no name server beyond the cluster.\n";
     write(&file("resolv.conf"), no_names)?;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::arguments::CgroupDriver;
 use super::layout::{Layout, Node, REGISTRY_PORT};
 
 /// Where each node's containerd tells its metrics, inside the node's network.
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     /// Whether containerd knows the project's runtime from the beginning.
     #[serde(default = "known")]
     pub(crate) sampan: bool,
+    #[serde(default)]
+    pub(crate) cgroup_driver: CgroupDriver,
     /// The API server's, on this machine's loopback.
     pub(crate) api: SocketAddr,
     /// The registry's.
@@ -115,6 +118,15 @@ impl Memory {
         (1..=self.nodes).map(|number| layout.node(number)).collect()
     }
 
+    /// The control group above all pods of a node, as a path below each hierarchy.
+    pub(crate) fn pods_group(&self, node: &Node) -> String {
+        match self.cgroup_driver {
+            CgroupDriver::Cgroupfs => node.control_group(),
+            // The kubelet's own name for it.
+            CgroupDriver::Systemd => "/kubepods.slice".to_owned(),
+        }
+    }
+
     /// How the registry is called by the kubelet and by pods.
     pub(crate) fn registry_in_cluster(layout: &Layout) -> String {
         format!("{}:{REGISTRY_PORT}", layout.node(1).address())
@@ -144,7 +156,7 @@ impl Memory {
                 "pod_logs": node.pod_logs(),
                 "kubelet_root": node.kubelet_root(),
                 "device_plugins": node.device_plugins(),
-                "cgroup": node.control_group(),
+                "cgroup": self.pods_group(&node),
                 "containerd_log": layout.logs().join(format!("{}.log", node.component("containerd"))),
                 "containerd_metrics": METRICS,
             })

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::arguments::Up;
+use super::arguments::{CgroupDriver, Up};
 use super::control_plane;
 use super::functions;
 use super::ground;
@@ -45,6 +45,18 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::ControlGroups,
 ];
 
+/// What a cluster needs where all of it is built.
+const RUN_NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Networks,
+    Need::Iptables,
+    Need::Conntrack,
+    Need::Socat,
+    Need::Busybox,
+    Need::Namespaces,
+    Need::ControlGroups,
+];
+
 /// What Sampan and its functions need besides.
 pub(crate) const OWN_NEEDS: &[Need] = &[Need::Protoc, Need::Components, Need::Postgres, Need::Pip];
 
@@ -56,6 +68,9 @@ pub(crate) fn run(
 ) -> Result<()> {
     let begun = Instant::now();
     step("the machine", || {
+        if up.built {
+            return check(machine, RUN_NEEDS);
+        }
         check(machine, NEEDS)?;
         let own = if up.bare { &[] } else { OWN_NEEDS };
         check(machine, own)
@@ -70,12 +85,12 @@ pub(crate) fn run(
     let programs = step("the programs of a cluster", || {
         tools::provide(repository, optional)
     })?;
-    if !up.bare {
+    if !up.bare && !up.built {
         step("the project's programs", || {
             cargo::build_programs(repository)
         })?;
     }
-    if up.functions() {
+    if up.functions() && !up.built {
         step("the functions", || build_functions(repository, machine))?;
     }
     let _lock = Lock::take(layout)?;
@@ -118,7 +133,7 @@ pub(crate) fn run(
     step("the nodes", || {
         let archive = images::archive(layout)?;
         for node in &nodes {
-            start_node(layout, &keys, node, &processes)?;
+            start_node(layout, &keys, node, &memory, &processes)?;
         }
         for node in &nodes {
             images::import_base(layout, node, &archive)?;
@@ -209,20 +224,34 @@ fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory>
         metrics_server: up.metrics_server
             || before.as_ref().is_some_and(|before| before.metrics_server),
         sampan: !up.bare || before.as_ref().is_some_and(|before| before.sampan),
+        cgroup_driver: before
+            .as_ref()
+            .map_or(up.cgroup_driver.unwrap_or_default(), |before| {
+                before.cgroup_driver
+            }),
         api: address(before.as_ref().map(|before| before.api))?,
         registry: address(before.as_ref().map(|before| before.registry))?,
     };
+    if memory.cgroup_driver == CgroupDriver::Systemd && nodes > 1 {
+        bail!("systemd has one slice for pods, so the cluster has one node");
+    }
     memory.write(layout)?;
     Ok(memory)
 }
 
 /// Starts what needs containerd, which must answer first.
-fn start_node(layout: &Layout, keys: &Keys, node: &Node, processes: &Processes) -> Result<()> {
+fn start_node(
+    layout: &Layout,
+    keys: &Keys,
+    node: &Node,
+    memory: &Memory,
+    processes: &Processes,
+) -> Result<()> {
     let containerd = node.component(node::CONTAINERD);
     ready::wait(processes, &containerd, &[&containerd], || {
         packages::starts_quietly(images::ctr(layout, node).arg("version"))
     })?;
-    for component in node::clients(layout, keys, node)? {
+    for component in node::clients(layout, keys, node, memory)? {
         processes.ensure(&component)?;
     }
     Ok(())

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::cluster::arguments::CgroupDriver;
 use crate::cluster::images;
 use crate::cluster::keys::Keys;
 use crate::cluster::layout::{DNS_SERVICE, Layout, Node, PODS, REGISTRY_PORT};
-use crate::cluster::state::METRICS;
+use crate::cluster::state::{METRICS, Memory};
 
 /// The project's runtime.
 const RUNTIME: &str = "
@@ -17,10 +18,21 @@ pod_annotations = ['sampan.dev/*']
 container_annotations = ['sampan.dev/*']
 ";
 
-/// containerd's own; `sampan` tells whether it knows the project's runtime without an installer.
-pub(super) fn containerd(layout: &Layout, node: &Node, sampan: bool) -> String {
+/// The same, where systemd makes the groups.
+const RUNTIME_SYSTEMD: &str = "
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan.options]
+SystemdCgroup = true
+";
+
+/// containerd's own, with the project's runtime unless an installer is to add it.
+pub(super) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> String {
     let socket = node.containerd_socket();
-    let runtime = if sampan { RUNTIME } else { "" };
+    let systemd = memory.cgroup_driver == CgroupDriver::Systemd;
+    let runtime = match (memory.sampan, systemd) {
+        (true, true) => [RUNTIME, RUNTIME_SYSTEMD].concat(),
+        (true, false) => RUNTIME.to_owned(),
+        (false, _) => String::new(),
+    };
     format!(
         "\
 version = 4
@@ -75,6 +87,7 @@ runtime_type = 'io.containerd.runc.v2'
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 BinaryName = '{runc}'
 Root = '{runc_state}'
+SystemdCgroup = {systemd}
 {runtime}",
         drop_ins = node.drop_ins().display(),
         root = node.containerd_root().display(),
@@ -130,8 +143,13 @@ pub(super) fn network(node: &Node) -> String {
     format!("{network:#}\n")
 }
 
-pub(super) fn kubelet(keys: &Keys, node: &Node) -> String {
+pub(super) fn kubelet(keys: &Keys, node: &Node, driver: CgroupDriver) -> String {
     let server = format!("{}-server", node.component("kubelet"));
+    let (driver, group) = match driver {
+        CgroupDriver::Cgroupfs => ("cgroupfs", node.control_group()),
+        // The slice for pods is below the root.
+        CgroupDriver::Systemd => ("systemd", "/".to_owned()),
+    };
     let settings = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -150,8 +168,8 @@ pub(super) fn kubelet(keys: &Keys, node: &Node) -> String {
         "podLogsDir": node.pod_logs(),
         "volumePluginDir": node.state().join("volume-plugins"),
         "staticPodPath": "",
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": node.control_group(),
+        "cgroupDriver": driver,
+        "cgroupRoot": group,
         // The first version of control groups is what some machines have.
         "failCgroupV1": false,
         "failSwapOn": false,
