@@ -2,7 +2,7 @@
 //! function with less than it asks for.
 
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
 use sampan_spec::{Function, annotations};

@@ -133,7 +133,7 @@ fn config(node: &Node, id: &str, args: &[&str]) -> Value {
         "mounts": mounts(),
         "annotations": {},
         "linux": {
-            "cgroupsPath": format!("{}/{id}", node.group()),
+            "cgroupsPath": node.groups().path_of(id),
             "resources": {
                 "devices": [{ "allow": false, "access": "rwm" }],
                 "cpu": { "shares": 2 },

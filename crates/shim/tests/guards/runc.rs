@@ -33,7 +33,11 @@ impl Runc {
 
     fn command(&self, node: &Node, words: &[&str]) -> Command {
         let mut command = node.command(&self.program);
-        command.arg("--root").arg(&self.root).args(words);
+        command.arg("--root").arg(&self.root);
+        if node.groups().is_systemd() {
+            command.arg("--systemd-cgroup");
+        }
+        command.args(words);
         command.stdin(Stdio::null());
         command
     }

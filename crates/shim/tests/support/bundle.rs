@@ -64,6 +64,10 @@ impl Bundle {
     /// Changes the configuration at a JSON pointer, or adds a field there.
     #[must_use]
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
+        if pointer.is_empty() {
+            self.config = value;
+            return self;
+        }
         let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
         let parent = self.config.pointer_mut(parent).expect("it is there");
         if parent.is_array() {
