@@ -323,8 +323,9 @@ mod tests {
         check(bind(&["rbind", "rprivate", "rw"]), true, vec![private]);
         check(bind(&["rbind"]), false, vec![]);
         let read_only = MsFlags::MS_RDONLY;
+        check(bind(&["rbind", "rro"]), false, vec![]);
         check(
-            bind(&["rbind", "rro"]),
+            bind(&["rbind", "rro", "rw"]),
             false,
             vec![Action::SetFlags(read_only)],
         );

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -85,7 +85,10 @@ pub(super) fn name<'a>(spec: &'a Spec, id: &'a str) -> &'a str {
 fn candidates(spec: &Spec, entrypoint: &str) -> Vec<PathBuf> {
     let cwd = cwd::of(spec);
     if entrypoint.contains('/') {
-        return vec![cwd.join(entrypoint)];
+        let path = cwd.join(entrypoint);
+        // A working directory in a volume is not in the image.
+        let resolved = without_parents(&path);
+        return vec![path, resolved];
     }
     let process = spec.process().as_ref();
     let environment = process.and_then(|process| process.env().as_ref());
@@ -96,6 +99,19 @@ fn candidates(spec: &Spec, entrypoint: &str) -> Vec<PathBuf> {
     folders
         .map(|folder| cwd.join(folder).join(entrypoint))
         .collect()
+}
+
+/// The path without `..`, as its text says.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            resolved.pop();
+        } else {
+            resolved.push(part);
+        }
+    }
+    resolved
 }
 
 /// Opens a file of the container as the container will see it: links lead nowhere else. The path
@@ -212,6 +228,12 @@ mod tests {
         check_in("/", module, "app/cmd.wasm", Ok(Some(b"\0asm1")));
         check_in("/app", module, "../other.wasm", Ok(Some(b"\0asm2")));
         check_in("/app", module, "other.wasm", Ok(Some(b"\0asm2")));
+        check_in(
+            "/volume/a",
+            module,
+            "../../app/cmd.wasm",
+            Ok(Some(b"\0asm1")),
+        );
         let program: &[(&str, &[u8])] = &[("usr/bin/cmd", b"\x7fELF"), ("app/cmd", b"\0asm1")];
         check_in("/app", program, "cmd", Ok(None));
         check_in("/app", program, "./cmd", Ok(Some(b"\0asm1")));

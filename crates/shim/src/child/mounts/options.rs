@@ -54,10 +54,9 @@ impl Options {
         }
     }
 
-    /// Whether there are any; a bind mount without keeps those of its source.
+    /// Whether there are any for the mount itself; a bind mount without keeps those of its source.
     pub(in crate::child) fn has_flags(&self) -> bool {
-        let all = self.set | self.cleared | self.recursive_set | self.recursive_cleared;
-        !all.is_empty()
+        !(self.set | self.cleared).is_empty()
     }
 
     /// The flags of the mount itself.
@@ -138,7 +137,12 @@ mod tests {
         check(&["rbind", "rw"], none, true);
         check(&["ro", "rw"], none, true);
         check(&["rw", "ro"], MsFlags::MS_RDONLY, true);
-        check(&["rbind", "rro"], MsFlags::MS_RDONLY, true);
+        check(&["rbind", "rro"], MsFlags::MS_RDONLY, false);
+        check(
+            &["nosuid", "rro"],
+            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID,
+            true,
+        );
         check(&["ro", "rrw"], none, true);
         let restricted = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         check(&["nosuid", "nodev", "rnoexec", "size=1m"], restricted, true);
