@@ -76,6 +76,55 @@ const GUARDS: [&str; 5] = ["Cap", "NoNewPrivs", "Seccomp", "Groups", "Uid"];
 
 /// Runs a row's function under the shim and a program under runc. Returns what is wrong with it.
 pub(crate) async fn compare(row: &Row) -> Vec<String> {
+    match (&row.expected, both(row).await) {
+        (Expected::Same, (Outcome::Ran(here), Outcome::Ran(there))) => {
+            unexplained(&here, &there, &[PROGRAMS, FUNCTIONS, row.reasons])
+        }
+        (Expected::Refused(words), (Outcome::Refused(here), Outcome::Refused(_))) => {
+            let unsaid = words.iter().filter(|word| !here.contains(**word));
+            unsaid
+                .map(|word| format!("the refusal does not say \"{word}\": {here}"))
+                .collect()
+        }
+        (_, (here, there)) => vec![format!("shim: {here}; runc: {there}")],
+    }
+}
+
+/// Compares a row with what the documentation's table says of a program under runc and of a function.
+pub(crate) async fn check_documentation(row: &Row, text: &str) {
+    let (Outcome::Ran(here), Outcome::Ran(there)) = both(row).await else {
+        panic!("{} is refused", row.name);
+    };
+    let rows = documented(text);
+    assert!(!rows.is_empty(), "the documentation has no facts");
+    for [fact, program, function] in rows {
+        assert_eq!(there.get(&fact), program, "{fact} under runc");
+        assert_eq!(here.get(&fact), function, "{fact} of a function");
+    }
+}
+
+/// Rows of three cells that begin with a fact: its name, under runc, of a function.
+fn documented(text: &str) -> Vec<[String; 3]> {
+    let cell = |text: &str| match text.trim() {
+        "none" => String::new(),
+        text => text.trim_matches('`').to_owned(),
+    };
+    let row = |line: &str| -> Option<[String; 3]> {
+        let line = line.strip_prefix("| `")?.strip_suffix('|')?;
+        let cells: Vec<_> = line.split('|').map(cell).collect();
+        cells.try_into().ok()
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn documented_facts_are_rows_of_three_cells() {
+    let text = "| fact | a | b |\n|---|---|---|\n| `x.y` | `1 2` | none |\n| other | `1` | `2` |\n";
+    let expected = ["x.y", "1 2", ""].map(str::to_owned);
+    assert_eq!(documented(text), [expected]);
+}
+
+async fn both(row: &Row) -> (Outcome, Outcome) {
     let node = Node::new().await.below(&["perl", PARENT]);
     let here = run(&node, row).await;
     let runc = Runc::new(&node);
@@ -90,18 +139,7 @@ pub(crate) async fn compare(row: &Row) -> Vec<String> {
     };
     runc.remove(&node, &waiting);
     node.leaves_nothing().await;
-    match (&row.expected, here, there) {
-        (Expected::Same, Outcome::Ran(here), Outcome::Ran(there)) => {
-            unexplained(&here, &there, &[PROGRAMS, FUNCTIONS, row.reasons])
-        }
-        (Expected::Refused(words), Outcome::Refused(here), Outcome::Refused(_)) => {
-            let unsaid = words.iter().filter(|word| !here.contains(**word));
-            unsaid
-                .map(|word| format!("the refusal does not say \"{word}\": {here}"))
-                .collect()
-        }
-        (_, here, there) => vec![format!("shim: {here}; runc: {there}")],
-    }
+    (here, there)
 }
 
 async fn run(node: &Node, row: &Row) -> Outcome {

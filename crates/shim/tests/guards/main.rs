@@ -130,6 +130,16 @@ async fn a_function_may_do_no_more_than_a_container_of_runc() {
 }
 
 #[tokio::test]
+async fn what_the_documentation_says_of_a_functions_process_is_true() {
+    if !may_run() {
+        return;
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
+    let text = std::fs::read_to_string(path).expect("the documentation");
+    functions::check_documentation(&rows::documented(), &text).await;
+}
+
+#[tokio::test]
 async fn a_pod_in_a_user_namespace_is_refused_by_name() {
     if !may_run() {
         return;

@@ -323,6 +323,11 @@ pub(crate) fn added() -> Vec<Row> {
     rows.into_iter().chain(labelled).map(row).collect()
 }
 
+/// A pod that asks for nothing, on a cluster where that is the runtime's default profile.
+pub(crate) fn documented() -> Row {
+    same("the runtime's default seccomp profile", seccomp)
+}
+
 /// Functions, beside a program of runc's with the same bundle.
 pub(crate) fn functions() -> Vec<Row> {
     let mut rows = privileges();
