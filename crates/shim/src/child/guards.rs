@@ -49,6 +49,10 @@ pub(super) enum GuardError {
         asked: String,
         source: io::Error,
     },
+    #[error(
+        "the container's seccomp profile notifies a listener (SCMP_ACT_NOTIFY), which is not supported for added programs"
+    )]
+    Listener,
     #[error("loading the seccomp profile")]
     Seccomp(#[source] libcontainer::seccomp::SeccompError),
     #[error("answering calls that the seccomp profile does not know")]
@@ -109,8 +113,14 @@ impl Guards {
     pub(super) fn take_added(process: &mut Process, container: &Spec) -> Result<Self, ChildError> {
         let mut guards = Self::of_process(process)?;
         let linux = container.linux().as_ref();
-        let seccomp = linux.and_then(|linux| linux.seccomp().clone());
-        guards.seccomp = seccomp.filter(seccomp::is_ours);
+        guards.seccomp = linux.and_then(|linux| linux.seccomp().clone());
+        if guards
+            .seccomp
+            .as_ref()
+            .is_some_and(|profile| !seccomp::is_ours(profile))
+        {
+            return Err(ChildError::Guard(GuardError::Listener));
+        }
         Ok(guards)
     }
 
@@ -233,5 +243,9 @@ mod tests {
         let guards = Guards::take(&mut spec, false).expect("guards");
         assert!(guards.seccomp.is_none());
         assert!(spec.linux().as_ref().expect("there").seccomp().is_some());
+        // Nobody would hand over the listener of an added program.
+        let mut process = spec.process().clone().expect("there");
+        let refused = Guards::take_added(&mut process, &spec).expect_err("refused");
+        assert!(refused.to_string().contains("SCMP_ACT_NOTIFY"), "{refused}");
     }
 }
