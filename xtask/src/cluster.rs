@@ -145,6 +145,14 @@ pub(crate) fn programs(repository: &Repository) -> Result<PathBuf> {
     ground::tools(repository, &tools::provide(repository, &[])?)
 }
 
+/// Builds all of them, and those for metrics.
+pub(crate) fn programs_with_metrics(repository: &Repository) -> Result<PathBuf> {
+    ground::tools(
+        repository,
+        &tools::provide(repository, &["metrics-server"])?,
+    )
+}
+
 /// Builds programs of these modules alone, and returns the folder with them.
 pub(crate) fn programs_of(repository: &Repository, modules: &[&str]) -> Result<PathBuf> {
     ground::tools(repository, &tools::provide_only(repository, modules)?)

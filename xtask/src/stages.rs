@@ -102,7 +102,8 @@ impl Stage {
             ],
             Stage::Cluster => cluster::needs(),
             Stage::Critest => critest::needs(),
-            Stage::VmShort | Stage::Vm => vm::needs(),
+            Stage::VmShort => vm::needs(Form::Short),
+            Stage::Vm => vm::needs(Form::Long),
         }
     }
 

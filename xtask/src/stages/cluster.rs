@@ -18,6 +18,9 @@ use crate::repository::Repository;
 /// The package of the tests.
 pub(super) const PACKAGE: &str = "sampan-cluster-tests";
 
+/// Its folder.
+pub(super) const FOLDER: &str = "tests/cluster";
+
 /// What the tests need of the machine, beside what their cluster does.
 const TESTS: &[Need] = &[Need::Nginx, Need::Curl, Need::Stress];
 

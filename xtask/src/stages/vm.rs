@@ -1,23 +1,25 @@
-//! Tests in an emulated machine with cgroup version 2 and systemd: the shim's own, and its limits beside runc's.
+//! Tests in an emulated machine with cgroup version 2 and systemd. The short form: the shim's own tests in part, and
+//! its limits beside runc's. The long form: all of them, the node installer, and pods of a kubelet with systemd's driver.
+
+mod programs;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
 
-use super::TOOLS_FOLDER;
 use super::recorder::Recorder;
-use crate::cargo;
-use crate::cluster::{programs_of, shell_quoted};
+use super::{FUNCTIONS_FOLDER, TOOLS_FOLDER};
+use crate::cache::cache;
+use crate::cluster::{programs_of, programs_with_metrics, shell_quoted};
+use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
 use crate::vm::{self, Image, Vm};
+use programs::TestProgram;
 
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,30 +28,63 @@ pub(super) enum Form {
     Long,
 }
 
-/// Selects how the tests write the control groups of their bundles.
+/// Selects how the shim's tests write the control groups of their bundles.
 const CGROUP_FORM: &str = "SAMPAN_TEST_CGROUP_FORM";
+const CGROUP_FORMS: [&str; 2] = ["path", "systemd"];
 
-/// Where the suite of limits writes the document with its table, and whether to take it over.
+/// Where the suite of limits writes the document with its table; here, whether the checkout takes it over.
 const WRITE_TABLE: &str = "SAMPAN_WRITE_TABLE";
 const DOCUMENT: &str = "docs/shim.md";
 
-/// The package of the tests.
-const PACKAGE_FOLDER: &str = "crates/shim";
+/// Tells the installer's test that the machine is the test's.
+const OWN_NODE: &str = "SAMPAN_TEST_NODE";
 
-/// The shim's test programs, and whether the short form has them.
-const PROGRAMS: &[(&str, bool)] = &[
-    ("functions", false),
-    ("lifecycle", true),
-    ("limits", true),
-    ("modules", false),
+/// How long one command may take under emulation.
+const TIMEOUT: Duration = Duration::from_mins(40);
+
+const fn of_shim(name: &'static str) -> TestProgram {
+    TestProgram {
+        package: "crates/shim",
+        name,
+    }
+}
+
+const LIMITS: TestProgram = of_shim("limits");
+
+/// The shim's tests, and whether the short form has them.
+const SHIM: &[(TestProgram, bool)] = &[
+    (of_shim("functions"), false),
+    (of_shim("lifecycle"), true),
+    (LIMITS, true),
+    (of_shim("modules"), false),
 ];
 
-/// How long one test program may take under emulation.
-const PROGRAM_TIMEOUT: Duration = Duration::from_mins(30);
+const INSTALLER: TestProgram = TestProgram {
+    package: "crates/installer",
+    name: "systemd",
+};
 
-pub(super) fn needs() -> Vec<Need> {
+const fn of_cluster(name: &'static str) -> TestProgram {
+    TestProgram {
+        package: super::cluster::FOLDER,
+        name,
+    }
+}
+
+/// Tests of pods.
+const PODS: [TestProgram; 3] = [
+    of_cluster("systemd_pods"),
+    of_cluster("cluster_pods"),
+    of_cluster("cluster_commands"),
+];
+
+pub(super) fn needs(form: Form) -> Vec<Need> {
     let build = [Need::Linker, Need::Seccomp, Need::Protoc, Need::Go];
-    [vm::NEEDS, &build].concat()
+    let pods: &[Need] = match form {
+        Form::Short => &[],
+        Form::Long => &[Need::Components],
+    };
+    [vm::NEEDS, &build, pods].concat()
 }
 
 pub(super) fn run(
@@ -58,16 +93,34 @@ pub(super) fn run(
     image: Image,
     recorder: &mut Recorder,
 ) -> Result<()> {
-    let names: Vec<_> = PROGRAMS
+    let of_shim = SHIM
         .iter()
-        .filter(|(_, short)| *short || form == Form::Long)
-        .map(|(name, _)| *name)
-        .collect();
-    let programs = build(repository, &names, recorder)?;
-    let tools = programs_of(repository, &["runc"])?;
+        .filter(|(_, short)| *short || form == Form::Long);
+    let mut wanted: Vec<_> = of_shim.map(|(program, _)| *program).collect();
+    if form == Form::Long {
+        wanted.push(INSTALLER);
+        wanted.extend(PODS);
+        super::build_functions(repository, recorder)?;
+        super::build_own_guests(repository, recorder)?;
+        let mut programs = crate::cargo::main_workspace(repository, "build");
+        recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
+    }
+    let built = programs::build(repository, &wanted, recorder)?;
+    let tools = match form {
+        Form::Short => programs_of(repository, &["runc"])?,
+        Form::Long => programs_with_metrics(repository)?,
+    };
     let vm = Vm::boot(image, &vm::shares(repository)?, &repository.logs())?;
     recorder.say(&vm.summary()?)?;
-    let tested = test(repository, &vm, &programs, &tools, recorder);
+    let mut suite = Suite {
+        repository,
+        vm: &vm,
+        built: &built,
+        tools: &tools,
+        recorder,
+        failed: Vec::new(),
+    };
+    let tested = suite.run(form);
     if tested.is_err() {
         recorder.say("the journal of the machine:")?;
         recorder.say(&vm.journal()?)?;
@@ -76,118 +129,138 @@ pub(super) fn run(
     tested.and(ended)
 }
 
-/// Runs every program with both forms of control groups, and fails when one of them did.
-fn test(
-    repository: &Repository,
-    vm: &Vm,
-    programs: &BTreeMap<String, PathBuf>,
-    tools: &Path,
-    recorder: &mut Recorder,
-) -> Result<()> {
-    let folder = shell_quoted(&repository.root().join(PACKAGE_FOLDER).to_string_lossy());
-    let tools = shell_quoted(&tools.to_string_lossy());
-    let document = shell_quoted(&repository.root().join(DOCUMENT).to_string_lossy());
-    let writes = env::var_os(WRITE_TABLE).is_some();
-    let mut failed = Vec::new();
-    for cgroup_form in ["path", "systemd"] {
-        for (name, program) in programs {
-            let program = shell_quoted(&program.to_string_lossy());
-            let mut line = format!(
-                "cd {folder} && export CI=true RUST_BACKTRACE=0 {TOOLS_FOLDER}={tools} {CGROUP_FORM}={cgroup_form} && "
-            );
-            if writes && name == "limits" {
-                // A layer of the machine takes it.
-                write!(line, "export {WRITE_TABLE}={document} && ")?;
-            }
-            line += &program;
-            let mut command = vm.command(&line, PROGRAM_TIMEOUT);
-            if let Err(error) = recorder.run(&mut command) {
-                recorder.say(&format!(
-                    "error: {name} with the form {cgroup_form}: {error:#}"
-                ))?;
-                failed.push(format!("{name} ({cgroup_form})"));
+/// What is run in a machine, and what of it failed so far.
+struct Suite<'a> {
+    repository: &'a Repository,
+    vm: &'a Vm,
+    built: &'a BTreeMap<TestProgram, PathBuf>,
+    tools: &'a Path,
+    recorder: &'a mut Recorder,
+    failed: Vec<String>,
+}
+
+impl Suite<'_> {
+    /// Runs all of it, and fails when a part did.
+    fn run(&mut self, form: Form) -> Result<()> {
+        for cgroup_form in CGROUP_FORMS {
+            for (program, short) in SHIM {
+                if *short || form == Form::Long {
+                    self.shim(*program, cgroup_form)?;
+                }
             }
         }
-    }
-    if writes {
-        let path = repository.root().join(DOCUMENT);
-        fs::write(&path, vm.run(&format!("cat {document}"))?)
-            .with_context(|| format!("failed to write {}", path.display()))?;
-    }
-    if !failed.is_empty() {
-        bail!("failed in the machine: {}", failed.join(", "));
-    }
-    Ok(())
-}
-
-/// A line of what cargo reports as JSON.
-#[derive(Debug, Deserialize)]
-struct Artifact {
-    target: Option<Target>,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    name: String,
-    src_path: PathBuf,
-}
-
-/// Builds test programs of the shim, and returns where each is.
-fn build(
-    repository: &Repository,
-    names: &[&str],
-    recorder: &mut Recorder,
-) -> Result<BTreeMap<String, PathBuf>> {
-    let command = || -> Command {
-        let mut command = cargo::main_workspace(repository, "test");
-        command.args(["--release", "--workspace", "--no-run"]);
-        for name in names {
-            command.args(["--test", name]);
+        if form == Form::Long {
+            self.test(INSTALLER, &[(OWN_NODE, "1")])?;
+            self.pods()?;
         }
-        command
-    };
-    recorder.run(&mut command())?;
-    let printed = cargo::output(command().args(["--message-format", "json"]))?;
-    let printed = String::from_utf8(printed).context("cargo wrote no UTF-8")?;
-    let found = programs(&printed, &repository.root().join(PACKAGE_FOLDER))?;
-    match names.iter().find(|name| !found.contains_key(**name)) {
-        Some(name) => bail!("cargo built no test {name} of {PACKAGE_FOLDER}"),
-        None => Ok(found),
-    }
-}
-
-/// The test programs of a package among the artifacts.
-fn programs(printed: &str, package: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let tests = package.join("tests");
-    let mut found = BTreeMap::new();
-    for line in printed.lines() {
-        let artifact: Artifact = serde_json::from_str(line)
-            .with_context(|| format!("failed to understand what cargo reports: {line}"))?;
-        let (Some(target), Some(program)) = (artifact.target, artifact.executable) else {
-            continue;
-        };
-        if target.src_path.starts_with(&tests) {
-            found.insert(target.name, program);
+        if !self.failed.is_empty() {
+            bail!("failed in the machine: {}", self.failed.join(", "));
         }
+        Ok(())
     }
-    Ok(found)
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn shim(&mut self, program: TestProgram, cgroup_form: &str) -> Result<()> {
+        let form = (CGROUP_FORM, cgroup_form);
+        if program != LIMITS || env::var_os(WRITE_TABLE).is_none() {
+            return self.test(program, &[form]);
+        }
+        // A layer of the machine takes what is written, and the next form adds its column to it.
+        let document = self.repository.root().join(DOCUMENT);
+        let path = document.to_string_lossy().into_owned();
+        self.test(program, &[form, (WRITE_TABLE, &path)])?;
+        let text = self.vm.run(&format!("cat {}", shell_quoted(&path)))?;
+        fs::write(&document, text).with_context(|| format!("failed to write {path}"))
+    }
 
-    #[test]
-    fn test_programs_of_the_package_are_found_among_artifacts() {
-        let lines = [
-            r#"{"reason":"compiler-artifact","target":{"name":"lifecycle","src_path":"/p/crates/shim/tests/lifecycle.rs"},"executable":"/t/lifecycle-1"}"#,
-            r#"{"reason":"compiler-artifact","target":{"name":"limits","src_path":"/p/crates/spec/tests/limits.rs"},"executable":"/t/limits-1"}"#,
-            r#"{"reason":"compiler-artifact","target":{"name":"sampan-shim","src_path":"/p/crates/shim/src/lib.rs"},"executable":null}"#,
-            r#"{"reason":"build-finished","success":true}"#,
+    /// Runs a test program. Its failure is noted, and the others run.
+    fn test(&mut self, program: TestProgram, variables: &[(&str, &str)]) -> Result<()> {
+        let file = &self.built[&program];
+        let folder = self.repository.root().join(program.package);
+        let tools = self.tools.to_string_lossy();
+        let functions = self.repository.staged();
+        let guests_folder = self.repository.staged_guests();
+        let paths = [
+            ("CI", "true".into()),
+            ("RUST_BACKTRACE", "0".into()),
+            (TOOLS_FOLDER, tools),
+            (FUNCTIONS_FOLDER, functions.to_string_lossy()),
+            (guests::FOLDER, guests_folder.to_string_lossy()),
         ];
-        let found = programs(&lines.join("\n"), Path::new("/p/crates/shim")).unwrap();
-        let expected = [("lifecycle".to_owned(), PathBuf::from("/t/lifecycle-1"))];
-        assert_eq!(found, BTreeMap::from(expected));
+        let all = paths
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .chain(variables.iter().copied());
+        let exports: String = all
+            .map(|(name, value)| format!("export {name}={}; ", shell_quoted(value)))
+            .collect();
+        let line = format!(
+            "{exports}{}cd {} && {}",
+            self.cluster_environment(program),
+            shell_quoted(&folder.to_string_lossy()),
+            shell_quoted(&file.to_string_lossy())
+        );
+        let shown: Vec<_> = variables.iter().map(|(_, value)| *value).collect();
+        self.note(&format!("{} ({})", program.name, shown.join(" ")), &line)
+    }
+
+    /// Runs a line, and notes its failure.
+    fn note(&mut self, name: &str, line: &str) -> Result<()> {
+        let begun = std::time::Instant::now();
+        let ran = self.recorder.run(&mut self.vm.command(line, TIMEOUT));
+        self.recorder
+            .say(&format!("{name}: {:.0} s", begun.elapsed().as_secs_f64()))?;
+        if let Err(error) = ran {
+            self.recorder.say(&format!("error: {name}: {error:#}"))?;
+            self.failed.push(name.to_owned());
+        }
+        Ok(())
+    }
+
+    /// A cluster of one node in the machine, with everything that was built here.
+    fn pods(&mut self) -> Result<()> {
+        let up =
+            self.cluster("up --built --no-functions --metrics-server --cgroup-driver systemd")?;
+        let before = self.failed.len();
+        self.note("the cluster", &up)?;
+        if self.failed.len() == before {
+            for program in PODS {
+                self.test(program, &[])?;
+            }
+            let down = self.cluster("down")?;
+            self.note("the end of the cluster", &down)?;
+        }
+        Ok(())
+    }
+
+    /// A line that calls `xtask cluster`.
+    fn cluster(&self, words: &str) -> Result<String> {
+        let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
+        // The folder of all caches: `sampan/tools` is in it.
+        let tools = cache()?;
+        let caches = tools
+            .ancestors()
+            .nth(2)
+            .context("the cache has no folder around it")?;
+        Ok(format!(
+            "export XDG_CACHE_HOME={} CARGO_TARGET_DIR={}; cd {} && {} cluster {words}",
+            quoted(caches),
+            quoted(self.repository.target()),
+            quoted(self.repository.root()),
+            quoted(&self.repository.program("xtask")),
+        ))
+    }
+
+    /// What the tests of pods know the cluster by.
+    fn cluster_environment(&self, program: TestProgram) -> String {
+        if !PODS.contains(&program) {
+            return String::new();
+        }
+        let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
+        format!(
+            "cd {} && eval \"$(CARGO_TARGET_DIR={} {} cluster env)\" && ",
+            quoted(self.repository.root()),
+            quoted(self.repository.target()),
+            quoted(&self.repository.program("xtask")),
+        )
     }
 }

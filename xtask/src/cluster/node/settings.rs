@@ -145,10 +145,11 @@ pub(super) fn network(node: &Node) -> String {
 
 pub(super) fn kubelet(keys: &Keys, node: &Node, driver: CgroupDriver) -> String {
     let server = format!("{}-server", node.component("kubelet"));
-    let (driver, group) = match driver {
-        CgroupDriver::Cgroupfs => ("cgroupfs", node.control_group()),
-        // The slice for pods is below the root.
-        CgroupDriver::Systemd => ("systemd", "/".to_owned()),
+    let (driver, group, memory) = match driver {
+        CgroupDriver::Cgroupfs => ("cgroupfs", node.control_group(), "50Mi"),
+        // The slice for pods is below the root. The machine is a test's, which makes its memory short; from there, a
+        // kubelet that looks every ten seconds has to see it before the kernel does.
+        CgroupDriver::Systemd => ("systemd", "/".to_owned(), "600Mi"),
     };
     let settings = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -187,7 +188,7 @@ pub(super) fn kubelet(keys: &Keys, node: &Node, driver: CgroupDriver) -> String 
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {
-            "memory.available": "50Mi",
+            "memory.available": memory,
             "nodefs.available": "1%",
             "nodefs.inodesFree": "1%",
             "imagefs.available": "1%",
