@@ -71,16 +71,16 @@ impl Pod {
     }
 
     /// What a program writes that looks around.
-    async fn listed(&self, processes: Option<u32>) -> String {
+    async fn listed(&self, id: &str, processes: Option<u32>) -> String {
         let bundle = self
-            .bundle("list", processes)
+            .bundle(id, processes)
             .busybox(&["sh", "-c", LIST])
             .with_pipes()
             .finish();
         let (stdout, _stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
         self.run(&bundle).await;
-        assert_eq!(self.shim.wait("list").await.expect("ended").exit_status, 0);
-        self.shim.delete("list").await.expect("deleted");
+        assert_eq!(self.shim.wait(id).await.expect("ended").exit_status, 0);
+        self.shim.delete(id).await.expect("deleted");
         drain(stdout)
     }
 
@@ -110,14 +110,14 @@ async fn containers_share_the_namespace_of_the_sandboxs_program() {
         .busybox(&["sleep", "8888"])
         .finish();
     pod.run(&sleeper).await;
-    let shared = pod.listed(Some(pod.pid)).await;
+    let shared = pod.listed("look-1", Some(pod.pid)).await;
     assert!(shared.starts_with("/bin/busybox sleep 7777"), "{shared}");
     assert!(shared.contains("/bin/busybox sleep 8888"), "{shared}");
-    let apart = pod.listed(None).await;
+    let apart = pod.listed("look-2", None).await;
     assert!(!apart.contains("sleep"), "{apart}");
     // Its neighbours live on.
     pod.remove("sleeper").await;
-    let without = pod.listed(Some(pod.pid)).await;
+    let without = pod.listed("look-3", Some(pod.pid)).await;
     assert!(without.contains("sleep 7777"), "{without}");
     assert!(!without.contains("sleep 8888"), "{without}");
     pod.end().await;
@@ -131,14 +131,14 @@ async fn a_function_and_the_container_that_debugs_it_see_each_other() {
     let pod = Pod::start().await;
     let shared = pod.bundle("f", Some(pod.pid)).module(LOOP).finish();
     pod.run(&shared).await;
-    let listed = pod.listed(Some(pod.pid)).await;
+    let listed = pod.listed("look-4", Some(pod.pid)).await;
     assert!(listed.contains("sleep 7777"), "{listed}");
     assert!(listed.contains("__create"), "{listed}");
     pod.remove("f").await;
     // The target has a namespace of its own, as the kubelet's default is.
     let apart = pod.bundle("g", None).module(LOOP).finish();
     let target = pod.run(&apart).await;
-    let listed = pod.listed(Some(target)).await;
+    let listed = pod.listed("look-5", Some(target)).await;
     assert!(!listed.contains("sleep 7777"), "{listed}");
     assert!(listed.contains("__create"), "{listed}");
     pod.remove("g").await;
@@ -184,7 +184,8 @@ async fn what_a_killed_supervisor_leaves_of_a_shared_namespace_is_taken_apart() 
         .busybox(&["sleep", "8888"])
         .finish();
     pod.run(&container).await;
-    for supervisor in supervisors(pod.node.name()) {
+    let name = pod.node.group();
+    for supervisor in supervisors(name.trim_start_matches('/')) {
         let supervisor = Pid::from_raw(supervisor).expect("a process");
         kill_process(supervisor, Signal::KILL).expect("killed");
     }
