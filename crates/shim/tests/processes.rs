@@ -184,8 +184,7 @@ async fn what_a_killed_supervisor_leaves_of_a_shared_namespace_is_taken_apart() 
         .busybox(&["sleep", "8888"])
         .finish();
     pod.run(&container).await;
-    let name = pod.node.group();
-    for supervisor in supervisors(name.trim_start_matches('/')) {
+    for supervisor in supervisors(pod.node.name()) {
         let supervisor = Pid::from_raw(supervisor).expect("a process");
         kill_process(supervisor, Signal::KILL).expect("killed");
     }
