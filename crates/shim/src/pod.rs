@@ -228,7 +228,7 @@ mod tests {
         let others = r#"{"type":"network","path":"/run/netns/x"},{"type":"uts"},
             {"type":"ipc","path":"/b/sampan/ipc"}"#;
         let given =
-            |pid: &str| format!(r#"[{{"type":"mount"}},{others},{{"type":"pid","path":"{pid}"}}]"#);
+            |pid: &str| format!(r#"[{{"type":"mount"}},{{"type":"pid","path":"{pid}"}},{others}]"#);
         check(
             OWN,
             r#"[{"type":"mount"},{"type":"pid","path":"/proc/7/ns/pid"}]"#,

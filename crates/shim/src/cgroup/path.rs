@@ -34,7 +34,7 @@ pub(crate) struct Scope {
 }
 
 /// `linux.cgroupsPath` is unusable.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum PathError {
     /// The path is that of the root group, or leads out of it.
     #[error("cgroupsPath {0:?} names no group below the root of the hierarchy")]
@@ -97,7 +97,7 @@ impl Scope {
             format!("{prefix}-{name}.scope")
         };
         let invalid = |byte: u8| !byte.is_ascii_alphanumeric() && !b":-_.\\@".contains(&byte);
-        if name.is_empty() || name.ends_with(".slice") || unit.bytes().any(invalid) {
+        if name.is_empty() || name.strip_suffix(".slice").is_some() || unit.bytes().any(invalid) {
             return Err(PathError::Unit(name.to_owned()));
         }
         let folder = slice_folder(slice)?.join(&unit);

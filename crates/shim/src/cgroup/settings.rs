@@ -79,6 +79,10 @@ pub(crate) enum SettingError {
 }
 
 impl Setting {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts are handed over where they are made"
+    )]
     pub(super) fn new(file: &str, value: impl ToString) -> Self {
         Self {
             files: vec![(file.to_owned(), value.to_string())],
@@ -93,6 +97,10 @@ impl Setting {
     }
 
     /// The same, or this if the kernel lacks the file.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts are handed over where they are made"
+    )]
     pub(super) fn or(mut self, file: &str, value: impl ToString) -> Self {
         self.files.push((file.to_owned(), value.to_string()));
         self

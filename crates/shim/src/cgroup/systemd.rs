@@ -37,13 +37,13 @@ const JOB_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) enum SystemdError {
     /// There is no systemd to ask.
     #[error("cgroupsPath asks for a scope of systemd's, and systemd cannot be reached: {0}")]
-    Connect(#[source] zbus::Error),
+    Connect(#[source] Box<zbus::Error>),
     /// It refuses.
     #[error("systemd refuses to {doing} {unit}: {source}")]
     Refused {
         doing: &'static str,
         unit: String,
-        source: zbus::Error,
+        source: Box<zbus::Error>,
     },
     /// The job of the unit's start ended in another way than `done`.
     #[error("systemd could not start {unit}: its job ended with {result:?}")]
@@ -71,10 +71,10 @@ impl Systemd {
             Ok(stream) => (Ok(Builder::unix_stream(stream).p2p()), false),
             Err(error) => (by_bus(error), true),
         };
-        let builder = builder.map_err(SystemdError::Connect)?;
+        let builder = builder.map_err(connect)?;
         let connection = builder.method_timeout(JOB_TIMEOUT).build().await;
         Ok(Self {
-            connection: connection.map_err(SystemdError::Connect)?,
+            connection: connection.map_err(connect)?,
             by_bus,
         })
     }
@@ -101,7 +101,7 @@ impl Systemd {
             let value: Value<'_> = body.deserialize()?;
             Ok(version(&String::try_from(value)?))
         };
-        read().await.map_err(SystemdError::Connect)
+        read().await.map_err(connect)
     }
 
     /// Starts a scope; the process among its properties is in it afterwards.
@@ -117,7 +117,7 @@ impl Systemd {
         let refused = |source| SystemdError::Refused {
             doing: "start",
             unit: unit.to_owned(),
-            source,
+            source: Box::new(source),
         };
         if self.by_bus {
             self.call("Subscribe", &()).await.map_err(refused)?;
@@ -173,9 +173,13 @@ impl Systemd {
         set.map(drop).map_err(|source| SystemdError::Refused {
             doing: "change",
             unit: unit.to_owned(),
-            source,
+            source: Box::new(source),
         })
     }
+}
+
+fn connect(error: zbus::Error) -> SystemdError {
+    SystemdError::Connect(Box::new(error))
 }
 
 fn is(error: &zbus::Error, name: &str) -> bool {

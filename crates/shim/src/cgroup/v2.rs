@@ -56,7 +56,7 @@ fn rdma(resources: &Resources) -> impl Iterator<Item = Setting> {
             ("hca_object", limits.hca_objects),
         ] {
             if let Some(limit) = limit {
-                value += &format!(" {name}={limit}");
+                value = format!("{value} {name}={limit}");
             }
         }
         Setting::new("rdma.max", value)
@@ -301,7 +301,7 @@ mod tests {
         check(102, Some(17));
         check(512, Some(59));
         check(1024, Some(100));
-        check(2048, Some(170));
+        check(2048, Some(174));
         check(262_143, Some(10_000));
         check(262_144, Some(10_000));
         check(u64::MAX, Some(10_000));

@@ -202,6 +202,7 @@ mod tests {
             rootfs: Vec::new(),
             stdio: Stdio::default(),
             pod: None,
+            is_sandbox: false,
             namespace: "k8s.io".to_owned(),
             address: folder.path().join("nobody").display().to_string(),
             group: "/g".into(),

@@ -19,17 +19,16 @@ pub(in crate::cgroup) fn properties(policy: &Policy) -> Vec<Property> {
         }
     } else {
         for (matched, access) in &policy.exceptions {
-            let (group, file) = match matched.kind {
-                Kind::Char => ("char", "char"),
-                Kind::Block => ("block", "block"),
+            let kind = match matched.kind {
+                Kind::Char => "char",
+                Kind::Block => "block",
             };
             let path = match (matched.major, matched.minor) {
-                (Some(major), Some(minor)) => format!("/dev/{file}/{major}:{minor}"),
-                (Some(major), None) => format!("{group}-{major}"),
-                (None, None) => format!("{group}-*"),
-                // systemd has no rule for one number of every kind; the group's own filter has it, and allows it
-                // only where systemd does too.
-                (None, Some(_)) => format!("{group}-*"),
+                (Some(major), Some(minor)) => format!("/dev/{kind}/{major}:{minor}"),
+                (Some(major), None) => format!("{kind}-{major}"),
+                // systemd has no rule for one minor number of every kind; the group's own filter has it, and the kernel
+                // allows what both do.
+                (None, _) => format!("{kind}-*"),
             };
             allowed.push((path, access.to_string()));
         }

@@ -114,7 +114,7 @@ pub(super) fn program(policy: &Policy) -> Vec<Instruction> {
         // A test that fails skips the rest of the block.
         let block = tests.len() + answer(true).len();
         for (index, test) in tests.iter_mut().enumerate() {
-            if test.code == SKIP_UNLESS || test.code == SKIP_UNLESS_SAME {
+            if [SKIP_UNLESS, SKIP_UNLESS_SAME, SKIP_IF].contains(&test.code) {
                 test.offset = i16::try_from(block - index - 1).unwrap_or(i16::MAX);
             }
         }
