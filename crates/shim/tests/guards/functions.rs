@@ -182,7 +182,7 @@ fn look(pid: u64, id: &str) -> Facts {
 }
 
 /// Each thread has the guards of its process: the kernel keeps them for each thread.
-pub(crate) fn threads_are_guarded(pid: u32) {
+fn threads_are_guarded(pid: u32) {
     let guards = |path: &str| {
         let status = fs::read_to_string(format!("{path}/status")).expect("a status");
         let lines = status.lines();

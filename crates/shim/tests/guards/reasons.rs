@@ -46,6 +46,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     ends.any(|end| matches(others, &rest[end..]))
 }
 
+const KCORE: &str = "libcontainer gives the link to the masked /proc/kcore another name";
+
 /// Those of any program.
 pub(crate) const PROGRAMS: &[Reason] = &[
     reason(
@@ -72,6 +74,8 @@ pub(crate) const PROGRAMS: &[Reason] = &[
         "1",
         "what runc writes before the filter is a second filter, which answers calls that the profile does not know",
     ),
+    reason("dev./dev/core", "", "* /proc/kcore", KCORE),
+    reason("dev./dev/kcore", "* /proc/kcore", "", KCORE),
     reason(
         "self.oom_score_adj",
         "1",

@@ -234,7 +234,7 @@ pub(crate) fn filters() -> Vec<Row> {
     rows
 }
 
-pub(crate) fn has_selinux() -> bool {
+fn has_selinux() -> bool {
     std::path::Path::new("/sys/fs/selinux/enforce").exists()
 }
 
