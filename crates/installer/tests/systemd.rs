@@ -145,7 +145,13 @@ impl Layout {
         let ctr = Self::program().with_file_name("ctr");
         let output = Command::new(ctr)
             .args(["--address", self.socket, "run", "--rm", "--runtime", SHIM])
-            .args(["--cgroup", "system.slice:sampan:installed", "--rootfs"])
+            .args([
+                "--env",
+                "PATH=/bin",
+                "--cgroup",
+                "system.slice:sampan:installed",
+                "--rootfs",
+            ])
             .arg(root)
             .args(["installed", BUSYBOX, "cat", "/proc/self/cgroup"])
             .output()
