@@ -21,7 +21,7 @@ pub(crate) const COREDNS: &str = "sampan.test/coredns:1";
 /// What `kubectl top` asks.
 pub(crate) const METRICS_SERVER: &str = "sampan.test/metrics-server:1";
 
-const STATIC_BUSYBOX: &str = "/bin/busybox";
+pub(crate) const STATIC_BUSYBOX: &str = "/bin/busybox";
 const NOBODY: &str = "65532:65532";
 
 /// The archive with all of them, made once for the programs that there are.

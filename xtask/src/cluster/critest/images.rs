@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::cargo::output;
-use crate::cluster::images::{self, PAUSE, alone, busybox_layer, import};
+use crate::cluster::images::{self, PAUSE, STATIC_BUSYBOX, alone, busybox_layer, import};
 use crate::cluster::layout::{Layout, Node};
 use crate::cluster::network;
 use crate::cluster::node::registry_settings;
@@ -103,6 +103,8 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
         .text("etc/passwd", PASSWD, 0o644)
         .text("etc/group", GROUP, 0o644);
     let base = PROGRAMS.iter().try_fold(base, add_program)?;
+    // A spec masks this program alone, which must not be a link to the one of all others.
+    let base = base.file("bin/ls", Path::new(STATIC_BUSYBOX), 0o755);
     let busybox = || {
         Image::new(Platform::current())
             .layer(base.clone())
@@ -129,7 +131,11 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
                 .entrypoint(["/bin/effective-uid"])
                 .arguments([]),
         ),
-        ("pause:3.9".to_owned(), pause(layout)?),
+        // Another image than that of the sandboxes: a spec removes it under all its names.
+        (
+            "pause:3.9".to_owned(),
+            pause(layout)?.label("org.opencontainers.image.version", "3.9"),
+        ),
     ];
     let mut own = |name: &str, image: Image| {
         images.push((format!("k8s-staging-cri-tools/{name}"), image));
