@@ -173,6 +173,12 @@ impl Task {
         let path = init.path();
         *self.shared_processes.init() = Some(init);
         record.write(&self.bundle)?;
+        self.begin_init(&mut link).await?;
+        if let State::Stopped(_) = self.init.state() {
+            let message = "the pod was stopped meanwhile".to_owned();
+            return Err(ShimError::Precondition(message));
+        }
+        // A program that could not start fails its container, not the pod.
         let task = Arc::clone(self);
         tokio::spawn(async move {
             let Ok(exit) = exit.await else {
@@ -188,11 +194,6 @@ impl Task {
                 task.ended(&task.init, exit);
             }
         });
-        self.begin_init(&mut link).await?;
-        if let State::Stopped(_) = self.init.state() {
-            let message = "the pod was stopped meanwhile".to_owned();
-            return Err(ShimError::Precondition(message));
-        }
         Ok(path)
     }
 

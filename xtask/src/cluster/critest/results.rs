@@ -9,7 +9,11 @@ use serde::Deserialize;
 
 /// How each spec went, by its name.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Results(pub(super) BTreeMap<String, Outcome>);
+pub(super) struct Results {
+    pub(super) outcomes: BTreeMap<String, Outcome>,
+    /// Those that passed at the second attempt.
+    pub(super) repeated: Vec<String>,
+}
 
 /// How a spec went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,8 @@ struct Report {
     leaf_node_type: String,
     leaf_node_text: String,
     state: String,
+    #[serde(default)]
+    num_attempts: u32,
     failure: Option<Failure>,
 }
 
@@ -61,7 +67,7 @@ impl Results {
     }
 
     pub(super) fn count(&self, is: impl Fn(&Outcome) -> bool) -> usize {
-        self.0.values().filter(|outcome| is(outcome)).count()
+        self.outcomes.values().filter(|outcome| is(outcome)).count()
     }
 }
 
@@ -81,7 +87,11 @@ fn parse(bytes: &[u8]) -> Result<Results> {
         if report.leaf_node_type == "It" {
             let mut words = report.container_hierarchy_texts.unwrap_or_default();
             words.push(report.leaf_node_text);
-            results.0.insert(words.join(" "), outcome);
+            let name = words.join(" ");
+            if outcome == Outcome::Passed && report.num_attempts > 1 {
+                results.repeated.push(name.clone());
+            }
+            results.outcomes.insert(name, outcome);
         } else if let Outcome::Failed(message) = outcome {
             bail!("{} failed: {message}", report.leaf_node_type);
         }
@@ -97,7 +107,7 @@ mod tests {
     fn specs_are_named_by_all_their_texts() {
         let report = br#"[{"SuitePath":"/x","SpecReports":[
             {"ContainerHierarchyTexts":null,"LeafNodeType":"BeforeSuite","LeafNodeText":"","State":"passed"},
-            {"ContainerHierarchyTexts":["[k8s.io] Pod","ports"],"LeafNodeType":"It","LeafNodeText":"maps","State":"passed"},
+            {"ContainerHierarchyTexts":["[k8s.io] Pod","ports"],"LeafNodeType":"It","LeafNodeText":"maps","State":"passed","NumAttempts":2},
             {"ContainerHierarchyTexts":["[k8s.io] Pod"],"LeafNodeType":"It","LeafNodeText":"stops","State":"timedout",
              "Failure":{"Message":"too slow\nat line 3"}},
             {"ContainerHierarchyTexts":["[k8s.io] Pod"],"LeafNodeType":"It","LeafNodeText":"NRI","State":"skipped"}]}]"#;
@@ -107,7 +117,9 @@ mod tests {
             ("[k8s.io] Pod stops", Outcome::Failed("too slow".to_owned())),
         ];
         let expected = expected.map(|(name, outcome)| (name.to_owned(), outcome));
-        assert_eq!(parse(report).unwrap().0, BTreeMap::from(expected));
+        let results = parse(report).unwrap();
+        assert_eq!(results.outcomes, BTreeMap::from(expected));
+        assert_eq!(results.repeated, ["[k8s.io] Pod ports maps"]);
     }
 
     #[test]
