@@ -16,6 +16,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::arguments::CgroupDriver;
 use super::down;
 use super::ground;
 use super::layout::{Layout, Node};
@@ -101,6 +102,7 @@ fn test(
         sampan: true,
         api: nobody,
         registry: nobody,
+        cgroup_driver: CgroupDriver::Cgroupfs,
     };
     memory.write(layout)?;
     let nodes = memory.all_nodes(layout);
