@@ -107,7 +107,7 @@ pub(crate) fn added(bundle: &Bundle) -> Value {
 
 fn filled(bundle: Bundle, config: Value) -> Bundle {
     bundle
-        .set("", config)
+        .configured(config)
         .file("probe.pl", &std::fs::read(PROBE).expect("the probe"))
         .file("etc/placeholder", b"")
         .file("tmp/placeholder", b"")

@@ -46,6 +46,22 @@ fn matches(pattern: &str, text: &str) -> bool {
     ends.any(|end| matches(others, &rest[end..]))
 }
 
+/// Those of a program that is added to a container.
+pub(crate) const ADDED: &[Reason] = &[
+    reason(
+        "status.NS*",
+        "*",
+        "*",
+        "runc itself takes numbers of processes while it adds one",
+    ),
+    reason("status.Umask", "0022", "0077", UMASK),
+    reason("umask", "0022", "0077", UMASK),
+    reason("made.mode", "0755", "0700", UMASK),
+];
+
+const UMASK: &str =
+    "runc leaves an added program its caller's mask, which with containerd is the default";
+
 const KCORE: &str = "libcontainer gives the link to the masked /proc/kcore another name";
 
 /// Those of any program.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::apparmor;
 use crate::bundle::{Change, SECCOMP};
-use crate::reasons::{Reason, reason};
+use crate::reasons::{ADDED, Reason, reason};
 
 /// One bundle under both.
 pub(crate) struct Row {
@@ -319,7 +319,11 @@ pub(crate) fn added() -> Vec<Row> {
             config["process"]["apparmorProfile"] = json!(apparmor::NAME);
         })
     });
-    let row = |row| Row { added: true, ..row };
+    let row = |row| Row {
+        added: true,
+        reasons: ADDED,
+        ..row
+    };
     rows.into_iter().chain(labelled).map(row).collect()
 }
 

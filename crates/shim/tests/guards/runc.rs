@@ -89,7 +89,10 @@ impl Runc {
         pipes(bundle);
         let (stdout, stderr) = (bundle.reader("added-stdout"), bundle.reader("added-stderr"));
         let process = process.display().to_string();
-        let mut exec = self.command(node, &["exec", "--process", &process, bundle.id()]);
+        let mut exec = self.command(
+            node,
+            &["exec", "--detach", "--process", &process, bundle.id()],
+        );
         exec.stdout(writer(bundle, "added-stdout"));
         exec.stderr(writer(bundle, "added-stderr"));
         let status = exec.status().expect("runc starts");

@@ -61,6 +61,13 @@ impl Bundle {
         &self.path
     }
 
+    /// With another configuration.
+    #[must_use]
+    pub(crate) fn configured(mut self, config: Value) -> Self {
+        self.config = config;
+        self
+    }
+
     /// Changes the configuration at a JSON pointer, or adds a field there.
     #[must_use]
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
