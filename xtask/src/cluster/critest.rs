@@ -100,7 +100,6 @@ fn test(
         nodes: HANDLERS.len(),
         metrics_server: false,
         sampan: true,
-        cgroup_driver: CgroupDriver::default(),
         api: nobody,
         registry: nobody,
         cgroup_driver: CgroupDriver::Cgroupfs,

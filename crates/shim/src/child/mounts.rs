@@ -92,11 +92,10 @@ impl MountPlan {
             Some("cgroup" | "cgroup2") if options.is_read_only() => {
                 push(Action::SetCgroupFlags(options.flags()));
             }
-            _ if options.bind => {
-                if options.has_flags() && !is_function {
-                    push(Action::SetFlags(options.flags()));
-                }
+            _ if options.bind && options.has_flags() && !is_function => {
+                push(Action::SetFlags(options.flags()));
             }
+            _ if options.bind => {}
             Some("tmpfs") if options.is_read_only() => push(Action::SetFlags(options.flags())),
             _ if mount.destination() == Path::new("/dev") && options.is_read_only() => {
                 push(Action::SetFlags(options.flags()));

@@ -31,7 +31,7 @@ pub(crate) async fn drain(mut pipe: File) -> String {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
         Err(error) => panic!("the pipe: {error}"),
     };
-    until("the pipe has ended", || has_ended()).await;
+    until("the pipe has ended", has_ended).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -146,22 +146,23 @@ async fn run(node: &Node, row: &Row) -> Outcome {
     let bundle = bundle::of_function(node, OURS, row.change);
     let (_stdout, _stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
     let shim = node.start(&bundle).await;
-    let outcome = match shim.create(&bundle).await {
-        Err(error) => Outcome::Refused(crate::support::message::<()>(Err(error))),
-        Ok(_) => {
-            let outcome = match shim.start_task(OURS).await {
-                Err(error) => Outcome::Refused(crate::support::message::<()>(Err(error))),
-                Ok(pid) => {
-                    threads_are_guarded(pid);
-                    let outcome = Outcome::Ran(look(u64::from(pid), OURS));
-                    shim.kill(OURS, 9).await.expect("killed");
-                    shim.wait(OURS).await.expect("ended");
-                    outcome
-                }
-            };
-            shim.delete(OURS).await.expect("deleted");
-            outcome
-        }
+    let refused = |error| Outcome::Refused(crate::support::message::<()>(Err(error)));
+    let created = shim.create(&bundle).await;
+    let outcome = if let Err(error) = created {
+        refused(error)
+    } else {
+        let outcome = match shim.start_task(OURS).await {
+            Err(error) => refused(error),
+            Ok(pid) => {
+                threads_are_guarded(pid);
+                let outcome = Outcome::Ran(look(u64::from(pid), OURS));
+                shim.kill(OURS, 9).await.expect("killed");
+                shim.wait(OURS).await.expect("ended");
+                outcome
+            }
+        };
+        shim.delete(OURS).await.expect("deleted");
+        outcome
     };
     shim.shut_down().await;
     outcome
@@ -193,6 +194,11 @@ fn threads_are_guarded(pid: u32) {
     let process = guards(&format!("/proc/{pid}"));
     for task in fs::read_dir(format!("/proc/{pid}/task")).expect("threads") {
         let task = task.expect("a thread").path();
-        assert_eq!(guards(&task.display().to_string()), process, "{task:?}");
+        assert_eq!(
+            guards(&task.display().to_string()),
+            process,
+            "{}",
+            task.display()
+        );
     }
 }

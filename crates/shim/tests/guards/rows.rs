@@ -75,13 +75,13 @@ pub(crate) fn privileges() -> Vec<Row> {
             config["process"]["user"] = json!({ "uid": 1000, "gid": 1000, "additionalGids": [] });
         }),
         same("no capabilities", |config| {
-            capabilities(config, &[], &[], &[])
+            capabilities(config, &[], &[], &[]);
         }),
         same("capabilities are left out", |config| {
             config["process"]["capabilities"] = json!({});
         }),
         same("one capability", |config| {
-            capabilities(config, &["CAP_CHOWN"], &[], &[])
+            capabilities(config, &["CAP_CHOWN"], &[], &[]);
         }),
         same("inheritable capabilities", |config| {
             capabilities(config, &["CAP_CHOWN", "CAP_KILL"], &["CAP_KILL"], &[]);
@@ -221,7 +221,7 @@ pub(crate) fn filters() -> Vec<Row> {
         rows.push(refused(
             "a label of SELinux where there is none",
             |config| {
-                config["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0:c1,c2")
+                config["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0:c1,c2");
             },
             &["SELinux", "\"system_u:system_r:container_t:s0:c1,c2\""],
         ));
@@ -242,7 +242,7 @@ fn has_selinux() -> bool {
 pub(crate) fn views() -> Vec<Row> {
     vec![
         same("a read-only root", |config| {
-            config["root"]["readonly"] = json!(true)
+            config["root"]["readonly"] = json!(true);
         }),
         same("no masked and no read-only paths", |config| {
             config["linux"]["maskedPaths"] = json!([]);
@@ -261,10 +261,10 @@ pub(crate) fn views() -> Vec<Row> {
             &["kernel.pid_max"],
         ),
         same("a domain name", |config| {
-            config["domainname"] = json!("example")
+            config["domainname"] = json!("example");
         }),
         same("a control group namespace", |config| {
-            namespace(config, json!({ "type": "cgroup" }))
+            namespace(config, json!({ "type": "cgroup" }));
         }),
         same("devices", |config| {
             config["linux"]["devices"] = json!([
@@ -279,13 +279,13 @@ pub(crate) fn views() -> Vec<Row> {
             config["process"]["env"] = json!(["A=", "B=c=d"]);
         }),
         same("a home", |config| {
-            config["process"]["env"] = json!(["PATH=/bin", "HOME=/tmp"])
+            config["process"]["env"] = json!(["PATH=/bin", "HOME=/tmp"]);
         }),
         same("a program that is found in the path", |config| {
             config["process"]["args"] = json!(["perl", "/probe.pl"]);
         }),
         same("a working directory", |config| {
-            config["process"]["cwd"] = json!("/etc")
+            config["process"]["cwd"] = json!("/etc");
         }),
     ]
 }
@@ -311,7 +311,7 @@ pub(crate) fn added() -> Vec<Row> {
             no_new_privileges(config);
         }),
         same("a read-only root", |config| {
-            config["root"]["readonly"] = json!(true)
+            config["root"]["readonly"] = json!(true);
         }),
     ];
     let labelled = apparmor::is_enabled().then(|| {

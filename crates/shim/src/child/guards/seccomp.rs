@@ -54,7 +54,7 @@ fn first_unknown(profile: &LinuxSeccomp) -> Option<i32> {
         return None;
     }
     let rules = profile.syscalls().iter().flatten();
-    let names = rules.flat_map(|rule| rule.names());
+    let names = rules.flat_map(oci_spec::runtime::LinuxSyscall::names);
     let known = names.filter_map(|name| ScmpSyscall::from_name(name).ok());
     let last = known.map(ScmpSyscall::as_raw_syscall).max()?;
     (0..HIGHEST).contains(&last).then_some(last + 1)
