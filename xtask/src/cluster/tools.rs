@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::cache::{cache, digits, once};
 use crate::cargo::shown;
 use crate::repository::Repository;
-use catalogue::{MODULES, Module, SMALL};
+use catalogue::{Kind, MODULES, Module, SMALL};
 
 /// How often a long build gives a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
             .arg("-o");
         command
     };
-    if module.tests {
+    if module.kind == Kind::Tests {
         for (program, package) in module.programs {
             let mut command = go(&["test", "-c"]);
             command.arg(folder.join(program)).arg(package);

@@ -190,9 +190,9 @@ impl Suite<'_> {
             .iter()
             .map(|(name, value)| (*name, &**value))
             .chain(variables.iter().copied());
-        let exports: String = all
-            .map(|(name, value)| format!("export {name}={}; ", shell_quoted(value)))
-            .collect();
+        let exports = all.fold(String::new(), |exports, (name, value)| {
+            exports + &format!("export {name}={}; ", shell_quoted(value))
+        });
         let line = format!(
             "{exports}{}cd {} && {}",
             self.cluster_environment(program),

@@ -26,7 +26,7 @@ impl fmt::Display for Outcome {
 /// All that is written into a pipe until its last writer is gone.
 pub(crate) async fn drain(mut pipe: File) -> String {
     let mut bytes = Vec::new();
-    let mut has_ended = || match pipe.read_to_end(&mut bytes) {
+    let has_ended = || match pipe.read_to_end(&mut bytes) {
         Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
         Err(error) => panic!("the pipe: {error}"),

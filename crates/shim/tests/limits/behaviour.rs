@@ -207,11 +207,11 @@ async fn a_frozen_container_stands_still_as_under_runc() {
         .await;
         let state = || {
             let files = snapshot::take(node.groups(), runtime.name(), None);
-            let freezer = files
+            let mut freezer = files
                 .into_iter()
                 .filter(|(key, _)| key == "cgroup.freeze" || key == "freezer.state");
             // With both versions, only the one with the controllers counts.
-            freezer.last()
+            freezer.next_back()
         };
         container.freeze(true).await.expect("frozen");
         let before = fs::read_to_string(&count).expect("a count");

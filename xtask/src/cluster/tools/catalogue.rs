@@ -12,13 +12,21 @@ pub(super) struct Module {
     pub(super) of_plugins: bool,
     /// Whether it is built only for who asks for it.
     pub(super) optional: bool,
-    /// Whether its programs are built from test packages, by `go test -c`.
-    pub(super) tests: bool,
+    pub(super) kind: Kind,
     /// Whether it has parts in C.
     pub(super) with_c: bool,
     pub(super) tags: &'static str,
     /// Variables that tell a program its version; it would say 0.0.0.
     pub(super) variables: &'static [(&'static str, &'static str)],
+}
+
+/// What the packages of a module are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Programs, by `go build`.
+    Programs,
+    /// Tests, by `go test -c`.
+    Tests,
 }
 
 const PLAIN: Module = Module {
@@ -27,7 +35,7 @@ const PLAIN: Module = Module {
     programs: &[],
     of_plugins: false,
     optional: false,
-    tests: false,
+    kind: Kind::Programs,
     with_c: false,
     tags: "",
     variables: &[],
@@ -157,7 +165,7 @@ pub(super) const MODULES: &[Module] = &[
         about: "four minutes",
         programs: &[("critest", "sigs.k8s.io/cri-tools/cmd/critest")],
         optional: true,
-        tests: true,
+        kind: Kind::Tests,
         variables: &[("sigs.k8s.io/cri-tools/pkg/version.Version", "v1.37.0")],
         ..PLAIN
     },

@@ -103,13 +103,19 @@ mod tests {
         let profile =
             |action: &str, rules: &[Value]| json!({ "defaultAction": action, "syscalls": rules });
         let usual = rule(&["read", "seccomp", "statx", "no_such_call"]);
-        check(profile("SCMP_ACT_ERRNO", &[usual.clone()]), Some("statx"));
         check(
-            profile("SCMP_ACT_KILL_PROCESS", &[usual.clone()]),
+            profile("SCMP_ACT_ERRNO", std::slice::from_ref(&usual)),
             Some("statx"),
         );
-        check(profile("SCMP_ACT_ALLOW", &[usual.clone()]), None);
-        check(profile("SCMP_ACT_LOG", &[usual.clone()]), None);
+        check(
+            profile("SCMP_ACT_KILL_PROCESS", std::slice::from_ref(&usual)),
+            Some("statx"),
+        );
+        check(
+            profile("SCMP_ACT_ALLOW", std::slice::from_ref(&usual)),
+            None,
+        );
+        check(profile("SCMP_ACT_LOG", std::slice::from_ref(&usual)), None);
         check(profile("SCMP_ACT_ERRNO", &[rule(&["read"])]), None);
         let mut answers = profile("SCMP_ACT_ERRNO", &[usual]);
         answers["defaultErrnoRet"] = json!(Errno::NOSYS.raw_os_error());
