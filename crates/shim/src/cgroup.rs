@@ -31,7 +31,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use make::{GroupError, Plan, update};
-pub(crate) use making::Making;
+pub(crate) use making::{Made, Making};
 use mount::{Mount, mounts};
 use path::GroupPath;
 pub(crate) use resources::Resources;

@@ -1,6 +1,6 @@
 //! The steps in which a child of the supervisor makes a container, as the supervisor sees them.
 
-use crate::cgroup::{Cgroup, Making, Plan, Resources, Version};
+use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources, Version};
 use crate::children::{Child, ask_for_container, hear, unexpected};
 use crate::error::{Result, ShimError};
 use crate::head::Head;
@@ -36,8 +36,7 @@ pub(crate) fn plan(head: &Head, id: &str) -> Result<Plan> {
 pub(crate) struct Begun {
     pub(crate) link: Link,
     child: Child,
-    pub(crate) cgroup: Cgroup,
-    pub(crate) resources: Resources,
+    pub(crate) made: Made,
 }
 
 impl Begun {
@@ -78,12 +77,10 @@ impl Begun {
         if made.is_err() {
             child.ended().await;
         }
-        let (cgroup, resources) = made?;
         Ok(Self {
             link,
             child,
-            cgroup,
-            resources,
+            made: made?,
         })
     }
 
@@ -93,9 +90,16 @@ impl Begun {
     ///
     /// [`ShimError::Container`] with the cause; the group is still there.
     pub(crate) async fn build(&mut self) -> Result<(i32, Workload)> {
-        match hear(&mut self.link, &mut self.child).await? {
-            Message::Created { pid, workload } => Ok((pid, workload)),
-            other => Err(unexpected(&other)),
+        let (pid, workload) = match hear(&mut self.link, &mut self.child).await? {
+            Message::Created { pid, workload } => (pid, workload),
+            other => return Err(unexpected(&other)),
+        };
+        // The first process waits for its start.
+        if let Some(update) = self.made.update.take() {
+            let mut updated = self.made.resources.updated(update);
+            cgroup::update(&self.made.cgroup, &mut updated).await?;
+            self.made.resources = updated;
         }
+        Ok((pid, workload))
     }
 }

@@ -140,7 +140,7 @@ impl Task {
     async fn make_init(self: &Arc<Self>, request: &CreateRequest, plan: Plan) -> Result<PathBuf> {
         let making = Making::begin(plan);
         let mut begun = Begun::new(request, making, &self.surroundings).await?;
-        let cgroup = begun.cgroup.clone();
+        let cgroup = begun.made.cgroup.clone();
         let built = begun.build().await;
         let pid = match built {
             Ok((pid, _)) => pid,

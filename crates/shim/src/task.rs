@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::cgroup::{self, Cgroup, Making, Plan, Resources};
+use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources};
 use crate::children::{Spare, attach_terminal, unexpected};
 use crate::container::{Begun, Container};
 use crate::error::{Result, ShimError};
@@ -84,13 +84,11 @@ impl Task {
         let making = Making::begin(plan);
         let mut begun = Begun::new(&request, making, &surroundings).await?;
         let built = begun.build().await;
-        let Begun {
-            mut link,
-            cgroup,
-            resources,
-            ..
-        } = begun;
-        let made = built.and_then(|(pid, workload)| {
+        let Begun { mut link, made, .. } = begun;
+        let Made {
+            cgroup, resources, ..
+        } = made;
+        let attached = built.and_then(|(pid, workload)| {
             init.is(pid);
             let exit = surroundings.reaper.exit_of(pid);
             let terminal = link.take_fd();
@@ -99,8 +97,8 @@ impl Task {
             }
             Ok((workload, exit))
         });
-        let (workload, exit) = match made {
-            Ok(made) => made,
+        let (workload, exit) = match attached {
+            Ok(attached) => attached,
             Err(error) => {
                 let removed = cgroup.remove().await;
                 removed.map_err(ShimError::system("removing the control group"))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::devices::{self, Policy, RuleError};
 use super::folders::{self, Made};
 use super::path::{GroupPath, PathError, Scope};
-use super::resources::Resources;
+use super::resources::{Pids, Resources};
 use super::settings::{self, Setting, SettingError, ValueError};
 use super::systemd::{Systemd, SystemdError};
 use super::version::ROOT;
@@ -65,13 +65,19 @@ impl GroupError {
     }
 }
 
+/// How many processes are in a group while the first one is made: libcontainer's, beside the child that calls it.
+const MAKING_PROCESSES: i64 = 4;
+
 /// A group that is to be made: all that a specification says of it, checked.
 #[derive(Debug)]
 pub(crate) struct Plan {
     id: String,
     path: GroupPath,
     version: Version,
+    /// What holds while the first process is made.
     resources: Resources,
+    /// A limit of processes that the making of the first one would break.
+    pids: Option<i64>,
     policy: Policy,
     settings: Vec<Setting>,
 }
@@ -93,12 +99,18 @@ impl Plan {
         if let GroupPath::Scope(_) = path {
             unit::round_quota(&mut resources.cpu);
         }
+        let pids = resources.pids.limit;
+        let pids = pids.filter(|limit| (0..MAKING_PROCESSES).contains(limit));
+        if pids.is_some() {
+            resources.pids.limit = Some(MAKING_PROCESSES);
+        }
         Ok(Self {
             id: id.to_owned(),
             settings: settings_of(&resources, version)?,
             path,
             version,
             resources,
+            pids,
             policy,
         })
     }
@@ -113,9 +125,13 @@ impl Plan {
         Path::new("/").join(self.path.folder())
     }
 
-    /// The limits, as they are after the group was made.
-    pub(super) fn resources(&self) -> &Resources {
-        &self.resources
+    /// What holds once the group was made, and what is to hold before the first process starts, if that is less.
+    pub(super) fn resources(&self) -> (Resources, Option<Resources>) {
+        let update = self.pids.map(|limit| Resources {
+            pids: Pids { limit: Some(limit) },
+            ..Resources::default()
+        });
+        (self.resources.clone(), update)
     }
 
     /// Makes the folders of the group. Blocks for some milliseconds.

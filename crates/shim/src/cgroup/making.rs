@@ -8,6 +8,15 @@ use super::entry::foresee_entry;
 use super::make::{GroupError, Plan};
 use super::{Cgroup, Resources};
 
+/// A group that was made.
+pub(crate) struct Made {
+    pub(crate) cgroup: Cgroup,
+    /// The limits that hold.
+    pub(crate) resources: Resources,
+    /// Limits that are to hold before the container's first process starts, and would not let it be made.
+    pub(crate) update: Option<Resources>,
+}
+
 /// The making of a group.
 pub(crate) struct Making {
     plan: Arc<Plan>,
@@ -37,13 +46,12 @@ impl Making {
         }
     }
 
-    /// The group, with all its limits in force, and these limits. A scope of systemd's is made now, with process `pid`
-    /// in it.
+    /// The group, with all its limits in force. A scope of systemd's is made now, with process `pid` in it.
     ///
     /// # Errors
     ///
     /// [`GroupError`] when it cannot be made.
-    pub(crate) async fn finish(self, pid: u32) -> Result<(Cgroup, Resources), GroupError> {
+    pub(crate) async fn finish(self, pid: u32) -> Result<Made, GroupError> {
         let cgroup = match self.folder {
             None => self.plan.make_scope(pid).await?,
             Some(folder) => match folder.await {
@@ -52,7 +60,12 @@ impl Making {
                 Err(_) => self.plan.make_folder()?,
             },
         };
-        Ok((cgroup, self.plan.resources().clone()))
+        let (resources, update) = self.plan.resources();
+        Ok(Made {
+            cgroup,
+            resources,
+            update,
+        })
     }
 
     /// Removes what was made, when no container comes of it.
