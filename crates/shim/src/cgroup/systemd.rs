@@ -1,22 +1,18 @@
 //! systemd's manager over D-Bus: starting a scope and changing its properties
 //! ([org.freedesktop.systemd1(5)](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html)).
 //!
-//! Root reaches the manager at a socket of its own, without the message bus between them; the bus is the second choice.
+//! The manager is reached by the message bus. Its own socket for root would spare the bus, but it signs its messages with
+//! a name that `zbus` takes for none.
 
-use std::io;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zbus::connection::Builder;
 use zbus::zvariant::{OwnedObjectPath, Value};
 use zbus::{Connection, MessageStream};
 
 use super::unit::Property;
-
-/// The manager's own socket, for root.
-const PRIVATE_SOCKET: &str = "/run/systemd/private";
 
 const NAME: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
@@ -56,26 +52,15 @@ pub(crate) enum SystemdError {
 /// A connection to the manager.
 pub(super) struct Systemd {
     connection: Connection,
-    /// By way of the message bus, which passes signals on only when asked.
-    by_bus: bool,
 }
 
 impl Systemd {
     /// Connects.
     pub(super) async fn connect() -> Result<Self, SystemdError> {
-        let by_bus = |error: io::Error| {
-            tracing::debug!(%error, "systemd is reached by the message bus");
-            Builder::system()
-        };
-        let (builder, by_bus) = match UnixStream::connect(PRIVATE_SOCKET).await {
-            Ok(stream) => (Ok(Builder::unix_stream(stream).p2p()), false),
-            Err(error) => (by_bus(error), true),
-        };
-        let builder = builder.map_err(connect)?;
+        let builder = Builder::system().map_err(connect)?;
         let connection = builder.method_timeout(JOB_TIMEOUT).build().await;
         Ok(Self {
             connection: connection.map_err(connect)?,
-            by_bus,
         })
     }
 
@@ -119,9 +104,8 @@ impl Systemd {
             unit: unit.to_owned(),
             source: Box::new(source),
         };
-        if self.by_bus {
-            self.call("Subscribe", &()).await.map_err(refused)?;
-        }
+        // The manager sends signals of jobs only when it is asked to.
+        self.call("Subscribe", &()).await.map_err(refused)?;
         // From before the job begins, so that its end is not missed.
         let ended = MessageStream::for_match_rule(JOB_REMOVED, &self.connection, None).await;
         let mut ended = ended.map_err(refused)?;

@@ -31,6 +31,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 
 use self::error::ChildError;
@@ -54,7 +55,10 @@ pub(crate) fn fetch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn answer<T: DeserializeOwned>(
     work: impl FnOnce(T, &std::rc::Rc<ChildLink>) -> Result<(), ChildError>,
 ) -> ExitCode {
-    let Ok(link) = take_link() else {
+    // Without a supervisor nothing may wait here, for a reader of a named pipe for example. What is forked does not
+    // inherit this.
+    let killed = set_parent_process_death_signal(Some(Signal::KILL));
+    let (Ok(link), Ok(())) = (take_link(), killed) else {
         return ExitCode::FAILURE;
     };
     let link = std::rc::Rc::new(link);
