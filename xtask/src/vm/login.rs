@@ -62,6 +62,13 @@ impl Login {
         let mut command = Command::new("setpriv");
         // It must not outlive this program, however that ends.
         command.args(["--pdeathsig", "KILL", "ssh", "-M", "-N"]);
+        // Commands of a machine that stands still end with an error after ten minutes.
+        command.args([
+            "-o",
+            "ServerAliveInterval=60",
+            "-o",
+            "ServerAliveCountMax=10",
+        ]);
         let child = self
             .options(&mut command)
             .stdin(Stdio::null())
