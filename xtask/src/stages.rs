@@ -49,7 +49,8 @@ pub(crate) enum Stage {
     EndToEnd,
     /// A real Kubernetes, started for the tests and taken down after them
     Cluster,
-    /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of `vm`
+    /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of `vm`; only when it is
+    /// named
     VmShort,
     /// All of critest with runc and with Sampan; only when it is named
     Critest,
@@ -73,9 +74,9 @@ impl Stage {
         }
     }
 
-    /// Whether it runs only when it is named; other stages have a short part of it.
+    /// Whether it runs only when it is named.
     fn takes_long(self) -> bool {
-        matches!(self, Stage::Critest | Stage::Vm)
+        matches!(self, Stage::VmShort | Stage::Critest | Stage::Vm)
     }
 
     fn needs(self) -> Vec<Need> {
