@@ -7,6 +7,7 @@
 mod devices;
 mod entry;
 mod folders;
+pub(crate) mod holder;
 mod make;
 mod making;
 mod mount;

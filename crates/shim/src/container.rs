@@ -65,7 +65,7 @@ impl Begun {
                 return Err(error);
             }
         };
-        let made = making.finish(child.pid.unsigned_abs()).await;
+        let made = making.finish().await;
         let answer = match &made {
             Ok(_) => GroupAnswer::Ready,
             Err(_) => GroupAnswer::Failed,
@@ -94,7 +94,8 @@ impl Begun {
             Message::Created { pid, workload } => (pid, workload),
             other => return Err(unexpected(&other)),
         };
-        // The first process waits for its start.
+        // The first process waits for its start, and keeps the group itself.
+        self.made.holder = None;
         if let Some(update) = self.made.update.take() {
             let mut updated = self.made.resources.updated(update);
             cgroup::update(&self.made.cgroup, &mut updated).await?;

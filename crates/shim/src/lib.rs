@@ -50,6 +50,9 @@ const FETCH: &str = "__fetch";
 /// The hidden argument that the supervisor starts this program with to make a container.
 const CREATE: &str = "__create";
 
+/// The hidden argument that the supervisor starts this program with to keep a scope of systemd's.
+const HOLD: &str = "__hold";
+
 /// The hidden argument that the supervisor starts this program with to run a program in a container.
 const EXEC: &str = "__exec";
 
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
     {
         Some(CREATE) => child::create(),
         Some(EXEC) => child::exec(),
+        Some(HOLD) => cgroup::holder::main(),
         Some(FETCH) => child::fetch(arguments),
         Some(COMPILE) => {
             let rest: Vec<String> = arguments

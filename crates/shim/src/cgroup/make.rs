@@ -40,6 +40,12 @@ pub(crate) enum GroupError {
     /// A limit that the container has outgrown, where the update asks for that check.
     #[error("a limit of {limit} bytes is not above the {usage} bytes that the container uses")]
     BelowUsage { limit: i64, usage: u64 },
+    /// No process can be started that keeps the scope.
+    #[error("starting a process for the scope: {0}")]
+    Holder(#[source] io::Error),
+    /// The work was broken off by a fault of the shim's, which its log has.
+    #[error("the control group was not made, by a fault of the shim; see its log")]
+    Panicked,
     /// The operating system refused.
     #[error("{doing} {}: {source}", path.display())]
     System {

@@ -1,10 +1,9 @@
 //! A control group that is being made while the container is prepared.
 
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
 use super::entry::foresee_entry;
+use super::holder::Holder;
 use super::make::{GroupError, Plan};
 use super::{Cgroup, Resources};
 
@@ -15,66 +14,76 @@ pub(crate) struct Made {
     pub(crate) resources: Resources,
     /// Limits that are to hold before the container's first process starts, and would not let it be made.
     pub(crate) update: Option<Resources>,
+    /// What keeps a scope until the first process is in it.
+    pub(crate) holder: Option<Holder>,
 }
 
 /// The making of a group.
-pub(crate) struct Making {
-    plan: Arc<Plan>,
-    /// The group, where the shim makes it itself.
-    folder: Option<oneshot::Receiver<Result<Cgroup, GroupError>>>,
-}
+pub(crate) struct Making(oneshot::Receiver<Result<Made, GroupError>>);
 
 impl Making {
-    /// Begins with what needs no process: the folders, and the wait for the kernel's lock.
+    /// Begins: with the folders of the group or with a scope of systemd's, and with the wait for the kernel's lock.
     pub(crate) fn begin(plan: Plan) -> Self {
-        let plan = Arc::new(plan);
         let (sender, receiver) = oneshot::channel();
-        let worker = Arc::clone(&plan);
-        tokio::task::spawn_blocking(move || {
-            if worker.is_folder()
-                && let Err(Ok(unwanted)) = sender.send(worker.make_folder())
-            {
-                tracing::warn!(?unwanted, "a control group is left");
-            }
-            if let Err(error) = foresee_entry() {
-                tracing::debug!(%error, "the first process will wait at its control group");
-            }
-        });
-        Self {
-            folder: plan.is_folder().then_some(receiver),
-            plan,
+        if plan.is_folder() {
+            tokio::task::spawn_blocking(move || {
+                send(
+                    sender,
+                    plan.make_folder().map(|cgroup| made(&plan, cgroup, None)),
+                );
+                prime_lock();
+            });
+        } else {
+            tokio::task::spawn_blocking(prime_lock);
+            tokio::spawn(async move { send(sender, make_scope(&plan).await) });
         }
+        Self(receiver)
     }
 
-    /// The group, with all its limits in force. A scope of systemd's is made now, with process `pid` in it.
+    /// The group, with all its limits in force.
     ///
     /// # Errors
     ///
     /// [`GroupError`] when it cannot be made.
-    pub(crate) async fn finish(self, pid: u32) -> Result<Made, GroupError> {
-        let cgroup = match self.folder {
-            None => self.plan.make_scope(pid).await?,
-            Some(folder) => match folder.await {
-                Ok(made) => made?,
-                // The worker has panicked, which the log has.
-                Err(_) => self.plan.make_folder()?,
-            },
-        };
-        let (resources, update) = self.plan.resources();
-        Ok(Made {
-            cgroup,
-            resources,
-            update,
-        })
+    pub(crate) async fn finish(self) -> Result<Made, GroupError> {
+        self.0.await.unwrap_or(Err(GroupError::Panicked))
     }
 
     /// Removes what was made, when no container comes of it.
     pub(crate) async fn abandon(self) {
-        if let Some(folder) = self.folder
-            && let Ok(Ok(cgroup)) = folder.await
-            && let Err(error) = cgroup.remove().await
+        if let Ok(made) = self.finish().await
+            && let Err(error) = made.cgroup.remove().await
         {
             tracing::warn!(%error, "a control group is left");
         }
+    }
+}
+
+fn made(plan: &Plan, cgroup: Cgroup, holder: Option<Holder>) -> Made {
+    let (resources, update) = plan.resources();
+    Made {
+        cgroup,
+        resources,
+        update,
+        holder,
+    }
+}
+
+async fn make_scope(plan: &Plan) -> Result<Made, GroupError> {
+    let holder = Holder::start().map_err(GroupError::Holder)?;
+    let cgroup = plan.make_scope(holder.pid).await?;
+    Ok(made(plan, cgroup, Some(holder)))
+}
+
+fn send(sender: oneshot::Sender<Result<Made, GroupError>>, made: Result<Made, GroupError>) {
+    if let Err(Ok(unwanted)) = sender.send(made) {
+        // The call was broken off; the bundle's `delete` finds the group by its path.
+        tracing::warn!(cgroup = ?unwanted.cgroup, "a control group is left");
+    }
+}
+
+fn prime_lock() {
+    if let Err(error) = foresee_entry() {
+        tracing::debug!(%error, "the first process will wait at its control group");
     }
 }
