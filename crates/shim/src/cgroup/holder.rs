@@ -1,7 +1,7 @@
 //! A process that keeps a scope of systemd's until the container's first process is in it: systemd starts no scope
 //! without a process, and ends one that has none.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
 
 use sampan_allocator::ARENAS;
@@ -38,7 +38,7 @@ impl Holder {
 
 /// The process itself: waits for the end of its standard input.
 pub(crate) fn main() -> ExitCode {
-    match io::stdin().read(&mut [0]) {
+    match io::copy(&mut io::stdin(), &mut io::sink()) {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
