@@ -97,7 +97,7 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The stages to run, in their usual order; when none is named, all but `vm-short`, `critest` and `vm`
+    /// The stages to run, in their usual order; when none is named, all but those of `critest` and `vm`
     #[arg(value_enum, value_name = "STAGE")]
     pub(crate) stages: Vec<Stage>,
 

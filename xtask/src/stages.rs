@@ -16,6 +16,7 @@ use clap::ValueEnum;
 
 use crate::arguments::Test;
 use crate::cargo;
+use crate::cluster::critest::Part;
 use crate::functions::{self, Function};
 use crate::guests;
 use crate::machine::{Machine, Missing, Need};
@@ -52,6 +53,8 @@ pub(crate) enum Stage {
     /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of `vm`; only when it is
     /// named
     VmShort,
+    /// A dozen specs of critest, with runc and with Sampan; only when it is named
+    CritestShort,
     /// All of critest with runc and with Sampan; only when it is named
     Critest,
     /// The shim beside runc in an emulated machine, all of it: an hour; only when it is named
@@ -68,6 +71,7 @@ impl Stage {
             Stage::Functions => "functions",
             Stage::EndToEnd => "end-to-end",
             Stage::Cluster => "cluster",
+            Stage::CritestShort => "critest-short",
             Stage::Critest => "critest",
             Stage::VmShort => "vm-short",
             Stage::Vm => "vm",
@@ -76,7 +80,10 @@ impl Stage {
 
     /// Whether it runs only when it is named.
     fn takes_long(self) -> bool {
-        matches!(self, Stage::VmShort | Stage::Critest | Stage::Vm)
+        matches!(
+            self,
+            Stage::VmShort | Stage::CritestShort | Stage::Critest | Stage::Vm
+        )
     }
 
     fn needs(self) -> Vec<Need> {
@@ -102,7 +109,7 @@ impl Stage {
                 Need::Browser,
             ],
             Stage::Cluster => cluster::needs(),
-            Stage::Critest => critest::needs(),
+            Stage::CritestShort | Stage::Critest => critest::needs(),
             Stage::VmShort => vm::needs(Form::Short),
             Stage::Vm => vm::needs(Form::Long),
         }
@@ -121,7 +128,8 @@ impl Stage {
             }
             Stage::EndToEnd => run_whole(repository, recorder),
             Stage::Cluster => cluster::run(repository, test.keep_cluster, recorder),
-            Stage::Critest => critest::run_whole(repository, recorder),
+            Stage::CritestShort => critest::run_part(repository, recorder, Part::Short),
+            Stage::Critest => critest::run_part(repository, recorder, Part::Whole),
             Stage::VmShort => vm::run(repository, Form::Short, test.image, recorder),
             Stage::Vm => vm::run(repository, Form::Long, test.image, recorder),
         }

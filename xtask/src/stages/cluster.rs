@@ -5,11 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::critest;
 use super::recorder::Recorder;
 use crate::bench::IMAGES;
 use crate::cargo;
-use crate::cluster::critest::Part;
 use crate::cluster::{DESCRIPTION, NEEDS, OWN_NEEDS, of_tests, stock};
 use crate::guests;
 use crate::machine::Need;
@@ -75,7 +73,5 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
         return tested;
     }
     let ended = recorder.run(&mut cluster(&["down"]));
-    // It has nodes of its own, without a kubelet.
-    let validated = critest::run_part(repository, recorder, Part::Short);
-    tested.and(ended).and(validated)
+    tested.and(ended)
 }

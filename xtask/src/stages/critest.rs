@@ -1,4 +1,4 @@
-//! critest, the validation tests of CRI: all of it as a stage of its own, a short part in the cluster stage.
+//! critest, the validation tests of CRI: all of it, or a short part.
 
 use anyhow::{Result, bail};
 
@@ -12,15 +12,10 @@ pub(super) fn needs() -> Vec<Need> {
     [NEEDS, &[Need::Protoc]].concat()
 }
 
-/// Builds the shim, and runs every spec.
-pub(super) fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
+/// Builds the shim, runs the specs of a part, and records the comparison.
+pub(super) fn run_part(repository: &Repository, recorder: &mut Recorder, part: Part) -> Result<()> {
     let mut programs = cargo::main_workspace(repository, "build");
     recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
-    run_part(repository, recorder, Part::Whole)
-}
-
-/// Runs the specs of a part, and records the comparison.
-pub(super) fn run_part(repository: &Repository, recorder: &mut Recorder, part: Part) -> Result<()> {
     let comparison = run(repository, part)?;
     let table = comparison.to_string();
     for line in table.lines() {
