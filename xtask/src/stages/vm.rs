@@ -57,6 +57,11 @@ const SHIM: &[(TestProgram, bool)] = &[
     (of_shim("lifecycle"), true),
     (LIMITS, true),
     (of_shim("modules"), false),
+    (of_shim("commands"), false),
+    (of_shim("mounts"), false),
+    (of_shim("pods"), false),
+    (of_shim("processes"), false),
+    (of_shim("signals"), false),
 ];
 
 const INSTALLER: TestProgram = TestProgram {
