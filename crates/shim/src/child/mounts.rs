@@ -23,6 +23,10 @@ use super::error::ChildError;
 /// What the kernel calls the file systems of control groups, of version 1 and 2.
 const CGROUPS: [FsWord; 2] = [0x0027_e0eb, 0x6367_7270];
 
+/// A container's root. libcontainer leaves it a slave of the node's mount where that is shared, as systemd makes it.
+/// Mounts that the node makes below it later would appear in the container.
+const ROOT: &str = "/";
+
 /// Steps that complete a container's mounts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MountPlan {
@@ -56,16 +60,22 @@ impl MountPlan {
         let linux = linux.ok_or(ChildError::Missing("linux"))?;
         let root = linux.rootfs_propagation().as_deref().map(not_recursive);
         let is_shared = root == Some("shared");
+        let mut plan = Self::default();
+        if !matches!(root, Some("shared" | "unbindable")) {
+            plan.steps.push(Step {
+                destination: ROOT.into(),
+                action: Action::Propagate(MsFlags::MS_PRIVATE),
+            });
+        }
         let root = root.map(str::to_owned);
         linux.set_rootfs_propagation(root);
         let covered = Covered::of(linux);
         let Some(mounts) = spec.mounts_mut() else {
-            return Ok(Self::default());
+            return Ok(plan);
         };
         if is_shared {
             refuse_nested(mounts)?;
         }
-        let mut plan = Self::default();
         for index in 0..mounts.len() {
             let destination = mounts[index].destination().clone();
             let later = &mounts[index + 1..];
@@ -275,6 +285,8 @@ fn refuse_nested(mounts: &[Mount]) -> Result<(), ChildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -292,6 +304,10 @@ mod tests {
         .expect("a spec")
     }
 
+    fn private_root() -> Step {
+        step(ROOT, Action::Propagate(MsFlags::MS_PRIVATE))
+    }
+
     fn step(destination: &str, action: Action) -> Step {
         Step {
             destination: destination.into(),
@@ -304,10 +320,8 @@ mod tests {
         let check = |mount: Value, is_function: bool, expected: Vec<Action>| {
             let mut spec = spec(&json!([mount]), None);
             let plan = MountPlan::take(&mut spec, is_function).expect("a plan");
-            let steps: Vec<_> = expected
-                .into_iter()
-                .map(|action| step("/m", action))
-                .collect();
+            let of_mount = expected.into_iter().map(|action| step("/m", action));
+            let steps: Vec<_> = iter::once(private_root()).chain(of_mount).collect();
             assert_eq!(plan.steps, steps, "{mount}");
         };
         let bind = |options: &[&str]| json!({ "destination": "/m", "type": "bind", "source": "/s", "options": options });
@@ -359,10 +373,14 @@ mod tests {
         .map(mount);
         let mut spec = spec(&json!(mounts), None);
         let plan = MountPlan::take(&mut spec, false).expect("a plan");
-        let expected = ["/a", "/proc/sys/kernel"];
+        let read_only = |path| step(path, Action::SetFlags(MsFlags::MS_RDONLY));
         assert_eq!(
             plan.steps,
-            expected.map(|path| step(path, Action::SetFlags(MsFlags::MS_RDONLY)))
+            [
+                private_root(),
+                read_only("/a"),
+                read_only("/proc/sys/kernel")
+            ]
         );
     }
 
@@ -376,6 +394,19 @@ mod tests {
             mounts[0].options().as_deref(),
             Some(&["mode=755".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_root_is_private_unless_it_is_to_be_shared_or_unbindable() {
+        let check = |root: Option<&str>, expected: &[Step]| {
+            let plan = MountPlan::take(&mut spec(&json!([]), root), false).expect("a plan");
+            assert_eq!(plan.steps, expected, "{root:?}");
+        };
+        for root in [None, Some("rslave"), Some("slave"), Some("rprivate")] {
+            check(root, &[private_root()]);
+        }
+        check(Some("rshared"), &[]);
+        check(Some("unbindable"), &[]);
     }
 
     #[test]
