@@ -1,6 +1,6 @@
 //! `containerd-shim-sampan-v1`: WebAssembly functions and ordinary containers as containerd's tasks.
 //!
-//! One program plays four parts, told apart by its first argument:
+//! One program has four parts, selected by its first argument:
 //!
 //! - `start` and `delete` ([`launch`]): containerd's own calls, short;
 //! - the supervisor ([`supervisor`]): one process a pod, small, that answers containerd and outlives
@@ -8,7 +8,7 @@
 //! - a child ([`child`]): makes one container and becomes its first process, or ends;
 //! - the compiler, which the engine starts, and a reader of containerd's content.
 //!
-//! It refuses to know the Kubernetes API: what it is told comes from containerd alone.
+//! It does not use the Kubernetes API. All that it gets comes from containerd.
 
 mod any;
 mod cgroup;
@@ -32,6 +32,7 @@ mod reaper;
 mod record;
 mod service;
 mod shared_processes;
+mod signal;
 mod stdio;
 mod supervisor;
 mod task;

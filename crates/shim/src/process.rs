@@ -30,7 +30,7 @@ pub(crate) struct Process {
     pub(crate) stdio: Stdio,
     state: watch::Sender<State>,
     handle: Mutex<Handle>,
-    /// Held while it is started, so that its end is told after its beginning.
+    /// Held while it is started, so that the event of its end follows that of its start.
     pub(crate) starting: AsyncMutex<Option<Link>>,
 }
 
@@ -60,7 +60,7 @@ impl Process {
         }
     }
 
-    /// Notes which process it is. It may have ended already, which is told in another way.
+    /// Notes which process it is. It may have ended already, which the reaper reports.
     pub(crate) fn is(&self, pid: i32) {
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let mut handle = self.handle();
@@ -77,7 +77,7 @@ impl Process {
         self.handle().held = Some(held);
     }
 
-    /// Notes its terminal, whose copies hold the streams from then on.
+    /// Notes its terminal. The copying tasks hold the streams from then on.
     pub(crate) fn has_terminal(&self, terminal: Terminal) {
         let mut handle = self.handle();
         handle.terminal = Some(terminal);
@@ -123,12 +123,8 @@ impl Process {
     /// # Errors
     ///
     /// [`ShimError::NotFound`] when it has ended, as containerd expects.
-    pub(crate) fn signal(&self, number: u32) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let ended = || ShimError::NotFound("process already finished".to_owned());
-        let signal = i32::try_from(number)
-            .ok()
-            .and_then(Signal::from_named_raw)
-            .ok_or_else(|| ShimError::Invalid(format!("signal {number} is not supported")))?;
         if let State::Stopped(_) = self.state() {
             return Err(ended());
         }
@@ -157,7 +153,7 @@ impl Process {
         }
     }
 
-    /// Resizes its terminal, if it has one: clients ask for it whatever they are attached to.
+    /// Resizes its terminal, if it has one: clients ask for it without a terminal, too.
     ///
     /// # Errors
     ///

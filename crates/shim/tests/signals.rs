@@ -44,8 +44,8 @@ const ECHO: &str = r#"
 /// Runs for ever.
 const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
-/// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, SIGPWR.
-const SIGNALS: [u32; 9] = [1, 2, 3, 10, 12, 14, 15, 28, 30];
+/// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, SIGPWR, `SIGRTMIN+3`.
+const SIGNALS: [u32; 10] = [1, 2, 3, 10, 12, 14, 15, 28, 30, 37];
 
 #[tokio::test]
 async fn a_function_drains_on_the_stop_signal_of_its_image() {
@@ -86,7 +86,40 @@ async fn a_command_ends_on_the_stop_signal_of_its_image() {
         shim.start_task(bundle.id()).await.expect("started");
         shim.kill(bundle.id(), signal).await.expect("stopped");
         let exit = shim.wait(bundle.id()).await.expect("ended");
-        assert_eq!(exit.exit_status, 128 + signal);
+        // Signals for real time arrive as SIGTERM.
+        let received = if signal > 31 { 15 } else { signal };
+        assert_eq!(exit.exit_status, 128 + received);
+        shim.delete(bundle.id()).await.expect("deleted");
+        shim.shut_down().await;
+    }
+    node.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn a_program_receives_the_signal_that_is_sent() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    for signal in [15, 37] {
+        let script =
+            format!("trap 'exit 7' {signal}; echo ready; while :; do /bin/busybox sleep 0.1; done");
+        let bundle = node
+            .bundle(&format!("program{signal}"))
+            .busybox(&["sh", "-c", &script])
+            .with_pipes()
+            .finish();
+        let (mut stdout, _stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
+        let shim = node.start(&bundle).await;
+        shim.create(&bundle).await.expect("created");
+        shim.start_task(bundle.id()).await.expect("started");
+        until("it has a handler", || {
+            stdout.read(&mut [0; 64]).is_ok_and(|read| read > 0)
+        })
+        .await;
+        shim.kill(bundle.id(), signal).await.expect("sent");
+        let exit = shim.wait(bundle.id()).await.expect("ended");
+        assert_eq!(exit.exit_status, 7, "signal {signal}");
         shim.delete(bundle.id()).await.expect("deleted");
         shim.shut_down().await;
     }
@@ -126,7 +159,7 @@ async fn a_function_starts_where_a_terminal_is_asked_for() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     let answer = network.get(address, "/").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    // A client that attaches sends what is typed; nobody reads it.
+    // A client that attaches sends what is typed; the function does not read it.
     let mut stdin = typing(&bundle.path().join("stdin"));
     stdin.write_all(b"typed\n").expect("it is taken");
     shim.kill("web", 15).await.expect("stopped");
