@@ -105,9 +105,13 @@ pub(crate) struct Test {
     #[arg(long)]
     pub(crate) keep_cluster: bool,
 
-    /// The emulated machine of the stage `vm`
+    /// The emulated machine of the stages `vm` and `vm-short`
     #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
     pub(crate) image: Image,
+
+    /// Build and install nothing: everything was built, on a machine that shares its folders with this one
+    #[arg(long, hide = true)]
+    pub(crate) built: bool,
 }
 
 #[derive(Debug, Args)]

@@ -145,12 +145,10 @@ pub(crate) fn programs(repository: &Repository) -> Result<PathBuf> {
     ground::tools(repository, &tools::provide(repository, &[])?)
 }
 
-/// Builds all of them, and those for metrics.
-pub(crate) fn programs_with_metrics(repository: &Repository) -> Result<PathBuf> {
-    ground::tools(
-        repository,
-        &tools::provide(repository, &["metrics-server"])?,
-    )
+/// Builds all of them, and those for metrics and for critest.
+pub(crate) fn all_programs(repository: &Repository) -> Result<PathBuf> {
+    let optional = ["metrics-server", "cri-tools", "effective-uid"];
+    ground::tools(repository, &tools::provide(repository, &optional)?)
 }
 
 /// Builds programs of these modules alone, and returns the folder with them.

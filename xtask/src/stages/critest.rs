@@ -12,10 +12,17 @@ pub(super) fn needs() -> Vec<Need> {
     [NEEDS, &[Need::Protoc]].concat()
 }
 
-/// Builds the shim, runs the specs of a part, and records the comparison.
-pub(super) fn run_part(repository: &Repository, recorder: &mut Recorder, part: Part) -> Result<()> {
-    let mut programs = cargo::main_workspace(repository, "build");
-    recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
+/// Builds the shim unless it was built, runs the specs of a part, and records the comparison.
+pub(super) fn run_part(
+    repository: &Repository,
+    recorder: &mut Recorder,
+    part: Part,
+    built: bool,
+) -> Result<()> {
+    if !built {
+        let mut programs = cargo::main_workspace(repository, "build");
+        recorder.run(programs.args(["--release", "--workspace", "--bins"]))?;
+    }
     let comparison = run(repository, part)?;
     let table = comparison.to_string();
     for line in table.lines() {

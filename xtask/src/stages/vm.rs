@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::recorder::Recorder;
 use super::{FUNCTIONS_FOLDER, TOOLS_FOLDER};
 use crate::cache::cache;
-use crate::cluster::{programs_of, programs_with_metrics, shell_quoted};
+use crate::cluster::{all_programs, programs_of, shell_quoted};
 use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
@@ -36,7 +36,7 @@ const CGROUP_FORMS: [&str; 2] = ["path", "systemd"];
 const WRITE_TABLE: &str = "SAMPAN_WRITE_TABLE";
 const DOCUMENT: &str = "docs/shim.md";
 
-/// Tells the installer's test that the machine is the test's.
+/// Lets tests change the machine: its mounts, units and files.
 const OWN_NODE: &str = "SAMPAN_TEST_NODE";
 
 /// How long one command may take under emulation.
@@ -54,12 +54,14 @@ const LIMITS: TestProgram = of_shim("limits");
 /// The shim's tests, and whether the short form has them.
 const SHIM: &[(TestProgram, bool)] = &[
     (of_shim("functions"), false),
+    (of_shim("guards"), false),
     (of_shim("lifecycle"), true),
     (LIMITS, true),
     (of_shim("modules"), false),
     (of_shim("commands"), false),
     (of_shim("mounts"), false),
     (of_shim("pods"), false),
+    (of_shim("nodes"), false),
     (of_shim("processes"), false),
     (of_shim("signals"), false),
 ];
@@ -113,7 +115,7 @@ pub(super) fn run(
     let built = programs::build(repository, &wanted, recorder)?;
     let tools = match form {
         Form::Short => programs_of(repository, &["runc"])?,
-        Form::Long => programs_with_metrics(repository)?,
+        Form::Long => all_programs(repository)?,
     };
     let vm = Vm::boot(image, &vm::shares(repository)?, &repository.logs())?;
     recorder.say(&vm.summary()?)?;
@@ -155,7 +157,9 @@ impl Suite<'_> {
             }
         }
         if form == Form::Long {
-            self.test(INSTALLER, &[(OWN_NODE, "1")])?;
+            self.test(INSTALLER, &[])?;
+            let critest = self.xtask("test critest --built")?;
+            self.note("critest", &critest)?;
             self.pods()?;
         }
         if !self.failed.is_empty() {
@@ -186,6 +190,7 @@ impl Suite<'_> {
         let guests_folder = self.repository.staged_guests();
         let paths = [
             ("CI", "true".into()),
+            (OWN_NODE, "1".into()),
             ("RUST_BACKTRACE", "0".into()),
             (TOOLS_FOLDER, tools),
             (FUNCTIONS_FOLDER, functions.to_string_lossy()),
@@ -223,22 +228,22 @@ impl Suite<'_> {
 
     /// A cluster of one node in the machine, with everything that was built here.
     fn pods(&mut self) -> Result<()> {
-        let up =
-            self.cluster("up --built --no-functions --metrics-server --cgroup-driver systemd")?;
+        let up = self
+            .xtask("cluster up --built --no-functions --metrics-server --cgroup-driver systemd")?;
         let before = self.failed.len();
         self.note("the cluster", &up)?;
         if self.failed.len() == before {
             for program in PODS {
                 self.test(program, &[])?;
             }
-            let down = self.cluster("down")?;
+            let down = self.xtask("cluster down")?;
             self.note("the end of the cluster", &down)?;
         }
         Ok(())
     }
 
-    /// A line that calls `xtask cluster`.
-    fn cluster(&self, words: &str) -> Result<String> {
+    /// A line that calls `xtask` in the machine.
+    fn xtask(&self, words: &str) -> Result<String> {
         let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
         // The folder of all caches: `sampan/tools` is in it.
         let tools = cache()?;
@@ -247,7 +252,7 @@ impl Suite<'_> {
             .nth(2)
             .context("the cache has no folder around it")?;
         Ok(format!(
-            "export XDG_CACHE_HOME={} CARGO_TARGET_DIR={}; cd {} && {} cluster {words}",
+            "export CI=true XDG_CACHE_HOME={} CARGO_TARGET_DIR={}; cd {} && {} {words}",
             quoted(caches),
             quoted(self.repository.target()),
             quoted(self.repository.root()),

@@ -45,6 +45,7 @@ pub(super) const PACKAGES: &[&str] = &[
     "kmod",
     "libseccomp2",
     "linux-image-amd64",
+    "nginx-light",
     "openssh-server",
     "procps",
     "socat",
@@ -93,6 +94,7 @@ pub(super) const MASKED: &[&str] = &[
     "e2scrub_reap.service",
     "fstrim.timer",
     "getty@tty1.service",
+    "nginx.service",
     "systemd-networkd-wait-online.service",
 ];
 
