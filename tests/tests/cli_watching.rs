@@ -111,6 +111,21 @@ fn files_below(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Processes that have a file of one of these names open, with their command lines.
+fn processes_with(names: &[String]) -> Vec<String> {
+    let is_one = |link: &Path| names.iter().any(|name| link.ends_with(name));
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let opened = fs::read_dir(process.path().join("fd"));
+        let mut links = opened.into_iter().flatten().flatten();
+        if links.any(|fd| fs::read_link(fd.path()).is_ok_and(|link| is_one(&link))) {
+            let line = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            found.push(format!("{:?} {line:?}", process.file_name()));
+        }
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_41_a_kill_while_modules_are_stored_leaves_a_cache_that_works() {
     let guests = Guests::one("probe", "").and("probe-03", "probe-03", "");
@@ -141,6 +156,7 @@ async fn scenario_41_a_kill_while_modules_are_stored_leaves_a_cache_that_works()
             name != "key" && name.rsplit_once('.').map(|(_, kind)| kind) != Some("cwasm")
         })
         .collect();
-    assert_eq!(left, Vec::<String>::new(), "temporary files are left");
+    let holders = processes_with(&left);
+    assert_eq!(left, Vec::<String>::new(), "left and open in {holders:?}");
     assert!(sampan.stop().await.success());
 }
