@@ -1,7 +1,7 @@
 //! A container's control group. [`make`] makes it and sets its limits before a process is in it; libcontainer only puts
 //! the container's processes there. This file reads, freezes, kills and removes it.
 //!
-//! What a specification says is parsed into [`resources`], [`path`] and [`devices`], and becomes files ([`v1`], [`v2`])
+//! The fields of a specification are parsed into [`resources`], [`path`] and [`devices`], and become files ([`v1`], [`v2`])
 //! and properties of a systemd scope ([`unit`]) without input or output.
 
 mod devices;

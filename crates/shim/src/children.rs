@@ -40,12 +40,12 @@ impl Child {
 }
 
 /// A child that waits to be asked for a container. containerd takes its time between a pod's sandbox and its first
-/// container, in which a child can start; whoever asks for the container need not wait for that.
+/// container, in which a child can start. The first container then need not wait for it.
 #[derive(Clone, Default)]
 pub(crate) struct Spare(Arc<Mutex<Option<(Link, Child)>>>);
 
 impl Spare {
-    /// Starts it, in a moment. Without one, a child is started when it is asked for, which tells why it cannot be.
+    /// Starts it, in a moment. Without one, a child is started with the container, and its failure fails that request.
     pub(crate) fn prepare(&self, reaper: &Reaper) {
         let (spare, reaper) = (self.clone(), reaper.clone());
         tokio::spawn(async move {

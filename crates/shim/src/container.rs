@@ -32,6 +32,16 @@ pub(crate) fn plan(head: &Head, id: &str) -> Result<Plan> {
     )?)
 }
 
+/// Removes the control group of a container that is not there any more, or was never made.
+///
+/// # Errors
+///
+/// [`ShimError::System`] when the group is still in use after a while.
+pub(crate) async fn remove_group(cgroup: &Cgroup) -> Result<()> {
+    let removed = cgroup.remove().await;
+    removed.map_err(ShimError::system("removing the control group"))
+}
+
 /// A child that has prepared a container, and its control group.
 pub(crate) struct Begun {
     pub(crate) link: Link,

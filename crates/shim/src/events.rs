@@ -1,4 +1,4 @@
-//! Tells containerd what happens to tasks, in order, and goes on after containerd was restarted.
+//! Publishes events of tasks to containerd, in order, and goes on after a restart of containerd.
 
 use std::time::Duration;
 

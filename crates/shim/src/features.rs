@@ -1,4 +1,4 @@
-//! What this runtime can do, as containerd asks before it runs anything (`-info`). containerd passes it on to the
+//! The features of this runtime, which containerd asks for before it runs anything (`-info`). It passes them on to the
 //! kubelet, which offers fields of a pod such as `recursiveReadOnly` only where the runtime has what they need.
 
 use containerd_shim::protos::protobuf::well_known_types::any::Any;

@@ -1,4 +1,4 @@
-//! What the supervisor needs of a bundle's `config.json`, without reading all of it into types.
+//! The fields of a bundle's `config.json` that the supervisor needs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use crate::cgroup::Resources;
 use crate::error::{Result, ShimError};
 
-/// CRI's annotation that tells sandboxes from containers.
+/// CRI's annotation with the kind: `sandbox` or `container`.
 const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
 
 /// CRI's annotation with the sandbox of a container.
 const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 
-/// A bundle's configuration, as far as it is needed to tell what the bundle is.
+/// A bundle's configuration, as far as the supervisor needs it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Head {

@@ -22,6 +22,7 @@ use containerd_shim::{
 use sampan_allocator::ARENAS;
 
 use crate::cgroup::Cgroup;
+use crate::container::remove_group;
 use crate::error::ShimError;
 use crate::features;
 use crate::head::Head;
@@ -205,10 +206,7 @@ impl Launch {
             cgroup = Cgroup::of_specification(head.cgroups_path(), &self.id)?;
         }
         cgroup.kill();
-        cgroup
-            .remove()
-            .await
-            .map_err(ShimError::system("removing the control group"))?;
+        remove_group(&cgroup).await?;
         record::clear(&self.bundle)?;
         if head.is_ok_and(|head| head.sandbox().is_none_or(|sandbox| sandbox == self.id)) {
             self.remove_socket()?;
@@ -216,7 +214,7 @@ impl Launch {
         Ok(pid)
     }
 
-    /// Removes the supervisor's socket, unless somebody answers at it.
+    /// Removes the supervisor's socket, unless a supervisor answers at it.
     fn remove_socket(&self) -> std::result::Result<(), ShimError> {
         let Ok(address) = fs::read_to_string(self.bundle.join(ADDRESS)) else {
             return Ok(());

@@ -1,8 +1,8 @@
-//! What a child tells the supervisor, over one socket: whether the container was made, and later,
-//! from the container's first process itself, whether it could start.
+//! Messages between the supervisor and a child, over one socket. The child reports whether the container was made;
+//! later the container's first process reports whether it could start.
 //!
-//! Messages are JSON, a line each; a descriptor may come with one. The end of the stream means that
-//! nobody is left who could say more: for a native program, that it runs.
+//! Messages are JSON, a line each; a descriptor may come with one. A native program closes the stream when it is
+//! executed, so its end means that the program runs.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,7 +33,7 @@ pub(crate) struct CreateRequest {
     pub(crate) stdio: Stdio,
     /// The pod that it belongs to, unless it stands alone.
     pub(crate) pod: Option<Pod>,
-    /// It is the pod's sandbox, whose program is the first process of the namespace that containers share.
+    /// It is the pod's sandbox. Its program is the first process of the namespace that containers share.
     pub(crate) is_sandbox: bool,
     /// containerd's namespace and socket, for a module that is read from its content store.
     pub(crate) namespace: String,
@@ -231,7 +231,7 @@ impl Link {
                 Ok(0) => return Ok(None),
                 Ok(count) => buffer.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Whoever held the other end was killed with words of ours unread.
+                // The other process was killed before it read all messages.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error),
             }

@@ -1,6 +1,6 @@
 //! The supervisor's log: lines into the named pipe `log` of the bundle, which containerd reads.
 //!
-//! Lines are dropped rather than waited for when nobody reads.
+//! Without a reader, lines are dropped.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;

@@ -1,15 +1,15 @@
-//! Tasks that nobody knows of: they keep no supervisor alive.
+//! Orphaned tasks, which containerd has lost. They keep no supervisor alive.
 
 use std::sync::Arc;
 
 use crate::service::{Entry, Service};
 
-/// What every bundle has as long as somebody knows of it.
+/// A file that every bundle has until containerd removes it.
 const CONFIG: &str = "config.json";
 
 impl Service {
-    /// Forgets tasks that nobody will ask for any more. When containerd is ended while a task is made, the next one
-    /// does not find it, removes its bundle, and never learns that it was made after all.
+    /// Takes orphaned tasks apart. When containerd ends while a task is made, the next containerd removes the bundle and
+    /// never learns that the task was made.
     pub(crate) async fn forget_lost(&self) {
         let mut lost = Vec::new();
         self.tasks().retain(|_, entry| match entry {
@@ -20,7 +20,10 @@ impl Service {
             _ => true,
         });
         for task in lost {
-            tracing::warn!(task = task.id, "nobody knows of a task; it is taken apart");
+            tracing::warn!(
+                task = task.id,
+                "containerd has lost a task; it is taken apart"
+            );
             if let Err(error) = task.take_apart().await {
                 tracing::warn!(task = task.id, %error, "not all of a task could be taken apart");
             }

@@ -1,4 +1,4 @@
-//! What a container uses, and stopping it for a while: both by way of its control group.
+//! Statistics and freezing of a container, by way of its control group.
 
 use containerd_shim::cgroup::{collect_metrics, get_cgroup};
 use containerd_shim::protos::cgroups::metrics::Metrics;

@@ -12,8 +12,8 @@ use crate::cgroup::Cgroup;
 pub(crate) struct OomKills(Arc<Mutex<u64>>);
 
 impl OomKills {
-    /// Counts the kills of a container whose first process has ended. To be called once for each; `in_pod` says that the
-    /// group above has nothing but the pod's containers.
+    /// Counts the kills of a container after its first process has ended. To be called once for each container. `in_pod`
+    /// says that the group above has nothing but the pod's containers.
     pub(crate) fn of(&self, cgroup: &Cgroup, in_pod: bool) -> u64 {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let above = || cgroup.oom_kills_above().filter(|_| in_pod);

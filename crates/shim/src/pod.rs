@@ -1,10 +1,10 @@
-//! A pod without a process of its own: what its sandbox says of namespaces, kept for its containers.
+//! The namespaces of a pod that has no process of its own, kept for its containers.
 //!
 //! CRI gives each container the namespaces of the sandbox's process. There is none, so the paths that
 //! CRI writes lead to the supervisor's own namespaces, which are the node's. They are replaced here:
 //! the network by the path that CRI made, the host name by a namespace of the container's own with
-//! the same name, System V IPC by a namespace that a mount keeps, processes by a namespace whose first
-//! process is started for the first container that asks for it.
+//! the same name, System V IPC by a namespace that a mount keeps, processes by a
+//! namespace that is made for the first container that asks for it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ impl Pod {
         self.ipc.as_deref()
     }
 
-    /// Replaces the namespaces that CRI took from the sandbox's process. `joins_ipc` tells that the
+    /// Replaces the namespaces that CRI took from the sandbox's process. `joins_ipc` says that the
     /// container is to see the pod's IPC; otherwise it gets one of its own.
     pub(crate) fn give(&self, spec: &mut Spec, joins_ipc: bool) -> Result<(), Unshareable> {
         let hostname = self.hostname.clone().filter(|_| self.own_hostname);

@@ -1,4 +1,4 @@
-//! Reaps every child of the supervisor, adopted ones included, and tells who waits for one.
+//! Reaps every child of the supervisor, adopted ones included, and notifies the tasks that wait for one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ pub(crate) struct Exit {
     pub(crate) at: SystemTime,
 }
 
-/// How long an exit is kept that nobody has asked for yet: the first process of a container may end
-/// before the supervisor has heard of it.
+/// How long an exit is kept before a task asks for it: the first process of a container may end before the supervisor
+/// knows its number.
 const UNCLAIMED: Duration = Duration::from_secs(30);
 
-/// Tells of exits. Cheap to clone.
+/// Gives exits to the tasks that wait for them. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Reaper(Arc<Mutex<State>>);
 

@@ -1,5 +1,5 @@
-//! What is written into a bundle, so that a process which knows nothing else can take a container
-//! apart: after the supervisor was killed, containerd calls `delete`.
+//! The record in a bundle from which a later process takes a container apart: after the supervisor was killed,
+//! containerd calls `delete`.
 
 use std::fs;
 use std::io;

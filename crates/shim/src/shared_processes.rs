@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cgroup::{Cgroup, Making, Plan};
 use crate::children::unexpected;
-use crate::container::{Begun, plan};
+use crate::container::{Begun, plan, remove_group};
 use crate::error::{Result, ShimError};
 use crate::head::Head;
 use crate::link::{CreateRequest, Link, Message, RootMount};
@@ -75,8 +75,7 @@ impl SharedProcesses {
             return Ok(());
         };
         init.cgroup.kill();
-        let removed = init.cgroup.remove().await;
-        removed.map_err(ShimError::system("removing the sandbox's control group"))
+        remove_group(&init.cgroup).await
     }
 
     fn path(&self) -> Option<PathBuf> {
@@ -145,8 +144,7 @@ impl Task {
         let pid = match built {
             Ok((pid, _)) => pid,
             Err(error) => {
-                let removed = cgroup.remove().await;
-                removed.map_err(ShimError::system("removing the sandbox's control group"))?;
+                remove_group(&cgroup).await?;
                 return Err(error);
             }
         };
@@ -161,8 +159,7 @@ impl Task {
         let namespace = match opened {
             Ok(namespace) => namespace,
             Err(error) => {
-                let removed = cgroup.remove().await;
-                removed.map_err(ShimError::system("removing the sandbox's control group"))?;
+                remove_group(&cgroup).await?;
                 return Err(ShimError::system(format!("opening {namespace}"))(error));
             }
         };

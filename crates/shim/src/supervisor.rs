@@ -147,12 +147,12 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
     server.start().await.map_err(std::io::Error::other)?;
     tokio::select! {
         () = over.wait() => {}
-        () = abandoned(&service) => tracing::warn!("nobody wants anything of this supervisor; it ends"),
+        () = abandoned(&service) => tracing::warn!("containerd has no task of this supervisor; it ends"),
     }
     drop(service);
-    // Nobody is to find a socket that nobody answers at.
+    // The socket goes before its server does.
     let removed = std::fs::remove_file(&arguments.socket);
-    // Not answering the last call would be no harm: containerd has been told.
+    // containerd has the events; it does not need the last answer.
     let _ = tokio::time::timeout(LAST_WORDS, server.shutdown()).await;
     drop(server);
     let _ = tokio::time::timeout(LAST_WORDS, publishing).await;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources};
 use crate::children::{Spare, attach_terminal, unexpected};
-use crate::container::{Begun, Container};
+use crate::container::{Begun, Container, remove_group};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
 use crate::exec::Exec;
@@ -24,6 +24,7 @@ use crate::process::{Process, State};
 use crate::reaper::{Exit, Reaper};
 use crate::record::{self, Record};
 use crate::shared_processes::SharedProcesses;
+use crate::signal;
 use crate::stdio::Stdio;
 
 /// How long a process that could not start may take to end.
@@ -100,8 +101,7 @@ impl Task {
         let (workload, exit) = match attached {
             Ok(attached) => attached,
             Err(error) => {
-                let removed = cgroup.remove().await;
-                removed.map_err(ShimError::system("removing the control group"))?;
+                remove_group(&cgroup).await?;
                 record::clear(&request.bundle)?;
                 return Err(error);
             }
@@ -168,7 +168,7 @@ impl Task {
     /// # Errors
     ///
     /// [`ShimError::Container`] with the cause why it cannot. `started` is called in between, before
-    /// its end can be told.
+    /// the event of its end can be published.
     pub(crate) async fn start(&self, started: impl FnOnce(i32)) -> Result<i32> {
         let pid = self.init.pid();
         let mut starting = self.init.starting.lock().await;
@@ -182,7 +182,7 @@ impl Task {
                 return Err(ShimError::Precondition(message));
             };
             if let Err(error) = self.begin(&mut link).await {
-                // Its process ends by itself, and that is told before this is answered.
+                // Its process ends by itself. The event of that comes before this answer.
                 drop((link, starting));
                 let _ = timeout(ENDING, self.init.exit()).await;
                 return Err(error);
@@ -252,14 +252,14 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// [`ShimError::NotFound`] when there is nobody left to get it.
+    /// [`ShimError::NotFound`] when the process has ended.
     pub(crate) fn kill(&self, exec_id: &str, signal: u32, all: bool) -> Result<()> {
         let process = self.process(exec_id)?;
         let Some(cgroup) = self.cgroup() else {
             if let State::Stopped(_) = process.state() {
                 return Err(ShimError::NotFound("process already finished".to_owned()));
             }
-            // Whatever the signal: there is nobody who could do something else than end.
+            // A sandbox has no process that could handle a signal: each one ends it.
             self.ended(
                 &process,
                 Exit {
@@ -270,8 +270,13 @@ impl Task {
             self.shared_processes.kill();
             return Ok(());
         };
-        if all && signal == u32::try_from(Signal::KILL.as_raw()).unwrap_or_default() {
+        let invalid = || ShimError::Invalid(format!("there is no signal {signal}"));
+        let mut signal = signal::parse(signal).ok_or_else(invalid)?;
+        if all && signal == Signal::KILL {
             cgroup.kill();
+        }
+        if self.workload() == Some(Workload::Wasm) {
+            signal = signal::for_function(signal);
         }
         process.signal(signal)
     }
@@ -292,29 +297,25 @@ impl Task {
         }
         let exit = self.init.exit().await;
         if let Some(cgroup) = self.cgroup() {
-            cgroup
-                .remove()
-                .await
-                .map_err(ShimError::system("removing the control group"))?;
+            remove_group(cgroup).await?;
         }
         self.shared_processes.remove().await?;
         record::clear(&self.bundle)?;
         Ok((self.init.pid(), exit))
     }
 
-    /// Takes apart whatever there is of a container that nobody knows of.
+    /// Takes apart what is left of a container that containerd has lost.
     ///
     /// # Errors
     ///
     /// When something of it is in use.
     pub(crate) async fn take_apart(&self) -> Result<()> {
         if let Some(cgroup) = self.cgroup() {
-            let removed = cgroup.remove().await;
-            removed.map_err(ShimError::system("removing the control group"))?;
+            remove_group(cgroup).await?;
         }
         self.shared_processes.remove().await?;
         record::clear(&self.bundle)?;
-        // Making it may have made the bundle's folder anew. What else is in there is somebody else's.
+        // Making it may have made the bundle's folder anew. Other files in it are not the shim's.
         for folder in [self.bundle.join("rootfs"), self.bundle.clone()] {
             match std::fs::remove_dir(&folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -327,7 +328,7 @@ impl Task {
         Ok(())
     }
 
-    /// Waits for a process's end and tells of it.
+    /// Waits for a process's end and publishes it.
     pub(crate) fn follow(
         self: &Arc<Self>,
         process: Arc<Process>,
@@ -339,7 +340,7 @@ impl Task {
                 tracing::error!(task = task.id, "the end of a process was missed");
                 return;
             };
-            // Whoever starts it is to have told so.
+            // The event of its start comes first.
             drop(process.starting.lock().await);
             if process.exec_id.is_empty()
                 && let Some(container) = &task.container

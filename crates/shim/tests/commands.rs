@@ -1,4 +1,4 @@
-//! What a WASI command sees of its container: its name, its working directory, its volumes, and single files of them.
+//! The view of a WASI command: its name, its working directory, its volumes, and single files of them.
 
 mod support;
 

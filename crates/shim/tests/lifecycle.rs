@@ -182,7 +182,7 @@ async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
         if found.processes.len() == 1 {
             break;
         }
-        assert!(begun.elapsed() < support::PATIENCE, "{found:?}");
+        assert!(begun.elapsed() < support::WAIT_TIMEOUT, "{found:?}");
         tokio::task::yield_now().await;
     }
 
@@ -266,7 +266,7 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
         assert!(metrics.memory.usage.usage > 0, "{metrics:?}");
         assert!(metrics.cpu.usage.total > 0, "{metrics:?}");
     }
-    // containerd takes more than that for no limit, and tells the kubelet what is left of less.
+    // containerd takes more than that for no limit, and reports to the kubelet what is left of less.
     let unlimited = 1 << 62;
     assert!(memory_limit(&stats) > unlimited, "{stats:?}");
     let pause = PauseRequest {

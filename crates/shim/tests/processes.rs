@@ -1,5 +1,4 @@
-//! Process namespaces: what containers of a pod share, whose namespace a container joins, and how a program that is
-//! added to a container is confined.
+//! Process namespaces of pods: sharing one, joining another container's, and the confinement of added programs.
 
 mod support;
 

@@ -1,7 +1,7 @@
-//! What the entry of a process into a group waits for, begun before there is a process that enters.
+//! Waits for the kernel's control group lock before a container's first process needs it.
 //!
-//! The kernel moves processes between groups under a lock whose readers are all forks and exits of the machine
-//! (`cgroup_threadgroup_rwsem`). Its first writer after a while waits for a grace period, in which every processor
+//! The kernel moves processes between groups under a lock (`cgroup_threadgroup_rwsem`), which every fork and exit of
+//! the machine takes as a reader. Its first writer after a while waits for a grace period, in which every processor
 //! learns that there is a writer: 4 to 20 ms. Writers that come before the lock has gone back to its readers, which
 //! takes as long again, need not wait. A container's first process comes to its group some 10 ms after the container
 //! is asked for, so a writer that comes with the request has the wait over by then, or nearly.
@@ -21,7 +21,7 @@ pub(crate) fn foresee_entry() -> io::Result<()> {
     let mounts = mount::mounts()?;
     let groups = fs::read_to_string("/proc/self/cgroup")?;
     let group = own_group(&mounts, &groups).ok_or(io::ErrorKind::NotFound)?;
-    // 0 is whoever writes.
+    // 0 stands for the writing process.
     fs::write(group.join("cgroup.procs"), "0")
 }
 

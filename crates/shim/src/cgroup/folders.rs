@@ -10,7 +10,7 @@ use super::mount::{Mount, mounts};
 use super::settings::{Setting, write_value};
 use super::version::ROOT;
 
-/// Controllers that a group cannot have whose members are threads of other groups' processes.
+/// Controllers that a threaded group cannot have.
 const DOMAIN_CONTROLLERS: [&str; 4] = ["memory", "io", "cpu", "hugetlb"];
 
 /// Folders that were made, from the outermost to the innermost of each hierarchy.

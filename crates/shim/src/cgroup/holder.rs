@@ -11,7 +11,7 @@ use crate::{HOLD, SELF};
 /// The process; it ends when this is dropped, and the reaper takes it.
 pub(crate) struct Holder {
     pub(super) pid: u32,
-    /// Its standard input, whose end is its own.
+    /// Its standard input. When this end closes, the process ends.
     _input: Option<ChildStdin>,
 }
 

@@ -1,4 +1,4 @@
-//! Where hierarchies of control groups are mounted, as the kernel's `mountinfo` tells it
+//! Where hierarchies of control groups are mounted, as the kernel's `mountinfo` lists them
 //! ([proc_pid_mountinfo(5)](https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html)).
 
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl<'a> Mount<'a> {
         controllers.all(|wanted| self.options.split(',').any(|option| option == wanted))
     }
 
-    /// Whether it is of version 1 and has a name in place of controllers: it belongs to whoever named it.
+    /// Whether it is of version 1 and has a name in place of controllers: the program that mounted it owns it.
     pub(super) fn has_a_name(&self) -> bool {
         !self.version2 && self.options.contains("name=")
     }

@@ -89,6 +89,24 @@ pub(crate) struct BlockIo {
     pub(crate) throttle_write_iops_device: Vec<ThrottleDevice>,
 }
 
+impl BlockIo {
+    /// The limits of devices with the four names that a version has for them: of bytes read and written, and of reads
+    /// and writes.
+    pub(super) fn throttles<'a>(
+        &'a self,
+        names: [&'a str; 4],
+    ) -> impl Iterator<Item = (&'a str, &'a ThrottleDevice)> {
+        let lists = [
+            &self.throttle_read_bps_device,
+            &self.throttle_write_bps_device,
+            &self.throttle_read_iops_device,
+            &self.throttle_write_iops_device,
+        ];
+        let named = names.into_iter().zip(lists);
+        named.flat_map(|(name, devices)| devices.iter().map(move |device| (name, device)))
+    }
+}
+
 /// The weight of a block device.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]

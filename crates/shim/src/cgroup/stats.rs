@@ -1,4 +1,4 @@
-//! What a group of version 2 uses, in containerd's message
+//! Statistics of a group of version 2, in containerd's message
 //! ([kernel](https://docs.kernel.org/admin-guide/cgroup-v2.html)).
 //!
 //! The values are those that containerd's shim of runc reports. A file that a kernel or a controller lacks leaves its

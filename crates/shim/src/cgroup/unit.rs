@@ -18,7 +18,7 @@ pub(super) type Property = (&'static str, Value<'static>);
 /// The version that `OOMPolicy` of scopes came with.
 pub(super) const OOM_POLICY: u32 = 253;
 
-/// The version whose `CPUWeight` of 0 means idle.
+/// The version from which on a `CPUWeight` of 0 means idle.
 pub(super) const CPU_IDLE: u32 = 252;
 
 /// systemd rounds a quota up to a hundredth of a processor's time, in microseconds of a second.
@@ -54,7 +54,7 @@ pub(super) fn creation(
         ("IOAccounting", Value::from(true)),
         ("TasksAccounting", Value::from(true)),
         ("DefaultDependencies", Value::from(false)),
-        // A scope whose processes were killed would stay as a failed unit.
+        // Without it, a scope stays as a failed unit after its processes were killed.
         ("CollectMode", Value::from("inactive-or-failed")),
     ];
     properties.extend(oom_policy.map(|policy| ("OOMPolicy", Value::from(policy))));

@@ -125,17 +125,10 @@ fn block_io(block_io: &BlockIo, settings: &mut Vec<Setting>) {
             settings.push(Setting::new(file, value(weight)));
         }
     }
-    let kinds: [(&str, &[ThrottleDevice]); 4] = [
-        ("read_bps", &block_io.throttle_read_bps_device),
-        ("write_bps", &block_io.throttle_write_bps_device),
-        ("read_iops", &block_io.throttle_read_iops_device),
-        ("write_iops", &block_io.throttle_write_iops_device),
-    ];
-    for (kind, devices) in kinds {
-        for ThrottleDevice { major, minor, rate } in devices {
-            let file = format!("blkio.throttle.{kind}_device");
-            settings.push(Setting::new(&file, format!("{major}:{minor} {rate}")));
-        }
+    let names = ["read_bps", "write_bps", "read_iops", "write_iops"];
+    for (name, ThrottleDevice { major, minor, rate }) in block_io.throttles(names) {
+        let file = format!("blkio.throttle.{name}_device");
+        settings.push(Setting::new(&file, format!("{major}:{minor} {rate}")));
     }
 }
 

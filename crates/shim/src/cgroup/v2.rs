@@ -172,17 +172,10 @@ fn block_io(block_io: &BlockIo, settings: &mut Vec<Setting>) -> Result<(), Value
             settings.push(Setting::new("io.bfq.weight", value).if_there());
         }
     }
-    let kinds: [(&str, &[ThrottleDevice]); 4] = [
-        ("rbps", &block_io.throttle_read_bps_device),
-        ("wbps", &block_io.throttle_write_bps_device),
-        ("riops", &block_io.throttle_read_iops_device),
-        ("wiops", &block_io.throttle_write_iops_device),
-    ];
-    for (kind, devices) in kinds {
-        for ThrottleDevice { major, minor, rate } in devices {
-            let value = format!("{major}:{minor} {kind}={rate}");
-            settings.push(Setting::new("io.max", value));
-        }
+    let names = ["rbps", "wbps", "riops", "wiops"];
+    for (name, ThrottleDevice { major, minor, rate }) in block_io.throttles(names) {
+        let value = format!("{major}:{minor} {name}={rate}");
+        settings.push(Setting::new("io.max", value));
     }
     Ok(())
 }
@@ -195,7 +188,7 @@ pub(super) fn io_weight(weight: u16) -> Result<u64, ValueError> {
     Ok(1 + (u64::from(weight) - 10) * 9999 / 990)
 }
 
-/// Refuses a unified setting whose name is not that of a file of a controller.
+/// Refuses a unified setting that names no file of a controller.
 pub(super) fn check_unified(name: &str) -> Result<(), ValueError> {
     let has_controller = name.find('.').is_some_and(|end| end > 0);
     if has_controller && !name.contains('/') {

@@ -1,5 +1,5 @@
-//! Metrics of a function and its health, at a port of the pod that the pod's annotation names. Without one nobody
-//! listens, and nothing is spent.
+//! Serves a function's metrics and health at the pod's port that an annotation names. Without the annotation there is
+//! no listener.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU16;
@@ -9,7 +9,7 @@ use sampan_telemetry::{Health, Registry, admin};
 use super::error::ChildError;
 use super::serve::lacks_ipv6;
 
-/// Tells metrics and health until the process ends, inside of a runtime.
+/// Serves metrics and health until the process ends, inside of a runtime.
 pub(super) fn tell(port: NonZeroU16, registry: Registry, health: Health) -> Result<(), ChildError> {
     let doing = || ChildError::system(format!("listening at port {port} for metrics"));
     let listener = listen(port).map_err(doing())?;

@@ -35,7 +35,7 @@ pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         };
         Ok(match ended {
             Ok(Ok(code)) => exit_code(code),
-            // Told to the observer already, which wrote it.
+            // The observer has written the cause.
             Ok(Err(_)) => ABORTED,
             Err(error) => {
                 let line = format!("the command was broken off: {error}");
@@ -44,7 +44,7 @@ pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
             }
         })
     });
-    // A thread may still wait for input that nobody reads any more.
+    // A thread may still wait for input that the command does not read any more.
     runtime.shutdown_background();
     output.flush();
     code

@@ -78,7 +78,7 @@ impl Console {
                 .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
         };
         let terminal = accept().map_err(ChildError::system("taking over the terminal"))?;
-        // Nobody connects again.
+        // There is one connection only.
         let _ = std::fs::remove_file(&self.path);
         Ok(terminal)
     }

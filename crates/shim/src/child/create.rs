@@ -27,7 +27,7 @@ use crate::link::{ChildLink, CreateRequest, GroupAnswer, Message, RootMount, Wor
 use crate::record;
 use crate::{COMPILE, SELF};
 
-/// Where modules are kept when nobody says otherwise.
+/// The default folder of compiled modules.
 const STATE: &str = "/var/lib/sampan";
 
 /// The name of a sandbox's program, for people.
@@ -61,7 +61,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     let name = name.to_owned();
     let function = spec::function(&spec, &name);
     let metrics_port = spec::metrics_port(&spec)?;
-    // A program needs no rules, but a rule that is wrong is wrong for whatever runs.
+    // A program needs no rules, but a wrong rule fails its container too.
     let function = Arc::new(function?);
     let limit = function.limits.artifact.bytes();
     let payload = if request.is_sandbox {

@@ -47,7 +47,7 @@ fn place(spec: &Spec, rootfs: Option<&Path>, cwd: &Path) -> Option<(PathBuf, Pat
     Some((mount.source().clone()?, below.to_owned()))
 }
 
-/// Makes a folder and those around it, as a process sees them whose root is `folder`.
+/// Makes a folder and those around it, resolved with `folder` as the root.
 fn make_inside(folder: &Path, path: &Path) -> io::Result<()> {
     let root = File::open(folder)?;
     let open = |path: &Path| -> rustix::io::Result<OwnedFd> {

@@ -1,4 +1,4 @@
-//! What a container's first process does once it is allowed to start.
+//! Executors: the code of a container's first process after libcontainer lets it start.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
@@ -31,7 +31,7 @@ pub(super) struct FunctionExecutor {
     pub(super) prepared: Prepared,
     /// What is called before the function is, if there is something like it.
     pub(super) rehearsal: Option<Prepared>,
-    /// Where it tells its metrics.
+    /// The port of its metrics.
     pub(super) metrics_port: Option<NonZeroU16>,
     pub(super) volumes: Vec<Volume>,
     /// What a command is called, as the container's process says.
@@ -106,7 +106,7 @@ impl FunctionExecutor {
         })
     }
 
-    /// Tells the supervisor that the function can answer, or runs, and lets go of it.
+    /// Reports to the supervisor that the function can answer, or runs, and closes the link.
     pub(super) fn ready(&self) -> Result<(), ChildError> {
         let said = self.link.say(&Message::Ready);
         said.map_err(ChildError::system("telling that the function is ready"))

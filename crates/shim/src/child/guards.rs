@@ -105,7 +105,7 @@ impl Guards {
         Ok(guards)
     }
 
-    /// Takes them out of a process that is added to a container, whose seccomp profile is that of `container`.
+    /// Takes them out of a process that is added to a container. It gets the seccomp profile of `container`.
     ///
     /// # Errors
     ///
@@ -243,7 +243,7 @@ mod tests {
         let guards = Guards::take(&mut spec, false).expect("guards");
         assert!(guards.seccomp.is_none());
         assert!(spec.linux().as_ref().expect("there").seccomp().is_some());
-        // Nobody would hand over the listener of an added program.
+        // libcontainer does not hand over the listener of an added program.
         let mut process = spec.process().clone().expect("there");
         let refused = Guards::take_added(&mut process, &spec).expect_err("refused");
         assert!(refused.to_string().contains("SCMP_ACT_NOTIFY"), "{refused}");

@@ -45,7 +45,7 @@ pub(super) enum ImageError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Which image, and whom to ask.
+/// A container's image, and the containerd that has it.
 pub(super) struct Image<'a> {
     /// containerd's socket.
     pub(super) address: &'a Path,

@@ -1,7 +1,7 @@
 //! Children of the supervisor. Each makes one container, or runs one program in a container, with one
 //! thread from beginning to end: libcontainer forks, which is not safe beside other threads.
 //!
-//! What a container's first process holds of the node is what it needs: the streams, the supervisor's
+//! A container's first process holds only these things of the node: the streams, the supervisor's
 //! socket until it can answer, and the one compiled module, verified before it was forked.
 
 mod admin;

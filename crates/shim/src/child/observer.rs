@@ -1,4 +1,4 @@
-//! What a pod's logs show of a function: the lines that it writes, and why a call failed.
+//! Writes to a pod's logs: the lines of a function, and why a call failed.
 
 use sampan_engine::{CallError, Observer, Stream};
 

@@ -1,6 +1,6 @@
 //! The lines of a function, on their way to the container's standard streams.
 //!
-//! A request never waits for whoever reads the logs: lines go through a bounded buffer and one thread,
+//! A request never waits for the reader of the logs: lines go through a bounded buffer and one thread,
 //! which starts with the first line. When the reader stalls, lines are dropped, and their number is
 //! written once it reads again.
 

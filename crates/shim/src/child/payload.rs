@@ -1,4 +1,4 @@
-//! What a container runs: a module, and where its bytes are, or a program.
+//! Finds out whether a container runs a module, and where its bytes are, or a program.
 
 use std::collections::HashMap;
 use std::fs::File;

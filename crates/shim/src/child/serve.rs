@@ -15,7 +15,7 @@ use super::executor::FunctionExecutor;
 use super::output::Output;
 use super::signals::StopSignals;
 
-/// Where a function listens that is not told.
+/// The port of a function without `PORT`.
 const DEFAULT_PORT: u16 = 8080;
 
 /// Threads that may block at once: name resolution is all they are for.
@@ -78,7 +78,8 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     code
 }
 
-/// Has the process answer before somebody asks. Nobody waits for it, and a pod without it is only slower once.
+/// Has the process answer a request of its own. Start does not wait for it; a pod without it answers its first
+/// request more slowly.
 async fn rehearse(loaded: LoadedFunction, prepared: Option<Prepared>) {
     let function = prepared.map(|prepared| loaded.rehearsal(prepared));
     let function = function.transpose().map_err(std::io::Error::other);

@@ -10,8 +10,8 @@ use sampan_spec::{Function, annotations};
 use super::error::ChildError;
 use crate::pod::Pod;
 
-/// Kinds of mounts that only a program of the container's could use, and there is none beside a function: each costs
-/// its start time, and gives the kernel's files to whoever would break out of WebAssembly.
+/// Kinds of mounts that a function cannot use, because no program runs beside it. Each costs start time, and gives
+/// files of the kernel to code that breaks out of WebAssembly.
 const NO_FUNCTIONS: [&str; 5] = ["cgroup", "cgroup2", "devpts", "mqueue", "sysfs"];
 
 /// Prepares the specification for libcontainer. The supervisor has made the control group `group`, and set its limits.
@@ -100,7 +100,7 @@ fn no_capabilities() -> LinuxCapabilities {
     none
 }
 
-/// Where the function tells its metrics, as the pod's annotations say.
+/// The port of the function's metrics, from the pod's annotations.
 pub(super) fn metrics_port(spec: &Spec) -> Result<Option<NonZeroU16>, ChildError> {
     annotations::metrics_port(pairs(spec)).map_err(ChildError::Annotation)
 }

@@ -1,4 +1,4 @@
-//! What a WASI command sees of its pod's volumes: folders, and files that are mounted one by one.
+//! Gives a WASI command its pod's volumes: folders, and files that are mounted one by one.
 //!
 //! WASI opens folders only. A single file is therefore mounted into a folder of its own, which the command sees under
 //! the name of the file's folder.

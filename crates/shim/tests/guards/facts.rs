@@ -1,4 +1,4 @@
-//! What the probe tells, as names with values.
+//! The facts that the probe prints, as names with values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -58,7 +58,7 @@ impl fmt::Display for Difference {
 }
 
 impl Facts {
-    /// Reads lines `name=value` of the container `id`, whose name and is left out.
+    /// Reads lines `name=value` of the container `id`. Its name is left out of values.
     pub(crate) fn parse(text: &str, errors: &str, id: &str) -> Self {
         let text = text.replace(id, "ID");
         let lines = text.lines().filter_map(|line| line.split_once('='));

@@ -1,4 +1,4 @@
-//! The guards of containers beside runc's: the same bundle runs under the shim and under runc, and a probe in it tells
+//! The guards of containers beside runc's: the same bundle runs under the shim and under runc, and a probe in it prints
 //! what it is allowed and sees. A difference without a reason fails.
 //!
 //! `SAMPAN_TOOLS` names the folder with runc: `cargo xtask test end-to-end` builds it.

@@ -98,36 +98,6 @@ pub(crate) const PROGRAMS: &[Reason] = &[
         "0",
         "a supervisor has one more than containerd, as runc's shim, which is not asked here",
     ),
-    reason(
-        "mount./sys/fs/cgroup*",
-        "*",
-        "*",
-        "control groups have a suite of their own",
-    ),
-    reason(
-        "open.w./sys/fs/cgroup*",
-        "*",
-        "*",
-        "control groups have a suite of their own",
-    ),
-    reason(
-        "open.r./sys/fs/cgroup*",
-        "*",
-        "*",
-        "control groups have a suite of their own",
-    ),
-    reason(
-        "write./sys/fs/cgroup",
-        "*",
-        "*",
-        "control groups have a suite of their own",
-    ),
-    reason(
-        "self.cgroup",
-        "*",
-        "*",
-        "control groups have a suite of their own",
-    ),
 ];
 
 /// Differences that none of the reasons explains, each as a line.

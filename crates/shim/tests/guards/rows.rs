@@ -1,4 +1,4 @@
-//! What is compared: bundles with one thing changed.
+//! The rows of the comparison: bundles with one thing changed.
 
 use serde_json::{Value, json};
 

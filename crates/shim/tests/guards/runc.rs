@@ -125,7 +125,7 @@ impl Runc {
         pid
     }
 
-    /// Removes a container, whatever state it is in.
+    /// Removes a container in any state.
     pub(crate) fn remove(&self, node: &Node, bundle: &Bundle) {
         let output = self.call(node, &["delete", "--force", bundle.id()]);
         assert!(output.status.success(), "{output:?}");

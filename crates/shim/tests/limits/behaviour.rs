@@ -1,4 +1,4 @@
-//! What limits do, beside runc's: devices that open or don't, freezing, running out of memory, groups inside of a
+//! The effects of limits beside runc's: devices that open or don't, freezing, running out of memory, groups inside of a
 //! container's, statistics.
 
 use std::collections::BTreeMap;

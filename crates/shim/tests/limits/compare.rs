@@ -1,4 +1,4 @@
-//! Runs each plan under both runtimes, and tells where their limits differ.
+//! Runs each plan under both runtimes, and finds where their limits differ.
 
 use std::collections::BTreeSet;
 

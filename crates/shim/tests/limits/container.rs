@@ -12,7 +12,7 @@ use containerd_shim::protos::ttrpc::context::Context;
 use serde_json::Value;
 
 use crate::support::bundle::Bundle;
-use crate::support::{Node, PATIENCE, Shim};
+use crate::support::{Node, Shim, WAIT_TIMEOUT};
 
 /// Who makes the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ impl Runc {
         let begun = Instant::now();
         // The file appears once the container's process is started.
         while !pid_file.exists() {
-            assert!(begun.elapsed() < PATIENCE, "runc starts no container");
+            assert!(begun.elapsed() < WAIT_TIMEOUT, "runc starts no container");
             if child.try_wait().expect("runc is waited for").is_some() && !pid_file.exists() {
                 return Err(fs::read_to_string(&log).expect("what runc said"));
             }

@@ -34,7 +34,7 @@ const DOCUMENT: &str = "../../docs/shim.md";
 /// Where to write it.
 const WRITE: &str = "SAMPAN_WRITE_TABLE";
 
-/// Whether runc is there. Without it nothing can be compared, which fails where nobody would see it.
+/// Whether runc is there. Without it nothing can be compared, which fails under CI.
 fn has_runc() -> bool {
     let found = Command::new(container::runc())
         .arg("--version")

@@ -32,7 +32,7 @@ impl Plan {
         plans
     }
 
-    /// One container for each sequence: after a refusal, nothing says whose it was.
+    /// One container for each sequence: after a refusal, its cause could be any of them.
     pub(crate) fn split(self) -> Vec<Plan> {
         let alone = |sequence| Plan {
             sequences: vec![sequence],

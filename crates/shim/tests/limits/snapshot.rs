@@ -1,4 +1,4 @@
-//! What the kernel and systemd say of a container's limits: files of its groups and properties of its scope.
+//! A container's limits, as the kernel and systemd report them: files of its groups and properties of its scope.
 
 use std::collections::BTreeMap;
 use std::fs;

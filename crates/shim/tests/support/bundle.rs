@@ -268,7 +268,7 @@ impl Bundle {
     }
 }
 
-/// Everything that is in a pipe whose writers are gone.
+/// Everything that is in a pipe after its writers are gone.
 pub(crate) fn drain(mut pipe: fs::File) -> String {
     let mut text = Vec::new();
     pipe.read_to_end(&mut text).expect("the pipe has ended");

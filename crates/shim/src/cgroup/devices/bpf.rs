@@ -120,7 +120,7 @@ pub(super) fn attach(group: &impl AsFd, program: &OwnedFd) -> io::Result<()> {
     reason = "no library has this system call without a library in C"
 )]
 fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<i32> {
-    // SAFETY: the kernel reads `size_of::<T>()` bytes at the address of a reference, whose type is one of the two
+    // SAFETY: the kernel reads `size_of::<T>()` bytes at the address of a reference. Its type is one of the two
     // `repr(C)` types of this file and has no padding. The addresses in a `LoadAttributes` are those of a slice and of
     // a static string that outlive the call; the kernel reads `count` instructions and up to the terminating zero.
     // It writes to none of them, because no log is asked for.

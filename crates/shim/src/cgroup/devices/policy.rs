@@ -1,5 +1,5 @@
-//! What a list of device rules comes to, with the meaning that the devices controller of version 1 gives it
-//! ([kernel](https://docs.kernel.org/admin-guide/cgroup-v1/devices.html)): a default and exceptions from it.
+//! Device policy: a default and exceptions from it, folded from a list of device rules. Rules mean what the devices
+//! controller of version 1 makes of them ([kernel](https://docs.kernel.org/admin-guide/cgroup-v1/devices.html)).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,6 +66,12 @@ impl Access {
     const ALL: Self = Self {
         read: true,
         write: true,
+        mknod: true,
+    };
+
+    const MKNOD: Self = Self {
+        read: false,
+        write: false,
         mknod: true,
     };
 
@@ -138,23 +144,23 @@ pub(crate) enum RuleError {
     Partial { rule: Matched, wildcard: Matched },
 }
 
-/// What runc allows every container, whatever its rules say: device files of any kind may be made, and these devices
+/// Exceptions that runc adds to the rules of every container: device files of any kind may be made, and these devices
 /// used ([runc](https://github.com/opencontainers/runc/blob/main/libcontainer/specconv/spec_linux.go), `AllowedDevices`).
-const ALWAYS: [(Kind, Option<u32>, Option<u32>, &str); 11] = [
-    (Kind::Char, None, None, "m"),
-    (Kind::Block, None, None, "m"),
+const ALWAYS: [(Kind, Option<u32>, Option<u32>, Access); 11] = [
+    (Kind::Char, None, None, Access::MKNOD),
+    (Kind::Block, None, None, Access::MKNOD),
     // null, random, full, tty, zero, urandom
-    (Kind::Char, Some(1), Some(3), "rwm"),
-    (Kind::Char, Some(1), Some(8), "rwm"),
-    (Kind::Char, Some(1), Some(7), "rwm"),
-    (Kind::Char, Some(5), Some(0), "rwm"),
-    (Kind::Char, Some(1), Some(5), "rwm"),
-    (Kind::Char, Some(1), Some(9), "rwm"),
+    (Kind::Char, Some(1), Some(3), Access::ALL),
+    (Kind::Char, Some(1), Some(8), Access::ALL),
+    (Kind::Char, Some(1), Some(7), Access::ALL),
+    (Kind::Char, Some(5), Some(0), Access::ALL),
+    (Kind::Char, Some(1), Some(5), Access::ALL),
+    (Kind::Char, Some(1), Some(9), Access::ALL),
     // Pseudoterminals, and their multiplexer
-    (Kind::Char, Some(136), None, "rwm"),
-    (Kind::Char, Some(5), Some(2), "rwm"),
+    (Kind::Char, Some(136), None, Access::ALL),
+    (Kind::Char, Some(5), Some(2), Access::ALL),
     // net/tun
-    (Kind::Char, Some(10), Some(200), "rwm"),
+    (Kind::Char, Some(10), Some(200), Access::ALL),
 ];
 
 impl Policy {
@@ -169,7 +175,6 @@ impl Policy {
             policy.apply(rule)?;
         }
         for (kind, major, minor, access) in ALWAYS {
-            let access = Access::parse(access).unwrap_or_default();
             policy.change(Matched { major, minor, kind }, access, true)?;
         }
         Ok(policy)

@@ -39,7 +39,7 @@ pub(super) fn load_for_program(profile: &LinuxSeccomp) -> Result<(), GuardError>
     }
 }
 
-/// The first call that is newer than all that a profile names, where a program is to be told that it does not exist: C
+/// The first call that is newer than all that a profile names, if such calls are to fail with ENOSYS: C
 /// libraries try new calls first, and take EPERM for an answer of the call itself. None where the profile lets such calls
 /// through, answers that way itself, or does not let another filter be loaded after it.
 fn first_unknown(profile: &LinuxSeccomp) -> Option<i32> {
