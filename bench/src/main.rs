@@ -1,7 +1,17 @@
-//! `sampan-bench`: measures the programs as their users see them, over HTTP and as processes.
+//! The program `sampan-bench`: measures the programs as their users see them, over HTTP and as processes.
 //!
-//! Every figure is a ratio of two things measured in one run, taken in turns, because machines differ
-//! and are noisy. It refuses to know how anything works inside: it links none of the other crates.
+//! Every figure is a ratio of two measurements of one run, taken in turns, because machines differ and are noisy.
+//! This crate links none of the other crates.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - `paper`, the order of its units, and the kept samples: `paper/plan.rs` and `paper/store.rs`, with their tests,
+//!   and `cluster_experiments` of the cluster tests.
+//! - `paper`, the load, and its comparison with `hey`: `paper/load.rs` and `paper/check_load.rs`, with their tests.
+//! - `paper`, the report: `paper/report.rs` and `paper/summary.rs`, with their tests, and `tests/report_page.rs`.
+//! - `churn`, the leftovers of pods: `churn/census.rs`, with its tests.
 
 mod arguments;
 mod churn;

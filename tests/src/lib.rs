@@ -1,9 +1,14 @@
-//! What whole-system tests share: the programs as they were built, run as processes and talked to over
-//! sockets, and what each of the nine functions has to answer.
+//! Shared parts of the whole-system tests: the built programs as processes with sockets, and the expected answers of
+//! the nine functions.
 //!
-//! Nothing here links a crate of the product, so a test can only see what a user sees. Whatever fails
-//! here panics with what it was about, because that is how a test fails; and whatever is started here
-//! ends when it is dropped.
+//! Nothing here links a crate of the product, so a test sees only what a user sees. A failure here panics with the
+//! object that failed. Everything that is started here ends when it is dropped.
+//!
+//! # Behaviours
+//!
+//! - Answers of the nine functions: `handler.rs` of each function, with its tests, and `src/contract.rs`.
+//! - The component and the native program of a function: tests in `tests/functions_native.rs`.
+//! - `cargo xtask up`: tests in `tests/up_from_a_checkout.rs`.
 #![expect(
     clippy::missing_panics_doc,
     reason = "every item here panics to fail the test that uses it"

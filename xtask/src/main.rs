@@ -1,8 +1,29 @@
-//! `cargo xtask`: the only door. It sets the machine up, builds, serves, tests, measures and checks
-//! the project, by calling the tools that do so.
+//! `cargo xtask`: sets a machine up, builds, serves, tests, measures and checks the project.
 //!
-//! It knows processes, files and what cargo tells of the workspace. It links none of the project's
-//! crates, so that it compiles in seconds and works when they don't.
+//! It is the only entry point for these tasks, and calls the tools that do the work. It handles processes, files and
+//! cargo's metadata. It links none of the project's crates, so it compiles in seconds and works when they do not
+//! compile.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`; whole-system tests are in `tests`.
+//!
+//! - `cargo xtask up`: `up.rs` and `backends.rs`; tests in `up_from_a_checkout`.
+//! - The compiler of components: `toolchain.rs`, with its tests.
+//! - Missing programs and packages of a machine: `machine.rs` and `packages.rs`, with their tests.
+//! - The stages of `cargo xtask test`: `stages.rs`.
+//! - Rules that no compiler checks: `tidy.rs` and the files of `tidy`, with their tests.
+//! - `cargo xtask dist`: `dist.rs` and `oci.rs`, with their tests.
+//! - Images without a container engine: `oci.rs`, with its tests. Those of the functions, with their Debian:
+//!   `functions/images.rs` and `functions/base.rs`, with their tests.
+//! - The cluster, its paths and names: `cluster/layout.rs` and `cluster/name.rs`, with their tests.
+//! - The cluster, its start, repair and end: `cluster/up.rs`, `cluster/down.rs` and `cluster/processes.rs`; tests in
+//!   `cluster_containers` and `cluster_lifecycle` of the cluster tests.
+//! - The cluster, its programs: `cluster/tools.rs` and `cluster/tools/catalogue.rs`, with their tests.
+//! - critest with runc and with Sampan: `cluster/critest.rs` and `stages/critest.rs`, with their tests.
+//! - The cluster of benchmarks, and its images: `bench.rs`, `bench/cluster.rs` and `cluster/stock.rs`, with their
+//!   tests.
+//! - The emulated machine, with its image, boot and tests: `vm.rs` and `stages/vm.rs`, with their tests.
 
 mod arguments;
 mod backends;

@@ -1,8 +1,8 @@
-//! The real services behind two of the functions, for tests, `cargo xtask up` and the experiments:
-//! a private PostgreSQL with a REST front for `user-manager`, and a text over HTTP for `fuzzysearch`.
+//! The services behind two of the functions, for tests, `cargo xtask up` and the experiments.
 //!
-//! [`Backends`] starts and stops them together. Nothing here knows functions or WebAssembly, and
-//! nothing stays behind: whoever holds the [`Backends`] may stop it, drop it or be killed.
+//! `user-manager` gets a private PostgreSQL (`postgres.rs`) with a REST front (`users.rs`). `fuzzysearch` gets a text
+//! over HTTP (`text.rs`). [`Backends`] starts and stops them together. Nothing here depends on functions or
+//! WebAssembly. Nothing stays behind when the holder of [`Backends`] stops it, drops it or is killed.
 
 mod backends;
 mod cache;

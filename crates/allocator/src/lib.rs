@@ -1,5 +1,8 @@
-//! The allocator of the programs that run functions. Whoever links this allocates with it: a request is many small
-//! allocations, which mimalloc makes in less time than the C library does. See `docs/decisions/0010-allocator.md`.
+//! The memory allocator of the programs that run functions: mimalloc.
+//!
+//! A program that links this crate allocates with it. A request makes many small allocations, which mimalloc serves
+//! in less time than the C library. [`give_back`] returns free memory to the operating system. See
+//! `docs/decisions/0010-allocator.md`.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,8 +1,18 @@
 //! Functions in OCI registries: packing, pushing, pulling, verifying.
 //!
-//! Owns the two layouts (a Wasm artifact and an ordinary image, under one index) and the requests to
-//! registries. Refuses to trust a registry: everything that it sends is bounded and verified before it is
-//! used, nothing is unpacked to a disk, and credentials stay with whom they are for.
+//! This crate owns the two layouts (a Wasm artifact and an ordinary image, under one index) and the requests to
+//! registries. It trusts no registry: it bounds and verifies everything that a registry sends before use, unpacks
+//! nothing to a disk, and sends credentials to no other host. It runs no function.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - The bytes that are pushed: `build.rs`, with its tests. Packing is pure, and the same input gives the same bytes.
+//! - Digests, sizes, retries, redirects and credentials: `registry.rs` and `pull.rs`; tests in
+//!   `tests/verification.rs`, `tests/peers.rs` and `tests/pushing.rs`.
+//! - Images of other tools: `archive.rs` and `manifest.rs`, with their tests.
+//! - `sampan push` and `sampan pull` with a real registry: tests in `tests/registry_real.rs`.
 
 mod archive;
 mod build;

@@ -1,9 +1,29 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and
-//! `completions` on this machine; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
+//! The program `sampan`: `up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and `completions` on this
+//! machine; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
 //!
-//! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
-//! that turns their errors into a message, an advice and an exit code. It refuses to know how
-//! WebAssembly is run (the engine does) and how HTTP is served (the runner does).
+//! It reads arguments and files, and shows the results of the crates below it. [`failure`] alone turns their errors
+//! into a message, an advice and an exit code. The engine runs WebAssembly, and the runner serves HTTP; this crate
+//! does neither. Decisions are pure functions, such as `up/shelf.rs` and `cluster/deploy/wait.rs`.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
+//!
+//! - Files that are functions: `up/discover.rs` and `source.rs`, with their tests.
+//! - A changed file: `up/watch.rs`, `up/look.rs`, `up/shelf.rs` and `up/keeper.rs`, with their tests, and
+//!   `new_function`.
+//! - The events of `sampan up`: `up/event.rs` and `up/text.rs`, with their tests.
+//! - Messages, advice and exit codes: `failure.rs` and `exit.rs`, with their tests, and `cli_refusals`.
+//! - `run`, `inspect` and `new`: `run.rs`, `inspect.rs` and `new.rs`, with their tests, and `new_function`.
+//! - `push` and `pull`: `push.rs` and `pull.rs`, with their tests, and `tests/registry_real.rs` of the package
+//!   `sampan-artifact`.
+//! - `convert`: `convert.rs`, and `wasmapp.rs` of the package `sampan-crd`.
+//! - The chosen cluster, by kubeconfig, context and proxy: `cluster/kubeconfig.rs`, with its tests.
+//! - `deploy`, the applied objects: `cluster/deploy/manifest.rs` and `cluster/deploy/mapping.rs`, with their tests.
+//! - `deploy`, its end and the cause of a failure: `cluster/deploy/wait.rs` and `cluster/deploy/diagnosis.rs`, with
+//!   their tests.
+//! - `list`, `logs`, `invoke` and `delete`: the files of these names in `cluster`, with their tests.
+//! - The meaning of a cluster's refusals: `failure/cluster.rs`, with its tests.
 
 mod arguments;
 mod cluster;

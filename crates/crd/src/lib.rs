@@ -1,8 +1,18 @@
-//! The custom resource `WasmFunction`: its types, its definition, and the way from what somebody wrote
-//! to a function that has passed every check.
+//! The custom resource `WasmFunction`: its types, its definition, and the check that turns a resource into a valid
+//! function.
 //!
-//! Owns what is in a resource and what is allowed there. Does no input or output and knows no API
-//! server: [`ValidFunction::of`] is a plain function, and so is [`wasmapp::convert`].
+//! This crate owns the fields of a resource and their allowed values. It does no input and no output and has no API
+//! server: [`ValidFunction::of`] is a pure function, and so is [`wasmapp::convert`].
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - The fields of a `WasmFunction`, and their allowed values: `function.rs`, `template.rs` and `valid.rs`; tests in
+//!   `tests/validation.rs` and `tests/definition.rs`, and `fields` of the operator's tests.
+//! - The definition, made from the types: `definition.rs`; tests in `tests/definition.rs`.
+//! - Conditions and their reasons: `condition.rs`.
+//! - The conversion from `WasmApp`: `wasmapp.rs`; tests in `tests/wasmapp.rs`.
 #![expect(
     clippy::doc_markdown,
     reason = "what documents a field is its description, which `kubectl explain` shows as it is"

@@ -1,11 +1,34 @@
-//! The engine: compiles, caches, links, instantiates, limits and calls WebAssembly functions on wasmtime.
+//! WebAssembly engine on wasmtime: compiles, caches, links, instantiates, limits and calls functions.
 //!
-//! It knows nothing of Kubernetes and nothing of HTTP servers: a request comes in as an
-//! [`http::Request`], an answer goes out as an [`http::Response`] whose body drives the guest. The
-//! entry points are [`Engine::load`], [`LoadedFunction::handle`], [`LoadedFunction::run`] and
-//! [`inspect`]; [`Workshop`] is for whoever loads in another process than it compiles in.
+//! The engine has no dependency on Kubernetes or on an HTTP server. A request comes in as an [`http::Request`]. An
+//! answer goes out as an [`http::Response`], and its body drives the guest. The entry points are [`Engine::load`],
+//! [`LoadedFunction::handle`], [`LoadedFunction::run`] and [`inspect`]. [`Workshop`] serves programs that compile in
+//! one process and load in another.
 //!
-//! Bytes from a registry or a user are only ever compiled here, never deserialised: see [`cache`].
+//! The engine only compiles bytes from a registry or a user, and never deserialises them: see [`cache`].
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
+//!
+//! - The kind of a file, HTTP handler or command: `kind.rs`, with its tests.
+//! - The imports of a guest: `link.rs`, with its tests, and `other_languages`.
+//! - Compiling, and its limits: `compile/mod.rs` and `compile/child.rs`; tests in `scenario_modules`.
+//! - The cache, with its key, its hash and atomic writes: `cache.rs`; tests in `scenario_modules` and `cli_watching`.
+//! - Compiled modules that no container can change: `cache.rs`; tests in `tests/modules.rs` of the shim.
+//! - A module that one process prepares for another: `prepared.rs` and `compile_lock.rs`; tests in
+//!   `tests/functions.rs` of the shim.
+//! - Memory and tables of an instance: `limiter.rs`, with its tests, and `scenario_limits`.
+//! - Deadline and processor time: `clock.rs`, `ticker.rs` and `guest.rs`; tests in `scenario_limits` and
+//!   `scenario_streams`.
+//! - Spares, reuse, and modules that leave memory: `idle.rs`, `function.rs` and `ticker.rs`, with tests in `idle.rs`
+//!   and in `tests/rest.rs` of `sampan`. A busy thread clears instances away at once.
+//! - The first instance and the first call before a pod's first request: `function.rs` and `rehearsal.rs`; tests in
+//!   `tests/functions.rs` of the shim.
+//! - An outbound call, with its rules, count, time and end: `outbound.rs`, `client.rs` and `resolve.rs`; tests in
+//!   `functions_services` and `scenario_outbound`.
+//! - The output of a guest: `output.rs`, with its tests, and `scenario_limits`.
+//! - Settings of wasmtime: `config.rs`.
 
 mod body;
 mod cache;

@@ -1,8 +1,18 @@
-//! The program `sampan-node-installer`: puts the shim on a node and tells containerd of it, or takes both away.
+//! The program `sampan-node-installer`: installs the shim on a node and configures containerd, or removes both.
 //!
-//! Planning is pure ([`config`], [`dump`]): from a configuration's text to another text. Effects are at the ends:
-//! [`files`], [`host`], [`node`]. Refuses to leave a node half changed: what containerd does not take is taken
-//! back, and nothing of the configuration that is not ours is ever different afterwards.
+//! Planning is pure ([`config`], [`dump`]): it maps a configuration's text to another text. Effects are in [`files`],
+//! [`host`] and [`node`]. The installer asks containerd first what it would make of a plan. It takes back what
+//! containerd does not accept, and changes no setting but its own.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - containerd's configuration on a node: `config.rs`, `dump.rs` and `install.rs`, with their tests.
+//! - The chart and its installer on a cluster: `install.rs`; tests in `cluster_chart` of the package
+//!   `sampan-cluster-tests`.
+//! - A node where systemd runs containerd: tests in `tests/systemd.rs`, which run in the emulated machine of
+//!   `cargo xtask test vm`.
 
 mod arguments;
 mod config;

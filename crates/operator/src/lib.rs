@@ -1,7 +1,24 @@
-//! The operator: turns each `WasmFunction` into a Deployment, a Service and an Ingress.
+//! The program `sampan-operator`: turns each `WasmFunction` into a Deployment, a Service and an Ingress.
 //!
-//! A [round](reconcile) for one function observes caches, validates, builds, applies and tells; only the
-//! ends touch the API server. Refuses to know WebAssembly: nodes do.
+//! A [reconcile](reconcile) of one function reads caches, validates, builds, applies, and writes the status. Only the
+//! last two reach the API server. The operator runs no function and has no WebAssembly engine.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate. `scenarios` run on an API server and etcd.
+//!
+//! - Deployment, Service, Ingress and defaults of pods: `build.rs` and the files of `build`; tests in
+//!   `tests/building.rs`.
+//! - Functions through an ingress controller: `build/ingress.rs`; tests in `cluster_ingress` of the package
+//!   `sampan-cluster-tests`.
+//! - The decision to write, and the owner of an object: `apply/decision.rs` and `difference.rs`, with their tests,
+//!   and `tests/scenarios/repairs.rs`.
+//! - The cause of a function that does not answer: `diagnose.rs` and `status.rs`, with their tests.
+//! - Crashes, interrupted watches, old lists and storms: `reconcile.rs` and `caches.rs`; tests in
+//!   `tests/scenarios/crashes.rs` and `tests/scenarios/watches.rs`.
+//! - The active one of several operators: `lease.rs` and `election.rs`, with their tests, and
+//!   `tests/scenarios/crashes.rs`.
+//! - Rights of the operator: `deploy/rbac/operator.yaml`; tests in `tests/rights.rs` and `tests/scenarios/rights.rs`.
 
 mod apply;
 mod build;

@@ -1,8 +1,26 @@
-//! The runner: HTTP in front of functions. The same code serves a pod, a pool and a laptop.
+//! HTTP server in front of functions: connections, routes, admission, statuses, metrics.
 //!
-//! [`Server`] takes care of connections and knows nothing of functions; [`Dispatch`] finds the
-//! function of a request, lets it wait for its turn, calls it and streams the answer. Neither
-//! compiles or loads anything, and neither looks at a body.
+//! [`Server`] serves connections and has no dependency on functions. [`Dispatch`] finds the function of a request,
+//! admits the request, calls the function and streams the answer. Neither compiles or loads anything, and neither
+//! reads a body. The same code serves a pod, a pool and a laptop.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate; whole-system tests are in the package `sampan-tests`.
+//!
+//! - HTTP/1.1 and HTTP/2 on one port: `server/connection.rs`; tests in `tests/http2.rs`.
+//! - Slow, idle and flooding clients: `server/watchdog.rs`, `server/frames.rs` and `server/stream.rs`; tests in
+//!   `tests/clients.rs`, `tests/http2.rs` and `scenario_clients`.
+//! - Request smuggling: `server/check.rs`; tests in `tests/smuggling.rs`.
+//! - Graceful drain: `server/conduct.rs`; tests in `tests/stopping.rs`.
+//! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
+//! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.
+//! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch.rs`.
+//! - Behaviour of a busy thread: `round.rs`, with its tests, and `idle.rs` of the engine.
+//! - Metrics of a function: `metrics.rs` and `histogram.rs`, with their tests.
+//! - Access log, and logs of guests: `turn.rs` and `observer.rs`; tests in `tests/dispatch.rs`.
+//! - The request that a new process answers before its first client: `rehearsal.rs`; tests in `tests/functions.rs` of
+//!   the shim.
 
 mod admission;
 mod answer_body;

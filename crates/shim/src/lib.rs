@@ -1,14 +1,57 @@
-//! `containerd-shim-sampan-v1`: WebAssembly functions and ordinary containers as containerd's tasks.
+//! The program `containerd-shim-sampan-v1`: WebAssembly functions and ordinary containers as containerd's tasks.
 //!
-//! One program has four parts, selected by its first argument:
+//! The first argument selects one of four parts:
 //!
-//! - `start` and `delete` ([`launch`]): containerd's own calls, short;
-//! - the supervisor ([`supervisor`]): one process a pod, small, that answers containerd and outlives
-//!   the containers. It runs no WebAssembly;
-//! - a child ([`child`]): makes one container and becomes its first process, or ends;
-//! - the compiler, which the engine starts, and a reader of containerd's content.
+//! - `start` and `delete` ([`launch`]): containerd's own calls, short.
+//! - The supervisor ([`supervisor`]): one small process for each pod. It answers containerd, outlives the containers,
+//!   and runs no WebAssembly.
+//! - A child ([`child`]): makes one container and becomes its first process, or ends.
+//! - The compiler, which the engine starts, and a reader of containerd's content.
 //!
-//! It does not use the Kubernetes API. All that it gets comes from containerd.
+//! The shim does not use the Kubernetes API. All its information comes from containerd.
+//!
+//! # Behaviours: tasks
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - `start` and `delete`: `launch.rs` and `record.rs`; tests in `tests/functions.rs`.
+//! - containerd's calls, and their errors: `service.rs` and `error.rs`; tests in `tests/lifecycle.rs`.
+//! - Tasks, added programs, and their processes: `task.rs`, `exec.rs` and `process.rs`; tests in
+//!   `tests/lifecycle.rs`.
+//! - Reaping and events: `reaper.rs` and `events.rs`, with their tests, and `tests/functions.rs`.
+//! - Streams of a container: `stdio.rs` and `child/output.rs`; tests in `tests/functions.rs`.
+//! - A task without an owner after a restart of containerd: `lost.rs`; tests in `tests/lifecycle.rs`, and
+//!   `cluster_faults/churn.rs` of the cluster tests.
+//! - The runtime's features for containerd and the kubelet: `features.rs`, with its tests.
+//!
+//! # Behaviours: pods and containers
+//!
+//! - A pod's namespaces without a process: `pod.rs` and `child/namespaces.rs`, with their tests, `tests/lifecycle.rs`
+//!   and `tests/pods.rs`.
+//! - The process namespace that containers of a pod share: `shared_processes.rs`; tests in `tests/processes.rs`.
+//! - A program that is added to a container: `child/exec.rs` and `child/executor.rs`; tests in `tests/processes.rs`
+//!   and `tests/lifecycle.rs`.
+//! - The choice between module and program: `child/payload.rs` and `child/image.rs`, with their tests.
+//! - A function in a container: `child/executor.rs`, `child/serve.rs` and `child/command.rs`; tests in
+//!   `tests/functions.rs`.
+//! - Compiled modules that no container can change: `cache.rs` of the engine; tests in `tests/modules.rs`.
+//! - Options of a container's mounts that libcontainer leaves out: `child/mounts.rs` and `child/mounts/options.rs`,
+//!   with their tests, and `tests/mounts.rs`.
+//! - Volumes, single files and the working directory of a command: `child/volumes.rs` and `child/cwd.rs`, with their
+//!   tests, and `tests/commands.rs`.
+//! - Stop signals and terminals: `child/signals.rs` and `child/console.rs`; tests in `tests/signals.rs`.
+//! - Guards of a process (seccomp, capabilities, AppArmor, SELinux, inherited state): `child/guards.rs`, with its
+//!   tests, and `tests/guards` beside runc.
+//! - Metrics of a function in a pod: `child/admin.rs`; tests in `cluster_fields` of the cluster tests.
+//!
+//! # Behaviours: control groups
+//!
+//! - `linux.resources`, as files and as properties of a scope: `cgroup/make.rs`, `cgroup/v1.rs`, `cgroup/v2.rs`,
+//!   `cgroup/unit.rs` and `cgroup/systemd.rs`, with their tests, and `tests/limits` beside runc.
+//! - Device rules: `cgroup/devices/policy.rs` and `cgroup/devices/program.rs`, with their tests, and
+//!   `tests/limits/behaviour.rs`.
+//! - Out of memory, statistics, removal, and the wait at an entry: `cgroup.rs`, `cgroup/entry.rs`, `cgroup/stats.rs`,
+//!   `oom.rs` and `measure.rs`; tests in `cgroup.rs` and `tests/functions.rs`.
 
 mod any;
 mod cgroup;

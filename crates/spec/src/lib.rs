@@ -1,8 +1,21 @@
-//! The vocabulary of functions: what a function may be called, what it may use and whom it may call.
+//! The vocabulary of functions: names, limits, outbound rules, and the checked `function.yaml`.
 //!
-//! Owns the raw `function.yaml` ([`FunctionFile`]), the validated [`Function`] and the limits with
-//! their defaults and ranges. Refuses to do input or output: it reads no files and resolves no
-//! names, so everything in it can be tested at the edge without a world around it.
+//! This crate owns the raw `function.yaml` ([`FunctionFile`]), the validated [`Function`], and the limits with their
+//! defaults and ranges. It does no input and no output: it reads no files and resolves no names.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - The keys of `function.yaml`, and the line and column of a mistake: `yaml.rs` and `validate.rs`; tests in
+//!   `tests/function_file.rs` and `tests/hostile_files.rs`.
+//! - The JSON schema: `schema.rs`; tests in `tests/schema.rs`.
+//! - The defaults and ranges of limits: the table in `limits.rs`, which makes the types, the JSON schema and the
+//!   tests; tests in `tests/limits.rs`.
+//! - The hosts that a function may call, by name: `outbound/rule.rs`; tests in `tests/outbound_rules.rs`.
+//! - The same by resolved address: `outbound/permit.rs`, and `resolve.rs` of the engine; tests in
+//!   `tests/outbound_addresses.rs`.
+//! - A function's rules as annotations of its pod: `annotations.rs`, with its tests.
 
 pub mod annotations;
 mod bound;

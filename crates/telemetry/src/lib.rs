@@ -1,8 +1,14 @@
-//! What every binary of Sampan tells of itself: logs, traces, metrics, and the admin server that
-//! shows them.
+//! Logs, trace context, the metrics registry, and the admin server of every Sampan program.
 //!
-//! It owns formats and transports only. What is measured belongs to the crate that measures it, and
-//! nothing here knows functions, clusters or WebAssembly.
+//! This crate owns formats and transports only. The crate that measures something owns the measurement. Nothing here
+//! depends on functions, clusters or WebAssembly.
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`, tests to the crate.
+//!
+//! - Log lines, from the event to standard error: `logs.rs` and `queue.rs`; tests in `tests/logs.rs`.
+//! - `/metrics`, `/healthz` and `/readyz`: `admin.rs`; tests in `tests/admin.rs`.
 
 pub mod admin;
 mod health;

@@ -1,12 +1,23 @@
-//! What the nine functions share. A function is a crate with a `handle` that turns a [`Request`] into a [`Response`];
-//! this crate owns everything around it: the parameters of the query and their ranges, the answers to mistakes,
-//! outbound HTTP, randomness, and the two front ends that make one source into two artifacts:
+//! Shared parts of the nine functions. A function is a crate with a `handle` that turns a [`Request`] into a
+//! [`Response`].
 //!
-//! - [`component!`] in `src/lib.rs` exports `handle` as a component of the world `wasi:http/proxy` 0.2;
+//! This crate owns everything around `handle`: the parameters of the query and their ranges, the answers to mistakes,
+//! outbound HTTP, randomness, and two front ends that make two artifacts of one source:
+//!
+//! - [`component!`] in `src/lib.rs` exports `handle` as a component of the world `wasi:http/proxy` 0.2.
 //! - [`program!`] in `src/main.rs` serves it as a native HTTP program.
 //!
-//! What no function does here: read a request's body or its headers, keep anything between two requests, or use the
-//! network except through [`Http`].
+//! No function reads a request's body or its headers, keeps anything between two requests, or uses the network except
+//! through [`Http`].
+//!
+//! # Behaviours
+//!
+//! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
+//!
+//! - The answer of each function: `handler.rs` of its crate, with its tests, and `contract.rs` of the whole-system
+//!   tests.
+//! - The two builds of a function: `wasm.rs` and `native.rs`; tests in `functions_native`.
+//! - A container's health, lock file and draining: `native/server.rs`; tests in `functions_native`.
 
 #[cfg(any(target_family = "wasm", test))]
 #[expect(unsafe_code, reason = "it is about memory that is nobody's")]

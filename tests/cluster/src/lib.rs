@@ -1,10 +1,16 @@
-//! What tests on a cluster share: finding it, a namespace of one's own that is deleted afterwards, waiting for
-//! a condition, running a command in a pod.
+//! Shared parts of the tests on a cluster: finding it, a namespace for each test, waiting for a condition, running a
+//! command in a pod.
 //!
-//! The cluster is a real one, made by `cargo xtask cluster up` or `cargo xtask test cluster`. Nothing here
-//! links a crate of the product, so a test can only see what a user sees. Whatever fails here panics
-//! with what it was about, because that is how a test fails; a namespace whose test fails tells its
-//! pods, events and logs before it goes.
+//! The cluster is a real one, made by `cargo xtask cluster up` or `cargo xtask test cluster`. Nothing here links a
+//! crate of the product, so a test sees only what a user sees. A failure here panics with the object that failed. A
+//! test's namespace is deleted afterwards; when the test fails, its pods, events and logs are printed first.
+//!
+//! # Behaviours
+//!
+//! - Leftovers of pods on a node: `src/traces.rs`; tests in `tests/cluster_leftovers.rs`.
+//! - The chart and its installer: tests in `tests/cluster_chart.rs`.
+//! - An ingress controller: tests in `tests/cluster_ingress.rs`.
+//! - Pods of a kubelet with systemd's driver: tests in `tests/systemd_pods.rs`.
 #![expect(
     clippy::missing_panics_doc,
     reason = "every item here panics to fail the test that uses it"
