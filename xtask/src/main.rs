@@ -1,15 +1,14 @@
-//! `cargo xtask`: the only door. It sets the machine up, builds, serves, tests, measures and checks
-//! the project, by calling the tools that do so.
+//! `cargo xtask`: sets the machine up, and builds, serves, tests, measures and checks the project,
+//! by calling the tools that do so.
 //!
-//! It knows processes, files and what cargo tells of the workspace. It links none of the project's
-//! crates, so that it compiles in seconds and works when they don't.
+//! It handles processes, files and cargo's metadata of the workspace. It links none of the
+//! project's crates, so that it compiles in seconds and works when they do not.
 
 mod arguments;
 mod backends;
 mod bench;
 mod cache;
 mod cargo;
-mod claim;
 mod cluster;
 mod dist;
 mod functions;
@@ -22,6 +21,7 @@ mod oci;
 mod packages;
 mod repository;
 mod stages;
+mod target_folder;
 mod tidy;
 mod toolchain;
 mod up;
@@ -49,11 +49,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(routes) = cluster::routes(&arguments.command) {
-        // It runs on its own, far from any checkout.
+        // A forwarder runs on its own, outside of any checkout.
         return cluster::forward(routes).map(|()| ExitCode::SUCCESS);
     }
     let repository = Repository::find()?;
-    claim::claim(&repository)?;
+    target_folder::claim(&repository)?;
     let machine = Machine::new(!arguments.no_install);
     match &arguments.command {
         Command::Up(up) => up::run(&repository, &machine, up),
