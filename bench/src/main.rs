@@ -1,7 +1,8 @@
 //! `sampan-bench`: measures the programs as their users see them, over HTTP and as processes.
 //!
-//! Every figure is a ratio of two things measured in one run, taken in turns, because machines differ
-//! and are noisy. It refuses to know how anything works inside: it links none of the other crates.
+//! Every figure is a ratio of two things measured in one run, taken in turns, because machines
+//! differ and are noisy. It links none of the other crates, so it does not depend on how they work
+//! inside.
 
 mod arguments;
 mod churn;
@@ -10,9 +11,9 @@ mod containerd_log;
 mod engine;
 mod files;
 mod http_client;
-mod inside;
 mod load;
 mod namespace;
+mod netns_thread;
 mod operator;
 mod paper;
 mod pods;

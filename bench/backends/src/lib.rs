@@ -1,8 +1,9 @@
-//! The real services behind two of the functions, for tests, `cargo xtask up` and the experiments:
-//! a private PostgreSQL with a REST front for `user-manager`, and a text over HTTP for `fuzzysearch`.
+//! The real services behind two of the functions, for tests, `cargo xtask up` and the experiments.
 //!
-//! [`Backends`] starts and stops them together. Nothing here knows functions or WebAssembly, and
-//! nothing stays behind: whoever holds the [`Backends`] may stop it, drop it or be killed.
+//! They are a private PostgreSQL with a REST front for `user-manager`, and a text over HTTP for
+//! `fuzzysearch`. [`Backends`] starts and stops them together. This crate is independent of
+//! functions and WebAssembly. Nothing stays behind, whether [`Backends`] is stopped, is dropped, or
+//! its process is killed.
 
 mod backends;
 mod cache;
