@@ -1,15 +1,17 @@
-//! What the nine functions share. A function is a crate with a `handle` that turns a [`Request`] into a [`Response`];
-//! this crate owns everything around it: the parameters of the query and their ranges, the answers to mistakes,
-//! outbound HTTP, randomness, and the two front ends that make one source into two artifacts:
+//! Shared code of the nine functions.
+//!
+//! A function is a crate with a `handle` that turns a [`Request`] into a [`Response`]. This crate
+//! contains the rest: the parameters of the query and their ranges, the answers to errors, outbound
+//! HTTP, randomness, and two front ends. They make one source into two artifacts:
 //!
 //! - [`component!`] in `src/lib.rs` exports `handle` as a component of the world `wasi:http/proxy` 0.2;
 //! - [`program!`] in `src/main.rs` serves it as a native HTTP program.
 //!
-//! What no function does here: read a request's body or its headers, keep anything between two requests, or use the
+//! No function reads a request's body or headers, keeps state between two requests, or uses the
 //! network except through [`Http`].
 
 #[cfg(any(target_family = "wasm", test))]
-#[expect(unsafe_code, reason = "it is about memory that is nobody's")]
+#[expect(unsafe_code, reason = "an allocator manages raw memory")]
 mod allocator;
 mod error;
 mod executor;
