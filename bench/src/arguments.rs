@@ -1,4 +1,4 @@
-//! The command line.
+//! Parses the command line of `sampan-bench`.
 
 use std::path::PathBuf;
 
@@ -18,38 +18,42 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Compare functions with native programs, and measure starts and memory
     ///
-    /// Prints a table and writes all samples as JSON. What is compared is measured in turns, several
-    /// times; a ratio is that of one turn, and the table shows the median of the turns with the least
+    /// Prints a table and writes all samples as JSON. The contenders are measured in turns, several
+    /// times. A ratio is that of one turn; the table shows the median of the turns with the least
     /// and the greatest. Needs Debian's package `wrk`.
     Engine(Engine),
-    /// Call all functions for long, and see whether anything grows
+    /// Call all functions many times, and check that nothing grows
     ///
     /// Every answer is checked. It fails when one is wrong, or when memory or open files grow after
     /// the first tenth of the requests.
     Soak(Soak),
     /// Compare functions in pods with containers in pods, on a real cluster
     ///
-    /// How long a pod takes to start, what an idle one takes of memory, how long many at once take, and
-    /// what being in a pod costs a request. Both kinds are taken in turns on the same node.
+    /// Measures how long a pod takes to start, the memory of an idle one, and how long many at once
+    /// take. Also measures the cost that the pod adds to a request. Both kinds are taken in turns
+    /// on the same node.
     Pods(Pods),
-    /// Start and stop many pods, and see whether anything stays behind
+    /// Start and stop many pods, and check that nothing stays behind
     ///
-    /// Both kinds, in batches. It fails when a process, a mount, a control group, a network namespace, a
-    /// socket or a file is left.
+    /// Both kinds, in batches. It fails when a process, a mount, a control group, a network
+    /// namespace, a socket or a file is left.
     Churn(Churn),
-    /// Repeat the published experiments: functions as components against the same ones in containers
+    /// Repeat the published experiments: functions as components against the same ones in
+    /// containers
     ///
-    /// Nine experiments on a real cluster, both kinds in turns. Every sample is kept; a run that was cut goes on
-    /// with --resume. At the end the report is written beside the samples.
+    /// Nine experiments on a real cluster, both kinds in turns. Every sample is kept; an
+    /// interrupted run is resumed with --resume. At the end the report is written beside the
+    /// samples.
     Paper(Paper),
-    /// Write the report of a run of `paper` anew, from its samples alone
+    /// Write the report of a run of `paper` again, from its samples alone
     ///
     /// report.html, which needs no network, report.md and PLOT.svg, the plot of the ratios.
     Report(ReportOf),
-    /// Have the operator take care of many functions, on a real API server
+    /// Run the operator with many functions, against a real API server
     ///
-    /// How long it takes until all are told of, what it asks of the API server meanwhile and its memory; then how
-    /// much it writes when nothing changes, which is to be nothing.
+    /// Measures how long it takes until it has set the status of all functions, its requests to the
+    /// API server meanwhile, and its memory. Then counts its writes while nothing changes, which
+    /// must be none.
     Operator(Operator),
 }
 
@@ -71,16 +75,16 @@ pub(crate) struct Engine {
     #[arg(long, value_name = "SECONDS", default_value_t = 4)]
     pub(crate) seconds: u64,
 
-    /// How many functions lie idle for the measure of memory
+    /// How many idle functions the measurement of memory has
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub(crate) idle: usize,
 
-    /// Where the samples go
+    /// The file of the samples
     #[arg(long, value_name = "FILE", default_value = "bench-engine.json")]
     pub(crate) json: PathBuf,
 }
 
-/// What `engine` can measure.
+/// The measurements of `engine`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measure {
     /// Requests a second at 50 connections, an instance a request and with instances reused
@@ -108,7 +112,7 @@ pub(crate) struct Soak {
     pub(crate) connections: usize,
 }
 
-/// The images of both kinds. `cargo xtask bench` builds them and says where they are.
+/// The images of both kinds. `cargo xtask bench` builds them and sets their names.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Images {
     /// The image of the component
@@ -141,12 +145,12 @@ pub(crate) struct Pods {
     #[arg(long, value_name = "SECONDS", default_value_t = 4)]
     pub(crate) seconds: u64,
 
-    /// Where the samples go
+    /// The file of the samples
     #[arg(long, value_name = "FILE", default_value = "bench-pods.json")]
     pub(crate) json: PathBuf,
 }
 
-/// What `pods` can measure.
+/// The measurements of `pods`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PodMeasure {
     /// The calls that start a pod, and the time to its first answer
@@ -177,8 +181,8 @@ pub(crate) struct Churn {
 pub(crate) struct Paper {
     /// Run only this experiment, by number or name; may be given several times
     ///
-    /// 1 serial, 2 first, 3 concurrent, 4 instantiation, 5 size are those that were published; 6 resources,
-    /// 7 density, 8 burst and 9 saturation go beyond them.
+    /// 1 serial, 2 first, 3 concurrent, 4 instantiation, 5 size are the published ones. The others
+    /// go beyond them: 6 resources, 7 density, 8 burst and 9 saturation.
     #[arg(long = "experiment", value_name = "EXPERIMENT")]
     pub(crate) experiments: Vec<Experiment>,
 
@@ -186,9 +190,10 @@ pub(crate) struct Paper {
     #[arg(long = "function", value_name = "NAME")]
     pub(crate) functions: Vec<String>,
 
-    /// How much of the published durations and counts is done: a fraction, or `tiny`
+    /// The scale of the published durations and counts: a fraction, or `tiny`
     ///
-    /// 1 takes about five hours, 0.2 about one; `tiny` does everything once, and its figures mean nothing.
+    /// 1 takes about five hours, 0.2 about one; `tiny` does everything once, and its figures mean
+    /// nothing.
     #[arg(long, value_name = "FRACTION", default_value = "0.2")]
     pub(crate) scale: Scale,
 
@@ -196,7 +201,7 @@ pub(crate) struct Paper {
     #[arg(long)]
     pub(crate) distro: bool,
 
-    /// Go on with the run in the folder: what is there is not measured again
+    /// Resume the run in the folder: finished units are not measured again
     #[arg(long)]
     pub(crate) resume: bool,
 
@@ -208,7 +213,7 @@ pub(crate) struct Paper {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
 
-    /// The file that names the images. `cargo xtask bench` makes them and says where it is.
+    /// The file that names the images. `cargo xtask bench` makes them and sets its path.
     #[arg(long, value_name = "FILE", env = "SAMPAN_BENCH_IMAGES")]
     pub(crate) images: PathBuf,
 }
@@ -226,7 +231,7 @@ pub(crate) struct Operator {
     #[arg(value_name = "COUNT", default_values_t = [1000, 10_000])]
     pub(crate) counts: Vec<usize>,
 
-    /// Where the samples go
+    /// The file of the samples
     #[arg(long, value_name = "FILE", default_value = "bench-operator.json")]
     pub(crate) json: PathBuf,
 }

@@ -1,6 +1,7 @@
-//! `churn`: many pods of each kind come and go; then nothing of them may be left on the node.
+//! `churn`: starts and stops many pods of each kind, and checks that nothing of them stays on the
+//! node.
 
-mod census;
+mod node_snapshot;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,24 +10,24 @@ use anyhow::Result;
 
 use crate::arguments::Churn;
 use crate::cluster::Cluster;
-use crate::inside::Inside;
 use crate::namespace::Namespace;
+use crate::netns_thread::NetnsThread;
 use crate::pods::Contender;
-use census::Census;
+use node_snapshot::NodeSnapshot;
 
 /// How long a pod may take to answer.
-const PATIENCE: Duration = Duration::from_mins(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long nothing of what pods used may go before it passes for left behind.
-const LEFT: Duration = Duration::from_mins(3);
+/// How long nothing of the pods may disappear before the rest counts as left behind.
+const LEFTOVER_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Starts and stops pods of both kinds, and counts what is left.
 pub(crate) async fn run(asked: &Churn) -> Result<ExitCode> {
     let cluster = Cluster::find()?;
     let node = cluster.node()?;
-    let inside = Inside::enter(&node.netns)?;
+    let netns_thread = NetnsThread::enter(&node.netns)?;
     let namespace = Namespace::create(cluster.client().await?, "bench-churn").await?;
-    let outcome = churn(asked, &cluster, &namespace, &inside).await;
+    let outcome = churn(asked, &cluster, &namespace, &netns_thread).await;
     namespace.remove().await?;
     Ok(if outcome? {
         ExitCode::SUCCESS
@@ -35,23 +36,26 @@ pub(crate) async fn run(asked: &Churn) -> Result<ExitCode> {
     })
 }
 
-/// Whether nothing was left of either kind.
+/// Whether nothing of either kind is left.
 async fn churn(
     asked: &Churn,
     cluster: &Cluster,
     namespace: &Namespace,
-    inside: &Inside,
+    netns_thread: &NetnsThread,
 ) -> Result<bool> {
     let mut is_clean = true;
-    // The first pod of a node, and of a kind, makes what stays for all: groups above the pods, the cache of modules.
+    // The first pod of a node and of a kind makes what all pods share: groups above the pods, the
+    // cache of modules.
     for contender in Contender::ALL {
         let names = [format!("{}-first", contender.name())];
         let pods = namespace.run_all(contender, &names, &asked.images).await?;
-        inside.until_ok(pods[0].address, PATIENCE).await?;
+        netns_thread
+            .until_ok(pods[0].address, ANSWER_TIMEOUT)
+            .await?;
         namespace.delete_all(&names).await?;
     }
     for contender in Contender::ALL {
-        let before = Census::take(cluster.node()?)?;
+        let before = NodeSnapshot::take(cluster.node()?)?;
         let begun = Instant::now();
         let mut done = 0;
         while done < asked.pods {
@@ -61,14 +65,14 @@ async fn churn(
                 .collect();
             let pods = namespace.run_all(contender, &names, &asked.images).await?;
             for pod in &pods {
-                inside.until_ok(pod.address, PATIENCE).await?;
+                netns_thread.until_ok(pod.address, ANSWER_TIMEOUT).await?;
             }
             namespace.delete_all(&names).await?;
             done += count;
             eprintln!("  {}: {done} of {}", contender.name(), asked.pods);
         }
         let taken = begun.elapsed();
-        let left = before.left(cluster.node()?, LEFT).await?;
+        let left = before.leftovers(cluster.node()?, LEFTOVER_TIMEOUT).await?;
         #[expect(clippy::cast_precision_loss, reason = "a count of pods")]
         let rate = asked.pods as f64 / taken.as_secs_f64();
         println!(

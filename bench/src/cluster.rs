@@ -1,4 +1,4 @@
-//! The Kubernetes cluster that is measured: what `cargo xtask cluster up` wrote of it, and a client.
+//! The Kubernetes cluster to measure: its description by `cargo xtask cluster up`, and a client.
 
 use std::path::PathBuf;
 
@@ -7,48 +7,48 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 
-/// The variable that names the description of the cluster.
+/// The variable with the path of the cluster's description.
 const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 
-/// A running cluster, as its description has it.
+/// A running cluster, as described.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Cluster {
     kubeconfig: PathBuf,
-    /// Where images are, as seen from here.
+    /// The registry of images, as reachable from here.
     pub(crate) registry: String,
     /// The folder of the cluster's programs.
     pub(crate) tools: PathBuf,
     pub(crate) nodes: Vec<Node>,
 }
 
-/// A node of it.
+/// A node of the cluster.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Node {
-    /// As Kubernetes knows it.
+    /// Its name in Kubernetes.
     pub(crate) name: String,
     /// The path of its network namespace.
     pub(crate) netns: PathBuf,
-    /// What containerd writes its log to.
+    /// The file of containerd's log.
     pub(crate) containerd_log: PathBuf,
-    /// Where containerd tells its metrics, inside the network namespace.
+    /// The address of containerd's metrics, inside the network namespace.
     pub(crate) containerd_metrics: std::net::SocketAddr,
-    /// The socket of containerd, which every shim of the node is told.
+    /// The socket of containerd, which every shim of the node gets as an argument.
     pub(crate) containerd: PathBuf,
-    /// The folder of what containerd keeps.
+    /// containerd's persistent folder.
     pub(crate) containerd_root: PathBuf,
     /// The folder of containerd's running tasks.
     pub(crate) containerd_state: PathBuf,
     /// The folder of the shims' sockets.
     pub(crate) shim_sockets: PathBuf,
-    /// What Sampan's shim keeps for the node.
+    /// The shim's files of this node.
     pub(crate) shim_state: PathBuf,
-    /// The folder of the pods' addresses that are in use, called as their network.
+    /// The folder of the leases of pods' addresses, named after their network.
     pub(crate) leases: PathBuf,
     /// The folder of the pods' logs.
     pub(crate) pod_logs: PathBuf,
     /// The folder of the kubelet.
     pub(crate) kubelet_root: PathBuf,
-    /// The group of control groups that everything of the node lives below.
+    /// The control group above all others of the node.
     pub(crate) cgroup: PathBuf,
 }
 
@@ -57,7 +57,7 @@ impl Cluster {
     pub(crate) fn find() -> Result<Self> {
         let path = std::env::var_os(DESCRIPTION)
             .map(PathBuf::from)
-            .context("SAMPAN_CLUSTER is not set; start this by `cargo xtask bench`")?;
+            .context("SAMPAN_CLUSTER is not set; start this with `cargo xtask bench`")?;
         let text =
             std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
         serde_json::from_slice(&text)

@@ -1,5 +1,7 @@
-//! What containerd's log says of how long the calls of the container runtime interface took: it writes a line
-//! when one comes in and one when it is answered, with times in nanoseconds.
+//! Reads the durations of CRI calls from containerd's log.
+//!
+//! containerd logs a line when a call comes in and one when it is answered, with times in
+//! nanoseconds.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::jiff::Timestamp;
 
-/// How long the three calls that start a pod with one container took.
+/// The durations of the three calls that start a pod with one container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Calls {
     /// `RunPodSandbox`, with the network.
@@ -21,14 +23,14 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// All three.
+    /// The sum of all three.
     pub(crate) fn sum(self) -> Duration {
         self.sandbox + self.create + self.start
     }
 }
 
 /// How long a line may take to be written.
-const PATIENCE: Duration = Duration::from_mins(1);
+const LOG_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A log from some point on.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// What is written from now on.
+    /// The log from now on.
     pub(crate) fn from_now(path: &Path) -> Result<Self> {
         let about = path.metadata();
         let about = about.with_context(|| format!("failed to read {}", path.display()))?;
@@ -48,7 +50,7 @@ impl Log {
         })
     }
 
-    /// Reads until all calls of the pod are there.
+    /// Reads until all calls of the pod are logged.
     pub(crate) async fn calls(&self, pod: &str) -> Result<Calls> {
         let asked = Instant::now();
         let shown = self.path.display();
@@ -61,8 +63,8 @@ impl Log {
             if let Some(calls) = calls(&String::from_utf8_lossy(&text), pod) {
                 return Ok(calls);
             }
-            if asked.elapsed() > PATIENCE {
-                bail!("{shown} does not tell how {pod} was started");
+            if asked.elapsed() > LOG_TIMEOUT {
+                bail!("{shown} lacks a call that starts {pod}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -71,7 +73,7 @@ impl Log {
 
 /// The calls for a pod's first container; `None` while one has not been answered.
 fn calls(log: &str, pod: &str) -> Option<Calls> {
-    // How it is written depends on how containerd's version prints messages.
+    // The form depends on how containerd's version prints messages.
     let names = [format!("Name:{pod},"), format!("name:{QUOTE}{pod}{QUOTE}")];
     let sandbox = |line: &&Line<'_>| {
         line.message.starts_with("RunPodSandbox for ")
@@ -102,7 +104,7 @@ fn calls(log: &str, pod: &str) -> Option<Calls> {
     })
 }
 
-/// How a quotation mark inside a message stands in the log.
+/// A quotation mark inside a message, as it is escaped in the log.
 const QUOTE: &str = "\\\"";
 
 /// A line of logrus' text format.

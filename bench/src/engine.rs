@@ -1,4 +1,4 @@
-//! `engine`: functions against native programs, their starts and their memory.
+//! `engine`: compares functions with native programs, and measures their starts and their memory.
 
 mod arrival;
 mod contenders;
@@ -16,7 +16,7 @@ use crate::arguments::{Engine, Measure};
 use crate::files::Files;
 use crate::report::{Machine, Report, Row};
 
-/// Measures what was asked for.
+/// Runs the requested measurements.
 pub(crate) async fn run(asked: &Engine) -> Result<ExitCode> {
     let files = Files::find()?;
     let mut rows = Vec::new();

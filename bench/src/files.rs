@@ -1,11 +1,12 @@
-//! The files that are measured: where they are, and how one component is made into many.
+//! Finds the files to measure, and makes many distinct components from one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The functions with the queries of the published experiments, and what their answers begin with.
+/// The functions with the queries of the published experiments, and the beginnings of their
+/// answers.
 pub(crate) const FUNCTIONS: [(&str, &str, &str); 9] = [
     ("aes", "/?length=1000&iterations=100", "CLEAR TEXT MESSAGE:"),
     (
@@ -38,10 +39,10 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Where `cargo xtask` says that they are.
+    /// The files in the folder that `cargo xtask` sets.
     pub(crate) fn find() -> Result<Self> {
         let functions = std::env::var_os("SAMPAN_FUNCTIONS_DIR")
-            .context("SAMPAN_FUNCTIONS_DIR is not set; start this by `cargo xtask bench`")?;
+            .context("SAMPAN_FUNCTIONS_DIR is not set; start this with `cargo xtask bench`")?;
         Ok(Self {
             functions: functions.into(),
             programs: programs()?,
@@ -85,13 +86,12 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
 /// The folder of the programs that were built with this one.
 fn programs() -> Result<PathBuf> {
     let own = std::env::current_exe().context("failed to find this program")?;
-    let programs = own.parent().context("this program is in no folder")?;
+    let programs = own.parent().context("this program has no folder")?;
     Ok(programs.to_owned())
 }
 
-/// A component like `component` whose bytes no other one has: a custom section at its end holds
-/// `number`. Source: the component model's binary format, where custom sections are as in core
-/// WebAssembly.
+/// A component like `component` with unique bytes: a custom section at its end holds `number`.
+/// Source: the component model's binary format, where custom sections are as in core WebAssembly.
 pub(crate) fn distinct(component: &[u8], number: u64) -> Vec<u8> {
     const NAME: &[u8] = b"sampan-bench";
     let mut section = vec![u8::try_from(NAME.len()).unwrap_or(u8::MAX)];
@@ -104,9 +104,9 @@ pub(crate) fn distinct(component: &[u8], number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Writes a file elsewhere in the folder and moves it to its name, as careful programs do.
+/// Writes a file under another name in the folder and renames it, so that it appears whole.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.file_name().context("a path without a name")?;
+    let name = path.file_name().context("a path has no name")?;
     let draft = path.with_file_name(format!(".{}", name.to_string_lossy()));
     let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, path));
     written.with_context(|| format!("failed to write {}", path.display()))

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection, and the time of a request on it.
+//! An HTTP/1.1 connection that measures the time of each request.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ impl Connection {
             .with_context(|| format!("failed to connect to {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender; a failure shows in the request that meets it.
+        // It ends with the sender; a failure is also one of the request in progress.
         tokio::spawn(connection);
         Ok(Self {
             sender,
@@ -33,12 +33,12 @@ impl Connection {
         })
     }
 
-    /// Gets a path, with the whole answer and the time from the request to its end.
+    /// Gets a path, and returns the whole answer and the time from the request to its end.
     pub(crate) async fn get(&mut self, path: &str) -> Result<(Response<Bytes>, Duration)> {
         self.get_as(path, "*/*").await
     }
 
-    /// The same, and says which types of content are wanted.
+    /// The same, with the accepted content types.
     pub(crate) async fn get_as(
         &mut self,
         path: &str,

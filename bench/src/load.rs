@@ -1,4 +1,5 @@
-//! Load by `wrk`, which asks little of the processors that it shares with what is measured.
+//! Generates load with `wrk`, which uses little of the processors that it shares with the measured
+//! program.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-/// Has `wrk` tell its result as JSON, with latencies in microseconds.
+/// Makes `wrk` print its result as JSON, with latencies in microseconds.
 const SCRIPT: &str = r#"
 done = function(summary, latency, requests)
   local errors = summary.errors
@@ -20,18 +21,18 @@ done = function(summary, latency, requests)
 end
 "#;
 
-/// How hard to load.
+/// The parameters of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) connections: usize,
     pub(crate) seconds: u64,
 }
 
-/// What a load gave.
+/// The result of a load.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) requests: u64,
-    /// How long it took.
+    /// The duration of the load.
     pub(crate) microseconds: u64,
     failed: u64,
     /// The median latency in microseconds.
@@ -41,7 +42,7 @@ pub(crate) struct Outcome {
 }
 
 impl Load {
-    /// Loads a URL over connections that are kept. Fails when one request does.
+    /// Loads a URL over kept connections. Fails when one request does.
     pub(crate) async fn run(self, url: &str) -> Result<Outcome> {
         self.run_by(Command::new("wrk"), url).await
     }
@@ -71,7 +72,7 @@ impl Load {
             .context("failed to start wrk; install it: apt-get install wrk")?;
         let said = String::from_utf8_lossy(&output.stdout);
         let Some(result) = said.lines().find_map(|line| line.strip_prefix("RESULT ")) else {
-            bail!("wrk said nothing of {url}: {said}");
+            bail!("wrk printed no result for {url}: {said}");
         };
         let outcome: Outcome =
             serde_json::from_str(result).with_context(|| format!("wrk's result is {result}"))?;

@@ -1,4 +1,4 @@
-//! A namespace of a benchmark, which is removed with all that is in it.
+//! A namespace of a benchmark, which is removed with its content.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// How long a pod may take to run or to go; a hundred at once take long.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+/// How long a pod may take to run or to end; a hundred at once take long.
+pub(crate) const POD_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// A namespace that is removed with all that is in it.
+/// A namespace that is removed with its content.
 pub(crate) struct Namespace {
     client: Client,
     name: String,
 }
 
 impl Namespace {
-    /// Makes one whose name begins with `prefix`.
+    /// Makes a namespace with a name of this prefix.
     pub(crate) async fn create(client: Client, prefix: &str) -> Result<Self> {
         let object: Object = serde_json::from_value(json!({
             "metadata": { "generateName": format!("{prefix}-") },
@@ -34,13 +34,13 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// One that is there already.
+    /// An existing namespace.
     pub(crate) fn existing(client: Client, name: &str) -> Self {
         let name = name.to_owned();
         Self { client, name }
     }
 
-    /// Waits for the account that every pod of the namespace uses.
+    /// Waits for the service account that every pod of the namespace uses.
     async fn account(&self) -> Result<()> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.name);
         let is_there = |account: Option<&ServiceAccount>| account.is_some();
@@ -67,8 +67,9 @@ impl Namespace {
         self.delete_all(&[name.to_owned()]).await
     }
 
-    /// Deletes pods and waits until all are gone, which is after their containers have ended: with a grace period of
-    /// zero the API server would forget them at once, and they would end while others are measured.
+    /// Deletes pods and waits until all are gone, which is after their containers have ended. With
+    /// a grace period of zero the API server would forget them at once, and they would end during
+    /// later measurements.
     pub(crate) async fn delete_all(&self, names: &[String]) -> Result<()> {
         let api = self.pods();
         for name in names {
@@ -90,14 +91,14 @@ impl Namespace {
     }
 }
 
-/// Waits until an object is as it should be.
+/// Waits until an object meets a condition.
 pub(crate) async fn wait<K>(api: Api<K>, name: &str, condition: impl Condition<K>) -> Result<()>
 where
     K: Clone + Debug + Resource + Send + DeserializeOwned + 'static,
 {
     let reached = await_condition(api, name, condition);
-    tokio::time::timeout(PATIENCE, reached)
+    tokio::time::timeout(POD_TIMEOUT, reached)
         .await
-        .with_context(|| format!("{name} does not become what it should within {PATIENCE:?}"))??;
+        .with_context(|| format!("{name} does not meet a condition within {POD_TIMEOUT:?}"))??;
     Ok(())
 }

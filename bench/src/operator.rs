@@ -1,7 +1,9 @@
-//! `operator`: the real operator against a real API server with many functions. Nothing of them runs: there is no
-//! kubelet, and no other controller, so that every request that is counted is the operator's or this program's.
+//! `operator`: runs the real operator with many functions against a real API server.
+//!
+//! None of their pods runs: there is neither a kubelet nor another controller. Every counted
+//! request is thus the operator's or this program's.
 
-mod kept;
+mod kill_on_exit;
 mod server;
 mod traffic;
 
@@ -21,20 +23,20 @@ use crate::http_client::Connection;
 use crate::process::Process;
 use crate::programs::free_address;
 use crate::report::{Goal, Machine, Report, Row, Unit};
-use kept::Kept;
+use kill_on_exit::KillOnExit;
 use server::Server;
-use traffic::{Requests, rounds};
+use traffic::{Requests, reconciles};
 
-/// Where the functions are.
+/// The namespace of the functions.
 const NAMESPACE: &str = "default";
-/// How many functions are made at once.
-const MAKERS: usize = 16;
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(20);
-/// How often every function is looked at while nothing changes.
+/// How many functions are created at once.
+const MAX_CONCURRENT_CREATES: usize = 16;
+/// The timeout of every wait.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(20);
+/// The resync period while nothing changes.
 const RESYNC: Duration = Duration::from_secs(15);
-/// So often each is looked at while writes are counted.
-const RESYNCS: u64 = 3;
+/// The count of resync periods in which writes are counted.
+const RESYNC_COUNT: u64 = 3;
 
 pub(crate) async fn run(asked: &Operator) -> Result<ExitCode> {
     let mut rows = Vec::new();
@@ -73,12 +75,12 @@ async fn measure(count: usize) -> Result<Vec<Row>> {
 
     let before = Requests::count(&client).await?;
     let operator = start(&server, "10m").await?;
-    let taken = all_told(&functions, count, operator.begun).await?;
+    let taken = wait_for_all_statuses(&functions, count, operator.begun).await?;
     let requests = Requests::count(&client).await?.since(&before);
-    let process = Process(operator.kept.pid());
+    let process = Process(operator.child.pid());
     let milliseconds = taken.as_secs_f64() * 1e3;
     add(
-        "from the operator's start until all are told of",
+        "from the operator's start until all statuses are set",
         "sampan-operator",
         Unit::Milliseconds,
         milliseconds,
@@ -88,21 +90,24 @@ async fn measure(count: usize) -> Result<Vec<Row>> {
         add("requests", &what, Unit::Count, number, None);
     }
     add(
-        "memory, the most",
+        "peak memory",
         "sampan-operator",
         Unit::Kibibytes,
         process.most_kibibytes()?,
         None,
     );
-    eprintln!("  all are told of after {:.1} s", taken.as_secs_f64());
-    operator.kept.end().await?;
+    eprintln!("  all statuses are set after {:.1} s", taken.as_secs_f64());
+    operator.child.end().await?;
 
-    // Again, with all of them as they are to be: it finds nothing to do, and goes on finding nothing.
+    // The operator starts again with all objects in their final state: it has nothing to do, and
+    // must do nothing.
     let before = Requests::count(&client).await?;
     let operator = start(&server, &format!("{}s", RESYNC.as_secs())).await?;
-    operator.until_rounds(count as u64 * RESYNCS).await?;
+    operator
+        .until_reconciles(count as u64 * RESYNC_COUNT)
+        .await?;
     let requests = Requests::count(&client).await?.since(&before);
-    let process = Process(operator.kept.pid());
+    let process = Process(operator.child.pid());
     add(
         "writes when nothing changes, over three resyncs",
         "sampan-operator",
@@ -126,23 +131,23 @@ async fn measure(count: usize) -> Result<Vec<Row>> {
         process.proportional_kibibytes()?,
         None,
     );
-    operator.kept.end().await?;
+    operator.child.end().await?;
     drop(server);
     Ok(rows)
 }
 
 /// The operator as a process.
 struct Running {
-    kept: Kept,
+    child: KillOnExit,
     begun: Instant,
-    /// Where it tells its metrics.
+    /// The address of its metrics.
     admin: std::net::SocketAddr,
 }
 
 async fn start(server: &Server, resync: &str) -> Result<Running> {
     let admin = free_address()?;
     let begun = Instant::now();
-    let kept = Kept::start(
+    let child = KillOnExit::start(
         &program("sampan-operator")?,
         &[
             format!("--admin={admin}"),
@@ -153,18 +158,22 @@ async fn start(server: &Server, resync: &str) -> Result<Running> {
         &server.log("operator"),
     )
     .await?;
-    Ok(Running { kept, begun, admin })
+    Ok(Running {
+        child,
+        begun,
+        admin,
+    })
 }
 
 impl Running {
-    /// Waits until so many looks at functions have ended.
-    async fn until_rounds(&self, count: u64) -> Result<()> {
+    /// Waits until this many reconciles have ended.
+    async fn until_reconciles(&self, count: u64) -> Result<()> {
         loop {
-            match self.rounds().await {
+            match self.reconciles().await {
                 Ok(done) if done >= count => return Ok(()),
                 // It does not listen at once.
-                other if self.begun.elapsed() > PATIENCE => {
-                    bail!("the operator has looked at functions {other:?} times, not {count}")
+                other if self.begun.elapsed() > WAIT_TIMEOUT => {
+                    bail!("the operator has ended {other:?} reconciles, not {count}")
                 }
                 _ => {}
             }
@@ -172,10 +181,10 @@ impl Running {
         }
     }
 
-    async fn rounds(&self) -> Result<u64> {
+    async fn reconciles(&self) -> Result<u64> {
         let mut connection = Connection::open(self.admin).await?;
         let (answer, _) = connection.get("/metrics").await?;
-        Ok(rounds(&String::from_utf8_lossy(answer.body())))
+        Ok(reconciles(&String::from_utf8_lossy(answer.body())))
     }
 }
 
@@ -183,11 +192,14 @@ fn functions(client: Client) -> Api<DynamicObject> {
     Api::namespaced_with(client, NAMESPACE, &resource())
 }
 
-/// Waits until the resource that was defined is served.
+/// Waits until the API server serves the defined resource.
 async fn wait_for_resource(functions: &Api<DynamicObject>) -> Result<()> {
     let begun = Instant::now();
     while let Err(error) = functions.list(&kube::api::ListParams::default()).await {
-        ensure!(begun.elapsed() < PATIENCE, "no WasmFunctions: {error}");
+        ensure!(
+            begun.elapsed() < WAIT_TIMEOUT,
+            "the API server does not serve WasmFunctions: {error}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
@@ -200,10 +212,10 @@ async fn make(functions: &Api<DynamicObject>, count: usize) -> Result<()> {
             let mut function = DynamicObject::new(&name, &resource()).within(NAMESPACE);
             function.data = json!({ "spec": spec(number) });
             let made = functions.create(&PostParams::default(), &function).await;
-            made.with_context(|| format!("{name} is not taken"))
+            made.with_context(|| format!("failed to create {name}"))
                 .map(drop)
         })
-        .buffer_unordered(MAKERS)
+        .buffer_unordered(MAX_CONCURRENT_CREATES)
         .try_collect::<()>()
         .await
 }
@@ -213,7 +225,7 @@ fn resource() -> ApiResource {
     ApiResource::from_gvk(&kind)
 }
 
-/// As people write them: every tenth with an Ingress, all with a limit, a rule and a variable.
+/// A typical function: every tenth has an Ingress, all have a limit, a rule and a variable.
 fn spec(number: usize) -> Value {
     let mut spec = json!({
         "image": format!("registry.example/functions/function-{number}:1.0"),
@@ -228,26 +240,26 @@ fn spec(number: usize) -> Value {
     spec
 }
 
-/// Waits until the status of every function is about what it says, and tells how long that took.
-async fn all_told(
+/// Waits until the status of every function is up to date, and returns how long that took.
+async fn wait_for_all_statuses(
     functions: &Api<DynamicObject>,
     count: usize,
     begun: Instant,
 ) -> Result<Duration> {
     let events = watcher(functions.clone(), watcher::Config::default()).applied_objects();
     let mut events = Box::pin(events);
-    let mut told = std::collections::HashSet::new();
+    let mut observed_names = std::collections::HashSet::new();
     let all = async {
-        while told.len() < count {
+        while observed_names.len() < count {
             let function = events.next().await.context("the watch has ended")??;
             let observed = function.data["status"]["observedGeneration"].as_i64();
             if observed.is_some() && observed == function.metadata.generation {
-                told.insert(function.name_any());
+                observed_names.insert(function.name_any());
             }
         }
         anyhow::Ok(begun.elapsed())
     };
-    tokio::time::timeout(PATIENCE, all)
+    tokio::time::timeout(WAIT_TIMEOUT, all)
         .await
-        .context("not all functions are told of in time")?
+        .context("not all functions have a status in time")?
 }

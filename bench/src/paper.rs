@@ -1,14 +1,15 @@
-//! `paper`: the published experiments and four more, functions as components against the same ones in containers,
-//! on one node of a real cluster, in turns.
+//! `paper`: runs the published experiments and four more.
 //!
-//! A [plan](plan) of units of work is carried out one by one; what each gives is [kept](store) at once, so that a run
-//! goes on where it was cut. The [report](report) is made of what was kept alone.
+//! Functions as components are compared with the same ones in containers, on one node of a real
+//! cluster, in turns. A [plan](plan) of units of work is carried out one by one. The samples of
+//! each are [kept](store) at once, so that an interrupted run can be resumed. The [report](report)
+//! is made from the samples alone.
 
 mod check_load;
 mod control_group;
 mod experiment;
-mod facts;
 mod fleet;
+mod header;
 mod images;
 mod kind;
 mod load;
@@ -32,8 +33,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::Paper;
 use crate::cluster::Cluster;
-use crate::inside::Inside;
 use crate::namespace::Namespace;
+use crate::netns_thread::NetnsThread;
 pub(crate) use experiment::Experiment;
 use fleet::Fleet;
 use images::Images;
@@ -44,18 +45,18 @@ use progress::Progress;
 pub(crate) use scale::Scale;
 use store::Store;
 
-/// Where results go below, unless somewhere else is named.
+/// The default folder of results.
 const RESULTS: &str = "bench/results";
 
-/// Carries out what was asked for, and writes the report.
+/// Carries out the requested units of work, and writes the report.
 pub(crate) async fn run(asked: &Paper) -> Result<ExitCode> {
     let cluster = Cluster::find()?;
     let client = cluster.client().await?;
     let images = Images::read(&asked.images, &asked.functions)?;
-    let header = facts::gather(&cluster, client.clone(), asked.scale).await?;
+    let header = header::gather(&cluster, client.clone(), asked.scale).await?;
     let folder = match &asked.out {
         Some(folder) => folder.clone(),
-        None => PathBuf::from(RESULTS).join(facts::folder_name(&header)),
+        None => PathBuf::from(RESULTS).join(header::folder_name(&header)),
     };
     let store = Store::open(&folder, &header, asked.resume)?;
     let planned = if asked.check_load {
@@ -63,7 +64,7 @@ pub(crate) async fn run(asked: &Paper) -> Result<ExitCode> {
     } else {
         planned(asked, &images)
     };
-    let inside = Inside::enter(&cluster.node()?.netns)?;
+    let netns_thread = NetnsThread::enter(&cluster.node()?.netns)?;
     // From now on a signal ends the run in order.
     let mut stop = Stop::listen()?;
     let namespace = Namespace::create(client.clone(), "bench-paper").await?;
@@ -71,19 +72,19 @@ pub(crate) async fn run(asked: &Paper) -> Result<ExitCode> {
     eprintln!("samples: {}; namespace: {name}", folder.display());
     let node = cluster.node()?.name.clone();
     let bench = Bench {
-        fleet: Fleet::new(namespace, inside, images, node),
+        fleet: Fleet::new(namespace, netns_thread, images, node),
         cluster,
     };
     let measured = tokio::select! {
         measured = all(bench, &planned, &store, asked.scale) => measured,
         () = stop.asked() => Err(anyhow::anyhow!(
-            "stopped; what was measured is kept, and --resume goes on with it"
+            "stopped; finished units are kept, and --resume continues"
         )),
     };
-    // However that ended, nothing stays; and what went wrong first is told first.
+    // The namespace is removed however the run ended; the first error is the one to report.
     let removed = Namespace::existing(client, &name).remove().await;
     measured?;
-    removed.with_context(|| format!("the namespace {name} is left"))?;
+    removed.with_context(|| format!("failed to remove the namespace {name}"))?;
     let samples = store.finish()?;
     eprintln!("samples: {}", samples.display());
     report(&folder)
@@ -122,7 +123,7 @@ async fn all(mut bench: Bench, planned: &[Planned], store: &Store, scale: Scale)
     if !store.has_check() {
         eprintln!("the load generator beside hey");
         let check = check_load::compare(&mut bench, scale).await?;
-        eprintln!("  {}", check_load::Verdict::of(&check));
+        eprintln!("  {}", check_load::Agreement::of(&check));
         store.write_check(check)?;
     }
     let left = planned.iter().filter(|planned| !store.has(&planned.unit));
@@ -139,7 +140,7 @@ async fn all(mut bench: Bench, planned: &[Planned], store: &Store, scale: Scale)
     Ok(())
 }
 
-/// Signals that ask to end.
+/// The signals that end the run.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -153,7 +154,7 @@ impl Stop {
         })
     }
 
-    /// Waits for one.
+    /// Waits for a signal.
     async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

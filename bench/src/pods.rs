@@ -1,4 +1,5 @@
-//! `pods`: functions in pods against containers in pods, on one node of a real cluster, taken in turns.
+//! `pods`: compares functions in pods with containers in pods, on one node of a real cluster, in
+//! turns.
 
 mod burst;
 mod contender;
@@ -15,33 +16,34 @@ use clap::ValueEnum as _;
 
 use crate::arguments::{PodMeasure, Pods};
 use crate::cluster::Cluster;
-use crate::inside::Inside;
 use crate::namespace::Namespace;
+use crate::netns_thread::NetnsThread;
 use crate::report::{Machine, Report, Row};
 pub(crate) use contender::Contender;
 
-/// What all measures share.
+/// The context of all measurements.
 struct Bench<'a> {
     asked: &'a Pods,
     cluster: Cluster,
     namespace: Namespace,
-    inside: Inside,
+    netns_thread: NetnsThread,
 }
 
-/// Measures what was asked for.
+/// Runs the requested measurements.
 pub(crate) async fn run(asked: &Pods) -> Result<ExitCode> {
     let cluster = Cluster::find()?;
-    let inside = Inside::enter(&cluster.node()?.netns)?;
+    let netns_thread = NetnsThread::enter(&cluster.node()?.netns)?;
     let namespace = Namespace::create(cluster.client().await?, "bench-pods").await?;
     let bench = Bench {
         asked,
         cluster,
         namespace,
-        inside,
+        netns_thread,
     };
     let mut rows = Vec::new();
     let measured = bench.all(&mut rows).await;
-    // Whatever was measured, no pod stays, and no sample is lost; what went wrong first is told first.
+    // No pod stays and no sample is lost, however the measurements end; the first error is the one
+    // to report.
     let removed = bench.namespace.remove().await;
     let report = Report {
         machine: Machine::here(),

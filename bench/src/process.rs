@@ -1,10 +1,10 @@
-//! What the kernel says of a process: processor time, memory, open files.
+//! Reads a process's figures from the kernel: processor time, memory, open files.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-/// A process that is measured, by its number.
+/// A measured process, by its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process(pub(crate) u32);
 
@@ -14,8 +14,8 @@ impl Process {
     /// Source: proc(5), `/proc/pid/stat`, fields 14 and 15.
     pub(crate) fn processor_microseconds(self) -> Result<u64> {
         let stat = self.read("stat")?;
-        // The second field is a name in parentheses that may hold anything.
-        let (_, fields) = stat.rsplit_once(')').context("stat without a name")?;
+        // The second field is a name in parentheses that may hold any character.
+        let (_, fields) = stat.rsplit_once(')').context("stat has no name")?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let ticks = |index: usize| -> Result<u64> {
             let field = fields.get(index).context("stat is too short")?;
@@ -25,33 +25,33 @@ impl Process {
         Ok((ticks(11)? + ticks(12)?) * 1_000_000 / per_second)
     }
 
-    /// Resident memory in bytes, pages shared with others counted in full.
+    /// Resident memory in bytes; shared pages count in full.
     pub(crate) fn resident(self) -> Result<u64> {
         let rollup = self.read("smaps_rollup")?;
         let line = rollup.lines().find(|line| line.starts_with("Rss:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
-        let kibibytes: u64 = kibibytes.context("smaps_rollup without Rss")?.parse()?;
+        let kibibytes: u64 = kibibytes.context("smaps_rollup has no Rss")?.parse()?;
         Ok(kibibytes * 1024)
     }
 
-    /// Memory in kibibytes, pages shared with others divided among all who have them.
+    /// Memory in kibibytes, with shared pages divided among their users.
     ///
     /// Source: proc(5), `/proc/pid/smaps_rollup`, `Pss`.
     pub(crate) fn proportional_kibibytes(self) -> Result<f64> {
         let rollup = self.read("smaps_rollup")?;
         let line = rollup.lines().find(|line| line.starts_with("Pss:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
-        Ok(kibibytes.context("smaps_rollup without Pss")?.parse()?)
+        Ok(kibibytes.context("smaps_rollup has no Pss")?.parse()?)
     }
 
-    /// The most memory in kibibytes that was resident at one time.
+    /// Peak resident memory in kibibytes.
     ///
     /// Source: proc(5), `/proc/pid/status`, `VmHWM`.
     pub(crate) fn most_kibibytes(self) -> Result<f64> {
         let status = self.read("status")?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
-        Ok(kibibytes.context("status without VmHWM")?.parse()?)
+        Ok(kibibytes.context("status has no VmHWM")?.parse()?)
     }
 
     /// The number of open files.

@@ -1,4 +1,4 @@
-//! The processes of a pod: its shim and everything below it.
+//! Finds the processes of a pod: its shim and all of the shim's descendants.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ pub(crate) async fn of_pod(namespace: &Namespace, name: &str) -> Result<Vec<Proc
     let container = container_of(namespace, name).await?;
     let table = Table::read()?;
     let inside = table.in_group(&container)?;
-    // The outermost ancestor that is a shim: a container's own process may look like one as well.
+    // The outermost ancestor that is a shim, because a container's own process may look like one as
+    // well.
     let shim = table
         .ancestors(inside)
         .into_iter()
@@ -22,7 +23,7 @@ pub(crate) async fn of_pod(namespace: &Namespace, name: &str) -> Result<Vec<Proc
     Ok(table.below(shim).into_iter().map(Process).collect())
 }
 
-/// The process that runs in a pod's container.
+/// The process of a pod's container.
 pub(crate) async fn main_of(namespace: &Namespace, name: &str) -> Result<u32> {
     let container = container_of(namespace, name).await?;
     Table::read()?.in_group(&container)
@@ -34,7 +35,7 @@ pub(crate) async fn network_of(namespace: &Namespace, name: &str) -> Result<Path
     Ok(format!("/proc/{pid}/ns/net").into())
 }
 
-/// The control groups of a pod's container, by the files that take processes into them.
+/// The `cgroup.procs` files of a pod's container.
 pub(crate) async fn groups_of(namespace: &Namespace, name: &str) -> Result<Vec<PathBuf>> {
     let pid = main_of(namespace, name).await?;
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
@@ -51,14 +52,14 @@ fn group(line: &str) -> Option<PathBuf> {
     Some(hierarchy.join(path.trim_start_matches('/')))
 }
 
-/// The identifier of the pod's container, after which its control group is called.
+/// The identifier of the pod's container, which names its control group.
 async fn container_of(namespace: &Namespace, name: &str) -> Result<String> {
     let pod = namespace.pods().get(name).await?;
-    let status = pod.status.context("a pod without a status")?;
+    let status = pod.status.context("a pod has no status")?;
     let mut containers = status.container_statuses.into_iter().flatten();
     let id = containers.find_map(|container| container.container_id);
     let id = id.with_context(|| format!("{name} has no container"))?;
-    // It is written as RUNTIME://IDENTIFIER.
+    // Its form is RUNTIME://IDENTIFIER.
     let id = id.rsplit('/').next().unwrap_or(&id);
     Ok(id.to_owned())
 }
@@ -78,10 +79,10 @@ impl Table {
             let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
                 continue;
             };
-            // The second field is a name in parentheses that may hold anything.
+            // The second field is a name in parentheses that may hold any character.
             let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
             let parent = fields.and_then(|fields| fields.split(' ').nth(1));
-            all.push((pid, parent.context("stat without a parent")?.parse()?));
+            all.push((pid, parent.context("stat has no parent")?.parse()?));
         }
         Ok(Self(all))
     }
@@ -96,7 +97,7 @@ impl Table {
         found.with_context(|| format!("no process is in the control group of {container}"))
     }
 
-    /// A process and all above it, from the inside outwards.
+    /// A process and its ancestors, from the inside outwards.
     fn ancestors(&self, pid: u32) -> Vec<u32> {
         let parent = |pid: &u32| {
             let known = self.0.iter().find(|(known, _)| known == pid);
@@ -107,7 +108,7 @@ impl Table {
         std::iter::successors(Some(pid), parent).collect()
     }
 
-    /// A process and all below it.
+    /// A process and its descendants.
     fn below(&self, pid: u32) -> Vec<u32> {
         let mut all = vec![pid];
         let mut next = 0;

@@ -1,4 +1,4 @@
-//! The programs that are measured, started and stopped.
+//! Starts and stops the programs to measure.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -17,12 +17,12 @@ use crate::http_client::Connection;
 use crate::process::Process;
 
 /// How long a program may take to listen.
-const START: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long `sampan up` may take to load everything; a thousand functions to compile take minutes.
-const SETTLE: Duration = Duration::from_mins(30);
+/// How long `sampan up` may take to load everything; compiling a thousand functions takes minutes.
+const LOAD_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// A server that is up. It is killed when this is dropped.
+/// A running server. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -45,7 +45,7 @@ impl Server {
         Self::start(command, address).await
     }
 
-    /// `wasmtime serve` with everything known that makes it faster, and a deadline.
+    /// `wasmtime serve` with all known options that make it faster, and a deadline.
     pub(crate) async fn wasmtime(program: &Path, component: &Path) -> Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(program);
@@ -69,7 +69,7 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 bail!("{command:?} ended with {status}");
             }
-            if begun.elapsed() > START {
+            if begun.elapsed() > START_TIMEOUT {
                 bail!("{command:?} does not listen on {address}");
             }
             sleep(Duration::from_millis(10)).await;
@@ -93,12 +93,13 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Sampan {
     pub(crate) server: Server,
-    /// How long everything took to be served.
+    /// How long it took to load everything.
     pub(crate) settled_in: Duration,
 }
 
 impl Sampan {
-    /// Serves what is in `folders`, with compiled modules in `data`, and waits until all is loaded.
+    /// Serves the functions in `folders`, with compiled modules in `data`, and waits until all are
+    /// loaded.
     pub(crate) async fn up(files: &Files, data: &Path, folders: &[PathBuf]) -> Result<Self> {
         let mut command = Command::new(files.program("sampan"));
         command
@@ -112,15 +113,15 @@ impl Sampan {
         let mut child = spawn(&mut command)?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut events = BufReader::new(stdout).lines();
-        let listening = timeout(START, event(&mut events, "listening")).await??;
+        let listening = timeout(START_TIMEOUT, event(&mut events, "listening")).await??;
         let address = listening["addresses"][0].as_str().context("no address")?;
         let address = address.parse()?;
         let server = Server { child, address };
-        let settled = timeout(SETTLE, event(&mut events, "settled")).await??;
+        let settled = timeout(LOAD_TIMEOUT, event(&mut events, "settled")).await??;
         if settled["failed"] != 0 {
             bail!("some functions are not served: {settled}");
         }
-        // What it tells later is read as well, or it would wait for a reader in the end.
+        // Later events must be read as well, or the pipe would fill and block it.
         tokio::spawn(async move { while let Ok(Some(_)) = events.next_line().await {} });
         Ok(Self {
             server,
@@ -129,7 +130,7 @@ impl Sampan {
     }
 }
 
-/// Reads on to the next event of this name.
+/// Reads up to the next event with this name.
 async fn event(events: &mut Lines<BufReader<ChildStdout>>, name: &str) -> Result<Value> {
     while let Some(line) = events.next_line().await? {
         let event: Value =
@@ -141,7 +142,7 @@ async fn event(events: &mut Lines<BufReader<ChildStdout>>, name: &str) -> Result
             bail!("sampan up: {event}");
         }
     }
-    bail!("sampan up ended before it told of `{name}`")
+    bail!("sampan up ended before its event `{name}`")
 }
 
 /// The services behind two of the functions.
@@ -154,7 +155,7 @@ pub(crate) struct Backends {
 
 #[derive(Debug)]
 struct Service {
-    /// Where the functions' files expect it.
+    /// The address in the functions' files.
     expected: &'static str,
     address: String,
     url: String,
@@ -204,7 +205,7 @@ impl Backends {
             .map(|(name, service)| (name.to_owned(), service.url.clone()))
     }
 
-    /// A copy of a function below `folder` that is told where the services are.
+    /// A copy of a function below `folder`, with the addresses of the running services.
     pub(crate) fn redirected(
         &self,
         files: &Files,

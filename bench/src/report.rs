@@ -1,4 +1,4 @@
-//! What was measured: a table for people, all samples as JSON for programs.
+//! Prints the results of a run as a table, and writes all samples as JSON.
 
 use std::fmt;
 use std::fs;
@@ -16,12 +16,12 @@ pub(crate) struct Row {
     pub(crate) subject: String,
     pub(crate) unit: Unit,
     pub(crate) spread: Spread,
-    /// What is to be reached.
+    /// The goal of the figure.
     pub(crate) goal: Option<Goal>,
     pub(crate) samples: Vec<f64>,
 }
 
-/// What a figure is a number of.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
@@ -34,7 +34,7 @@ pub(crate) enum Unit {
     Count,
 }
 
-/// A figure to reach.
+/// A goal for a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
@@ -42,14 +42,14 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
-/// All that was measured in one run.
+/// All results of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) rows: Vec<Row>,
 }
 
-/// What it was measured on.
+/// The machine of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     kernel: String,
@@ -70,7 +70,7 @@ impl Machine {
     }
 }
 
-/// What the processor calls itself in `/proc/cpuinfo`; not every architecture has it do so.
+/// The processor's model name in `/proc/cpuinfo`, which some architectures lack.
 pub(crate) fn processor(info: &str) -> Option<&str> {
     let line = info
         .lines()
@@ -93,13 +93,13 @@ impl Row {
         }
     }
 
-    /// With what its median is to reach.
+    /// Adds a goal for its median.
     pub(crate) fn with_goal(mut self, goal: Goal) -> Self {
         self.goal = Some(goal);
         self
     }
 
-    fn verdict(&self) -> String {
+    fn goal_text(&self) -> String {
         let shown = |bound: f64| self.unit.show(bound);
         match self.goal {
             None => String::new(),
@@ -174,7 +174,7 @@ impl fmt::Display for Report {
                 show(median),
                 show(least),
                 show(greatest),
-                row.verdict()
+                row.goal_text()
             );
             writeln!(f, "{}", line.trim_end())?;
         }
@@ -190,7 +190,7 @@ mod tests {
     fn a_goal_is_compared_with_the_median() {
         fn check(samples: &[f64], goal: Goal, expected: &str) {
             let row = Row::new("m", "s", Unit::Ratio, samples.to_vec()).with_goal(goal);
-            assert_eq!(row.verdict(), expected);
+            assert_eq!(row.goal_text(), expected);
         }
         check(&[0.4, 0.5, 0.9], Goal::AtLeast(0.45), "reached (>= 0.45x)");
         check(&[0.4, 0.4, 0.9], Goal::AtLeast(0.45), "MISSED (>= 0.45x)");

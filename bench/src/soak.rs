@@ -1,5 +1,5 @@
-//! `soak`: many requests over all functions, every answer checked, and memory and open files
-//! looked at on the way.
+//! `soak`: sends many requests to all functions, checks every answer, and samples memory and open
+//! files.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::http_client::Connection;
 use crate::process::Process;
 use crate::programs::{Backends, Sampan};
 
-/// How often memory and open files are looked at.
-const LOOKS: u64 = 10;
+/// How many samples of memory and open files are taken.
+const SAMPLES: u64 = 10;
 
-/// What memory may grow by after the first tenth: what allocators keep back for later varies by
-/// a little.
-const GROWTH: f64 = 1.1;
+/// The greatest growth of memory after the first tenth. The reserves of allocators vary by a
+/// little.
+const MAX_GROWTH: f64 = 1.1;
 
-/// Connections to services that a pool opens or closes between two looks.
-const FILES_GROWTH: usize = 8;
+/// Connections to services that a pool opens or closes between two samples.
+const MAX_FILES_GROWTH: usize = 8;
 
-/// Memory and open files at some moment.
+/// A sample of memory and open files.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct Sample {
     requests: u64,
     resident: u64,
     open_files: usize,
@@ -43,27 +43,27 @@ pub(crate) async fn run(asked: &Soak) -> Result<ExitCode> {
     }
     let sampan = Sampan::up(&files, &folder.path().join("data"), &functions).await?;
     let process = sampan.server.process()?;
-    let (begun, mut looks) = (Instant::now(), Vec::new());
-    for tenth in 1..=LOOKS {
-        let goal = asked.requests * tenth / LOOKS;
-        let before = asked.requests * (tenth - 1) / LOOKS;
+    let (begun, mut samples) = (Instant::now(), Vec::new());
+    for tenth in 1..=SAMPLES {
+        let goal = asked.requests * tenth / SAMPLES;
+        let before = asked.requests * (tenth - 1) / SAMPLES;
         call_all(&sampan, asked.connections, before..goal).await?;
-        let look = Look::at(process, goal)?;
+        let sample = Sample::at(process, goal)?;
         println!(
             "{:>9} requests  {:>7.1} s  {:>8} KiB resident  {:>5} open files",
-            look.requests,
+            sample.requests,
             begun.elapsed().as_secs_f64(),
-            look.resident / 1024,
-            look.open_files
+            sample.resident / 1024,
+            sample.open_files
         );
-        looks.push(look);
+        samples.push(sample);
     }
-    judge(&looks)?;
+    judge(&samples)?;
     println!("{} requests, no error, nothing grew", asked.requests);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends the requests with these numbers over this many connections, all functions in turn.
+/// Sends the requests with these numbers over this many connections, to all functions in turn.
 async fn call_all(
     sampan: &Sampan,
     connections: usize,
@@ -105,7 +105,7 @@ async fn call(
     Ok(())
 }
 
-impl Look {
+impl Sample {
     fn at(process: Process, requests: u64) -> Result<Self> {
         Ok(Self {
             requests,
@@ -115,26 +115,26 @@ impl Look {
     }
 }
 
-/// Compares every later look with the first.
-fn judge(looks: &[Look]) -> Result<()> {
-    let Some((first, later)) = looks.split_first() else {
+/// Compares every later sample with the first.
+fn judge(samples: &[Sample]) -> Result<()> {
+    let Some((first, later)) = samples.split_first() else {
         return Ok(());
     };
-    for look in later {
+    for sample in later {
         #[expect(clippy::cast_precision_loss, reason = "fifteen digits are enough")]
-        let growth = look.resident as f64 / first.resident as f64;
+        let growth = sample.resident as f64 / first.resident as f64;
         ensure!(
-            growth <= GROWTH,
+            growth <= MAX_GROWTH,
             "memory grew by {:.0} % from {} to {} requests",
             (growth - 1.0) * 100.0,
             first.requests,
-            look.requests
+            sample.requests
         );
         ensure!(
-            look.open_files <= first.open_files + FILES_GROWTH,
+            sample.open_files <= first.open_files + MAX_FILES_GROWTH,
             "open files grew from {} to {}",
             first.open_files,
-            look.open_files
+            sample.open_files
         );
     }
     Ok(())
@@ -145,17 +145,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_after_the_first_look_fails() {
-        fn check(looks: &[(u64, usize)], expected: bool) {
-            let looks: Vec<Look> = looks
+    fn growth_after_the_first_sample_fails() {
+        fn check(samples: &[(u64, usize)], expected: bool) {
+            let samples: Vec<Sample> = samples
                 .iter()
-                .map(|&(resident, open_files)| Look {
+                .map(|&(resident, open_files)| Sample {
                     requests: 1,
                     resident,
                     open_files,
                 })
                 .collect();
-            assert_eq!(judge(&looks).is_ok(), expected, "{looks:?}");
+            assert_eq!(judge(&samples).is_ok(), expected, "{samples:?}");
         }
         check(&[(100, 10), (105, 12), (90, 9)], true);
         check(&[(100, 10), (105, 12), (120, 10)], false);

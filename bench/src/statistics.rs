@@ -1,8 +1,8 @@
-//! Medians, percentiles and the like of small sets of samples.
+//! Computes medians, percentiles and geometric means of small sets of samples.
 
 use serde::Serialize;
 
-/// The middle and the ends of some samples.
+/// The median and the extremes of some samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,

@@ -1,5 +1,7 @@
-//! The report as a reader has it: written by the built program from samples alone, and looked at in a real browser in
-//! light and in dark.
+//! Tests the report as its reader sees it.
+//!
+//! The built program writes it from samples alone, and a real browser shows it in light and in
+//! dark.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod support;
@@ -15,7 +17,7 @@ const FUNCTIONS: [&str; 2] = ["aes", "n-body"];
 const BLUE: [u8; 3] = [0, 114, 178];
 const VERMILION: [u8; 3] = [213, 94, 0];
 
-/// Writes samples into a folder and has the report made of them.
+/// Writes samples into a folder, and makes their report.
 fn report(folder: &Path) {
     samples::write(folder, &FUNCTIONS);
     let output = Command::new(env!("CARGO_BIN_EXE_sampan-bench"))
@@ -28,7 +30,7 @@ fn report(folder: &Path) {
 }
 
 #[test]
-fn a_report_names_everything_that_was_measured_and_reaches_for_nothing() {
+fn a_report_names_everything_that_was_measured_and_loads_nothing() {
     let folder = tempfile::tempdir().unwrap();
     report(folder.path());
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
@@ -59,13 +61,13 @@ fn a_report_names_everything_that_was_measured_and_reaches_for_nothing() {
         }
     }
     for svg in [page.as_str(), &read("PLOT.svg")] {
-        // A name of a language is no address.
+        // The name of an XML namespace is no address.
         let rest = svg.replace("http://www.w3.org/2000/svg", "");
         for reaching in ["http://", "https://", "src=", "@import", "url("] {
             assert!(!rest.contains(reaching), "{reaching} is in {svg}");
         }
     }
-    // The container's samples were made smaller in the first experiment, and larger in the fourth.
+    // The container's samples are smaller in the first experiment, and larger in the fourth.
     let won = text.split("## Where the container wins").nth(1).unwrap();
     let (won, lost) = won.split_once("## Where the component wins").unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! One request over a connection of its own, and the whole answer.
+//! Sends one request over a connection of its own, and reads the whole answer.
 
 use std::net::SocketAddr;
 
@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::pending::Pending;
-use crate::process::PATIENCE;
+use crate::process::TEST_TIMEOUT;
 
-/// An answer, read to its end.
+/// An answer that was read to its end.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -39,12 +39,12 @@ impl Answer {
     }
 }
 
-/// Gets a path of a server, which is told the name `host`.
+/// Gets a path of a server, with the header `Host: HOST`.
 pub fn get<'a>(address: SocketAddr, host: &'a str, path: &'a str) -> Pending<'a, Answer> {
     send(Method::GET, address, host, path)
 }
 
-/// Sends a request without a body. The server is told the name `host`, whatever its address.
+/// Sends a request without a body. The `Host` header is `host`, independent of the address.
 pub fn send<'a>(
     method: Method,
     address: SocketAddr,
@@ -54,8 +54,8 @@ pub fn send<'a>(
     Box::pin(async move {
         let what = format!("{method} {path} at {address} as {host}");
         let exchange = exchange(method, address, host, path);
-        let answer = timeout(PATIENCE, exchange).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{what}: no answer in {PATIENCE:?}"));
+        let answer = timeout(TEST_TIMEOUT, exchange).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{what}: no answer in {TEST_TIMEOUT:?}"));
         answer.unwrap_or_else(|error| panic!("{what}: {error}"))
     })
 }
@@ -68,7 +68,7 @@ async fn exchange(
 ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the sender; its failure is that of the request.
+    // The task ends with the sender, and a failure of it is also one of the request.
     tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path);
     let request = request.header(HOST, host).body(Empty::<Bytes>::new())?;

@@ -1,11 +1,11 @@
-//! What each of the nine functions has to answer, whoever runs it. A body that is partly random is
-//! checked as far as it is not.
+//! The contract of the nine functions: their answers from any host. A partly random body is checked
+//! in its fixed part.
 
 use std::collections::HashSet;
 
 use crate::answer::Answer;
 
-/// A function, a request that it answers with 200, and how to know the body.
+/// A function, a request that it answers with 200, and a check of the body.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
     /// Its name.
@@ -36,8 +36,7 @@ pub const FUNCTIONS: [Function; 9] = [
     },
 ];
 
-/// Requests whose answers are the same bytes from every build: those with a seed where there is
-/// anything random.
+/// Requests with the same answer bytes from every build. Random functions get a seed.
 pub const SEEDED: [(&str, &str); 8] = [
     ("aes", "/?length=1000&iterations=100&seed=7"),
     ("float-operation", "/?n=10000000"),
@@ -59,7 +58,7 @@ const fn text(name: &'static str, path: &'static str, body: fn(&str)) -> Functio
 }
 
 impl Function {
-    /// Fails the test unless this is the right answer to the request.
+    /// Panics unless this is a right answer to the request.
     pub fn check(&self, answer: &Answer) {
         let context = format!("{}{}: {answer:?}", self.name, self.path);
         assert_eq!(answer.status, 200, "{context}");
@@ -132,7 +131,7 @@ fn whatlang(body: &str) {
     assert_eq!(body.trim_end(), format!("<i>{text}</i> = <b>eng</b>"));
 }
 
-/// How many finite numbers there are in each line.
+/// The count of finite numbers in each line.
 fn numbers(body: &str) -> Vec<usize> {
     let lines = body.lines().map(|line| {
         let numbers = line.split_whitespace();

@@ -1,4 +1,4 @@
-//! Folders of functions made for one test: guests that misbehave, with limits of the test's own.
+//! Makes folders of functions for one test: guests that misbehave, with the test's own limits.
 
 use std::env;
 use std::fs;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Where the guests are, as `cargo xtask` says.
+/// The variable of `cargo xtask` with the folder of the guests.
 const VARIABLE: &str = "SAMPAN_GUESTS_DIR";
 
-/// A folder for `sampan up`. It goes when this is dropped.
+/// A folder for `sampan up`, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Guests {
     folder: TempDir,
@@ -28,14 +28,14 @@ impl Guests {
         Guests::none().and(guest, guest, lines)
     }
 
-    /// With another function.
+    /// Adds another function.
     #[must_use]
     pub fn and(self, function: &str, guest: &str, lines: &str) -> Guests {
         let bytes = fs::read(component(guest)).expect("a built guest can be read");
         self.with(function, &bytes, lines)
     }
 
-    /// With a function of these bytes.
+    /// Adds a function with these bytes.
     #[must_use]
     pub fn with(self, function: &str, wasm: &[u8], lines: &str) -> Guests {
         let folder = self.folder().join(function);

@@ -15,23 +15,23 @@
 )]
 
 mod answer;
+mod closed_port;
 mod contract;
 mod guests;
 mod native;
 mod pending;
 mod process;
-mod refused;
 mod sampan;
 mod services;
 mod staged;
 
 pub use answer::{Answer, get, send};
+pub use closed_port::ClosedPort;
 pub use contract::{FUNCTIONS, Function, SEEDED};
 pub use guests::{Guests, component};
 pub use native::Native;
 pub use pending::Pending;
-pub use process::{PATIENCE, build_folder, program};
-pub use refused::Refused;
+pub use process::{TEST_TIMEOUT, build_folder, program};
 pub use sampan::{Event, Sampan};
 pub use services::Services;
 pub use staged::{SERVICES, Staged};

@@ -1,4 +1,4 @@
-//! The native program of a function, as a process.
+//! Runs the native program of a function as a process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::answer::{Answer, get};
 use crate::pending::Pending;
-use crate::process::{PATIENCE, Process};
+use crate::process::{Process, TEST_TIMEOUT};
 
-/// How often its log is looked at while it starts.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
+/// The delay between two looks at its log while it starts.
+const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(5);
 
-/// A program that answers as one function. It is killed when this is dropped.
+/// A program that serves one function. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Native {
     process: Process,
@@ -23,7 +23,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// Starts it on a free port, with nothing in its environment but these variables.
+    /// Starts it on a free port, with only these variables in its environment.
     pub fn start(program: &Path, environment: &[(&str, String)]) -> Pending<'static, Native> {
         let mut command = Command::new(program);
         command
@@ -38,15 +38,15 @@ impl Native {
         let mut process = Process::start(&mut command);
         let begun = Instant::now();
         let address = loop {
-            let said = process.said().expect("its log can be read");
+            let said = process.stderr().expect("its log can be read");
             if let Some(address) = address(&said) {
                 break address;
             }
             let ended = process.child().try_wait();
             let ended = ended.expect("it can be waited for");
             assert!(ended.is_none(), "{command:?} ended: {ended:?}");
-            assert!(begun.elapsed() < PATIENCE, "it never listens: {said}");
-            sleep(LOOK).await;
+            assert!(begun.elapsed() < TEST_TIMEOUT, "it never listens: {said}");
+            sleep(POLL_INTERVAL).await;
         };
         Native { process, address }
     }
@@ -56,28 +56,28 @@ impl Native {
         get(self.address, &self.address.to_string(), path).await
     }
 
-    /// Asks it to end, and does not wait.
+    /// Sends it SIGTERM, and does not wait.
     pub fn terminate(&self) {
         self.process.signal(Signal::TERM);
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends.
     pub fn ended(mut self) -> Pending<'static, ExitStatus> {
         Box::pin(async move { self.process.ended().await })
     }
 
-    /// Ends it as a service manager would, and waits for its end.
+    /// Sends it SIGTERM, as a service manager does, and waits for its end.
     pub fn stop(mut self) -> Pending<'static, ExitStatus> {
         Box::pin(async move { self.process.stop().await })
     }
 }
 
-/// The address in `NAME listens on http://ADDRESS`, once the line is whole.
+/// The address in `NAME listens on http://ADDRESS`, once the line is complete.
 fn address(said: &str) -> Option<SocketAddr> {
     let (line, _) = said.split_once('\n')?;
     let (_, address) = line.split_once(" listens on http://")?;

@@ -1,7 +1,7 @@
-//! What a test waits for, with its type hidden.
+//! Boxed futures, which hide their type.
 
 use std::pin::Pin;
 
-/// A future in a box. The body of an `async fn` is compiled by the crate that polls it: behind this type it
-/// is compiled here once, and not again for every test program.
+/// A boxed future. The crate that polls an `async fn` compiles its body. Behind this type the body
+/// is compiled once, in this crate, and not again in every test program.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

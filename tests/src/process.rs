@@ -1,4 +1,4 @@
-//! Where the built programs are, and processes that leave nothing behind.
+//! Finds the built programs, and runs them as processes that end with their test.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// Longer than anything takes here. No test waits for it unless something is wrong.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+/// The timeout of every wait. Only a failing test waits this long.
+pub const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The folder of what is built, such as `target/release`: a test stands in its `deps`.
+/// The folder of build results, such as `target/release`: a test is in its `deps`.
 pub fn build_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own file");
     let folder = test.parent().and_then(Path::parent);
@@ -35,7 +35,7 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
-/// A program that runs. It is killed when this is dropped, and what it said is shown if the test fails.
+/// A running program. It is killed when this is dropped; if the test fails, its stderr is printed.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -44,7 +44,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it with its standard error in a file.
+    /// Starts it with its stderr in a file.
     pub(crate) fn start(command: &mut Command) -> Process {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let log = folder.path().join("stderr");
@@ -63,17 +63,17 @@ impl Process {
         &mut self.child
     }
 
-    /// Its number.
+    /// The process number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it has not been waited for")
     }
 
-    /// What it has said on standard error so far.
-    pub(crate) fn said(&self) -> io::Result<String> {
+    /// Its stderr so far.
+    pub(crate) fn stderr(&self) -> io::Result<String> {
         fs::read_to_string(&self.log)
     }
 
-    /// Asks it to end, and waits until it does.
+    /// Sends it SIGTERM, and waits for its end.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
@@ -87,7 +87,7 @@ impl Process {
 
     /// Waits until it ends.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let ended = timeout(TEST_TIMEOUT, self.child.wait()).await;
         ended
             .expect("it ends after a signal")
             .expect("it can be waited for")
@@ -97,8 +97,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let said = self.said();
-            eprintln!("--- what the program said\n{}", said.unwrap_or_default());
+            let said = self.stderr();
+            eprintln!("--- stderr of the program\n{}", said.unwrap_or_default());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `sampan up` as a process, followed through the events that it writes.
+//! Runs `sampan up` as a process, and follows it by the events that it writes.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::answer::{Answer, get, send};
 use crate::pending::Pending;
-use crate::process::{PATIENCE, Process, program};
+use crate::process::{Process, TEST_TIMEOUT, program};
 
 /// A line of `--output json`.
 pub type Event = Value;
@@ -41,8 +41,8 @@ impl Sampan {
         Box::pin(Sampan::listening(command(folder)))
     }
 
-    /// Starts a command that becomes `sampan up --output json`, and waits until each function is served
-    /// or has failed.
+    /// Starts a command that becomes `sampan up --output json`, and waits until each function is
+    /// served or has failed.
     pub fn start(command: Command) -> Pending<'static, Sampan> {
         Box::pin(async {
             let mut sampan = Sampan::listening(command).await;
@@ -73,15 +73,15 @@ impl Sampan {
         sampan
     }
 
-    /// Reads on to the next event of a name.
+    /// Reads up to the next event with this name.
     pub fn event<'a>(&'a mut self, name: &'a str) -> Pending<'a, Event> {
         Box::pin(self.read_to(name))
     }
 
     async fn read_to(&mut self, name: &str) -> Event {
         loop {
-            let line = timeout(PATIENCE, self.events.next_line()).await;
-            let line = line.unwrap_or_else(|_| panic!("no event `{name}` in {PATIENCE:?}"));
+            let line = timeout(TEST_TIMEOUT, self.events.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("no event `{name}` in {TEST_TIMEOUT:?}"));
             let line = line.expect("its output can be read");
             let line = line.unwrap_or_else(|| panic!("it ended before the event `{name}`"));
             let event: Event = serde_json::from_str(&line)
@@ -93,12 +93,12 @@ impl Sampan {
         }
     }
 
-    /// The events of a name that have been read.
+    /// The events with this name that have been read.
     pub fn seen<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Event> {
         self.seen.iter().filter(move |event| event["event"] == name)
     }
 
-    /// The names of the functions that the events of a name are about, sorted.
+    /// The functions of the events with this name, sorted.
     pub fn functions(&self, event: &str) -> Vec<String> {
         let names = self.seen(event).map(|event| event["function"].as_str());
         let mut names: Vec<_> = names
@@ -108,12 +108,12 @@ impl Sampan {
         names
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Calls a function by path: `/function/NAME` and what follows.
+    /// Calls a function by path: `/function/NAME` and the given path.
     pub async fn call(&self, function: &str, path: &str) -> Answer {
         self.send(Method::GET, function, path).await
     }
@@ -131,16 +131,16 @@ impl Sampan {
         get(self.address, &host, path).await
     }
 
-    /// What it has said on standard error so far.
-    pub fn said(&self) -> String {
-        self.process.said().expect("its log can be read")
+    /// Its stderr so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr().expect("its log can be read")
     }
 
-    /// Waits until what it has said fulfils a condition: logs are written a moment late.
+    /// Waits until its stderr meets a condition: logs are written with a delay.
     pub async fn wait_for_log(&self, condition: impl Fn(&str) -> bool) {
         let begun = Instant::now();
-        while !condition(&self.said()) {
-            assert!(begun.elapsed() < PATIENCE, "it said: {}", self.said());
+        while !condition(&self.stderr()) {
+            assert!(begun.elapsed() < TEST_TIMEOUT, "its log: {}", self.stderr());
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -151,10 +151,10 @@ impl Sampan {
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
         let kibibytes: Option<u64> = kibibytes.and_then(|number| number.parse().ok());
-        kibibytes.expect("the kernel tells it") * 1024
+        kibibytes.expect("the kernel reports it") * 1024
     }
 
-    /// How many files it has open, connections included.
+    /// The count of its open files, connections included.
     pub fn open_files(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.process.id());
         fs::read_dir(folder).expect("it runs").count()
@@ -165,7 +165,7 @@ impl Sampan {
         fs::read_to_string(path).expect("it runs")
     }
 
-    /// Ends it as a service manager would, and waits for its end.
+    /// Sends it SIGTERM, as a service manager does, and waits for its end.
     pub fn stop(mut self) -> Pending<'static, ExitStatus> {
         Box::pin(async move { self.process.stop().await })
     }

@@ -1,4 +1,4 @@
-//! The real services behind two of the functions, started for one test.
+//! Starts the real services behind two of the functions for one test.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ impl Services {
         start(Options::anywhere())
     }
 
-    /// Starts PostgreSQL with its REST front alone.
+    /// Starts only PostgreSQL with its REST front.
     pub fn start_users() -> Pending<'static, Services> {
         start(Options {
             text: None,
@@ -26,24 +26,24 @@ impl Services {
         })
     }
 
-    /// Where the text server listens.
+    /// The address of the text server.
     pub fn text_address(&self) -> SocketAddr {
         self.0.text_address().expect("the text is served")
     }
 
-    /// Where the REST front listens.
+    /// The address of the REST front.
     pub fn users_address(&self) -> SocketAddr {
         self.0.users_address().expect("the users are served")
     }
 
-    /// How native programs find them.
+    /// The variables by which native programs find the services.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         let text = self.0.text_url().expect("the text is served");
         let users = self.0.users_url().expect("the users are served");
         [("TEXT_URL", text), ("USERS_URL", users)]
     }
 
-    /// The text.
+    /// Gets the text.
     pub async fn text(&self) -> Answer {
         let address = self.text_address();
         let url = self.0.text_url().expect("the text is served");
@@ -59,12 +59,12 @@ impl Services {
         serde_json::from_slice(&answer.body).expect("the rows are JSON")
     }
 
-    /// Stops the database behind the REST front, which stays.
+    /// Stops the database behind the REST front, which keeps running.
     pub fn stop_database(&self) {
         self.0.cluster().expect("the users are served").stop();
     }
 
-    /// Ends them in order.
+    /// Stops the services in order.
     pub fn stop(self) -> Pending<'static, ()> {
         Box::pin(self.0.stop())
     }
@@ -73,6 +73,6 @@ impl Services {
 fn start(options: Options) -> Pending<'static, Services> {
     Box::pin(async {
         let backends = Backends::start(options).await;
-        Services(backends.expect("PostgreSQL and the text of Hamlet can be had"))
+        Services(backends.expect("PostgreSQL and the text of Hamlet are available"))
     })
 }

@@ -1,5 +1,4 @@
-//! The built functions, as `cargo xtask functions` stages them, and copies of them that a test may
-//! change.
+//! Finds the staged functions, and makes copies of them that a test may change.
 
 use std::env;
 use std::fs;
@@ -8,20 +7,21 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Where the functions' files expect the text and the table of users.
+/// The addresses of the text and of the table of users in the functions' files.
 pub const SERVICES: [&str; 2] = ["127.0.0.1:8091", "127.0.0.1:8092"];
 
-/// Where the built functions are, as `cargo xtask` says.
+/// The variable of `cargo xtask` with the folder of the built functions.
 const VARIABLE: &str = "SAMPAN_FUNCTIONS_DIR";
 
-/// A folder for `sampan up` with copies of functions. It goes when this is dropped.
+/// A folder for `sampan up` with copies of functions, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Staged {
     folder: TempDir,
 }
 
 impl Staged {
-    /// Copies of these functions, with their services elsewhere: first the text, then the users.
+    /// Copies these functions with other addresses of their services: first the text, then the
+    /// users.
     pub fn copy(functions: &[&str], services: [SocketAddr; 2]) -> Staged {
         let staged = Staged {
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
@@ -47,7 +47,7 @@ impl Staged {
         self.folder.path()
     }
 
-    /// Replaces the component of a function by other bytes.
+    /// Replaces the component of a function with other bytes.
     pub fn corrupt(&self, function: &str, bytes: &[u8]) {
         let component = self.folder().join(format!("{function}/{function}.wasm"));
         fs::write(&component, bytes).expect("a copy can be written");

@@ -1,5 +1,5 @@
-//! What bad input gets: one line that says what and where, one that says what to do, and an exit code
-//! that scripts rely on (docs/cli.md); never a panic.
+//! Tests the errors of bad input. Each is one line with the cause and the place, one line with a
+//! remedy, and an exit code of docs/cli.md; never a panic.
 
 use std::fs;
 use std::net::TcpListener;
@@ -19,7 +19,8 @@ fn sampan(arguments: &[&str], folder: &Path) -> Output {
         .expect("it starts")
 }
 
-/// Expects one error with its advice, whose first line has all of these in it.
+/// Checks that the output is one error with its advice, and that its first line has all of these
+/// parts.
 fn check_refused(output: &Output, code: i32, parts: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -40,7 +41,7 @@ fn check_refused(output: &Output, code: i32, parts: &[&str]) {
     }
 }
 
-/// A folder with these files, of which texts of WebAssembly are assembled.
+/// A folder with these files; WebAssembly texts are assembled.
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     for (name, text) in files {
@@ -153,12 +154,11 @@ fn scenario_40_a_data_folder_that_cannot_be_used_is_named() {
     check_refused(&output, 17, &["file/data"]);
 }
 
-/// Mounts a file system of a few pages, or one that cannot be written, where only the program that
-/// follows sees it.
+/// Mounts a file system that is tiny or read-only, visible only to the program that follows.
 const MOUNT: &str = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
 
 #[test]
-fn scenario_40_a_full_or_read_only_disk_is_told_of() {
+fn scenario_40_a_full_or_read_only_disk_is_reported() {
     for (options, name) in [("size=64k", "full"), ("ro", "read-only")] {
         let guests = Guests::one("probe", "");
         let data = tempfile::tempdir().expect("a temporary folder can be made");
@@ -182,7 +182,7 @@ fn scenario_40_a_full_or_read_only_disk_is_told_of() {
 }
 
 #[test]
-fn what_a_host_lacks_is_named() {
+fn missing_imports_are_named() {
     let folder = folder(&[("a.wasm", IMPORTS), ("command.wasm", COMMAND)]);
     let output = sampan(&["inspect", "a.wasm"], folder.path());
     assert_eq!(output.status.code(), Some(14));
@@ -204,7 +204,7 @@ fn what_a_host_lacks_is_named() {
 }
 
 #[test]
-fn commands_get_what_they_are_given_and_their_code_is_ours() {
+fn commands_get_their_arguments_and_set_the_exit_code() {
     let command = component("command");
     let command = command.to_str().expect("it is text");
     let folder = folder(&[]);
@@ -221,7 +221,7 @@ fn commands_get_what_they_are_given_and_their_code_is_ours() {
         ],
         folder.path(),
     );
-    // A component of 0.2 can only say that it failed; the code itself is lost in its toolchain.
+    // A component of WASI 0.2 can only report failure; its toolchain loses the code itself.
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stdout);
     let expected =

@@ -1,4 +1,5 @@
-//! `sampan push` and `sampan pull` as a user calls them: the answers, the file, the exit codes of docs/cli.md.
+//! Tests `sampan push` and `sampan pull` as a user calls them: the output, the file, and the exit
+//! codes of docs/cli.md.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,10 +24,10 @@ use tokio::process::Command;
 const COMMAND: &str = "(module (func (export \"_start\")))";
 const LACKS: &str = "(module (import \"acme\" \"x\" (func)) (func (export \"_start\")))";
 
-/// What a registry holds: `blobs/DIGEST` and `manifests/NAME`.
+/// The content of a registry: `blobs/DIGEST` and `manifests/NAME`.
 type Store = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
-/// A registry on a loopback port, for as long as the test's runtime lives.
+/// A registry on a loopback port, which ends with the test's runtime.
 async fn registry() -> (u16, Store) {
     let store = Store::default();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
@@ -77,7 +78,7 @@ async fn sampan(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(program("sampan"))
         .args(arguments)
         .current_dir(folder)
-        // Nobody's credentials take part.
+        // No user's credentials take part.
         .env("DOCKER_CONFIG", folder)
         .output()
         .await
@@ -124,7 +125,8 @@ async fn a_function_goes_to_a_registry_and_comes_back() {
     assert_eq!(pushed["kind"], "command-preview1", "{pushed}");
     assert_eq!(pushed["known"], 0, "{pushed}");
 
-    // The same by its description, under another tag: the same digest, and nothing to send but names.
+    // The same by its `function.yaml`, under another tag: the digest is the same, and only the tag
+    // is sent.
     let other = format!("127.0.0.1:{port}/functions/hello:2");
     let again = sampan(at, &["push", "function.yaml", &other]).await;
     let digest = pushed["digest"].as_str().expect("a digest");
@@ -157,7 +159,7 @@ async fn a_function_goes_to_a_registry_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_pushed_or_pulled_says_why_and_ends_with_its_code() {
+async fn failed_pushes_and_pulls_report_the_cause_and_the_exit_code() {
     let (port, store) = registry().await;
     let folder = folder(&[
         ("hello.wasm", COMMAND),
@@ -231,9 +233,9 @@ async fn what_cannot_be_pushed_or_pulled_says_why_and_ends_with_its_code() {
     );
     fs::remove_file(at.join("config.json")).expect("removed");
 
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let free = nobody.local_addr().expect("an address").port();
-    drop(nobody);
+    let closed = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let free = closed.local_addr().expect("an address").port();
+    drop(closed);
     let nowhere = format!("127.0.0.1:{free}/functions/hello:1");
     check(
         &sampan(at, &["pull", &nowhere]).await,

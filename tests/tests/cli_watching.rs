@@ -1,10 +1,11 @@
-//! `sampan up` follows its files: what comes, changes, breaks and goes; and what a kill leaves behind.
+//! Tests how `sampan up` follows its files: added, changed, broken and removed ones. Also tests the
+//! state after a kill.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use sampan_tests::{Guests, PATIENCE, Sampan, component, program};
+use sampan_tests::{Guests, Sampan, TEST_TIMEOUT, component, program};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +21,7 @@ async fn wait_for(sampan: &Sampan, function: &str, expected: &str) {
         if answer.text().contains(expected) {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "{function}: {answer:?}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{function}: {answer:?}");
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -38,7 +39,7 @@ async fn files_that_come_change_break_and_go_are_followed() {
     fs::write(&file, bytes("probe-03")).expect("it can be written");
     wait_for(&sampan, "shop", "probe 0.3").await;
 
-    // Half a file never replaces what works.
+    // An incomplete file never replaces a working function.
     let half = &bytes("probe")[..5000];
     fs::write(&file, half).expect("it can be written");
     sampan.event("failed").await;
@@ -47,7 +48,7 @@ async fn files_that_come_change_break_and_go_are_followed() {
     fs::write(&file, bytes("probe")).expect("it can be written");
     let begun = Instant::now();
     while sampan.call("shop", "/").await.text() != "probe" {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TEST_TIMEOUT);
         sleep(Duration::from_millis(5)).await;
     }
 
@@ -77,7 +78,7 @@ async fn no_request_fails_while_a_function_is_swapped() {
             if answer.text() == expected {
                 break;
             }
-            assert!(begun.elapsed() < PATIENCE, "{answer:?}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "{answer:?}");
         }
     }
 }
@@ -143,7 +144,7 @@ async fn scenario_41_a_kill_while_modules_are_stored_leaves_a_cache_that_works()
             .stderr(std::process::Stdio::null())
             .spawn()
             .expect("it starts");
-        // Each round is killed a little later: before, while and after it compiles and stores.
+        // Each round is killed a little later: before, during and after it compiles and stores.
         sleep(Duration::from_millis(round * 12)).await;
         child.kill().await.expect("it can be killed");
     }

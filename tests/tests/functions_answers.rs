@@ -1,5 +1,5 @@
-//! The nine functions through the real `sampan up`, with the real services behind two of them: each
-//! answer is what its contract says, at both kinds of URL.
+//! Tests the nine functions through the real `sampan up`, with the real services behind two of
+//! them. Each answer meets its contract, at both kinds of URL.
 
 use http::Method;
 use sampan_tests::{FUNCTIONS, Sampan, Services, Staged};
@@ -39,7 +39,7 @@ async fn each_function_answers_at_its_path_and_at_its_name() {
         let sampan = &system.sampan;
         function.check(&sampan.call(function.name, function.path).await);
         function.check(&sampan.call_by_name(function.name, function.path).await);
-        // A function answers on any path, so what stands before its query does not matter.
+        // A function answers on any path, so the part before its query does not matter.
         let query = function.path.trim_start_matches('/');
         let deeper = format!("/a/b{query}");
         function.check(&sampan.call(function.name, &deeper).await);
@@ -92,7 +92,7 @@ async fn users_become_rows_of_the_database() {
     let mut names: Vec<_> = rows.iter().map(|row| row["name"].to_string()).collect();
     names.sort_unstable();
     names.dedup();
-    assert!(names.len() > 1, "everybody is called {names:?}");
+    assert!(names.len() > 1, "all users have one name: {names:?}");
     system.stop().await;
 }
 
@@ -175,7 +175,7 @@ async fn parameters_are_refused_in_one_line_that_names_them() {
     for wrong in ["", "-1", "many", "10000001"] {
         check("n-body", &format!("/?n={wrong}"), "n").await;
     }
-    // Refused before anything was asked of the database.
+    // Rejected before any request to the database.
     assert_eq!(system.services.rows().await.len(), 0);
     system.stop().await;
 }

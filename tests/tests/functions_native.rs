@@ -1,5 +1,5 @@
-//! The native programs of the functions answer as the components do: the same contract, and the same
-//! bytes wherever nothing is random.
+//! Tests that the native programs answer as the components do: the same contract, and the same
+//! bytes unless the answer is random.
 
 use std::path::Path;
 
@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Duration, Instant, sleep};
 
-use sampan_tests::{FUNCTIONS, Native, PATIENCE, Refused, SEEDED, Sampan, Services, Staged, get};
+use sampan_tests::{
+    ClosedPort, FUNCTIONS, Native, SEEDED, Sampan, Services, Staged, TEST_TIMEOUT, get,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_program_fulfils_its_contract() {
@@ -24,10 +26,10 @@ async fn each_program_fulfils_its_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_builds_answer_the_same_bytes() {
-    let nobody = Refused::take();
+    let closed = ClosedPort::reserve();
     let staged = Staged::copy(
         &FUNCTIONS.map(|function| function.name),
-        [nobody.address(); 2],
+        [closed.address(); 2],
     );
     let sampan = Sampan::up(staged.folder()).await;
     for (name, path) in SEEDED {
@@ -41,13 +43,14 @@ async fn both_builds_answer_the_same_bytes() {
     assert!(sampan.stop().await.success());
 }
 
-/// What a watchdog such as OpenFaaS' expects of a container: `GET /_/health`, a lock file as long as it is
-/// healthy, and after SIGTERM no new request but the end of those that have begun.
+/// The contract of watchdogs such as OpenFaaS' for a container: `GET /_/health`, a lock file while
+/// it is healthy, and draining. After SIGTERM it takes no new request, and ends those that have
+/// begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_is_healthy_until_it_drains() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let lock = folder.path().join(".lock");
-    // The text's server: it answers when the test says so.
+    // The text's server, which answers when the test lets it.
     let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let text = upstream.local_addr().expect("it has an address");
     let environment = [
@@ -67,10 +70,10 @@ async fn a_program_is_healthy_until_it_drains() {
     until("the lock file is gone", &lock, false).await;
     let asked = Instant::now();
     while TcpStream::connect(address).await.is_ok() {
-        assert!(asked.elapsed() < PATIENCE, "it takes new connections");
-        sleep(LOOK).await;
+        assert!(asked.elapsed() < TEST_TIMEOUT, "it takes new connections");
+        sleep(POLL_INTERVAL).await;
     }
-    assert!(!begun.is_finished(), "nobody has answered yet");
+    assert!(!begun.is_finished(), "the upstream has not answered yet");
     let mut head = [0; 1024];
     let read = waiting
         .read(&mut head)
@@ -84,13 +87,16 @@ async fn a_program_is_healthy_until_it_drains() {
     assert!(native.ended().await.success());
 }
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(5);
+/// The delay between two looks.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 async fn until(what: &str, file: &Path, is_there: bool) {
     let begun = Instant::now();
     while file.exists() != is_there {
-        assert!(begun.elapsed() < PATIENCE, "it never happens that {what}");
-        sleep(LOOK).await;
+        assert!(
+            begun.elapsed() < TEST_TIMEOUT,
+            "it never happens that {what}"
+        );
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,11 +1,11 @@
-//! What becomes of a function whose service is down, answers with a failure or may not be called, and
-//! of its neighbours.
+//! Tests a function with a service that is down, fails or is not allowed, and the functions beside
+//! it.
 
 use std::net::{SocketAddr, TcpListener};
 
-use sampan_tests::{FUNCTIONS, Refused, Sampan, Services, Staged};
+use sampan_tests::{ClosedPort, FUNCTIONS, Sampan, Services, Staged};
 
-/// The functions that call somebody, each with a request.
+/// The functions that call a service, each with a request.
 const CALLERS: [(&str, &str); 2] = [
     ("fuzzysearch", "/?search=Hamlet"),
     ("user-manager", "/?entries=1"),
@@ -30,9 +30,9 @@ async fn check_unavailable(sampan: &Sampan, function: &str, path: &str) -> Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_down_takes_only_its_function_along() {
-    let nobody = Refused::take();
+    let closed = ClosedPort::reserve();
     let names = FUNCTIONS.map(|function| function.name);
-    let staged = Staged::copy(&names, [nobody.address(); 2]);
+    let staged = Staged::copy(&names, [closed.address(); 2]);
     let sampan = Sampan::up(staged.folder()).await;
     for (function, path) in CALLERS {
         let line = check_unavailable(&sampan, function, path).await;
@@ -62,7 +62,7 @@ async fn a_failing_service_is_named_by_its_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_rule_nobody_is_called() {
+async fn without_a_rule_no_service_is_called() {
     let canary = TcpListener::bind("127.0.0.1:0").unwrap();
     canary.set_nonblocking(true).unwrap();
     let address: SocketAddr = canary.local_addr().unwrap();
@@ -78,19 +78,19 @@ async fn without_a_rule_nobody_is_called() {
         let line = check_unavailable(&sampan, name, path).await;
         assert!(line.contains("HttpRequestDenied"), "{line}");
     }
-    // A connection would wait to be accepted, even one that was given up since.
+    // Even a connection that was closed since would wait to be accepted.
     let waiting = canary.accept().map(|(_, from)| from);
-    let error = waiting.expect_err("somebody was called");
+    let error = waiting.expect_err("a service was called");
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     assert!(sampan.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_broken_function_never_stops_the_others() {
-    let nobody = Refused::take();
+    let closed = ClosedPort::reserve();
     let names = FUNCTIONS.map(|function| function.name);
     let check = async |break_it: &dyn Fn(&Staged)| {
-        let staged = Staged::copy(&names, [nobody.address(); 2]);
+        let staged = Staged::copy(&names, [closed.address(); 2]);
         break_it(&staged);
         let sampan = Sampan::up(staged.folder()).await;
         assert_eq!(sampan.functions("failed"), ["user-manager"]);

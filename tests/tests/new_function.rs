@@ -1,5 +1,5 @@
-//! A function of one's own: what `sampan new` writes builds as it stands, is served from its folder, and
-//! follows its file.
+//! Tests a new function: what `sampan new` writes builds unchanged, is served from its folder, and
+//! is reloaded when its file changes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::env;
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use sampan_tests::{Answer, Sampan};
 use serde_json::Value;
 
-/// Where `cargo xtask test` has made and built it.
+/// The variable with the folder in which `cargo xtask test` has made and built it.
 const FOLDER: &str = "SAMPAN_NEW_FUNCTION_DIR";
 
-/// Where its build is, as its `function.yaml` says.
+/// The path of its build result, as in its `function.yaml`.
 const WASM: &str = "target/wasm32-wasip2/release/first_steps.wasm";
 
 /// A copy of the folder, without the rest of its build.
@@ -34,7 +34,7 @@ fn check(answer: &Answer, expected: &str) {
     assert_eq!(answer.text(), expected);
 }
 
-/// What cargo does at the end of a build: another file under the same name.
+/// Replaces a file as cargo does at the end of a build: another file under the same name.
 fn replace(file: &Path, bytes: &[u8]) {
     let new = file.with_extension("new");
     fs::write(&new, bytes).unwrap();
@@ -42,7 +42,7 @@ fn replace(file: &Path, bytes: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_answers_and_follows_its_file() {
+async fn a_new_function_answers_and_follows_its_file() {
     let folder = copy();
     let mut sampan = Sampan::up(folder.path()).await;
     assert_eq!(sampan.functions("ready"), ["first-steps"]);
@@ -50,7 +50,7 @@ async fn it_answers_and_follows_its_file() {
     let answer = sampan.call_by_name("first-steps", "/?name=Ann").await;
     check(&answer, "Hello, Ann!\n");
 
-    // A build that is no WebAssembly is told, and what works stays.
+    // A build result that is no WebAssembly is reported, and the working function stays.
     let wasm = folder.path().join(WASM);
     let built = fs::read(&wasm).unwrap();
     replace(&wasm, b"no component");
@@ -58,7 +58,7 @@ async fn it_answers_and_follows_its_file() {
     assert_eq!(failed["still_served"], Value::Bool(true), "{failed}");
     check(&sampan.call("first-steps", "/").await, "Hello, World!\n");
 
-    // The next one that works takes over: the same with another greeting of the same length.
+    // The next working one takes over: the same with another greeting of equal length.
     let changed = swap(&built, b"Hello, ", b"Howdy, ");
     replace(&wasm, &changed);
     sampan.event("changed").await;
@@ -66,7 +66,7 @@ async fn it_answers_and_follows_its_file() {
     assert!(sampan.stop().await.success());
 }
 
-/// The bytes with another text in place of the only one like it.
+/// The bytes with another text in place of a unique one.
 fn swap(bytes: &[u8], text: &[u8], other: &[u8]) -> Vec<u8> {
     let places: Vec<_> = bytes
         .windows(text.len())

@@ -1,17 +1,17 @@
-//! Components that other tools build run unchanged: a JavaScript and a Python engine, 13 and 18 MB, with
-//! a script each. They take long to compile, and nobody waits for them meanwhile.
+//! Tests components of other toolchains unchanged: a JavaScript and a Python engine, 13 and 18 MB,
+//! with a script each. Their long compilation must not delay other functions.
 
 use sampan_tests::{Guests, Sampan};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn engines_of_other_languages_are_served_and_hold_nobody_up() {
+async fn engines_of_other_languages_are_served_and_delay_no_other() {
     let limits = "limits: { timeout: 60s }\n";
     let guests = Guests::none()
         .and("javascript", "javascript", limits)
         .and("python", "python", limits)
         .and("probe", "probe", "");
     let mut sampan = Sampan::start_loading(guests.folder()).await;
-    // Events come in the order in which functions are ready.
+    // Events come in the order in which functions become ready.
     let first = sampan.event("ready").await;
     assert_eq!(first["function"], "probe");
     assert_eq!(sampan.call("probe", "/").await.text(), "probe");

@@ -1,7 +1,7 @@
-//! Thousands of slow clients beside one that is not.
+//! Tests thousands of slow clients beside a fast one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sampan_tests::{Guests, PATIENCE, Sampan};
+use sampan_tests::{Guests, Sampan, TEST_TIMEOUT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ const BEGINNINGS: [&str; 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_31_thousands_of_slow_clients_are_closed_and_disturb_nobody() {
+async fn scenario_31_thousands_of_slow_clients_are_closed_and_disturb_no_other() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -35,7 +35,7 @@ async fn scenario_31_thousands_of_slow_clients_are_closed_and_disturb_nobody() {
             // It may have been closed already, while others were still connecting.
             let _ = stream.write_all(beginning.as_bytes()).await;
             let mut answer = Vec::new();
-            let closed = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+            let closed = timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await;
             assert!(closed.is_ok(), "it is still open: {beginning:?}");
         });
     }

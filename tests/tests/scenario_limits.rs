@@ -1,5 +1,7 @@
-//! Guests that take what they should not: each is stopped at its limit, is told of by its cause, and
-//! takes nobody along. The numbers are those of the project's list of hostile scenarios.
+//! Tests guests that exceed their limits: each is stopped at its limit, its cause is reported, and
+//! no other function is affected.
+//!
+//! The numbers are those of the project's list of hostile scenarios.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,7 @@ async fn check(sampan: &Sampan, path: &str, status: u16, text: &str) {
     assert_eq!(neighbour.text(), "probe", "after {path}");
 }
 
-/// A server of the probe with these lines and of its neighbour, and their files, which it watches.
+/// A server of the probe with these lines and of a neighbour, and its folder, which it watches.
 async fn up(lines: &str) -> (Sampan, Guests) {
     let guests = Guests::one("probe", lines).and("neighbour", "probe", "");
     (Sampan::up(guests.folder()).await, guests)
@@ -61,7 +63,7 @@ async fn scenario_2_memory_ends_at_its_limit() {
     }
     let grown = sampan.resident().saturating_sub(before);
     assert!(grown < 200 << 20, "the server grew by {grown} bytes");
-    assert!(sampan.said().contains("out_of_memory"));
+    assert!(sampan.stderr().contains("out_of_memory"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +94,8 @@ async fn scenario_3_recursion_without_end_is_a_trap() {
     for _ in 0..3 {
         check(&sampan, "/recurse", 500, "crashed").await;
     }
-    // Rust's own stack, which is in linear memory, ends first; a module without one ends the host's.
+    // Rust's own stack, which is in linear memory, ends first; a module without one exhausts the
+    // host's.
     let text = "(module (func $down (call $down)) (func (export \"_start\") (call $down)))";
     let module = wat::parse_str(text).expect("it is a module");
     let guests = Guests::none().with("down", &module, "http: cgi\n");
@@ -109,7 +112,7 @@ async fn scenario_3_recursion_without_end_is_a_trap() {
 async fn scenario_4_output_is_cut_and_harmless() {
     let (sampan, _files) = up("limits: { output: 4Ki }\n").await;
     check(&sampan, "/print?1000000000", 200, "printed").await;
-    let said = sampan.said();
+    let said = sampan.stderr();
     assert!(said.len() < 100_000, "{} bytes of logs", said.len());
     assert!(
         said.contains("\\u{1b}[31mred") || said.contains("\\x1b[31mred"),
@@ -138,7 +141,7 @@ async fn scenario_5_handles_and_sockets_end_at_a_cap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_6_what_is_asked_of_the_host_has_a_limit() {
+async fn scenario_6_host_calls_have_limits() {
     let (sampan, _files) = up("").await;
     let before = sampan.resident();
     check(&sampan, "/random?4294967295", 500, "crashed").await;
@@ -153,7 +156,7 @@ async fn scenario_6_what_is_asked_of_the_host_has_a_limit() {
 async fn scenario_10_a_call_that_waits_ends_at_its_deadline() {
     let (sampan, _files) = up("limits: { timeout: 300ms, concurrency: 1, queue: 0 }\n").await;
     for _ in 0..2 {
-        // The second would find no room if the first had not left.
+        // The second would find no slot if the first had not left its own.
         check(&sampan, "/never", 504, "").await;
     }
     check(&sampan, "/sleep?1", 200, "slept").await;
@@ -166,7 +169,7 @@ async fn scenario_13_nothing_is_left_for_the_next_request() {
         check(&sampan, "/leave", 200, "left").await;
         let answer = sampan.call("probe", "/scan").await;
         let found: u32 = answer.text().parse().expect("a number");
-        // The one that the search itself makes, on its stack and perhaps in a register's copy.
+        // The search itself makes one on its stack, and perhaps one of a register.
         assert!(found <= 2, "{found} copies");
         assert_eq!(sampan.call("probe", "/calls").await.text(), "1");
     }
@@ -195,10 +198,10 @@ async fn each_failure_has_its_status_and_is_logged_once() {
             let warned = said.lines().filter(|line| line.contains(" WARN "));
             warned.filter(|line| line.contains(cause)).count()
         };
-        let before = logged(&sampan.said());
+        let before = logged(&sampan.stderr());
         check(&sampan, path, status, "").await;
         sampan.wait_for_log(|said| logged(said) > before).await;
-        assert_eq!(logged(&sampan.said()), before + 1, "{path}");
+        assert_eq!(logged(&sampan.stderr()), before + 1, "{path}");
     }
     sampan
         .wait_for_log(|said| said.contains("this is why"))

@@ -1,4 +1,4 @@
-//! Modules made to hurt whoever compiles or loads them, and a cache that somebody has been at.
+//! Tests modules that attack the compiler or the loader, and a cache with forged entries.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sampan_tests::{Guests, Sampan, component, program};
 use tokio::process::Command;
 
-/// `sampan up` of a folder with its data in another.
+/// Runs `sampan up` on a folder, with its data in another.
 async fn up(functions: &Path, data: &Path) -> Sampan {
     let mut command = Command::new(program("sampan"));
     command.arg("up").arg(functions);
@@ -16,8 +16,8 @@ async fn up(functions: &Path, data: &Path) -> Sampan {
     Sampan::start(command).await
 }
 
-/// A small command that takes a compiler long: loops in loops, each of which changes a variable of its
-/// own, so that what a compiler has to carry through them grows with the square of their number.
+/// A small command that takes a compiler long: nested loops that each change a variable of their
+/// own. The state that the compiler must carry through them grows with the square of their number.
 fn slow_to_compile() -> Vec<u8> {
     const LOOPS: usize = 6000;
     let mut text = String::from("(module (func (export \"_start\") (local");
@@ -56,8 +56,8 @@ async fn scenario_7_a_compile_bomb_costs_its_own_function_only() {
         let failed = sampan
             .seen("failed")
             .find(|event| event["function"] == name);
-        let told = failed.unwrap_or_else(|| panic!("{name} has not failed"));
-        assert!(told.to_string().contains(limit), "{told}");
+        let event = failed.unwrap_or_else(|| panic!("{name} has not failed"));
+        assert!(event.to_string().contains(limit), "{event}");
         let answer = sampan.call(name, "/").await;
         assert_eq!(answer.status, 503, "{name}: {answer:?}");
     }
@@ -84,7 +84,7 @@ fn modules(data: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_9_what_does_not_verify_is_compiled_again() {
+async fn scenario_9_cache_entries_that_fail_verification_are_compiled_again() {
     type Forge = fn(&[PathBuf]);
     fn each(files: &[PathBuf], forge: impl Fn(&mut Vec<u8>)) {
         for file in files {
@@ -156,7 +156,7 @@ async fn scenario_9_what_does_not_verify_is_compiled_again() {
             "probe 0.3",
             "{what}"
         );
-        let said = sampan.said();
+        let said = sampan.stderr();
         assert_eq!(
             said.matches("compiled ").count(),
             if compiled { 2 } else { 0 },
@@ -216,11 +216,11 @@ async fn scenario_8_damaged_and_random_modules_end_nothing() {
     assert_eq!(sampan.call("probe", "/").await.text(), "probe");
     assert!(sampan.seen("ready").count() > 30, "hardly any could be run");
     assert!(sampan.seen("failed").count() > 10, "hardly any was refused");
-    assert!(!sampan.said().contains("panicked"), "{}", sampan.said());
+    assert!(!sampan.stderr().contains("panicked"), "{}", sampan.stderr());
     assert!(sampan.stop().await.success());
 }
 
-/// A valid module with `_start` and otherwise whatever the seed makes of it.
+/// A valid module with `_start`; the seed decides the rest.
 fn random_command(seed: &[u8]) -> Vec<u8> {
     let exports = "(module (func (export \"_start\")) (memory (export \"memory\") 1))";
     let config = wasm_smith::Config {

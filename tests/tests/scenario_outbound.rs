@@ -1,5 +1,5 @@
-//! Whom a function may call, in a network of the test's own: a canary listens on every address there
-//! and counts who connects.
+//! Tests which targets a function may call, in a network of the test's own. A canary listens on
+//! every address there and counts connections.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 /// The port of the canary, in a network where all ports are free.
 const PORT: u16 = 8099;
 
-/// Names and what they lead to there: one public address and three that rules guard.
+/// Host names with their addresses: one public address and three that rules guard.
 const HOSTS: &str = "\
     127.0.0.1 localhost\n\
     93.184.216.34 public.example.com\n\
@@ -21,14 +21,14 @@ const HOSTS: &str = "\
     169.254.169.254 metadata.example.com metadata.internal\n\
     127.0.0.1 rebound.example.com rebound.internal\n";
 
-/// Makes the network, and runs this very test in it.
+/// Makes the network, and runs this test in it again.
 const INSIDE: &str = "set -e
     ip link set lo up
     for address in 93.184.216.34 10.1.2.3 169.254.169.254; do ip address add $address/32 dev lo; done
     mount --bind \"$1\" /etc/hosts
     exec \"$2\" --exact --nocapture \"$3\"";
 
-/// Tells the test that it runs in the network.
+/// The variable that is set when the test runs in the network.
 const IS_INSIDE: &str = "SAMPAN_TEST_IS_INSIDE";
 
 #[test]
@@ -53,7 +53,7 @@ fn scenario_11_only_what_the_rules_allow_is_connected_to() {
     );
 }
 
-/// Accepts whoever connects, at any address, and answers 200.
+/// Accepts every connection, at any address, and answers 200.
 async fn canary() -> Arc<AtomicUsize> {
     let listener = TcpListener::bind(("::", PORT)).await.expect("a free port");
     let count = Arc::new(AtomicUsize::new(0));
@@ -63,7 +63,8 @@ async fn canary() -> Arc<AtomicUsize> {
             counted.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 let mut request = [0; 4096];
-                // One read holds the request of the probe; whoever asks no more has closed.
+                // One read holds the request of the probe. A client without a further request has
+                // closed.
                 if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
                     let answer =
                         b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -100,13 +101,13 @@ async fn inside_the_network() {
     check("probe", "public.example.com", true).await;
     check("probe", "cluster.internal", true).await;
     let denied = [
-        // Names that lead where a rule of names does not reach.
+        // Names with addresses that a rule of names does not cover.
         "private.example.com",
         "metadata.example.com",
         "metadata.internal",
         "rebound.example.com",
         "rebound.internal",
-        // Addresses, which no rule names, in every disguise.
+        // Addresses, which no rule names, in every notation.
         "169.254.169.254",
         "10.1.2.3",
         "127.0.0.1",
@@ -117,7 +118,7 @@ async fn inside_the_network() {
         "2130706433",
         "0x7f000001",
         "localhost",
-        // Neighbours of names that are allowed.
+        // Names similar to allowed ones.
         "example.com",
         "public.example.com.evil.internal",
     ];
@@ -138,7 +139,7 @@ async fn scenario_5_outbound_connections_end_at_their_limit() {
             tokio::spawn(async move {
                 let mut request = [0; 4096];
                 if stream.read(&mut request).await.is_ok() {
-                    // A head whose body does not come, so that the call stays open.
+                    // A head without its body, so that the call stays open.
                     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n";
                     let _ = stream.write_all(head).await;
                     let _ = stream.read(&mut request).await;

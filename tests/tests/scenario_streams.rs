@@ -1,5 +1,5 @@
-//! Bodies that stream, stall and break off, over real connections; and every kind of component that
-//! answers HTTP.
+//! Tests bodies that stream, stall and break off, over real connections; and every kind of
+//! component that answers HTTP.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use sampan_tests::{Guests, PATIENCE, Sampan};
+use sampan_tests::{Guests, Sampan, TEST_TIMEOUT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -47,7 +47,9 @@ where
             sender.send_request(request).await
         }
     };
-    let answer = timeout(PATIENCE, answer).await.expect("it answers in time");
+    let answer = timeout(TEST_TIMEOUT, answer)
+        .await
+        .expect("it answers in time");
     answer.expect("it answers")
 }
 
@@ -80,7 +82,7 @@ async fn bodies_stream_both_ways_at_once() {
             // Each piece comes back before the next is sent.
             for number in 0..5 {
                 let expected = format!("piece {number}");
-                let frame = timeout(PATIENCE, body.frame()).await.expect("in time");
+                let frame = timeout(TEST_TIMEOUT, body.frame()).await.expect("in time");
                 let frame = frame.expect("no end yet").expect("no error");
                 let data = frame.into_data().expect("no trailers yet");
                 assert_eq!(data, expected.as_bytes(), "{function} by HTTP/{version}");
@@ -138,8 +140,8 @@ async fn large_bodies_come_back_whole() {
     }
 }
 
-/// Sends a request that keeps the only slot of `probe`. It is sent again when it is refused: the slot of the call before
-/// is free only when its instance has ended, a moment after its answer.
+/// Sends a request that holds the only slot of `probe`, and repeats it while it is rejected. The
+/// slot of the previous call is free only when its instance has ended, a moment after its answer.
 async fn occupy(sampan: &Sampan, path: &str, fields: &str) -> TcpStream {
     let begun = Instant::now();
     loop {
@@ -149,7 +151,7 @@ async fn occupy(sampan: &Sampan, path: &str, fields: &str) -> TcpStream {
         let head = format!("POST /function/probe{path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
         stream.write_all(head.as_bytes()).await.expect("it reads");
         loop {
-            assert!(begun.elapsed() < PATIENCE, "{path} is never taken");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "{path} is never taken");
             let other = sampan.call("probe", "/").await.status;
             let mut first = [0; 12];
             let peeked = timeout(Duration::from_millis(5), stream.peek(&mut first)).await;
@@ -163,7 +165,7 @@ async fn occupy(sampan: &Sampan, path: &str, fields: &str) -> TcpStream {
     }
 }
 
-/// With one slot and no queue, another request is answered only when the first has gone.
+/// With one slot and no queue, another request is answered only after the first has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_10_a_client_that_goes_away_frees_its_slot() {
     let (sampan, _files) = up("limits: { concurrency: 1, queue: 0, timeout: 100s }\n").await;
@@ -193,8 +195,8 @@ async fn scenario_10_a_request_whose_body_stalls_ends() {
         );
         stream.write_all(head.as_bytes()).await.expect("it reads");
         let mut answer = Vec::new();
-        let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-        // Its head is out, so the answer can only break off.
+        let read = timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await;
+        // Its head is sent already, so the answer can only break off.
         let _ = read.expect("the connection ends");
         let text = String::from_utf8_lossy(&answer);
         assert!(!text.contains("\r\n0\r\n\r\n"), "{function}: {text}");
@@ -205,13 +207,13 @@ async fn scenario_10_a_request_whose_body_stalls_ends() {
 async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !condition().await {
-        assert!(begun.elapsed() < PATIENCE, "it does not come true");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "it does not come true");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_breaks_off_is_seen_to() {
+async fn an_aborted_answer_is_an_error_for_the_client() {
     let (sampan, _files) = up("limits: { timeout: 500ms }\n").await;
     for version in [1, 2] {
         let uri = format!("http://{}/function/probe/endless", sampan.address());
@@ -222,7 +224,7 @@ async fn an_answer_that_breaks_off_is_seen_to() {
         let answer = send(&sampan, version, request).await;
         assert_eq!(answer.status(), 200);
         let mut body = answer.into_body().into_data_stream();
-        let broken = timeout(PATIENCE, async {
+        let broken = timeout(TEST_TIMEOUT, async {
             while let Some(piece) = body.next().await {
                 if piece.is_err() {
                     return true;

@@ -1,12 +1,12 @@
-//! `cargo xtask up`: what somebody types in a fresh checkout serves all nine functions with their
-//! services, and one signal ends all of it.
+//! Tests `cargo xtask up`: in a fresh checkout it serves all nine functions with their services,
+//! and one signal ends all of it.
 
 use std::path::Path;
 
 use sampan_tests::{FUNCTIONS, Sampan, build_folder, program};
 use tokio::process::Command;
 
-/// The command, without the first part of it that compiles itself.
+/// The command, without its first part, which compiles it.
 fn up() -> Command {
     let target = build_folder();
     let target = target.parent().expect("builds stand in a target folder");
@@ -37,12 +37,12 @@ async fn one_command_serves_all_nine_with_their_services() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_does_not_start_takes_only_its_function_along() {
     let mut command = up();
-    // No folder can be made in a file, so there is no place for the text.
+    // A folder cannot be made below a file, so there is no folder for the text.
     command.env("SAMPAN_CACHE", program("sampan").join("cache"));
     let sampan = Sampan::start(command).await;
-    let said = sampan.said();
+    let said = sampan.stderr();
     let line = said.lines().find(|line| line.contains("not started"));
-    let line = line.unwrap_or_else(|| panic!("nothing is said of it: {said}"));
+    let line = line.unwrap_or_else(|| panic!("it is not mentioned: {said}"));
     assert!(line.contains("`fuzzysearch`"), "{line}");
     assert!(said.contains("help: set SAMPAN_CACHE"), "{said}");
     for function in FUNCTIONS {

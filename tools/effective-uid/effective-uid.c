@@ -1,4 +1,4 @@
-/* Writes the user whose rights it has: another one than its caller's when it may raise its privileges. */
+/* Prints its effective user. That differs from its caller's if it may raise its privileges. */
 #include <stdio.h>
 #include <unistd.h>
 

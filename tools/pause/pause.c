@@ -1,4 +1,4 @@
-/* Holds a pod's namespaces: does nothing, takes care of orphans, and goes when it is told to. */
+/* Holds a pod's namespaces. It only reaps orphans, and ends on SIGINT or SIGTERM. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

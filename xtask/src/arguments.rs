@@ -1,4 +1,4 @@
-//! The command line.
+//! Parses the command line of `cargo xtask`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,18 +30,18 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the nine functions on this machine, whatever it takes
+    /// Serve the nine functions on this machine
     ///
-    /// Sets up what is missing, builds the functions and `sampan` in the release profile, starts the
-    /// services behind `fuzzysearch` and `user-manager`, and serves all nine until Ctrl-C. A service
-    /// that cannot be started takes its function along and nothing else. The first time takes about
-    /// ten minutes on two cores; afterwards it takes seconds.
+    /// Sets up what is missing, and builds the functions and `sampan` in the release profile.
+    /// Starts the services behind `fuzzysearch` and `user-manager`, and serves all nine until
+    /// Ctrl-C. A service that cannot be started takes its function along and nothing else. The
+    /// first time takes about ten minutes on two cores; afterwards it takes seconds.
     Up(Up),
     /// Run every test, in stages
     ///
-    /// Each stage gets a line with its time, and its whole output goes to a file. The last line counts
-    /// the tests, and as one each stage that has none. A stage that this machine cannot hold is skipped,
-    /// and named with what it needs; with CI=true that is a failure.
+    /// Each stage gets a line with its time, and its whole output goes to a file. The last line
+    /// counts the tests, and counts a stage without tests as one. A stage that this machine cannot
+    /// run is skipped, and its line names what it needs; with CI=true that is a failure.
     Test(Test),
     /// Build the functions as components and as native programs
     ///
@@ -51,33 +51,37 @@ pub(crate) enum Command {
     Functions(Functions),
     /// Start, use and end a real Kubernetes on this machine
     ///
-    /// Its programs are built once, from Go modules; no container engine is needed, but root is. All of it
-    /// carries a name made of the checkout's path: clusters of two checkouts don't meet.
+    /// Its programs are built once, from Go modules; no container engine is needed, but root is.
+    /// All of it carries a name made of the checkout's path: clusters of two checkouts don't meet.
     Cluster(Cluster),
-    /// Make what is handed to others: programs, images, the chart
+    /// Make the release artifacts: programs, images, the chart
     ///
-    /// They go to `dist` of the target folder: bin/, the programs without symbols; oci/NAME, image layouts of the
-    /// operator, the node installer and the command line, each packed into a file for `ctr images import`; the chart,
-    /// packaged by helm; SHA256SUMS. No container engine is needed.
+    /// They go to `dist` of the target folder. bin/ has the programs without symbols. oci/NAME has
+    /// image layouts of the operator, the node installer and the command line, each also packed
+    /// into a file for `ctr images import`. The chart is packaged by helm. SHA256SUMS has the
+    /// hashes. No container engine is needed.
     Dist(Dist),
-    /// Check what no compiler checks
+    /// Check the rules that no compiler checks
     ///
-    /// The arrows between the crates and the list of unsafe code against ARCHITECTURE.md; that every
-    /// Rust file says what it is for and stays short; lints; that tests build what programs build;
-    /// licences and sources of all dependencies against deny.toml; links between documents; traces of
-    /// one machine in files meant for all.
+    /// Compares the arrows between the crates and the list of unsafe code with ARCHITECTURE.md.
+    /// Checks that every Rust file opens with its purpose and stays short, that manifests inherit
+    /// the lints, and that tests build what programs build. Checks licences and sources of all
+    /// dependencies against deny.toml. Checks links between documents, and that no file names paths
+    /// of one machine.
     Tidy,
     /// Boot an emulated machine with cgroup version 2 and systemd, to try things by hand
     ///
-    /// It prints how to log in, and runs until it is switched off from inside or Ctrl-C is pressed. Nothing that
-    /// changes in it is kept. The programs that were built are there, under the same paths.
+    /// It prints how to log in, and runs until it is switched off from inside or Ctrl-C is pressed.
+    /// Nothing that changes in it is kept. The programs that were built are there, under the same
+    /// paths.
     Vm(Vm),
     /// Run one of the benchmarks
     ///
-    /// Builds the functions first, and the programs as they are handed out; then everything after NAME goes to
-    /// `sampan-bench`. What is measured on a cluster gets one of its own, with every function in its registry and on
-    /// its nodes as a component and as container images; it is taken down however the benchmark ends. If
-    /// `SAMPAN_CLUSTER` names another (`eval "$(cargo xtask cluster env)"`), that one is measured, and stays.
+    /// Builds the functions first, and the programs in the profile of a release; then everything
+    /// after NAME goes to `sampan-bench`. A benchmark of a cluster gets one of its own, which is
+    /// taken down however the benchmark ends. Every function is in its registry and on its nodes,
+    /// as a component and as container images. If `SAMPAN_CLUSTER` names another (`eval "$(cargo
+    /// xtask cluster env)"`), that one is measured, and stays.
     Bench(Bench),
 }
 
@@ -90,7 +94,7 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) toolchain: Toolchain,
 
-    /// What `sampan up` is told besides
+    /// Further arguments of `sampan up`
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub(crate) arguments: Vec<String>,
 }
@@ -101,7 +105,7 @@ pub(crate) struct Test {
     #[arg(value_enum, value_name = "STAGE")]
     pub(crate) stages: Vec<Stage>,
 
-    /// Leave the tests' cluster up, to look at it: the log of the stage says how to reach it
+    /// Leave the tests' cluster up for inspection: the log of the stage says how to reach it
     #[arg(long)]
     pub(crate) keep_cluster: bool,
 
@@ -138,7 +142,7 @@ pub(crate) struct Functions {
     #[arg(long)]
     pub(crate) images: bool,
 
-    /// What stands before the images' names: a registry and a folder in it
+    /// The prefix of the images' names: a registry and a folder in it
     #[arg(
         long,
         value_name = "PREFIX",
@@ -148,11 +152,11 @@ pub(crate) struct Functions {
     pub(crate) prefix: String,
 }
 
-/// What stands before the names of functions' images unless somebody says otherwise.
+/// The default prefix of the names of functions' images.
 const FUNCTIONS_PREFIX: &str = "localhost/functions";
 
 impl Functions {
-    /// All of them, without images.
+    /// All functions, without images.
     pub(crate) fn all(toolchain: Toolchain) -> Functions {
         Functions {
             names: Vec::new(),
@@ -179,7 +183,7 @@ pub(crate) struct Bench {
     /// The benchmark; `cargo xtask bench help` lists them
     pub(crate) name: String,
 
-    /// What it is told
+    /// Arguments of the benchmark
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
@@ -188,10 +192,10 @@ pub(crate) struct Bench {
     pub(crate) arguments: Vec<String>,
 }
 
-/// What `cargo xtask dist` makes.
+/// The options of `cargo xtask dist`.
 #[derive(Debug, Args)]
 pub(crate) struct Dist {
-    /// What stands before the images' names: a registry and a folder in it
+    /// The prefix of the images' names: a registry and a folder in it
     #[arg(long, value_name = "PREFIX", default_value = "localhost/sampan")]
     pub(crate) prefix: String,
     /// Leave the chart out, which needs helm: in the folder that `SAMPAN_TOOLS` names, or in PATH
@@ -200,7 +204,7 @@ pub(crate) struct Dist {
     /// Take the programs of a checkout as they are built, instead of building optimised ones
     #[arg(long)]
     pub(crate) no_build: bool,
-    /// Where it all goes; default: `dist` in the target folder
+    /// The folder to write to; default: `dist` in the target folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
 }

@@ -1,5 +1,7 @@
-//! Starts the services behind two of the functions, as `sampan-backends` runs them. They live as long
-//! as somebody holds the pipe that is their stdin: nobody has to stop them.
+//! Starts the services behind two of the functions, by running `sampan-backends`.
+//!
+//! The services live as long as the pipe that is their stdin has a writer, so no code has to stop
+//! them.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter};
@@ -13,18 +15,18 @@ use serde_json::Value;
 
 use crate::repository::Repository;
 
-/// A service, and what depends on it.
+/// A service, and the function that depends on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Service {
-    /// What `sampan-backends` calls it.
+    /// The subcommand of `sampan-backends`.
     pub(crate) name: &'static str,
-    /// Where the functions' files expect it.
+    /// The address in the functions' files.
     pub(crate) address: &'static str,
-    /// The function that does not work without it.
+    /// The function that does not work without this service.
     pub(crate) function: &'static str,
 }
 
-/// All of them. The addresses stand in the functions' files.
+/// Both services. Their addresses are those in the functions' files.
 pub(crate) const SERVICES: [Service; 2] = [
     Service {
         name: "text",
@@ -42,7 +44,7 @@ pub(crate) const SERVICES: [Service; 2] = [
 #[derive(Debug)]
 pub(crate) struct Lifeline(PipeWriter);
 
-/// A service on its way.
+/// A service that has been started.
 #[derive(Debug)]
 pub(crate) struct Starting {
     pub(crate) service: Service,
@@ -51,7 +53,7 @@ pub(crate) struct Starting {
     log: PathBuf,
 }
 
-/// A service that answers.
+/// A service that accepts requests.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) service: Service,
@@ -60,13 +62,13 @@ pub(crate) struct Running {
 }
 
 impl Lifeline {
-    /// The end to hold, and the one to give to the services.
+    /// Returns the end to hold, and the end to give to the services.
     pub(crate) fn new() -> Result<(Lifeline, PipeReader)> {
         let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
         Ok((Lifeline(writer), reader))
     }
 
-    /// Lets the program that replaces this one hold it on.
+    /// Keeps the pipe open across an `exec` of this process.
     pub(crate) fn keep_through_exec(&self) -> Result<()> {
         rustix::io::fcntl_setfd(&self.0, FdFlags::empty()).context("failed to keep a pipe open")
     }
@@ -95,7 +97,7 @@ impl Starting {
             .stdin(lifeline.try_clone().context("failed to share a pipe")?)
             .stdout(Stdio::piped())
             .stderr(said?)
-            // Ctrl-C is for whoever serves; the services go when that is done.
+            // Ctrl-C goes to the server; the services end after it.
             .process_group(0);
         let child = command.spawn();
         let mut child = child.with_context(|| format!("failed to start {}", program.display()))?;
@@ -108,7 +110,7 @@ impl Starting {
         })
     }
 
-    /// Waits until it answers.
+    /// Waits until the service reports its address.
     pub(crate) fn ready(mut self) -> Result<Running> {
         let mut line = String::new();
         let read = BufReader::new(self.stdout).read_line(&mut line);
@@ -121,12 +123,12 @@ impl Starting {
             }
             bail!("{said}");
         }
-        let ready: Value = serde_json::from_str(&line).context("a service said no JSON")?;
+        let ready: Value = serde_json::from_str(&line).context("a service wrote invalid JSON")?;
         let field = |name: &str| {
             let value = ready[self.service.name][name].as_str();
             value
                 .map(str::to_owned)
-                .with_context(|| format!("a service said no {name}: {line}"))
+                .with_context(|| format!("a service reported no {name}: {line}"))
         };
         Ok(Running {
             service: self.service,
@@ -137,7 +139,7 @@ impl Starting {
 }
 
 impl Running {
-    /// Whether it is elsewhere than the functions' files expect.
+    /// Whether the service has another address than the functions' files expect.
     pub(crate) fn moved(&self) -> bool {
         self.address != self.service.address
     }

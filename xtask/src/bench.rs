@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: builds what is measured, starts what it is measured on, and runs `sampan-bench`.
+//! `cargo xtask bench`: builds the programs to measure, starts what they run on, and runs
+//! `sampan-bench`.
 //!
-//! Programs are built as they are handed out. The native ones they are compared with are optimised across crates too.
+//! Programs are built in the profile of a release. The native programs for comparison are optimised
+//! across crates too.
 
 mod cluster;
 
@@ -17,32 +19,32 @@ use crate::repository::Repository;
 use crate::stages::{FUNCTIONS_FOLDER, TOOLS_FOLDER};
 use cluster::BenchCluster;
 
-/// Tells where the images of all functions are.
+/// The variable with the path of the file that lists the images of all functions.
 pub(crate) const IMAGES: &str = "SAMPAN_BENCH_IMAGES";
 
-/// What is told anywhere behind the name, and is ours.
-const KEEP: &str = "--keep-cluster";
+/// An option of this command that is accepted anywhere after the benchmark's name.
+const KEEP_CLUSTER: &str = "--keep-cluster";
 
 /// What a benchmark runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ground {
+enum Environment {
     /// This machine.
     Machine,
     /// A cluster with every function in its registry and on its nodes.
     Cluster,
-    /// The programs of a cluster, of which it starts some itself.
+    /// The programs of a cluster; the benchmark starts some of them itself.
     Programs,
 }
 
-impl Ground {
-    /// A benchmark that is not known here is `sampan-bench`'s to refuse, and so are questions about one.
-    fn of(name: &str, arguments: &[String]) -> Ground {
+impl Environment {
+    /// Leaves unknown names and requests for help to `sampan-bench`.
+    fn of(name: &str, arguments: &[String]) -> Environment {
         let asks = |argument: &String| ["--help", "-h"].contains(&argument.as_str());
         match name {
-            _ if arguments.iter().any(asks) => Ground::Machine,
-            "pods" | "churn" | "paper" => Ground::Cluster,
-            "operator" => Ground::Programs,
-            _ => Ground::Machine,
+            _ if arguments.iter().any(asks) => Environment::Machine,
+            "pods" | "churn" | "paper" => Environment::Cluster,
+            "operator" => Environment::Programs,
+            _ => Environment::Machine,
         }
     }
 }
@@ -50,12 +52,13 @@ impl Ground {
 pub(crate) fn run(checkout: &Repository, machine: &Machine, bench: &Bench) -> Result<ExitCode> {
     let repository = &checkout.shipped();
     if bench.name == "report" {
-        // It reads samples alone: no function and no machine is made ready for it.
+        // It only reads samples, so it needs neither functions nor a prepared machine.
         cargo::build_programs(checkout)?;
         let mut command = Command::new(checkout.program("sampan-bench"));
         return measure(command.arg(&bench.name).args(&bench.arguments));
     }
-    // What only some benchmarks need is no reason to stop: one that lacks it says so.
+    // A tool that only some benchmarks need is no reason to stop: a benchmark that lacks it fails
+    // with its own error.
     for missing in machine.provide(&[
         Need::Linker,
         Need::Seccomp,
@@ -71,33 +74,37 @@ pub(crate) fn run(checkout: &Repository, machine: &Machine, bench: &Bench) -> Re
     }
     functions::run(repository, machine, &Functions::all(Toolchain::default()))?;
     cargo::build_programs(repository)?;
-    let (arguments, keep) = ours(bench);
+    let (arguments, keep) = split_arguments(bench);
     let mut command = Command::new(repository.program("sampan-bench"));
     command.arg(&bench.name).args(&arguments);
     command.env(FUNCTIONS_FOLDER, repository.staged());
-    match Ground::of(&bench.name, &arguments) {
-        Ground::Machine => measure(&mut command),
-        Ground::Programs => {
+    match Environment::of(&bench.name, &arguments) {
+        Environment::Machine => measure(&mut command),
+        Environment::Programs => {
             command.env(TOOLS_FOLDER, crate::cluster::programs(repository)?);
             measure(&mut command)
         }
-        Ground::Cluster => {
+        Environment::Cluster => {
             let cluster = BenchCluster::start(repository, machine, keep)?;
             let measured = cluster
                 .prepare(repository)
                 .and_then(|variables| measure(command.envs(variables)));
-            // What went wrong first is told first.
-            let ended = cluster.end();
+            // The first error is the one to report.
+            let ended = cluster.tear_down();
             measured.and_then(|code| ended.map(|()| code))
         }
     }
 }
 
-/// What `sampan-bench` is told, and whether a cluster is to be kept.
-fn ours(bench: &Bench) -> (Vec<String>, bool) {
-    let is_ours = |argument: &&String| argument.as_str() == KEEP;
-    let kept = bench.keep_cluster || bench.arguments.iter().any(|argument| argument == KEEP);
-    let rest = bench.arguments.iter().filter(|argument| !is_ours(argument));
+/// Returns the arguments of `sampan-bench`, and whether to keep the cluster.
+fn split_arguments(bench: &Bench) -> (Vec<String>, bool) {
+    let is_own = |argument: &&String| argument.as_str() == KEEP_CLUSTER;
+    let kept = bench.keep_cluster
+        || bench
+            .arguments
+            .iter()
+            .any(|argument| argument == KEEP_CLUSTER);
+    let rest = bench.arguments.iter().filter(|argument| !is_own(argument));
     (rest.cloned().collect(), kept)
 }
 
@@ -111,7 +118,7 @@ fn measure(command: &mut Command) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// A variable of `sampan-bench`'s environment.
+/// A variable in the environment of `sampan-bench`.
 type Variable = (&'static str, std::ffi::OsString);
 
 fn variable(name: &'static str, value: impl AsRef<OsStr>) -> Variable {
@@ -124,33 +131,33 @@ mod tests {
 
     #[test]
     fn only_what_needs_a_cluster_gets_one() {
-        fn check(name: &str, arguments: &[&str], expected: Ground) {
+        fn check(name: &str, arguments: &[&str], expected: Environment) {
             let arguments: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
             assert_eq!(
-                Ground::of(name, &arguments),
+                Environment::of(name, &arguments),
                 expected,
                 "{name} {arguments:?}"
             );
         }
-        check("pods", &[], Ground::Cluster);
-        check("churn", &["--pods", "50"], Ground::Cluster);
-        check("paper", &["--scale", "0.2"], Ground::Cluster);
-        check("paper", &["--help"], Ground::Machine);
-        check("operator", &[], Ground::Programs);
-        check("engine", &[], Ground::Machine);
-        check("report", &["folder"], Ground::Machine);
-        check("help", &[], Ground::Machine);
+        check("pods", &[], Environment::Cluster);
+        check("churn", &["--pods", "50"], Environment::Cluster);
+        check("paper", &["--scale", "0.2"], Environment::Cluster);
+        check("paper", &["--help"], Environment::Machine);
+        check("operator", &[], Environment::Programs);
+        check("engine", &[], Environment::Machine);
+        check("report", &["folder"], Environment::Machine);
+        check("help", &[], Environment::Machine);
     }
 
     #[test]
-    fn a_cluster_is_kept_wherever_that_is_said() {
+    fn keep_cluster_is_accepted_anywhere_after_the_name() {
         fn check(keep_cluster: bool, arguments: &[&str], expected: (&[&str], bool)) {
             let bench = Bench {
                 keep_cluster,
                 name: "pods".to_owned(),
                 arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
             };
-            let (rest, kept) = ours(&bench);
+            let (rest, kept) = split_arguments(&bench);
             assert_eq!(
                 (rest, kept),
                 (

@@ -1,5 +1,6 @@
-//! What takes long to make and is the same for every checkout: kept in the user's cache, under a hash of all that
-//! decides what comes out.
+//! Keeps expensive build results in the user's cache, shared by all checkouts.
+//!
+//! The key of an entry is a hash of everything that decides its content.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::hex;
 use crate::repository::caches;
 
-/// Fills a folder unless it is there. It appears as a whole; who builds it at the same time waits.
-pub(crate) fn once(
+/// Fills a folder unless it exists. The folder appears as a whole; concurrent builders wait.
+pub(crate) fn build_once(
     cache: &Path,
     name: &str,
     folder: &Path,
@@ -27,7 +28,7 @@ pub(crate) fn once(
     let lock =
         File::create(&lock).with_context(|| format!("failed to write {}", lock.display()))?;
     if lock.try_lock().is_err() {
-        eprintln!("  {name:<15} is being built by somebody else; waiting");
+        eprintln!("  {name:<15} is being built by another process; waiting");
         lock.lock().context("failed to wait for another build")?;
     }
     if folder.is_dir() {
@@ -46,16 +47,17 @@ pub(crate) fn once(
     Ok(())
 }
 
-/// Tells what is made of some bytes from what is made of others.
-pub(crate) fn digits(bytes: &[u8]) -> String {
+/// The first eight bytes of the SHA-256, as hexadecimal digits.
+pub(crate) fn content_key(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
     hex::digits(&hash[..8])
 }
 
-/// Outside of the checkout, and of cargo's target folder: this takes a quarter of an hour to build.
+/// The folder of built tools. It is outside of the checkout and of cargo's target folder, because
+/// its content takes a quarter of an hour to build.
 pub(crate) fn cache() -> Result<PathBuf> {
     let caches = caches(env::var_os)
-        .context("there is no place for built programs: neither XDG_CACHE_HOME nor HOME is set")?;
+        .context("failed to find the cache folder: set XDG_CACHE_HOME or HOME")?;
     Ok(caches.join("sampan/tools"))
 }
 
@@ -66,11 +68,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_to_build_is_built_again_and_what_is_there_is_not() {
+    fn a_failed_build_is_repeated_and_a_finished_one_is_not() {
         let cache = tempfile::tempdir().unwrap();
         let folder = cache.path().join("program-1");
         let build = |fill: &dyn Fn(&Path) -> Result<()>| {
-            once(cache.path(), "program", &folder, "a moment", fill)
+            build_once(cache.path(), "program", &folder, "a moment", fill)
         };
         build(&|folder| {
             fs::write(folder.join("half"), "")?;

@@ -1,7 +1,7 @@
-//! Calling cargo, so that everybody who calls it builds the same things with the same features.
+//! Builds cargo commands that select the same packages and features everywhere.
 //!
-//! Features are unified over what is selected, so the main workspace is always selected whole:
-//! anything less would compile the engine again with other features.
+//! Cargo unifies features over the selected packages, so the main workspace is always selected
+//! whole. A smaller selection would compile the engine again with other features.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -21,8 +21,8 @@ pub(crate) fn main_workspace(repository: &Repository, subcommand: &str) -> Comma
     command
 }
 
-/// Cargo in the functions' workspace, called in its folder because that is where it looks for its
-/// configuration.
+/// Cargo in the functions' workspace. It runs in the folder of that workspace, where cargo looks
+/// for its configuration.
 pub(crate) fn functions_workspace(repository: &Repository, subcommand: &str) -> Command {
     let mut command = cargo();
     command
@@ -51,25 +51,25 @@ pub(crate) fn build_programs(repository: &Repository) -> Result<()> {
     run(command.args(["--workspace", "--bins"]))
 }
 
-/// The cargo that runs us, or else the one in `PATH`.
+/// The cargo that runs this program, or else the one in `PATH`.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    forget_ourselves(&mut command);
+    remove_package_variables(&mut command);
     command
 }
 
-/// Takes away what cargo told this program of its own package. A build script that looks at it, as that
-/// of ring does, would run again whenever cargo is called by somebody else, and all that uses its
-/// package be compiled again.
-pub(crate) fn forget_ourselves(command: &mut Command) {
+/// Removes the variables that cargo sets for this program's own package. A build script that reads
+/// them, such as ring's, would run again after every call from another environment. Everything that
+/// depends on its package would then be compiled again.
+pub(crate) fn remove_package_variables(command: &mut Command) {
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(is_of_a_package) {
+        if name.to_str().is_some_and(is_package_variable) {
             command.env_remove(name);
         }
     }
 }
 
-fn is_of_a_package(variable: &str) -> bool {
+fn is_package_variable(variable: &str) -> bool {
     const NAMES: [&str; 4] = [
         "CARGO_BIN_NAME",
         "CARGO_CRATE_NAME",
@@ -80,19 +80,19 @@ fn is_of_a_package(variable: &str) -> bool {
     prefixes.iter().any(|prefix| variable.starts_with(prefix)) || NAMES.contains(&variable)
 }
 
-/// On CI the lock files are what was committed, or it fails.
+/// On CI, makes cargo fail when a lock file is not up to date.
 pub(crate) fn lock(command: &mut Command) {
     if is_ci() {
         command.arg("--locked");
     }
 }
 
-/// Whether nobody is watching.
+/// Whether this is an unattended run.
 pub(crate) fn is_ci() -> bool {
     env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// Runs a command with its output on ours.
+/// Runs a command, which writes to this program's output.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -103,7 +103,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command without showing its output: what it printed, or its complaint as the error.
+/// Runs a command without showing its output. Returns its stdout; an error carries its stderr.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     let output = command
         .stdin(Stdio::null())
@@ -116,7 +116,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// A command as one would type it.
+/// A command as typed in a shell.
 pub(crate) fn shown(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
@@ -132,9 +132,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_said_of_a_package_is_forgotten() {
+    fn only_variables_of_a_package_are_removed() {
         fn check(variable: &str, expected: bool) {
-            assert_eq!(is_of_a_package(variable), expected, "{variable}");
+            assert_eq!(is_package_variable(variable), expected, "{variable}");
         }
         check("CARGO_PKG_NAME", true);
         check("CARGO_MANIFEST_DIR", true);

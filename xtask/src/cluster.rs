@@ -1,18 +1,20 @@
-//! `cargo xtask cluster`: a real Kubernetes on this machine, from programs built once out of Go modules,
-//! without a container engine. Each node is a network namespace with its own containerd and kubelet.
+//! `cargo xtask cluster`: a real Kubernetes on this machine, built once from Go modules, without a
+//! container engine.
 //!
-//! [`layout`] names every place that a cluster has; all of it carries the cluster's [`name`], so that
-//! `down` finds it and two clusters never meet. What it offers to tests and tools is written down in
-//! `cluster.json`. docs/cluster.md is its manual.
+//! Each node is a network namespace with its own containerd and kubelet. [`layout`] lists every
+//! path, address and name that a cluster uses. All of them carry the cluster's [`name`], so that
+//! `down` finds them and two clusters never meet. `cluster.json` describes a cluster to tests and
+//! tools. docs/cluster.md is the manual.
 
 mod arguments;
+mod bench_images;
 mod control_groups;
 mod control_plane;
 pub(crate) mod critest;
 mod down;
 mod forward;
+mod foundation;
 mod functions;
-mod ground;
 mod images;
 mod install;
 mod keys;
@@ -28,9 +30,8 @@ mod restart;
 mod services;
 mod state;
 mod status;
-mod stock;
+mod sysctls;
 mod tools;
-mod tunables;
 mod up;
 
 use std::ffi::OsString;
@@ -41,8 +42,8 @@ use std::process::{self, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
+pub(crate) use bench_images::BenchImages;
 pub(crate) use processes::shell_quoted;
-pub(crate) use stock::Stock;
 pub(crate) use up::{NEEDS, OWN_NEEDS};
 
 use crate::arguments::Command;
@@ -53,9 +54,9 @@ use arguments::ClusterCommand;
 use forward::Route;
 use layout::{Layout, Node};
 use name::Name;
-use state::Memory;
+use state::SavedState;
 
-/// Tells tests and tools where `cluster.json` is.
+/// The variable with the path of `cluster.json`.
 pub(crate) const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 
 pub(crate) fn run(
@@ -69,15 +70,15 @@ pub(crate) fn run(
     match &cluster.command {
         ClusterCommand::Up(up) => {
             up::run(repository, machine, &layout, up)?;
-            status::tell_use(&layout, cluster.name.as_ref())?;
+            status::print_usage(&layout, cluster.name.as_ref())?;
         }
         ClusterCommand::Down => down::run(&layout, repository.root())?,
         ClusterCommand::Status => return status::run(&layout),
         ClusterCommand::Env => print!("{}", status::environment(&existing(&layout)?.0)),
         ClusterCommand::Load { image } => load(&layout, image)?,
         ClusterCommand::RestartContainerd { node, kill } => {
-            let (layout, memory) = existing(&layout)?;
-            restart::containerd(&layout, &memory, *node, *kill)?;
+            let (layout, saved) = existing(&layout)?;
+            restart::containerd(&layout, &saved, *node, *kill)?;
         }
         ClusterCommand::Exec { node, command } => return exec(&layout, *node, command),
         ClusterCommand::Forward { routes } => forward(routes)?,
@@ -85,7 +86,7 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to be passed on, if that is what is asked for.
+/// The routes to forward, if the command line asks for that.
 pub(crate) fn routes(command: &Command) -> Option<&[Route]> {
     match command {
         Command::Cluster(Cluster {
@@ -96,34 +97,35 @@ pub(crate) fn routes(command: &Command) -> Option<&[Route]> {
     }
 }
 
-/// Passes connections on until it is killed, or until a route fails.
+/// Forwards connections until it is killed, or until a route fails.
 pub(crate) fn forward(routes: &[Route]) -> Result<()> {
     forward::run(routes)
 }
 
-/// What the cluster of a checkout's tests is called, and where it describes itself.
-pub(crate) fn of_tests(repository: &Repository) -> Result<(String, PathBuf)> {
-    described_as(Name::of_tests(repository.root()))
+/// The name and the description file of the cluster of a checkout's tests.
+pub(crate) fn test_cluster(repository: &Repository) -> Result<(String, PathBuf)> {
+    name_and_description(Name::of_tests(repository.root()))
 }
 
-/// What the cluster of a checkout's benchmarks is called, and where it describes itself.
-pub(crate) fn of_bench(repository: &Repository) -> Result<(String, PathBuf)> {
-    described_as(Name::of_benchmarks(repository.root()))
+/// The name and the description file of the cluster of a checkout's benchmarks.
+pub(crate) fn bench_cluster(repository: &Repository) -> Result<(String, PathBuf)> {
+    name_and_description(Name::of_benchmarks(repository.root()))
 }
 
-fn described_as(name: Name) -> Result<(String, PathBuf)> {
+fn name_and_description(name: Name) -> Result<(String, PathBuf)> {
     let layout = Layout::new(name)?;
     Ok((layout.name().to_string(), layout.description()))
 }
 
-/// Starts that cluster: one node, Sampan without functions, and the services behind two of them.
+/// Starts the cluster of the benchmarks: one node, Sampan without functions, and the services
+/// behind two of them.
 pub(crate) fn start_for_bench(repository: &Repository, machine: &Machine) -> Result<()> {
     let layout = Layout::new(Name::of_benchmarks(repository.root()))?;
     up::run(repository, machine, &layout, &arguments::Up::for_bench())
 }
 
-/// The name of the cluster that a file describes.
-pub(crate) fn described(description: &Path) -> Result<String> {
+/// The name of the cluster that a description file belongs to.
+pub(crate) fn name_in_description(description: &Path) -> Result<String> {
     let text = std::fs::read(description)
         .with_context(|| format!("failed to read {}", description.display()))?;
     let known: serde_json::Value = serde_json::from_slice(&text)
@@ -134,41 +136,36 @@ pub(crate) fn described(description: &Path) -> Result<String> {
 }
 
 /// Puts every function, in all its forms, into the registry of a cluster and on its nodes.
-pub(crate) fn stock(repository: &Repository, name: &str) -> Result<Stock> {
+pub(crate) fn provide_bench_images(repository: &Repository, name: &str) -> Result<BenchImages> {
     let name: Name = name.parse().map_err(anyhow::Error::msg)?;
-    let (layout, memory) = existing(&Layout::new(name)?)?;
-    stock::fill(repository, &layout, &memory)
+    let (layout, saved) = existing(&Layout::new(name)?)?;
+    bench_images::provide(repository, &layout, &saved)
 }
 
-/// Builds the programs of a cluster, and tells the folder that has them.
+/// Builds the programs of a cluster, and returns their folder.
 pub(crate) fn programs(repository: &Repository) -> Result<PathBuf> {
-    ground::tools(repository, &tools::provide(repository, &[])?)
+    foundation::tools(repository, &tools::provide(repository, &[])?)
 }
 
 /// Builds all of them, and those for metrics and for critest.
 pub(crate) fn all_programs(repository: &Repository) -> Result<PathBuf> {
     let optional = ["metrics-server", "cri-tools", "effective-uid"];
-    ground::tools(repository, &tools::provide(repository, &optional)?)
+    foundation::tools(repository, &tools::provide(repository, &optional)?)
 }
 
-/// Builds programs of these modules alone, and returns the folder with them.
-pub(crate) fn programs_of(repository: &Repository, modules: &[&str]) -> Result<PathBuf> {
-    ground::tools(repository, &tools::provide_only(repository, modules)?)
-}
-
-fn existing(layout: &Layout) -> Result<(Layout, Memory)> {
-    let memory = Memory::read(layout)?;
-    let memory = memory.with_context(|| {
+fn existing(layout: &Layout) -> Result<(Layout, SavedState)> {
+    let saved = SavedState::read(layout)?;
+    let saved = saved.with_context(|| {
         format!(
             "there is no cluster {}; `cargo xtask cluster up` starts it",
             layout.name()
         )
     })?;
-    Ok((layout.clone(), memory))
+    Ok((layout.clone(), saved))
 }
 
 fn load(layout: &Layout, image: &Path) -> Result<()> {
-    let (layout, memory) = existing(layout)?;
+    let (layout, saved) = existing(layout)?;
     let packed = layout.state().join(format!("load-{}.tar", process::id()));
     let is_layout = oci::is_layout(image);
     if is_layout {
@@ -180,7 +177,7 @@ fn load(layout: &Layout, image: &Path) -> Result<()> {
         );
     }
     let archive = if is_layout { &packed } else { image };
-    let mut nodes = memory.all_nodes(&layout).into_iter();
+    let mut nodes = saved.all_nodes(&layout).into_iter();
     let loaded = nodes.try_for_each(|node| images::import(&layout, &node, archive));
     if is_layout {
         std::fs::remove_file(&packed)
@@ -189,11 +186,14 @@ fn load(layout: &Layout, image: &Path) -> Result<()> {
     loaded
 }
 
-/// Becomes the command.
+/// Replaces this process by the command.
 fn exec(layout: &Layout, number: usize, words: &[OsString]) -> Result<ExitCode> {
-    let (layout, memory) = existing(layout)?;
-    if !(1..=memory.nodes).contains(&number) {
-        bail!("the cluster has the nodes 1 to {}", memory.nodes);
+    let (layout, saved) = existing(layout)?;
+    if !(1..=saved.nodes).contains(&number) {
+        bail!(
+            "there is no such node; the cluster has the nodes 1 to {}",
+            saved.nodes
+        );
     }
     let node: Node = layout.node(number);
     let mut command = network::inside_of(&node);

@@ -1,8 +1,7 @@
-//! `cargo xtask dist`: what is handed to others, in the folder `dist` of the target folder: programs without
-//! symbols, images of them, and the chart.
+//! `cargo xtask dist`: makes the release artifacts in the folder `dist` of the target folder.
 //!
-//! No container engine takes part, and the same build is the same bytes. Refuses to leave half of it: the
-//! folder appears when everything is in it.
+//! They are the programs without symbols, images of them, and the chart. No container engine takes
+//! part, and the same build gives the same bytes. The folder appears only when everything is in it.
 
 mod chart;
 mod images;
@@ -19,7 +18,7 @@ use crate::arguments::Dist;
 use crate::cargo;
 use crate::repository::Repository;
 
-/// Makes the image of the operator alone, in a folder of its own, from programs that are built.
+/// Makes only the operator's image, in a folder of its own, from programs that are built.
 pub(crate) fn operator(
     repository: &Repository,
     folder: &Path,
@@ -35,7 +34,7 @@ pub(crate) fn operator(
     fs::rename(&packed, archive).with_context(|| format!("failed to move {}", packed.display()))
 }
 
-/// Builds everything and says where it is.
+/// Builds everything and prints where it is.
 pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode> {
     let shipped = repository.shipped();
     let repository = if arguments.no_build {
@@ -52,7 +51,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode>
 /// Makes the folder from programs that are built.
 pub(crate) fn make(repository: &Repository, arguments: &Dist) -> Result<PathBuf> {
     let folder = match &arguments.folder {
-        Some(folder) => path::absolute(folder).context("there is no current folder")?,
+        Some(folder) => path::absolute(folder).context("failed to find the current folder")?,
         None => repository.target().join("dist"),
     };
     let unfinished = folder.with_extension("unfinished");
@@ -81,7 +80,7 @@ pub(crate) fn make(repository: &Repository, arguments: &Dist) -> Result<PathBuf>
     Ok(folder)
 }
 
-/// The version of all our packages.
+/// The version of all packages of the workspace.
 fn version(repository: &Repository) -> Result<String> {
     let file = repository.root().join("Cargo.toml");
     let text =
@@ -89,7 +88,7 @@ fn version(repository: &Repository) -> Result<String> {
     let manifest: toml::Table = toml::from_str(&text).context("failed to read Cargo.toml")?;
     let version = manifest["workspace"]["package"]["version"].as_str();
     Ok(version
-        .context("Cargo.toml has no version of all packages")?
+        .context("Cargo.toml has no workspace.package.version")?
         .to_owned())
 }
 

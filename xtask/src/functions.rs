@@ -1,5 +1,7 @@
-//! `cargo xtask functions`: builds the functions both ways and stages them where everything else
-//! looks for them; and makes container images of the native ones.
+//! `cargo xtask functions`: builds the functions as components and as native programs, and stages
+//! them.
+//!
+//! It also makes container images of the native programs.
 
 mod base;
 mod catalogue;
@@ -20,7 +22,7 @@ use crate::toolchain;
 pub(crate) use catalogue::Function;
 pub(crate) use images::{Form, Maker};
 
-/// Builds and stages what was asked for.
+/// Builds and stages the requested functions.
 pub(crate) fn run(repository: &Repository, machine: &Machine, asked: &Functions) -> Result<()> {
     let begun = Instant::now();
     let toolchain = toolchain::provide(asked.toolchain.choice, machine.may_install())?;
@@ -42,7 +44,7 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, asked: &Functions)
     Ok(())
 }
 
-/// The commands that build the functions: the components, then the native programs.
+/// Returns the commands that build the functions: the components, then the native programs.
 pub(crate) fn commands(
     repository: &Repository,
     toolchain: toolchain::Toolchain,
@@ -60,7 +62,7 @@ pub(crate) fn commands(
     [components, programs]
 }
 
-/// Puts what was built in its place.
+/// Copies the built functions to the folder where they are staged.
 pub(crate) fn stage(repository: &Repository, functions: &[Function]) -> Result<()> {
     functions
         .iter()

@@ -1,5 +1,7 @@
-//! The guests of the whole-system tests: components that misbehave, which are built like the
-//! functions, and components of other languages. They are staged for the tests alone.
+//! Builds and stages the guests of the whole-system tests.
+//!
+//! They are components that misbehave, which are built like the functions, and components of other
+//! languages. Only tests use them.
 
 mod engines;
 
@@ -12,10 +14,10 @@ use anyhow::{Context as _, Result};
 use crate::repository::Repository;
 use crate::toolchain::{TARGET, Toolchain};
 
-/// Tells tests where the staged guests are.
+/// The variable with the folder of the staged guests.
 pub(crate) const FOLDER: &str = "SAMPAN_GUESTS_DIR";
 
-/// Builds those in Rust and puts them in their place, under the packages' names. `run` runs a command.
+/// Builds the guests in Rust and stages them under their packages' names. `run` runs a command.
 pub(crate) fn build_own(
     repository: &Repository,
     toolchain: Toolchain,
@@ -31,7 +33,7 @@ pub(crate) fn build_own(
     )
 }
 
-/// Builds all of them, those of other languages as well.
+/// Builds all guests, including those of other languages.
 pub(crate) fn build(
     repository: &Repository,
     toolchain: Toolchain,
@@ -53,7 +55,8 @@ pub(crate) fn build(
 }
 
 fn stage_all(built: &Path, staged: &Path) -> Result<()> {
-    let files = fs::read_dir(built).with_context(|| format!("no guests in {}", built.display()))?;
+    let files = fs::read_dir(built)
+        .with_context(|| format!("failed to read the built guests in {}", built.display()))?;
     for file in files {
         let from = file.context("failed to list the guests")?.path();
         let is_component = from

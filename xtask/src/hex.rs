@@ -1,6 +1,6 @@
-//! Bytes as hexadecimal digits, the way hashes are written.
+//! Formats bytes as hexadecimal digits, as in hashes.
 
-/// The digits, two for each byte.
+/// Two digits for each byte.
 pub(crate) fn digits(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {

@@ -1,5 +1,6 @@
-//! What this machine has, and what it can be given. Each [`Need`] is named once, with how to see
-//! whether it is there and how to get it.
+//! Checks what this machine has, and installs what it lacks.
+//!
+//! Each [`Need`] has one entry: how to detect it and how to get it.
 
 use std::env;
 use std::fs;
@@ -9,10 +10,10 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::cargo;
-use crate::packages::{self, starts};
+use crate::packages::{self, is_available};
 use crate::toolchain::{self, Choice};
 
-/// Something that the project's work needs.
+/// A tool or a property that the project's work needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Git,
@@ -50,7 +51,7 @@ pub(crate) struct Machine {
     may_install: bool,
 }
 
-/// A need that is not met, and what would meet it.
+/// An unmet need, and how to meet it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Missing {
     pub(crate) what: String,
@@ -62,12 +63,12 @@ impl Machine {
         Machine { may_install }
     }
 
-    /// Whether things may be installed without asking.
+    /// Whether packages may be installed without asking.
     pub(crate) fn may_install(&self) -> bool {
         self.may_install
     }
 
-    /// Meets the needs as far as it can, and tells which are left.
+    /// Meets the needs as far as possible, and returns the unmet ones.
     pub(crate) fn provide(&self, needs: &[Need]) -> Vec<Missing> {
         needs
             .iter()
@@ -130,39 +131,41 @@ impl Need {
 
     fn is_met(self) -> bool {
         match self {
-            Need::Git => starts(Command::new("git").arg("--version")),
-            Need::Linker => starts(Command::new("cc").arg("--version")),
-            Need::Rustfmt => starts(cargo::cargo().args(["fmt", "--version"])),
-            Need::Clippy => starts(cargo::cargo().args(["clippy", "--version"])),
+            Need::Git => is_available(Command::new("git").arg("--version")),
+            Need::Linker => is_available(Command::new("cc").arg("--version")),
+            Need::Rustfmt => is_available(cargo::cargo().args(["fmt", "--version"])),
+            Need::Clippy => is_available(cargo::cargo().args(["clippy", "--version"])),
             Need::Components => toolchain::find(Choice::Any).is_some(),
             Need::Postgres => has_postgres(),
             Need::Pip => has_pip(),
             Need::Wrk => has_program("wrk"),
-            Need::Networks => starts(Command::new("ip").arg("-V")),
+            Need::Networks => is_available(Command::new("ip").arg("-V")),
             Need::Node => {
-                starts(Command::new("node").arg("--version"))
-                    && starts(Command::new("npm").arg("--version"))
+                is_available(Command::new("node").arg("--version"))
+                    && is_available(Command::new("npm").arg("--version"))
             }
-            Need::Venv => starts(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+            Need::Venv => {
+                is_available(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+            }
             Need::Browser => ["chromium", "chromium-browser", "google-chrome"]
                 .into_iter()
                 .any(has_program),
             Need::Root => rustix::process::geteuid().is_root(),
             Need::Go => has_go(),
             Need::Seccomp => Path::new("/usr/include/seccomp.h").exists(),
-            Need::Protoc => starts(Command::new("protoc").arg("--version")),
-            Need::Iptables => starts(Command::new("iptables").arg("--version")),
-            Need::Conntrack => starts(Command::new("conntrack").arg("--version")),
-            Need::Socat => starts(Command::new("socat").arg("-V")),
+            Need::Protoc => is_available(Command::new("protoc").arg("--version")),
+            Need::Iptables => is_available(Command::new("iptables").arg("--version")),
+            Need::Conntrack => is_available(Command::new("conntrack").arg("--version")),
+            Need::Socat => is_available(Command::new("socat").arg("-V")),
             Need::Busybox => is_static(Path::new("/bin/busybox")),
             Need::Namespaces => ["nsenter", "unshare", "setsid"]
                 .into_iter()
                 .all(has_program),
             Need::ControlGroups => has_control_groups(),
-            Need::Nginx => starts(Command::new("nginx").arg("-v")),
-            Need::Procps => starts(Command::new("pgrep").arg("--version")),
-            Need::Curl => starts(Command::new("curl").arg("--version")),
-            Need::Stress => starts(Command::new("stress-ng").arg("--version")),
+            Need::Nginx => is_available(Command::new("nginx").arg("-v")),
+            Need::Procps => is_available(Command::new("pgrep").arg("--version")),
+            Need::Curl => is_available(Command::new("curl").arg("--version")),
+            Need::Stress => is_available(Command::new("stress-ng").arg("--version")),
             Need::Emulator => has_emulator(),
         }
     }
@@ -180,17 +183,17 @@ impl Need {
         }
     }
 
-    /// What to type.
+    /// The command to type.
     fn remedy(self) -> String {
         match self {
             Need::Rustfmt | Need::Clippy => format!("rustup component add {}", self.what()),
             Need::Components => toolchain::remedies(Choice::Any).join(", or "),
             Need::Root => "call this as root".to_owned(),
-            Need::Go => "install it as https://go.dev/doc/install says".to_owned(),
+            Need::Go => "install it by https://go.dev/doc/install".to_owned(),
             Need::ControlGroups => {
                 "run this where /sys/fs/cgroup is mounted and can be written to".to_owned()
             }
-            _ => packages::line(&self.packages()),
+            _ => packages::install_command(&self.packages()),
         }
     }
 
@@ -228,7 +231,7 @@ impl Need {
     }
 }
 
-/// Whether there is a server somewhere; `sampan-backends` chooses among them.
+/// Whether a PostgreSQL server is installed; `sampan-backends` chooses among several.
 fn has_postgres() -> bool {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -241,11 +244,11 @@ fn has_postgres() -> bool {
 }
 
 fn has_pip() -> bool {
-    starts(Command::new("python3").args(["-m", "pip", "--version"]))
-        || starts(Command::new("pip3").arg("--version"))
+    is_available(Command::new("python3").args(["-m", "pip", "--version"]))
+        || is_available(Command::new("pip3").arg("--version"))
 }
 
-/// The newest that a module of `tools/` asks for.
+/// The newest version that a module of `tools/` requires.
 const GO: [u32; 3] = [1, 26, 6];
 
 fn has_go() -> bool {
@@ -256,10 +259,10 @@ fn has_go() -> bool {
         .is_some_and(|version| version >= GO)
 }
 
-/// From a line such as `go version go1.26.8 linux/amd64`.
+/// Parses a line such as `go version go1.26.8 linux/amd64`.
 fn go_version(said: &str) -> Option<[u32; 3]> {
     let word = said.split_whitespace().nth(2)?.strip_prefix("go")?;
-    // A release candidate, `1.27rc1`, has what the release will have.
+    // A release candidate, such as `1.27rc1`, has the features of its release.
     let numbers: Vec<_> = word
         .split(|c: char| !c.is_ascii_digit())
         .map_while(|number| number.parse().ok())
@@ -268,9 +271,9 @@ fn go_version(said: &str) -> Option<[u32; 3]> {
     Some([number(0)?, number(1)?, number(2).unwrap_or(0)])
 }
 
-/// Whether it runs where there is nothing else: no line of its headers names a loader.
+/// Whether a program is linked statically: no program header names a loader.
 fn is_static(program: &Path) -> bool {
-    starts(Command::new(program).arg("true"))
+    is_available(Command::new(program).arg("true"))
         && fs::read(program).is_ok_and(|bytes| {
             let head = &bytes[..bytes.len().min(4096)];
             !head.windows(6).any(|window| window == b"ld-lin")
@@ -290,7 +293,8 @@ const EMULATOR_PACKAGES: [&str; 5] = [
     "util-linux",
 ];
 
-/// The programs of those packages. The machine runs programs of this one, so that both are of one architecture.
+/// The programs of those packages. The emulated machine runs programs of this one, so both must
+/// have one architecture.
 fn has_emulator() -> bool {
     const PROGRAMS: [&str; 6] = [
         "qemu-system-x86_64",

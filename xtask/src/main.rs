@@ -30,7 +30,6 @@ mod backends;
 mod bench;
 mod cache;
 mod cargo;
-mod claim;
 mod cluster;
 mod dist;
 mod functions;
@@ -43,6 +42,7 @@ mod oci;
 mod packages;
 mod repository;
 mod stages;
+mod target_folder;
 mod tidy;
 mod toolchain;
 mod up;
@@ -70,11 +70,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(routes) = cluster::routes(&arguments.command) {
-        // It runs on its own, far from any checkout.
+        // A forwarder runs on its own, outside of any checkout.
         return cluster::forward(routes).map(|()| ExitCode::SUCCESS);
     }
     let repository = Repository::find()?;
-    claim::claim(&repository)?;
+    target_folder::claim(&repository)?;
     let machine = Machine::new(!arguments.no_install);
     match &arguments.command {
         Command::Up(up) => up::run(&repository, &machine, up),

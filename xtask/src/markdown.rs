@@ -1,5 +1,5 @@
-//! The two things that are read out of Markdown: fenced blocks by their name, and links. Enough for
-//! this repository's documents; no Markdown parser.
+//! Reads fenced blocks and links from Markdown. It covers this repository's documents and is no
+//! full parser.
 
 /// A line of a text, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) fn links(text: &str) -> Vec<Line<'_>> {
     links
 }
 
-/// What the headings can be linked by, as forges make it of their texts.
+/// The anchors of the headings, as forges derive them from the text.
 pub(crate) fn anchors(text: &str) -> Vec<String> {
     let headings = outside_of_fences(text).filter_map(|line| {
         let title = line.text.trim_start_matches('#');

@@ -1,4 +1,4 @@
-//! What cargo tells of a workspace, reduced to what is asked of it here.
+//! Reads `cargo metadata`, reduced to the fields that xtask uses.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::cargo;
 
-/// A workspace, with the packages that it depends on when they were asked for.
+/// A workspace, and the packages that it depends on if they were requested.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
@@ -35,20 +35,20 @@ pub(crate) struct Package {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    /// `dev`, `build`, or nothing.
+    /// `dev`, `build`, or `None`.
     pub(crate) kind: Option<String>,
-    /// Where it is, when it is on this disk.
+    /// The folder of a dependency on this disk.
     pub(crate) path: Option<PathBuf>,
 }
 
-/// Something that a package builds.
+/// A build target of a package.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
 }
 
-/// Which package uses which.
+/// The dependency graph.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Resolve {
     nodes: Vec<Node>,
@@ -72,7 +72,7 @@ struct DependencyKind {
 }
 
 impl Metadata {
-    /// Asks with a command made for `cargo metadata`.
+    /// Runs a command that was made for `cargo metadata`.
     pub(crate) fn read(mut command: Command) -> Result<Metadata> {
         command.args(["--format-version", "1"]);
         let output = command.output();
@@ -82,7 +82,8 @@ impl Metadata {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("{} failed:\n{}", cargo::shown(&command), said.trim());
         }
-        serde_json::from_slice(&output.stdout).context("failed to read what `cargo metadata` says")
+        serde_json::from_slice(&output.stdout)
+            .context("failed to parse the output of `cargo metadata`")
     }
 
     /// The workspace's own packages.
@@ -92,7 +93,8 @@ impl Metadata {
             .filter(|package| self.workspace_members.contains(&package.id))
     }
 
-    /// The packages that each package needs to be built, tests left out; by their identifiers.
+    /// The packages that each package needs for its build, without those of tests; by their
+    /// identifiers.
     pub(crate) fn graph(&self) -> BTreeMap<&str, Vec<&str>> {
         let nodes = self.resolve.iter().flat_map(|resolve| &resolve.nodes);
         nodes
@@ -102,14 +104,14 @@ impl Metadata {
 }
 
 impl Package {
-    /// Its folder.
+    /// The folder of the package.
     pub(crate) fn folder(&self) -> PathBuf {
         let mut folder = self.manifest_path.clone();
         folder.pop();
         folder
     }
 
-    /// The name of what it builds of a kind, such as `bin`.
+    /// The name of its target of a kind, such as `bin`.
     pub(crate) fn target(&self, kind: &str) -> Option<&str> {
         let target = self
             .targets

@@ -1,9 +1,9 @@
-//! Container images without a container engine: an OCI image layout, written as a folder and packed as
-//! the archive that `ctr images import`, `skopeo` and others read.
+//! Writes container images without a container engine: OCI image layouts, as folders and as
+//! archives that `ctr images import`, `skopeo` and others read.
 //!
-//! An [`Image`] is some [`Layer`]s and a configuration; a [`Layout`] takes images, one or an index of
-//! several platforms at a time, under the names they are to be known by. The same files make the same
-//! bytes: times, owners and order are fixed. Nothing here knows a registry or a cluster.
+//! An [`Image`] is some [`Layer`]s and a configuration. A [`Layout`] takes images under their
+//! names, one at a time or an index of several platforms. The same files give the same bytes:
+//! times, owners and order are fixed. Registries and clusters are out of scope.
 
 mod blob;
 mod image;
@@ -35,7 +35,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Begins a layout in a folder of its own, in place of what may be there.
+    /// Starts a layout in a folder of its own, and removes earlier content.
     pub(crate) fn create(folder: &Path) -> Result<Layout> {
         let make = || {
             if folder.exists() {
@@ -56,13 +56,13 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Adds an image of one platform, known by the reference, such as `example.org/pause:1`.
+    /// Adds an image of one platform under a reference, such as `example.org/pause:1`.
     pub(crate) fn add(&mut self, reference: &str, image: &Image) -> Result<()> {
         let manifest = image.write(&self.folder)?;
         self.name(reference, &manifest)
     }
 
-    /// Adds an index of images, of which each puller takes the one for its platform.
+    /// Adds an index of images; a client pulls the one for its platform.
     #[cfg_attr(
         not(test),
         expect(
@@ -90,7 +90,8 @@ impl Layout {
         let mut named = what.json();
         named["annotations"] = json!({
             "org.opencontainers.image.ref.name": tag,
-            // What containerd reads; the standard one above has no room for a whole reference.
+            // containerd reads this one; the standard annotation above has no room for a whole
+            // reference.
             "io.containerd.image.name": reference,
         });
         self.manifests.push(named);
@@ -105,7 +106,7 @@ impl Layout {
     }
 }
 
-/// Packs a folder that is an image layout, whoever wrote it, into one file.
+/// Packs a folder that is an image layout, from any writer, into one file.
 pub(crate) fn pack(folder: &Path, file: &Path) -> io::Result<()> {
     let mut archive = tar::Builder::new(BufWriter::new(File::create(file)?));
     archive.mode(tar::HeaderMode::Deterministic);
@@ -121,7 +122,7 @@ fn pack_folder<W: io::Write>(
     let entries = fs::read_dir(folder.join(inside))?;
     let entries = entries.map(|entry| entry.map(|entry| entry.file_name()));
     let mut names = entries.collect::<io::Result<Vec<_>>>()?;
-    // A folder is read in any order.
+    // The file system lists a folder in any order.
     names.sort();
     for name in names {
         let inside = inside.join(name);

@@ -1,4 +1,4 @@
-//! Debian's packages: who may install them, and how that is typed.
+//! Installs and queries Debian's packages.
 
 use std::process::{Command, Stdio};
 
@@ -6,20 +6,20 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::shown;
 
-/// The line that installs the packages.
-pub(crate) fn line(packages: &[String]) -> String {
+/// The command that installs the packages.
+pub(crate) fn install_command(packages: &[String]) -> String {
     format!(
         "apt-get install --no-install-recommends {}",
         packages.join(" ")
     )
 }
 
-/// Whether packages can be installed here without asking anybody.
+/// Whether packages can be installed here: by root, with apt-get.
 pub(crate) fn can_install() -> bool {
-    rustix::process::geteuid().is_root() && starts(Command::new("apt-get").arg("--version"))
+    rustix::process::geteuid().is_root() && is_available(Command::new("apt-get").arg("--version"))
 }
 
-/// Installs the packages, after refreshing the lists if they are not known.
+/// Installs the packages; if that fails, refreshes the package lists and tries again.
 pub(crate) fn install(packages: &[String]) -> Result<()> {
     let mut command = apt("apt-get");
     command
@@ -34,7 +34,7 @@ pub(crate) fn install(packages: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What a package depends on, by the names of packages; empty when it is not known here.
+/// The names of the packages that a package depends on; empty when the package is unknown here.
 pub(crate) fn depends(package: &str) -> Result<Vec<String>> {
     let mut command = apt("apt-cache");
     let output = command.args(["depends", package]).output();
@@ -42,7 +42,7 @@ pub(crate) fn depends(package: &str) -> Result<Vec<String>> {
     Ok(parse_depends(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Refreshes the lists of what there is.
+/// Refreshes the package lists.
 pub(crate) fn update() -> Result<()> {
     let mut command = apt("apt-get");
     command.arg("update");
@@ -52,8 +52,8 @@ pub(crate) fn update() -> Result<()> {
     Ok(())
 }
 
-/// Whether a program is there and ends well.
-pub(crate) fn starts(command: &mut Command) -> bool {
+/// Whether a program exists and succeeds.
+pub(crate) fn is_available(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -61,8 +61,8 @@ pub(crate) fn starts(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Whether a program that is there ends well.
-pub(crate) fn starts_quietly(command: &mut Command) -> Result<bool> {
+/// Whether an existing program succeeds.
+pub(crate) fn succeeds_quietly(command: &mut Command) -> Result<bool> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

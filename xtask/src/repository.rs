@@ -1,4 +1,4 @@
-//! Where things are: the checkout, and what is built outside of it.
+//! Finds the checkout, and the folders of what is built outside of it.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// How programs are built: a profile of the main workspace.
+/// The profile of the main workspace to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// What tests and a checkout run.
+    /// The profile of tests and of work in a checkout.
     Release,
-    /// What is handed out: optimised across crates.
+    /// The profile of a release: optimised across crates.
     Shipped,
 }
 
 impl Profile {
-    /// Its name, which is its folder's too.
+    /// The profile's name, which is also the name of its folder.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Release => "release",
@@ -35,17 +35,18 @@ pub(crate) struct Repository {
 
 impl Repository {
     pub(crate) fn find() -> Result<Repository> {
-        // Asked for at run time: one program may serve several checkouts from one target folder.
+        // Read at run time: one program may serve several checkouts from one target folder.
         let root = match env::var_os("CARGO_MANIFEST_DIR") {
             Some(package) => PathBuf::from(package).parent().map(Path::to_owned),
             None => root_above(&env::current_dir().context("failed to find the current folder")?),
         };
-        let root = root.context("this is no checkout of the project; call `cargo xtask` in one")?;
+        let root =
+            root.context("this is not a checkout of the project; run `cargo xtask` in one")?;
         let target = target(env::var_os).context(
-            "there is no place for what is built: neither CARGO_TARGET_DIR, XDG_CACHE_HOME nor HOME \
-             is set",
+            "failed to find the target folder: set CARGO_TARGET_DIR, XDG_CACHE_HOME or \
+             HOME",
         )?;
-        // A relative folder means one thing to cargo, wherever we call it.
+        // A relative folder must mean the same to cargo, from any working directory.
         let target = root.join(target);
         Ok(Repository {
             root,
@@ -54,7 +55,7 @@ impl Repository {
         })
     }
 
-    /// The same checkout, with programs as they are handed out.
+    /// The same checkout, with programs in the profile of a release.
     pub(crate) fn shipped(&self) -> Repository {
         Repository {
             profile: Profile::Shipped,
@@ -62,12 +63,12 @@ impl Repository {
         }
     }
 
-    /// How programs are built.
+    /// The profile of its programs.
     pub(crate) fn profile(&self) -> Profile {
         self.profile
     }
 
-    /// The checkout.
+    /// The folder of the checkout.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -82,12 +83,12 @@ impl Repository {
         &self.target
     }
 
-    /// A program of the workspace, once built.
+    /// The path of a built program of the workspace.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.target.join(self.profile.name()).join(name)
     }
 
-    /// Where the built functions are staged.
+    /// The folder of the staged functions.
     pub(crate) fn staged(&self) -> PathBuf {
         self.target.join("functions")
     }
@@ -107,12 +108,12 @@ impl Repository {
         self.target.join("guests-build")
     }
 
-    /// Where the built guests are staged.
+    /// The folder of the staged guests.
     pub(crate) fn staged_guests(&self) -> PathBuf {
         self.target.join("guests")
     }
 
-    /// Where this program keeps its own files: the logs of stages and services.
+    /// The folder of this program's own files: the logs of stages and services.
     pub(crate) fn logs(&self) -> PathBuf {
         self.target.join("xtask")
     }
@@ -123,13 +124,13 @@ fn root_above(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().find(is_root).map(Path::to_owned)
 }
 
-/// The same rule stands in `.ci/run` and in the README.
+/// `.ci/run` and the README state the same rule.
 fn target(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
     let own = path_of(&variable, "CARGO_TARGET_DIR");
     own.or_else(|| Some(caches(variable)?.join("sampan/target")))
 }
 
-/// The user's folder for what can be made again.
+/// The user's cache folder.
 pub(crate) fn caches(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
     let own = path_of(&variable, "XDG_CACHE_HOME");
     own.or_else(|| Some(path_of(&variable, "HOME")?.join(".cache")))

@@ -1,5 +1,7 @@
-//! `cargo xtask test`: every test of the project, in stages. This is the list of the stages, with what
-//! each needs and runs; [`recorder`] runs commands, [`report`] says how it went.
+//! `cargo xtask test`: runs every test of the project, in stages.
+//!
+//! This is the list of the stages, with the needs and the commands of each. [`recorder`] runs
+//! commands, [`report`] prints the results.
 
 mod cluster;
 mod critest;
@@ -27,20 +29,20 @@ use recorder::{Recorder, Tally};
 use report::{Outcome, Report};
 use vm::Form;
 
-/// Tells tests where the staged functions are.
+/// The variable with the folder of the staged functions.
 pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
 
-/// Tells tests where the programs of a cluster are.
+/// The variable with the folder of the cluster's programs.
 pub(crate) const TOOLS_FOLDER: &str = "SAMPAN_TOOLS";
 
-/// A stage, in the order of how soon it can fail.
+/// A stage. Those that fail soonest come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Stage {
-    /// What no compiler checks: see `cargo xtask tidy`
+    /// The rules of `cargo xtask tidy`
     Tidy,
     /// The format of all Rust files
     Format,
-    /// Lints, of which none may speak up
+    /// Lints, none of which may report anything
     Clippy,
     /// Tests inside the crates, and examples in their documents
     Unit,
@@ -50,8 +52,8 @@ pub(crate) enum Stage {
     EndToEnd,
     /// A real Kubernetes, started for the tests and taken down after them
     Cluster,
-    /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of `vm`; only when it is
-    /// named
+    /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of
+    /// `vm`; only when it is named
     VmShort,
     /// A dozen specs of critest, with runc and with Sampan; only when it is named
     CritestShort,
@@ -78,8 +80,8 @@ impl Stage {
         }
     }
 
-    /// Whether it runs only when it is named.
-    fn takes_long(self) -> bool {
+    /// Whether the stage runs only when it is named.
+    fn runs_only_when_named(self) -> bool {
         matches!(
             self,
             Stage::VmShort | Stage::CritestShort | Stage::Critest | Stage::Vm
@@ -136,14 +138,14 @@ impl Stage {
     }
 }
 
-/// Runs the stages. When none is named, all of them but those that take long.
+/// Runs the named stages, or by default all but those that run only when named.
 pub(crate) fn run(repository: &Repository, machine: &Machine, test: &Test) -> Result<ExitCode> {
     let mut report = Report::default();
     for stage in Stage::value_variants() {
-        let is_usual = test.stages.is_empty() && !stage.takes_long();
+        let is_usual = test.stages.is_empty() && !stage.runs_only_when_named();
         if is_usual || test.stages.contains(stage) {
             let begun = Instant::now();
-            let (outcome, tests, note) = attempt(*stage, repository, machine, test)?;
+            let (outcome, tests, note) = run_stage(*stage, repository, machine, test)?;
             report.add(stage.name(), outcome, begun.elapsed(), tests, note);
         }
     }
@@ -151,8 +153,8 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, test: &Test) -> Re
     Ok(report.exit_code())
 }
 
-/// Runs one stage if this machine can hold it.
-fn attempt(
+/// Runs a stage if this machine meets its needs.
+fn run_stage(
     stage: Stage,
     repository: &Repository,
     machine: &Machine,
@@ -165,7 +167,7 @@ fn attempt(
         machine.provide(&stage.needs())
     };
     if !missing.is_empty() {
-        // Where nobody watches, a stage that did not run would pass for one that passed.
+        // In an unattended run, a skipped stage would look like a passed one.
         let outcome = if cargo::is_ci() {
             Outcome::Failed
         } else {
@@ -182,7 +184,7 @@ fn attempt(
         Err(error) => {
             recorder.show_failure()?;
             eprintln!("error: {error:#}");
-            eprintln!("       all that it said is in {}", recorder.log().display());
+            eprintln!("       its whole output is in {}", recorder.log().display());
             Ok((Outcome::Failed, tests, format!("{error:#}")))
         }
     }
@@ -198,7 +200,7 @@ fn lacks(missing: &[Missing]) -> String {
 fn check_tidy(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     let problems = tidy::check(repository)?;
     for problem in &problems {
-        recorder.say(&problem.to_string())?;
+        recorder.log_line(&problem.to_string())?;
     }
     match problems.len() {
         0 => Ok(()),
@@ -243,8 +245,8 @@ fn unit_tests(repository: &Repository) -> Vec<Command> {
     vec![test(&["--lib", "--bins"]), test(&["--doc"])]
 }
 
-/// Runs the tests that call what was built, after all of that is built: tests of one package start
-/// programs of another, which their own build does not cover.
+/// Runs the tests of built programs, after everything is built. Tests of one package start programs
+/// of another, which a build of their own package does not cover.
 fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     build_functions(repository, recorder)?;
     build_guests(repository, recorder)?;
@@ -256,7 +258,7 @@ fn run_whole(repository: &Repository, recorder: &mut Recorder) -> Result<()> {
     let mut tests = cargo::main_workspace(repository, "test");
     tests
         .args(["--release", "--workspace", "--no-fail-fast", "--test", "*"])
-        // Those are a stage of their own.
+        // The cluster's tests are a stage of their own.
         .args(["--exclude", cluster::PACKAGE])
         .env(FUNCTIONS_FOLDER, repository.staged())
         .env(guests::FOLDER, repository.staged_guests())

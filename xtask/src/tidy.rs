@@ -1,15 +1,16 @@
-//! `cargo xtask tidy`: the rules of this repository that no compiler knows. Each module is one rule
-//! or a few of a kind; none of them changes anything.
+//! `cargo xtask tidy`: checks the rules of this repository that no compiler checks.
+//!
+//! Each module is one rule, or a few related ones. None of them changes a file.
 
 mod arrows;
-mod builds;
 mod documents;
+mod features;
 mod layout;
 mod licences;
+mod machine_paths;
 mod manifests;
 mod policy;
 mod sources;
-mod traces;
 mod unsafe_code;
 
 use std::fmt;
@@ -24,10 +25,10 @@ use crate::repository::Repository;
 use policy::Policy;
 use sources::Sources;
 
-/// The document whose blocks are compared with the code.
+/// The document with the blocks that are compared with the code.
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
-/// Something that breaks a rule, where it can be said where.
+/// A broken rule, with its location if it has one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     file: PathBuf,
@@ -62,7 +63,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Checks, and prints what it finds.
+/// Checks every rule, and prints the problems.
 pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     let problems = check(repository)?;
     for problem in &problems {
@@ -76,7 +77,7 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Checks every rule.
+/// Checks every rule, and returns the problems.
 pub(crate) fn check(repository: &Repository) -> Result<Vec<Problem>> {
     let sources = Sources::read(repository.root())?;
     let policy = Policy::read(repository.root())?;
@@ -88,13 +89,13 @@ pub(crate) fn check(repository: &Repository) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     problems.extend(layout::check(&sources));
     problems.extend(documents::check(&sources));
-    problems.extend(traces::check(&sources));
+    problems.extend(machine_paths::check(&sources));
     problems.extend(arrows::check(architecture, &main));
     problems.extend(unsafe_code::check(architecture, &sources));
     for workspace in [&main, &functions, &guests] {
         problems.extend(manifests::check(repository.root(), workspace)?);
     }
-    problems.extend(builds::check(repository)?);
+    problems.extend(features::check(repository)?);
     problems.extend(licences::check(&policy, &[&main, &functions, &guests]));
     Ok(problems)
 }

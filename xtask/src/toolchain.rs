@@ -1,6 +1,8 @@
-//! The compiler of the components, which is one of two: rustup's, with the target's standard library
-//! beside it, or Debian's, which builds the standard library along. Neither's bytes are the other's,
-//! so nothing may be expected of the bytes.
+//! Chooses and installs the compiler of the components.
+//!
+//! There are two: rustup's, with the target's standard library beside it, and Debian's, which
+//! builds the standard library along. Their output differs, so nothing may depend on the bytes of a
+//! component.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,17 +15,17 @@ use crate::cargo;
 use crate::machine::has_program;
 use crate::packages;
 
-/// What components are compiled for.
+/// The target of components.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi";
 
-/// Which of them is wanted.
+/// The requested compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Choice {
-    /// The first that is there
+    /// The first that is installed
     #[default]
     Any,
     /// Only rustup's
@@ -32,7 +34,7 @@ pub(crate) enum Choice {
     Debian,
 }
 
-/// One that is there.
+/// An installed compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Toolchain {
     Rustup,
@@ -50,7 +52,7 @@ impl Choice {
 }
 
 impl Toolchain {
-    /// What to call it in a line of progress.
+    /// Its name in a line of progress.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Toolchain::Rustup => "rustup's compiler",
@@ -58,8 +60,7 @@ impl Toolchain {
         }
     }
 
-    /// `cargo build` of components, called in the folder because that is where cargo looks for its
-    /// configuration.
+    /// `cargo build` of components. It runs in the folder, where cargo looks for its configuration.
     pub(crate) fn build(self, folder: &Path, target: &Path) -> Command {
         let mut command = match self {
             Toolchain::Rustup => {
@@ -79,7 +80,7 @@ impl Toolchain {
     fn is_there(self) -> bool {
         match self {
             Toolchain::Rustup => has_standard_library(),
-            Toolchain::Debian => debian_is_whole(),
+            Toolchain::Debian => debian_is_complete(),
         }
     }
 
@@ -92,38 +93,38 @@ impl Toolchain {
                 if !output.status.success() {
                     let said = String::from_utf8_lossy(&output.stderr);
                     bail!(
-                        "rustup has no {TARGET} here: {}",
+                        "rustup failed to add {TARGET}: {}",
                         said.lines().last().unwrap_or("?")
                     );
                 }
                 Ok(())
             }
-            Toolchain::Rustup => bail!("there is no rustup"),
+            Toolchain::Rustup => bail!("rustup is not installed"),
             Toolchain::Debian if packages::can_install() => {
                 if packages::depends(LLVM_PACKAGE)?.is_empty() {
                     packages::update()?;
                 }
                 packages::install(&debian_packages(linker_package()?))
             }
-            Toolchain::Debian => bail!("only root can install Debian's"),
+            Toolchain::Debian => bail!("only root can install Debian's packages"),
         }
     }
 
-    /// What to type to get it.
+    /// The command that installs it.
     fn remedy(self) -> String {
         match self {
             Toolchain::Rustup => format!("rustup target add {TARGET}"),
             Toolchain::Debian => {
-                // Without Debian's lists, the name stands for the rule.
+                // Without Debian's package lists, the name stands for the linker's version rule.
                 let linker = linker_package().ok().flatten();
                 let linker = linker.unwrap_or_else(|| "lld-VERSION-OF-ITS-LLVM".to_owned());
-                packages::line(&debian_packages(Some(linker)))
+                packages::install_command(&debian_packages(Some(linker)))
             }
         }
     }
 }
 
-/// The first of the choice that is there.
+/// The first installed compiler of the choice.
 pub(crate) fn find(choice: Choice) -> Option<Toolchain> {
     choice
         .candidates()
@@ -132,8 +133,8 @@ pub(crate) fn find(choice: Choice) -> Option<Toolchain> {
         .find(|toolchain| toolchain.is_there())
 }
 
-/// Installs the first of the choice that can be. The rustup one fails at once where rustup's server
-/// lacks the target or cannot be reached.
+/// Installs the first compiler of the choice that can be installed. rustup's fails at once if its
+/// server lacks the target or cannot be reached.
 pub(crate) fn install(choice: Choice) -> Result<Toolchain> {
     let mut failures = Vec::new();
     for toolchain in choice.candidates() {
@@ -146,7 +147,7 @@ pub(crate) fn install(choice: Choice) -> Result<Toolchain> {
     bail!("{}", failures.join("; "))
 }
 
-/// The lines that would install it, the best first.
+/// The commands that would install it, the preferred one first.
 pub(crate) fn remedies(choice: Choice) -> Vec<String> {
     choice
         .candidates()
@@ -155,7 +156,7 @@ pub(crate) fn remedies(choice: Choice) -> Vec<String> {
         .collect()
 }
 
-/// The compiler to use, installed if it may be.
+/// Returns the compiler to use, and installs it if that is allowed.
 pub(crate) fn provide(choice: Choice, may_install: bool) -> Result<Toolchain> {
     if let Some(toolchain) = find(choice) {
         return Ok(toolchain);
@@ -183,8 +184,8 @@ fn has_standard_library() -> bool {
     names.any(|name| name.to_string_lossy().starts_with("libstd-"))
 }
 
-/// Whether every package of Debian's is there, told by what each of them is needed for.
-fn debian_is_whole() -> bool {
+/// Whether all of Debian's packages are installed, by a file of each.
+fn debian_is_complete() -> bool {
     let exists = |path: &str| Path::new(path).exists();
     let Some(libraries) = debian_libraries() else {
         return false;
@@ -197,7 +198,7 @@ fn debian_is_whole() -> bool {
         && exists(&format!("{DEBIAN_LIBC}/libc.a"))
 }
 
-/// The folder of the libraries of Debian's compiler, if that knows the target.
+/// The folder of the libraries of Debian's compiler, if it supports the target.
 fn debian_libraries() -> Option<PathBuf> {
     let printed = |what: &str| {
         let mut command = Command::new(DEBIAN_RUSTC);
@@ -232,7 +233,7 @@ fn debian() -> Command {
     command
 }
 
-/// Without what rustup's cargo told us for its own compiler.
+/// Removes the variables that rustup's cargo sets for its own compiler.
 fn cleared(command: &mut Command) -> &mut Command {
     const THEIRS: [&str; 7] = [
         "RUSTUP_TOOLCHAIN",
@@ -246,13 +247,14 @@ fn cleared(command: &mut Command) -> &mut Command {
     for variable in THEIRS {
         command.env_remove(variable);
     }
-    cargo::forget_ourselves(command);
+    cargo::remove_package_variables(command);
     command
 }
 
 const LLVM_PACKAGE: &str = "rust-web-llvm";
 
-/// The linker must be of the version of the compiler's LLVM, which only the lists can tell.
+/// The package of the linker. Its version must be that of the compiler's LLVM, which only the
+/// package lists contain.
 fn linker_package() -> Result<Option<String>> {
     Ok(linker_for(&packages::depends(LLVM_PACKAGE)?))
 }

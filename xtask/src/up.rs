@@ -1,5 +1,6 @@
-//! `cargo xtask up`: from whatever this machine has to nine served functions. In the end this process
-//! becomes `sampan up`, so signals and the exit code are its own.
+//! `cargo xtask up`: sets this machine up and serves the nine functions.
+//!
+//! Finally this process becomes `sampan up`, so signals and the exit code are those of `sampan up`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,7 +18,7 @@ use crate::functions;
 use crate::machine::{Machine, Need};
 use crate::repository::Repository;
 
-/// What everything needs, and what the services behind two of the functions do.
+/// The needs of the functions, and of the services behind two of them.
 const UP_NEEDS: &[Need] = &[
     Need::Linker,
     Need::Seccomp,
@@ -28,7 +29,8 @@ const UP_NEEDS: &[Need] = &[
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result<ExitCode> {
     step("the machine", || {
-        // What the services need is no reason to stop: a function that lacks its service says so.
+        // A missing tool of a service is no reason to stop: a function without its service reports
+        // that itself.
         for missing in machine.provide(UP_NEEDS) {
             eprintln!(
                 "  missing: {}; to install it: {}",
@@ -46,7 +48,7 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result
     let running = step("the services", || Ok(start(repository, &reader)))?;
     drop(reader);
 
-    let folder = settle(repository, &running)?;
+    let folder = served_folder(repository, &running)?;
     let mut command = Command::new(repository.program("sampan"));
     command.arg("up").arg(folder);
     if let Some(listen) = up.listen {
@@ -58,7 +60,7 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result
     Err(error).with_context(|| format!("failed to start {}", cargo::shown(&command)))
 }
 
-/// Says what is being done and how long it took.
+/// Prints the name of a step and how long it took.
 fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {name}");
     let begun = Instant::now();
@@ -68,7 +70,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn start(repository: &Repository, lifeline: &std::io::PipeReader) -> Vec<Running> {
-    // All are started before any is waited for.
+    // All are started before the first wait.
     let starting =
         SERVICES.map(|service| (service, Starting::start(repository, service, lifeline)));
     let mut running = Vec::new();
@@ -93,9 +95,9 @@ fn start(repository: &Repository, lifeline: &std::io::PipeReader) -> Vec<Running
     running
 }
 
-/// The folder to serve: the staged functions, or copies with the addresses of services that had to
-/// move because theirs were taken.
-fn settle(repository: &Repository, running: &[Running]) -> Result<PathBuf> {
+/// The folder to serve: the staged functions, or copies with the new addresses of services that
+/// found their own taken.
+fn served_folder(repository: &Repository, running: &[Running]) -> Result<PathBuf> {
     let staged = repository.staged();
     let moved: Vec<_> = running.iter().filter(|service| service.moved()).collect();
     if moved.is_empty() {
@@ -104,7 +106,7 @@ fn settle(repository: &Repository, running: &[Running]) -> Result<PathBuf> {
     for service in &moved {
         let (from, to) = (service.service.address, &service.address);
         eprintln!(
-            "  {from} is taken; `{}` is told {to}",
+            "  {from} is taken; `{}` uses {to}",
             service.service.function
         );
     }
@@ -113,17 +115,17 @@ fn settle(repository: &Repository, running: &[Running]) -> Result<PathBuf> {
         .map(|service| (service.service.address, service.address.as_str()))
         .collect();
     let all = repository.target().join("functions-moved");
-    remove_left(&all, Path::new("/proc"))
+    remove_stale(&all, Path::new("/proc"))
         .with_context(|| format!("failed to clear {}", all.display()))?;
-    // This process is going to be the one that serves them.
+    // This process becomes the server of the copies.
     let copies = all.join(process::id().to_string());
     copy(&staged, &copies, &moves)
         .with_context(|| format!("failed to copy the functions to {}", copies.display()))?;
     Ok(copies)
 }
 
-/// Removes the copies of processes that are no more: another `up` may be serving its own.
-fn remove_left(all: &Path, processes: &Path) -> std::io::Result<()> {
+/// Removes the copies of processes that have ended; another `up` may be serving its own.
+fn remove_stale(all: &Path, processes: &Path) -> std::io::Result<()> {
     let entries = match fs::read_dir(all) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -172,12 +174,12 @@ mod tests {
     fn copies_go_when_their_process_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let (all, processes) = (folder.path().join("moved"), folder.path().join("proc"));
-        remove_left(&all, &processes).unwrap();
+        remove_stale(&all, &processes).unwrap();
         for copy in ["1", "2"] {
             fs::create_dir_all(all.join(copy).join("search")).unwrap();
         }
         fs::create_dir_all(processes.join("1")).unwrap();
-        remove_left(&all, &processes).unwrap();
+        remove_stale(&all, &processes).unwrap();
         assert!(all.join("1/search").exists());
         assert!(!all.join("2").exists());
     }

@@ -1,7 +1,9 @@
-//! An emulated machine with cgroup version 2 and systemd, which development machines lack: Debian in QEMU.
+//! Runs an emulated machine with cgroup version 2 and systemd, which development machines lack:
+//! Debian in QEMU.
 //!
-//! The [`image`] is built once from the [`recipe`] and kept in the cache. A [`boot`] never changes it. Folders of this
-//! machine appear there under the same paths, so programs need no copying; what is written to them goes with the boot. docs/vm.md is the manual.
+//! The [`image`] is built once from the [`recipe`] and kept in the cache. A [`boot`] never changes
+//! it. Folders of this machine appear in it under the same paths, so programs need no copying.
+//! Writes to them are discarded with the boot. docs/vm.md is the manual.
 
 mod accelerator;
 mod boot;
@@ -38,7 +40,7 @@ pub(crate) fn run(
     vm.wait()
 }
 
-/// The folders that tests need there: the checkout, what was built of it, and programs of the cluster.
+/// The shared folders: the checkout, its build results, and the cluster's programs.
 pub(crate) fn shares(repository: &Repository) -> Result<Vec<Share>> {
     let folders = [
         repository.root().to_owned(),
@@ -49,7 +51,7 @@ pub(crate) fn shares(repository: &Repository) -> Result<Vec<Share>> {
         .into_iter()
         .filter(|folder| folder.is_dir())
         .collect();
-    // A folder comes after those around it, whose mounts would hide it.
+    // A parent must come first, because its mount would hide that of a folder in it.
     folders.sort();
     Ok(folders.into_iter().map(Share).collect())
 }

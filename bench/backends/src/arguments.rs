@@ -1,4 +1,4 @@
-//! The command line.
+//! Parses the command line of `sampan-backends`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,8 +21,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Starts the services and serves until a signal.
     ///
-    /// PostgreSQL is a private one: a cluster of its own in a temporary folder, which goes when this
-    /// program does, even if it is killed. It needs Debian's package `postgresql`.
+    /// PostgreSQL is a private one: a cluster of its own in a temporary folder. The folder is
+    /// removed when this program ends, even if it is killed. It needs Debian's package
+    /// `postgresql`.
     Serve(Serve),
     /// Obtains the text of Hamlet, if it is not in the cache yet, and prints where it is.
     ///
@@ -32,19 +33,19 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Serve this file instead of Hamlet, at its own name
+    /// Serve this file instead of Hamlet, under its own name
     #[arg(long, value_name = "FILE")]
     pub(crate) text: Option<PathBuf>,
 
-    /// Where the text server listens; port 0 is any free one
+    /// The address of the text server; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value_t = TEXT_ADDRESS)]
     pub(crate) text_listen: SocketAddr,
 
-    /// Where the REST front of the table of users listens; port 0 is any free one
+    /// The address of the REST front of the table of users; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value_t = USERS_ADDRESS)]
     pub(crate) users_listen: SocketAddr,
 
-    /// Listen at any free port where the one that was asked for is taken
+    /// Listen on any free port if the requested one is taken
     #[arg(long)]
     pub(crate) or_anywhere: bool,
 
@@ -60,7 +61,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) print_ready: bool,
 
-    /// End when stdin closes, so that nothing stays behind whatever becomes of the caller
+    /// End when stdin closes, so that nothing stays behind when the caller ends
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
 }

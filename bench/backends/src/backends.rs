@@ -1,4 +1,4 @@
-//! Both services together: what tests, `cargo xtask up` and the experiments hold.
+//! Starts and stops both services together, for tests, `cargo xtask up` and the experiments.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,13 +13,13 @@ use crate::server::{BindError, Listen, Server};
 use crate::text::{Text, TextError};
 use crate::users::{self, Users, UsersError};
 
-/// Where the text server listens when nobody says otherwise; the functions' files name it.
+/// The default address of the text server; the functions' files name it.
 pub const TEXT_ADDRESS: SocketAddr = loopback(8091);
 
-/// Where the REST front listens when nobody says otherwise; the functions' files name it.
+/// The default address of the REST front; the functions' files name it.
 pub const USERS_ADDRESS: SocketAddr = loopback(8092);
 
-/// What to start. `Options::default()` is nothing at all; [`Options::anywhere`] is what tests want.
+/// The services to start. `Options::default()` starts nothing; [`Options::anywhere`] is for tests.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The text server, if wanted.
@@ -31,16 +31,16 @@ pub struct Options {
 /// The text server's options.
 #[derive(Debug, Clone)]
 pub struct TextOptions {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: Listen,
-    /// The file to serve, at its name; without it *Hamlet*, fetched once into the cache.
+    /// The file to serve, under its name. By default *Hamlet*, fetched once into the cache.
     pub file: Option<PathBuf>,
 }
 
 /// The REST front's options.
 #[derive(Debug, Clone)]
 pub struct UsersOptions {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: Listen,
     /// The database behind it.
     pub cluster: ClusterOptions,
@@ -62,7 +62,7 @@ impl Options {
     }
 }
 
-/// Why a service could not be started. What was started before it has been stopped again.
+/// Why a service could not be started. Services that were started before it are stopped.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// There is no folder for the text.
@@ -80,13 +80,13 @@ pub enum StartError {
     /// The table cannot be made.
     #[error("failed to create the table of users")]
     Users(#[source] UsersError),
-    /// An address cannot be listened on.
+    /// The server cannot listen on an address.
     #[error("failed to open a port")]
     Bind(#[source] BindError),
 }
 
 impl StartError {
-    /// What to do about it.
+    /// A remedy for the error.
     pub fn help(&self) -> &'static str {
         match self {
             StartError::Cache(_) => "set SAMPAN_CACHE to a folder that can be written to",
@@ -111,8 +111,8 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Starts what the options ask for; returns once all of it answers. Must be called in a Tokio
-    /// runtime. The first time, *Hamlet* takes seconds to fetch.
+    /// Starts the requested services; returns once all of them answer. It must run in a Tokio
+    /// runtime. Fetching *Hamlet* takes seconds the first time.
     pub fn start(options: Options) -> Pending<'static, Result<Backends, StartError>> {
         Box::pin(Backends::start_wanted(options))
     }
@@ -136,28 +136,28 @@ impl Backends {
         Ok(backends)
     }
 
-    /// Where the text server listens.
+    /// The address of the text server.
     pub fn text_address(&self) -> Option<SocketAddr> {
         self.text.as_ref().map(|(server, _)| server.address())
     }
 
-    /// The whole URL of the text: what `TEXT_URL` is for `fuzzysearch`.
+    /// The whole URL of the text, for the variable `TEXT_URL` of `fuzzysearch`.
     pub fn text_url(&self) -> Option<String> {
         let (server, route) = self.text.as_ref()?;
         Some(format!("http://{}{route}", server.address()))
     }
 
-    /// Where the REST front listens.
+    /// The address of the REST front.
     pub fn users_address(&self) -> Option<SocketAddr> {
         self.users.as_ref().map(Server::address)
     }
 
-    /// The root of the REST front: what `USERS_URL` is for `user-manager`.
+    /// The root URL of the REST front, for the variable `USERS_URL` of `user-manager`.
     pub fn users_url(&self) -> Option<String> {
         Some(format!("http://{}", self.users_address()?))
     }
 
-    /// The database behind the REST front, for tests that look into it or take it away.
+    /// The database behind the REST front, for tests that inspect or stop it.
     pub fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_ref()
     }
@@ -175,7 +175,7 @@ impl Backends {
             server.stop().await;
         }
         if let Some(cluster) = self.cluster {
-            // It fails only when it panicked, and then the cluster was dropped, and so stopped.
+            // An error means that the task panicked. The cluster was dropped then, and so stopped.
             let _stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Where what was fetched once is kept: a folder of the user's, outside of any checkout.
+//! Finds the cache for fetched files: a folder of the user, outside of any checkout.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,10 +8,10 @@ use thiserror::Error;
 
 /// Why there is no such folder.
 #[derive(Debug, Error)]
-#[error("there is no folder for caches: neither SAMPAN_CACHE, XDG_CACHE_HOME nor HOME is set")]
+#[error("failed to find the cache folder: set SAMPAN_CACHE, XDG_CACHE_HOME or HOME")]
 pub struct CacheError;
 
-/// The folder: `$SAMPAN_CACHE`, else `sampan` among the user's caches. It need not exist.
+/// The folder: `$SAMPAN_CACHE`, or else `sampan` in the user's cache folder. It need not exist.
 pub fn folder() -> Result<PathBuf, CacheError> {
     choose(|name| env::var_os(name))
 }

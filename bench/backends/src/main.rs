@@ -1,9 +1,10 @@
-//! The program `sampan-backends`: the services behind two of the functions, for whoever is not Rust.
+//! The program `sampan-backends`: the services behind two of the functions, for callers outside of
+//! Rust.
 //!
-//! It owns the command line and the signals; what is started, and how, is the library's.
+//! It contains the command line and the signals; the library starts the services.
 
 mod arguments;
-mod until;
+mod shutdown;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -31,31 +32,32 @@ fn main() -> ExitCode {
 }
 
 fn run_serve(serve: &Serve) -> Result<(), String> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| told(&error, None))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format_error(&error, None))?;
     runtime.block_on(async {
-        // Listened for before anything is started, so that an early signal stops all of it as well.
-        let mut until =
-            until::Until::new(serve.until_stdin_closes).map_err(|error| told(&error, None))?;
+        // Registered before the services start, so that an early signal stops all of them as well.
+        let mut shutdown = shutdown::Shutdown::new(serve.until_stdin_closes)
+            .map_err(|error| format_error(&error, None))?;
         let started = tokio::select! {
             started = Backends::start(serve.options()) => started,
-            () = until.end() => return Ok(()),
+            () = shutdown.wait() => return Ok(()),
         };
-        let backends = started.map_err(|error: StartError| told(&error, Some(error.help())))?;
-        say(serve, &backends).map_err(|error| told(&error, None))?;
-        until.end().await;
+        let backends =
+            started.map_err(|error: StartError| format_error(&error, Some(error.help())))?;
+        print_addresses(serve, &backends).map_err(|error| format_error(&error, None))?;
+        shutdown.wait().await;
         backends.stop().await;
         Ok(())
     })
 }
 
 fn run_text() -> Result<(), String> {
-    let cache = cache_folder().map_err(|error| told(&error, None))?;
-    let file = obtain_hamlet(&cache).map_err(|error| told(&error, Some(error.help())))?;
-    writeln!(io::stdout(), "{}", file.display()).map_err(|error| told(&error, None))
+    let cache = cache_folder().map_err(|error| format_error(&error, None))?;
+    let file = obtain_hamlet(&cache).map_err(|error| format_error(&error, Some(error.help())))?;
+    writeln!(io::stdout(), "{}", file.display()).map_err(|error| format_error(&error, None))
 }
 
-/// Says what listens where: for programs one line of JSON on stdout, for people lines on stderr.
-fn say(serve: &Serve, backends: &Backends) -> io::Result<()> {
+/// Prints the addresses: one line of JSON on stdout for programs, or lines on stderr for people.
+fn print_addresses(serve: &Serve, backends: &Backends) -> io::Result<()> {
     let text = backends.text_address().zip(backends.text_url());
     let users = backends.users_address().zip(backends.users_url());
     if serve.print_ready {
@@ -77,18 +79,18 @@ fn say(serve: &Serve, backends: &Backends) -> io::Result<()> {
     Ok(())
 }
 
-/// One line with the whole chain of causes, and one with what to do.
-fn told(error: &dyn Error, help: Option<&str>) -> String {
-    let mut told = format!("error: {error}");
+/// One line with the whole chain of causes, and one with the remedy.
+fn format_error(error: &dyn Error, help: Option<&str>) -> String {
+    let mut text = format!("error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
         // Writing to a string cannot fail.
-        let _written = write!(told, ": {error}");
+        let _written = write!(text, ": {error}");
         cause = error.source();
     }
-    told.push('\n');
+    text.push('\n');
     if let Some(help) = help {
-        let _written = writeln!(told, "help: {help}");
+        let _written = writeln!(text, "help: {help}");
     }
-    told
+    text
 }

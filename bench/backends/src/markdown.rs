@@ -1,7 +1,8 @@
-//! Takes the marks off a play in Markdown. Lines stay where they are, so that a line's number means
-//! the same before and after. It knows the marks that plays use, and is no Markdown parser.
+//! Strips the markup of a play in Markdown.
+//!
+//! Line numbers stay the same. It supports the markup that plays use, and is no full parser.
 
-/// `markdown` without headings' hashes, emphasis, escapes and the blanks at the ends of lines.
+/// `markdown` without headings' hashes, emphasis, escapes and trailing blanks.
 pub(crate) fn strip(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len());
     for line in markdown.lines() {
@@ -16,7 +17,7 @@ fn strip_line(line: &str, text: &mut String) {
     while let Some(character) = characters.next() {
         match character {
             '*' | '_' => {}
-            // What follows is meant literally, as are two backslashes and one at the end.
+            // The next character is literal. Two backslashes are one, and so is one at the end.
             '\\' => text.push(characters.next().unwrap_or('\\')),
             other => text.push(other),
         }

@@ -1,11 +1,13 @@
-//! A private PostgreSQL: a cluster of its own in a temporary folder, reached by a Unix socket in that
-//! folder and by nothing else. It asks for no installed cluster, makes no user and opens no port, and
-//! it goes, folder and all, when its owner does. Its rows are not meant to survive a crash.
+//! A private PostgreSQL: a cluster of its own in a temporary folder, with a Unix socket in that
+//! folder as its only access.
+//!
+//! It needs no installed cluster, creates no user and opens no port. It is removed with its folder
+//! when its owner is dropped. Its rows are not meant to survive a crash.
 
 mod account;
 mod folder;
-mod keeper;
 mod programs;
+mod supervisor;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,41 +20,41 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::pending::Pending;
 use account::Account;
-use keeper::Keeper;
 use programs::Programs;
+use supervisor::Supervisor;
 
 pub use account::AccountError;
 pub use folder::FolderError;
 pub use programs::ProgramsError;
 
-/// The role that may do everything in the cluster.
+/// The superuser of the cluster.
 const ROLE: &str = "sampan";
 
 /// How long the server may take from its start to its first connection.
-const READY_TIME: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait between two attempts to connect, and for one of them.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
-const ATTEMPT_TIME: Duration = Duration::from_secs(5);
+/// The delay between two attempts to connect, and the timeout of one.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What can be chosen about a cluster.
+/// The options of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
-    /// The folder of PostgreSQL's programs; without it the newest of those that Debian installs, or
-    /// what `PATH` has.
+    /// The folder of PostgreSQL's programs. By default the newest version that Debian installed, or
+    /// the one in `PATH`.
     pub programs: Option<PathBuf>,
 }
 
 /// Why a cluster could not be started.
 #[derive(Debug, Error)]
 pub enum ClusterError {
-    /// PostgreSQL is not installed, or not where it should be.
+    /// PostgreSQL is not installed, or not in the requested folder.
     #[error("failed to find PostgreSQL")]
     Programs(#[source] ProgramsError),
-    /// There is nobody to run it as.
-    #[error("failed to choose who runs PostgreSQL")]
+    /// There is no account to run it.
+    #[error("failed to choose an account for PostgreSQL")]
     Account(#[source] AccountError),
-    /// It has nowhere to keep its files.
+    /// There is no folder for its files.
     #[error("failed to make a folder for PostgreSQL")]
     Folder(#[source] FolderError),
     /// One of its programs could not be started.
@@ -66,19 +68,19 @@ pub enum ClusterError {
     /// `initdb` ended with a failure.
     #[error("initdb failed with {status}: {said}")]
     Initialise {
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
-        /// The end of what it said.
+        /// The end of its stderr.
         said: String,
     },
-    /// The server ended before anybody could connect.
+    /// The server ended before its first connection.
     #[error("PostgreSQL ended while it started: {said}")]
     Ended {
-        /// The end of what it said.
+        /// The end of its stderr.
         said: String,
     },
-    /// The server runs, and nobody can connect.
-    #[error("PostgreSQL took no connection within {} s", READY_TIME.as_secs())]
+    /// The server runs, but does not accept connections.
+    #[error("PostgreSQL accepted no connection within {} s", READY_TIMEOUT.as_secs())]
     NotReady(#[source] tokio_postgres::Error),
     /// A statement of the set-up failed.
     #[error("failed to create the database `{name}`")]
@@ -91,7 +93,7 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// What to do about it.
+    /// A remedy for the error.
     pub fn help(&self) -> &'static str {
         match self {
             ClusterError::Programs(_) => "apt-get install --no-install-recommends postgresql",
@@ -116,12 +118,12 @@ impl ClusterError {
 #[derive(Debug)]
 pub struct Cluster {
     // Dropped in this order: the server ends before its folder goes.
-    keeper: Keeper,
+    supervisor: Supervisor,
     folder: TempDir,
 }
 
 impl Cluster {
-    /// Makes a cluster and starts it; returns once it takes connections.
+    /// Makes a cluster and starts it; returns once it accepts connections.
     pub fn start(options: &ClusterOptions) -> Pending<'static, Result<Cluster, ClusterError>> {
         Box::pin(Cluster::start_ready(options.clone()))
     }
@@ -136,18 +138,18 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// How to connect to one of its databases; `postgres` is always there.
+    /// The settings of a connection to one of its databases; `postgres` always exists.
     pub fn connection(&self, database: &str) -> Config {
         let mut config = Config::new();
         config
             .host_path(folder::socket(self.folder.path()))
             .user(ROLE)
             .dbname(database)
-            .connect_timeout(ATTEMPT_TIME);
+            .connect_timeout(CONNECT_TIMEOUT);
         config
     }
 
-    /// Creates an empty database. Its name is the caller's own, never a user's.
+    /// Creates an empty database. The name is a constant of the caller and never a user's input.
     pub async fn create_database(&self, name: &'static str) -> Result<(), ClusterError> {
         let failed = |source| ClusterError::Database {
             name: name.to_owned(),
@@ -168,14 +170,14 @@ impl Cluster {
         created.and(closed).map_err(failed)
     }
 
-    /// The folder that holds everything of it.
+    /// The folder with all of its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Stops it and waits for its end. Safe to call twice; this blocks.
+    /// Stops it and waits for its end. A second call does nothing; it blocks.
     pub fn stop(&self) {
-        self.keeper.stop();
+        self.supervisor.stop();
     }
 
     fn begin(options: &ClusterOptions) -> Result<Cluster, ClusterError> {
@@ -184,12 +186,12 @@ impl Cluster {
         let account = Account::choose().map_err(ClusterError::Account)?;
         let folder = folder::create(account.as_ref()).map_err(ClusterError::Folder)?;
         initialise(&programs, account.as_ref(), folder.path())?;
-        let keeper = Keeper::start(&programs.postgres, account.as_ref(), folder.path());
-        let keeper = keeper.map_err(|source| ClusterError::Start {
+        let supervisor = Supervisor::start(&programs.postgres, account.as_ref(), folder.path());
+        let supervisor = supervisor.map_err(|source| ClusterError::Start {
             program: programs.postgres,
             source,
         })?;
-        Ok(Cluster { keeper, folder })
+        Ok(Cluster { supervisor, folder })
     }
 
     async fn ready(&self) -> Result<(), ClusterError> {
@@ -199,19 +201,20 @@ impl Cluster {
             let Err(error) = config.connect(NoTls).await else {
                 return Ok(());
             };
-            if self.keeper.ended() {
-                let said = self.keeper.said();
+            if self.supervisor.ended() {
+                let said = self.supervisor.stderr_tail();
                 return Err(ClusterError::Ended { said });
             }
-            if begun.elapsed() > READY_TIME {
+            if begun.elapsed() > READY_TIMEOUT {
                 return Err(ClusterError::NotReady(error));
             }
-            tokio::time::sleep(ATTEMPT_PAUSE).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 }
 
-/// Fills the folder. Whoever reaches the socket is trusted: only the account and root do.
+/// Fills the folder. The server trusts every client on its socket, which only the account and root
+/// can reach.
 fn initialise(
     programs: &Programs,
     account: Option<&Account>,

@@ -1,5 +1,4 @@
-//! An HTTP/1.1 server for small answers: accepts, bounds what a client may hold, hands requests to a
-//! handler, and finishes what is in progress when it is told to stop.
+//! An HTTP/1.1 server for small answers, with limits on each client and a graceful stop.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,32 +20,32 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// How long a request's head may take.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+/// The timeout of a request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections may be open; more wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 1024;
+/// The most open connections; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 1024;
 
-/// How long requests in progress may take once the server is told to stop.
-const STOP_TIME: Duration = Duration::from_secs(5);
+/// How long requests in progress may take after a stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a failing `accept` pauses: the usual cause, too many open files, does not pass at once.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The delay after a failed `accept`: its usual cause, too many open files, does not pass at once.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// An answer.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// Where a server is to listen.
+/// The address that a server listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     /// The address; port 0 is any free one.
     pub address: SocketAddr,
-    /// Listen at any free port of it when that one is taken.
+    /// Whether to listen on any free port if that one is taken.
     pub or_anywhere: bool,
 }
 
 impl From<SocketAddr> for Listen {
-    /// There and nowhere else.
+    /// The address without an alternative.
     fn from(address: SocketAddr) -> Listen {
         Listen {
             address,
@@ -70,15 +69,15 @@ impl Listen {
 #[derive(Debug, Error)]
 #[error("failed to listen on {address} for the {service}")]
 pub struct BindError {
-    /// What would have listened.
+    /// The name of the service.
     pub service: &'static str,
-    /// Where.
+    /// The address.
     pub address: SocketAddr,
     /// The cause.
     pub source: io::Error,
 }
 
-/// What answers requests.
+/// A handler of requests.
 pub(crate) trait Handler: Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
 }
@@ -113,15 +112,15 @@ impl Server {
         })
     }
 
-    /// Where it listens, with the port that the kernel chose when it was asked to.
+    /// The address on which it listens, with the port that the kernel chose for port 0.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts nothing more and waits for the requests in progress.
+    /// Stops accepting, and waits for the requests in progress.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
-        // It fails only when it panicked; there is nothing left to stop then.
+        // An error means that the task panicked; there is nothing left to stop then.
         let _stopped = (&mut self.task).await;
     }
 }
@@ -133,7 +132,7 @@ impl Drop for Server {
 }
 
 async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watch::Receiver<bool>) {
-    let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let mut until = stopped.clone();
     loop {
@@ -144,7 +143,7 @@ async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watc
         let (accepted, permit) = tokio::select! {
             biased;
             _ = until.wait_for(|stop| *stop) => break,
-            // What has ended is forgotten.
+            // Drops the result of a connection that has ended.
             Some(_) = connections.join_next() => continue,
             accepted = accepted => accepted,
         };
@@ -156,13 +155,13 @@ async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watc
                     drop(permit);
                 });
             }
-            Err(_passing) => sleep(PAUSE).await,
+            Err(_passing) => sleep(ACCEPT_RETRY_DELAY).await,
         }
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
-    // Whoever takes longer is cut off: dropping the set ends its tasks.
-    let _in_time = timeout(STOP_TIME, all).await;
+    // Dropping the set ends the tasks of requests that take longer.
+    let _in_time = timeout(STOP_TIMEOUT, all).await;
 }
 
 async fn connection(
@@ -170,7 +169,8 @@ async fn connection(
     handler: Arc<impl Handler>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // Answers are written whole, so there is nothing to wait for. It fails on a dead connection only.
+    // Answers are written whole, so a delay would be useless. The call fails only on a dead
+    // connection.
     let _set = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         let handler = Arc::clone(&handler);
@@ -178,10 +178,10 @@ async fn connection(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    // A connection's errors are its client's doing, and the client has seen them.
+    // Errors of a connection are its client's, and the client has seen them.
     tokio::select! {
         _ended = &mut serving => return,
         _ = stopped.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),

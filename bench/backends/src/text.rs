@@ -1,4 +1,4 @@
-//! The text server: one file, read once, at `/` and its name.
+//! The text server: serves one file, which is read once, under `/` and under its name.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use crate::server::{Answer, Handler};
 
-/// The longest text that is served: it is kept in memory.
-const LONGEST: u64 = 64 * 1024 * 1024;
+/// The greatest length of a text, which is kept in memory.
+const MAX_LENGTH: u64 = 64 * 1024 * 1024;
 
 /// Why a file cannot be served.
 #[derive(Debug, Error)]
@@ -27,19 +27,19 @@ pub enum TextError {
         source: io::Error,
     },
     /// It is too long.
-    #[error("the text {} has {length} bytes; {LONGEST} are served at most", path.display())]
+    #[error("the text {} has {length} bytes; {MAX_LENGTH} are served at most", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// Its bytes.
+        /// Its length in bytes.
         length: u64,
     },
-    /// Its name cannot stand in a URL as it is.
+    /// Its name is not valid in a URL.
     #[error("the text {} needs a name of letters, digits, `.`, `-` and `_`", .0.display())]
     Name(PathBuf),
 }
 
-/// A text in memory, and where it is served.
+/// A text in memory, and its path in a URL.
 #[derive(Debug)]
 pub(crate) struct Text {
     route: String,
@@ -54,7 +54,7 @@ impl Text {
         };
         let route = route(path).ok_or_else(|| TextError::Name(path.to_owned()))?;
         let length = tokio::fs::metadata(path).await.map_err(read)?.len();
-        if length > LONGEST {
+        if length > MAX_LENGTH {
             let path = path.to_owned();
             return Err(TextError::TooLong { path, length });
         }

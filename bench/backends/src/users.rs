@@ -1,9 +1,10 @@
-//! The REST front of the table of users, as pREST serves it: `POST /prest/public/users` inserts a row
-//! and answers it, `GET` of the same path reads rows back. It speaks HTTP and refuses early; the rows
-//! and the statements are [`table`]'s.
+//! The REST front of the table of users, compatible with pREST.
+//!
+//! `POST /prest/public/users` inserts a row and returns it; `GET` of the same path reads rows. This
+//! module handles HTTP and rejects invalid requests; [`table`] has the rows and the statements.
 
 mod page;
-mod refusal;
+mod request_error;
 mod row;
 mod table;
 
@@ -19,27 +20,27 @@ use tokio::time::timeout;
 
 use crate::server::{Answer, Handler};
 use page::Selection;
-use refusal::Refusal;
+use request_error::RequestError;
 use row::User;
 use table::Table;
 
 pub use table::TableError as UsersError;
 pub(crate) use table::connect;
 
-/// The database, as the path names it.
+/// The database in the path.
 pub(crate) const DATABASE: &str = "prest";
 
 /// The path of the table: database, schema and name.
 const ROUTE: &str = "/prest/public/users";
 
-/// Whether the database can be reached.
+/// The path of the health check, which checks the database as well.
 const HEALTH: &str = "/_health";
 
-/// The longest body; a row of fake data has a few hundred bytes.
-const LONGEST_BODY: usize = 64 * 1024;
+/// The greatest length of a body; a row of fake data has a few hundred bytes.
+const MAX_BODY_LENGTH: usize = 64 * 1024;
 
-/// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
+/// The timeout of a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The front.
 pub(crate) struct Users {
@@ -51,41 +52,41 @@ impl Users {
         Users { table }
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn dispatch(&self, request: Request<Incoming>) -> Result<Answer, RequestError> {
         match (request.uri().path(), request.method()) {
             (ROUTE, &Method::GET) => self.read(request.uri().query()).await,
             (ROUTE, &Method::POST) => self.insert(request.into_body()).await,
-            (ROUTE, _) => Err(Refusal::Method("GET, POST")),
+            (ROUTE, _) => Err(RequestError::Method("GET, POST")),
             (HEALTH, &Method::GET) => self.health().await,
-            (HEALTH, _) => Err(Refusal::Method("GET")),
-            _ => Err(Refusal::Path),
+            (HEALTH, _) => Err(RequestError::Method("GET")),
+            _ => Err(RequestError::Path),
         }
     }
 
-    async fn insert(&self, body: Incoming) -> Result<Answer, Refusal> {
-        let user = User::parse(&collect(body).await?).map_err(Refusal::User)?;
-        let row = self.table.insert(user).await.map_err(Refusal::Table)?;
+    async fn insert(&self, body: Incoming) -> Result<Answer, RequestError> {
+        let user = User::parse(&collect(body).await?).map_err(RequestError::User)?;
+        let row = self.table.insert(user).await.map_err(RequestError::Table)?;
         Ok(json(StatusCode::CREATED, &row))
     }
 
-    async fn read(&self, query: Option<&str>) -> Result<Answer, Refusal> {
-        match Selection::parse(query.unwrap_or_default()).map_err(Refusal::Selection)? {
+    async fn read(&self, query: Option<&str>) -> Result<Answer, RequestError> {
+        match Selection::parse(query.unwrap_or_default()).map_err(RequestError::Selection)? {
             Selection::Count => {
-                let count = self.table.count().await.map_err(Refusal::Table)?;
+                let count = self.table.count().await.map_err(RequestError::Table)?;
                 Ok(json(
                     StatusCode::OK,
                     &serde_json::json!([{ "count": count }]),
                 ))
             }
             Selection::Page(page) => {
-                let rows = self.table.read(page).await.map_err(Refusal::Table)?;
+                let rows = self.table.read(page).await.map_err(RequestError::Table)?;
                 Ok(json(StatusCode::OK, &rows))
             }
         }
     }
 
-    async fn health(&self) -> Result<Answer, Refusal> {
-        self.table.check().await.map_err(Refusal::Table)?;
+    async fn health(&self) -> Result<Answer, RequestError> {
+        self.table.check().await.map_err(RequestError::Table)?;
         Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })))
     }
 }
@@ -94,27 +95,29 @@ impl Handler for Users {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         self.dispatch(request)
             .await
-            .unwrap_or_else(|refusal| refuse(&refusal))
+            .unwrap_or_else(|error| error_answer(&error))
     }
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
-    let whole = timeout(BODY_TIME, Limited::new(body, LONGEST_BODY).collect()).await;
-    match whole.map_err(|_elapsed| Refusal::BodyTime)? {
+async fn collect(body: Incoming) -> Result<Bytes, RequestError> {
+    let whole = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_LENGTH).collect()).await;
+    match whole.map_err(|_elapsed| RequestError::BodyTime)? {
         Ok(whole) => {
             let mut whole = whole.aggregate();
             Ok(whole.copy_to_bytes(whole.remaining()))
         }
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyLength(LONGEST_BODY)),
-        Err(error) => Err(Refusal::Body(error)),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(RequestError::BodyLength(MAX_BODY_LENGTH))
+        }
+        Err(error) => Err(RequestError::Body(error)),
     }
 }
 
-/// The one place where a refusal becomes HTTP.
-fn refuse(refusal: &Refusal) -> Answer {
-    let message = refusal.message();
-    let mut answer = json(refusal.status(), &serde_json::json!({ "error": message }));
-    if let Refusal::Method(allowed) = refusal {
+/// The only place that maps an error to HTTP.
+fn error_answer(error: &RequestError) -> Answer {
+    let message = error.message();
+    let mut answer = json(error.status(), &serde_json::json!({ "error": message }));
+    if let RequestError::Method(allowed) = error {
         answer
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static(allowed));
@@ -123,7 +126,7 @@ fn refuse(refusal: &Refusal) -> Answer {
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    // Numbers, texts and objects of them: none of these can fail to be written.
+    // It consists of numbers, texts and objects, none of which can fail to be written.
     let body = serde_json::to_vec(value).expect("rows are always JSON");
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;

@@ -1,4 +1,4 @@
-//! The private PostgreSQL: real, unprivileged, on no port, and gone without a trace.
+//! Tests the private PostgreSQL: it is real, unprivileged, on no port, and leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod support;
@@ -63,7 +63,7 @@ async fn nothing_is_left_when_it_is_stopped_or_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_stops_while_somebody_is_connected() {
+async fn it_stops_while_a_client_is_connected() {
     let cluster = start().await;
     let config = cluster.connection("postgres");
     let (client, connection) = config.connect(NoTls).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_folder_without_the_programs_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_while_it_starts_says_why() {
+async fn a_server_that_ends_while_it_starts_reports_why() {
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let program = |name: &str, script: &str| {

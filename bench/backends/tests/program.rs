@@ -1,5 +1,7 @@
-//! The program: it says when it is ready, ends when it is told to, leaves nothing behind even when it
-//! is killed, and answers bad input with one line of cause and one of help.
+//! Tests the program: its line when it is ready, its end by a signal, and its errors.
+//!
+//! It leaves nothing behind even when it is killed. Bad input gets one line with the cause and one
+//! with the remedy.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod support;
@@ -39,7 +41,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it with a text of its own and waits for its one line.
+    /// Starts it with a text of its own and waits for its line.
     fn start(text: &Path, more: &[&str]) -> Running {
         let mut command = program(&ANYWHERE);
         let mut child = command.arg("--text").arg(text).args(more).spawn().unwrap();
@@ -69,7 +71,7 @@ fn text() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_serves_what_its_one_line_says() {
+async fn it_serves_the_addresses_that_it_prints() {
     let (_folder, text) = text();
     let mut running = Running::start(&text, &[]);
     let url = |service: &str| running.ready[service]["url"].as_str().unwrap().to_owned();
@@ -84,7 +86,7 @@ async fn it_serves_what_its_one_line_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_address_is_left_to_whoever_has_it() {
+async fn a_taken_address_is_left_to_its_owner() {
     let (_folder, text) = text();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
@@ -110,7 +112,7 @@ fn nothing_is_left_however_it_ends() {
         assert!(!processes_of(&running.folder).is_empty());
         end(&mut running);
         assert_eq!(running.child.wait().unwrap().code(), expected);
-        // A killed program leaves the end of its database to the keeper.
+        // After a kill, the supervising shell stops the database.
         eventually("the folder goes", || !running.folder.exists());
         eventually("the processes go", || {
             processes_of(&running.folder).is_empty()

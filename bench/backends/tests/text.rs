@@ -1,4 +1,4 @@
-//! The text server, with the real text of Hamlet and with a file of one's own.
+//! Tests the text server, with the real text of Hamlet and with another file.
 
 mod support;
 

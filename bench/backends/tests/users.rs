@@ -1,5 +1,5 @@
-//! The REST front over a real PostgreSQL: rows go in, come back as they were, and whatever is no row
-//! is refused.
+//! Tests the REST front over a real PostgreSQL: rows come back unchanged, and invalid rows are
+//! rejected.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod support;
@@ -98,7 +98,7 @@ async fn rows_come_back_as_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_row_is_refused() {
+async fn invalid_rows_are_refused() {
     async fn check(front: &Front, method: Method, path: &str, body: &str, status: u16, part: &str) {
         let context = format!("{method} {path} {body:.80}");
         let answer = front.send(method, path, body.to_owned()).await;

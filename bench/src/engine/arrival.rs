@@ -1,4 +1,5 @@
-//! From a file's arrival in a watched folder to its first answer: noticed, compiled, stored, served.
+//! Measures the time from a file's arrival in a watched folder to its first answer: detected,
+//! compiled, stored, served.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,14 +15,14 @@ use crate::programs::Sampan;
 use crate::report::{Goal, Row, Unit};
 use crate::statistics::percentile;
 
-/// Files in each turn.
+/// The count of files in each turn.
 const FILES: u64 = 20;
 
-/// How often the answer is asked for. It adds half of itself to each figure.
-const POLL: Duration = Duration::from_millis(1);
+/// How often to request the answer. On average it adds half of itself to each figure.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// After this it will not come.
-const GIVE_UP: Duration = Duration::from_secs(30);
+/// The timeout of the answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
@@ -44,11 +45,11 @@ pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
                     break;
                 }
                 ensure!(
-                    begun.elapsed() < GIVE_UP,
+                    begun.elapsed() < ANSWER_TIMEOUT,
                     "{name} answers {}",
                     answer.status()
                 );
-                sleep(POLL).await;
+                sleep(POLL_INTERVAL).await;
             }
             samples.push(begun.elapsed().as_secs_f64() * 1e3);
         }

@@ -1,5 +1,5 @@
-//! The servers of one and the same answer that are compared: native, fresh instances, reused
-//! instances, and `wasmtime serve` if asked for.
+//! The contenders: servers of the same answer by a native program, by fresh instances and by reused
+//! instances, and `wasmtime serve` on request.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::programs::{Sampan, Server};
 /// The function of the comparison, which answers a few bytes and does nothing else.
 pub(super) const HELLO: &str = "hello";
 
-/// All of them, running.
+/// All contenders, running.
 pub(super) struct Contenders {
     native: Server,
     sampan: Sampan,
@@ -22,7 +22,7 @@ pub(super) struct Contenders {
     _folder: TempDir,
 }
 
-/// One of them.
+/// A contender.
 pub(super) struct Contender {
     pub(super) name: &'static str,
     pub(super) url: String,
@@ -64,7 +64,7 @@ impl Contenders {
         contender("native", &self.native, "/")
     }
 
-    /// All others.
+    /// All except the native program.
     pub(super) fn others(&self) -> Result<Vec<Contender>> {
         let sampan = &self.sampan.server;
         let mut others = vec![

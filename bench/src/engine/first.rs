@@ -1,4 +1,4 @@
-//! The first request of functions that were never called: what is on disk becomes what runs.
+//! Measures the first request of functions that were never called, with their modules on disk.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::programs::Sampan;
 use crate::report::{Goal, Row, Unit};
 use crate::statistics::percentile;
 
-/// Functions, each called once.
+/// The count of functions; each is called once.
 const FUNCTIONS: u64 = 100;
 
 pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
@@ -28,7 +28,7 @@ pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
     }
     let data = folder.path().join("data");
     let paths = [functions];
-    // Fills the cache.
+    // This fills the cache.
     drop(Sampan::up(files, &data, &paths).await?);
     let (mut all, mut tails) = (Vec::new(), Vec::new());
     for turn in 1..=asked.repeats {

@@ -1,4 +1,5 @@
-//! Memory of distinct functions that are loaded and idle, beyond that of a server without any.
+//! Measures the memory of distinct functions that are loaded and idle, beyond that of a server
+//! without functions.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +15,8 @@ use crate::http_client::Connection;
 use crate::programs::Sampan;
 use crate::report::{Goal, Row, Unit};
 
-/// After this long a module that nobody calls has been put aside.
-const REST: Duration = Duration::from_secs(65);
+/// After this time a module without calls has been released.
+const IDLE_TIME: Duration = Duration::from_secs(65);
 
 pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
@@ -37,7 +38,7 @@ pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
     drop(compiled);
     let empty = resident(files, &data, &none, 0, Duration::ZERO).await?;
     let loaded = resident(files, &data, &many, asked.idle, Duration::ZERO).await?;
-    let called = resident(files, &data, &many, asked.idle, REST).await?;
+    let called = resident(files, &data, &many, asked.idle, IDLE_TIME).await?;
     let each = |bytes: u64| kibibytes(bytes.saturating_sub(empty), asked.idle);
     let measure = format!("resident memory of {} idle functions", asked.idle);
     Ok(vec![
@@ -69,8 +70,8 @@ fn kibibytes(bytes: u64, share: usize) -> f64 {
     bytes as f64 / 1024.0 / share as f64
 }
 
-/// Resident memory of a server of these functions, `rest` after each was called once; with no rest,
-/// before any was.
+/// The resident memory of a server of these functions: `rest` after each was called once, or
+/// without calls if `rest` is zero.
 async fn resident(
     files: &Files,
     data: &Path,

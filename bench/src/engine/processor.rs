@@ -1,5 +1,5 @@
-//! Processor time a request of each of the nine functions, against the same source as a native
-//! program.
+//! Measures the processor time a request of each of the nine functions, against a native program of
+//! the same source.
 
 use anyhow::Result;
 
@@ -60,7 +60,7 @@ pub(super) async fn measure(asked: &Engine, files: &Files) -> Result<Vec<Row>> {
     Ok(rows(&pairs))
 }
 
-/// Microseconds of processor time a request.
+/// The microseconds of processor time a request.
 #[expect(clippy::cast_precision_loss, reason = "fifteen digits are enough")]
 async fn used(process: Process, url: &str, seconds: u64) -> Result<f64> {
     let before = process.processor_microseconds()?;

@@ -1,5 +1,5 @@
-//! Requests a second and latency of a function that does nothing, against a native program that does
-//! nothing.
+//! Measures requests a second and latency of a function that does nothing, against a native program
+//! that does nothing.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::files::Files;
 use crate::load::{Load, Outcome};
 use crate::report::{Goal, Row, Unit};
 
-/// What one contender gave over all turns.
+/// The figures of one contender over all turns.
 struct Series {
     name: &'static str,
     rate: Vec<f64>,
@@ -17,7 +17,7 @@ struct Series {
     processor: Vec<f64>,
 }
 
-/// Loads all contenders in turns, at this many connections.
+/// Loads all contenders in turns, with this many connections.
 pub(super) async fn measure(asked: &Engine, files: &Files, connections: usize) -> Result<Vec<Row>> {
     let contenders = Contenders::start(files, asked.against.as_deref()).await?;
     let (native, others) = (contenders.native()?, contenders.others()?);
@@ -67,7 +67,7 @@ impl Series {
     }
 }
 
-/// The figures of each, and for all but the first the ratio to the first.
+/// The figures of each, and for all except the first the ratio to the first.
 fn rows(measure: &str, is_latency: bool, series: &[Series]) -> Vec<Row> {
     let native = &series[0];
     let mut rows = Vec::new();
@@ -120,7 +120,7 @@ fn goal(is_latency: bool, name: &str) -> Option<Goal> {
     }
 }
 
-/// Turn by turn, so that what slowed a whole turn down cancels out.
+/// The ratios turn by turn, so that a disturbance of a whole turn cancels out.
 pub(super) fn ratios(of: &[f64], to: &[f64]) -> Vec<f64> {
     of.iter().zip(to).map(|(of, to)| of / to).collect()
 }

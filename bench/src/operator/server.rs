@@ -1,4 +1,5 @@
-//! An API server with its store, of this machine's loopback: two plain processes in a folder that goes with them.
+//! An API server with its etcd on this machine's loopback: two plain processes in a temporary
+//! folder.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,14 +13,14 @@ use kube::config::AuthInfo;
 use kube::{Client, Config};
 use tempfile::TempDir;
 
-use super::kept::Kept;
+use super::kill_on_exit::KillOnExit;
 use crate::programs::free_address;
 
-/// Names the folder of the programs.
+/// The variable with the folder of the programs.
 const TOOLS: &str = "SAMPAN_TOOLS";
 /// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// Who may do everything. The server listens on loopback, and lives as long as one measurement.
+const READY_TIMEOUT: Duration = Duration::from_mins(2);
+/// The administrator's token. The server listens on loopback, and lives as long as one measurement.
 const TOKEN: &str = "bench";
 
 /// A server that answers.
@@ -29,14 +30,14 @@ pub(super) struct Server {
     tools: PathBuf,
     address: SocketAddr,
     /// The server first: it ends before its store does.
-    _processes: [Kept; 2],
+    _processes: [KillOnExit; 2],
 }
 
 impl Server {
     pub(super) async fn start() -> Result<Server> {
         let tools = std::env::var_os(TOOLS).map(PathBuf::from);
         let tools = tools.with_context(|| {
-            format!("{TOOLS} is not set; start this by `cargo xtask bench operator`")
+            format!("{TOOLS} is not set; start this with `cargo xtask bench operator`")
         })?;
         let folder = tempfile::Builder::new().prefix("sampan-bench-").tempdir()?;
         let file = |name: &str| folder.path().join(name);
@@ -51,7 +52,7 @@ impl Server {
         let path = |name: &str| file(name).display().to_string();
         let flag = |name: &str, value: &dyn std::fmt::Display| format!("--{name}={value}");
         let (store, peer) = (format!("http://{store}"), format!("http://{peer}"));
-        let etcd = Kept::start(
+        let etcd = KillOnExit::start(
             &tools.join("etcd"),
             &[
                 flag("data-dir", &path("etcd")),
@@ -67,7 +68,7 @@ impl Server {
             &file("etcd.log"),
         )
         .await?;
-        let api = Kept::start(
+        let api = KillOnExit::start(
             &tools.join("kube-apiserver"),
             &[
                 flag("etcd-servers", &store),
@@ -109,23 +110,23 @@ impl Server {
         Ok(Client::try_from(config)?)
     }
 
-    /// The same for other programs.
+    /// The kubeconfig for other programs.
     pub(super) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
     }
 
-    /// A file for the output of a program.
+    /// The file for the output of a program.
     pub(super) fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }
 
-    /// Teaches the server the resource, as the operator's program has it.
+    /// Creates the custom resource definition, as the operator's program prints it.
     pub(super) fn define(&self, operator: &Path) -> Result<()> {
         let definition = Command::new(operator).arg("crd").output();
         let definition = definition.context("failed to start sampan-operator")?;
         ensure!(
             definition.status.success(),
-            "sampan-operator has no definition"
+            "sampan-operator printed no definition"
         );
         let mut kubectl = Command::new(self.tools.join("kubectl"))
             .args(["apply", "--server-side", "-f", "-", "--kubeconfig"])
@@ -139,7 +140,7 @@ impl Server {
         drop(input);
         ensure!(
             kubectl.wait()?.success(),
-            "kubectl does not apply the definition"
+            "kubectl failed to apply the definition"
         );
         Ok(())
     }
@@ -150,7 +151,7 @@ impl Server {
             let request = http::Request::get("/readyz").body(Vec::new())?;
             match client.request_text(request).await {
                 Ok(_) => return Ok(()),
-                Err(_) if begun.elapsed() < PATIENCE => {
+                Err(_) if begun.elapsed() < READY_TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 Err(error) => bail!("the API server does not become ready: {error}"),

@@ -1,4 +1,5 @@
-//! What an API server was asked for, by its own count; and what the operator says that it did.
+//! Counts the requests of an API server from its metrics, and the operator's reconciles from the
+//! operator's.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,13 @@ use kube::Client;
 
 /// The API server's counter of requests.
 const REQUESTS: &str = "apiserver_request_total{";
-/// The operator's counter of looks at functions.
-const ROUNDS: &str = "sampan_operator_reconciles_total{";
-/// What this program does itself.
-const OURS: [&str; 1] = ["POST wasmfunctions"];
-/// What changes nothing.
+/// The operator's counter of reconciles.
+const RECONCILES: &str = "sampan_operator_reconciles_total{";
+/// The requests of this program.
+const OWN_REQUESTS: [&str; 1] = ["POST wasmfunctions"];
+/// The verbs that change nothing.
 const READS: [&str; 4] = ["GET", "LIST", "WATCH", "CONNECT"];
-/// What the operator deals with.
+/// The resources that the operator handles.
 const RESOURCES: [&str; 6] = [
     "wasmfunctions",
     "deployments",
@@ -23,19 +24,20 @@ const RESOURCES: [&str; 6] = [
     "pods",
 ];
 
-/// Numbers of requests, by verb, resource and subresource: `APPLY deployments`, `PATCH wasmfunctions/status`.
+/// Counts of requests, by verb, resource and subresource: `APPLY deployments`, `PATCH
+/// wasmfunctions/status`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Requests(BTreeMap<String, f64>);
 
 impl Requests {
-    /// All that the server has been asked for.
+    /// The counts of all requests to the server.
     pub(super) async fn count(client: &Client) -> Result<Requests> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
         let page = client.request_text(request).await;
-        Ok(parse(&page.context("the API server tells no metrics")?))
+        Ok(parse(&page.context("the API server serves no metrics")?))
     }
 
-    /// What came after an earlier count.
+    /// The requests since an earlier count.
     pub(super) fn since(mut self, earlier: &Requests) -> Requests {
         for (what, number) in &mut self.0 {
             *number -= earlier.0.get(what).copied().unwrap_or_default();
@@ -44,29 +46,29 @@ impl Requests {
         self
     }
 
-    /// What was the operator's, and a little that the server asks itself.
+    /// The operator's requests, and a few that the server sends to itself.
     pub(super) fn of_operator(&self) -> impl Iterator<Item = (String, f64)> {
         let theirs = self
             .0
             .iter()
-            .filter(|(what, _)| !OURS.contains(&what.as_str()));
+            .filter(|(what, _)| !OWN_REQUESTS.contains(&what.as_str()));
         theirs.map(|(what, number)| (what.clone(), *number))
     }
 
-    /// How many of them change something.
+    /// The count of requests that change something.
     pub(super) fn writes(&self) -> f64 {
         let writes = self.of_operator().filter(|(what, _)| {
             let verb = what.split(' ').next().unwrap_or_default();
             !READS.contains(&verb)
         });
-        // A sum of nothing would be minus zero.
+        // The sum of an empty iterator would be minus zero.
         writes.fold(0.0, |sum, (_, number)| sum + number)
     }
 }
 
-/// How many looks at functions have ended, by the operator's metrics.
-pub(super) fn rounds(page: &str) -> u64 {
-    let lines = page.lines().filter(|line| line.starts_with(ROUNDS));
+/// The count of ended reconciles, by the operator's metrics.
+pub(super) fn reconciles(page: &str) -> u64 {
+    let lines = page.lines().filter(|line| line.starts_with(RECONCILES));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -137,10 +139,10 @@ apiserver_request_total_other{verb="LIST",resource="deployments"} 7
     }
 
     #[test]
-    fn looks_at_functions_are_counted_however_they_ended() {
+    fn reconciles_are_counted_by_any_result() {
         let page = "sampan_operator_reconciles_total{result=\"ok\"} 7\n\
                     sampan_operator_reconciles_total{result=\"error\"} 2\n\
                     sampan_operator_reconciles_running 1\n";
-        assert_eq!(rounds(page), 9);
+        assert_eq!(reconciles(page), 9);
     }
 }

@@ -1,5 +1,7 @@
-//! Our load generator beside `hey`, that of the published experiments: the same pod, the same load, in turns. Their
-//! medians are to agree.
+//! Compares the load generator with `hey`, the one of the published experiments: the same pod, the
+//! same load, in turns.
+//!
+//! Their medians must agree.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,12 +17,12 @@ use super::sample::LoadCheck;
 use super::scale::Scale;
 use super::summary::{Summary, Turns};
 
-/// A function whose answers take long enough: `hey` tells times in tenths of milliseconds, and has some 0.15 ms of its own in
-/// each.
+/// A function with long enough answers: `hey` reports times in tenths of milliseconds, and adds
+/// about 0.15 ms of its own to each.
 const FUNCTION: (&str, &str) = ("linear-equations", "/?unknowns=800");
-/// How far apart the medians may be.
-const MOST: f64 = 0.05;
-/// Turns of each.
+/// The greatest relative difference of the medians.
+const MAX_DIFFERENCE: f64 = 0.05;
+/// The count of turns of each.
 const TURNS: u32 = 4;
 
 /// Loads a pod by both in turns.
@@ -28,7 +30,7 @@ pub(super) async fn compare(bench: &mut Bench, scale: Scale) -> Result<LoadCheck
     let functions = &bench.fleet.images.functions;
     let (function, path) = match functions.get(FUNCTION.0) {
         Some(_) => (FUNCTION.0.to_owned(), FUNCTION.1.to_owned()),
-        // Not all are measured.
+        // The run may measure only other functions.
         None => functions
             .iter()
             .next()
@@ -50,7 +52,7 @@ pub(super) async fn compare(bench: &mut Bench, scale: Scale) -> Result<LoadCheck
         let asked = target.clone();
         let ours = bench
             .fleet
-            .inside
+            .netns_thread
             .run(move || Ok(serial(&asked, End::After(duration))));
         check.ours.extend(ours.await?.times);
         check.hey.extend(hey(bench, &target, duration).await?);
@@ -58,7 +60,7 @@ pub(super) async fn compare(bench: &mut Bench, scale: Scale) -> Result<LoadCheck
     Ok(check)
 }
 
-/// Response times of a load by `hey`, in microseconds.
+/// The response times of a load by `hey`, in microseconds.
 async fn hey(bench: &Bench, target: &Target, duration: Duration) -> Result<Vec<u64>> {
     let output = Command::new("nsenter")
         .arg(format!("--net={}", bench.cluster.node()?.netns.display()))
@@ -75,19 +77,19 @@ async fn hey(bench: &Bench, target: &Target, duration: Duration) -> Result<Vec<u
     parse(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// The response times of answers with status 200.
+/// Parses the response times of answers with status 200.
 fn parse(csv: &str) -> Result<Vec<u64>> {
     let mut lines = csv.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let column = |name: &str| {
         let found = names.iter().position(|found| *found == name);
-        found.with_context(|| format!("hey writes no {name}"))
+        found.with_context(|| format!("hey wrote no column {name}"))
     };
     let (time, status) = (column("response-time")?, column("status-code")?);
     let mut times = Vec::new();
     for line in lines.filter(|line| !line.is_empty()) {
         let fields: Vec<&str> = line.split(',').collect();
-        let field = |index: usize| fields.get(index).context("hey writes half a line");
+        let field = |index: usize| fields.get(index).context("hey wrote an incomplete line");
         if *field(status)? == "200" {
             let seconds = Duration::from_secs_f64(field(time)?.parse()?);
             times.push(super::load::microseconds(seconds));
@@ -96,14 +98,14 @@ fn parse(csv: &str) -> Result<Vec<u64>> {
     Ok(times)
 }
 
-/// Whether they agree.
+/// The medians of both, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct Agreement {
     pub(super) ours: f64,
     pub(super) hey: f64,
 }
 
-impl Verdict {
+impl Agreement {
     pub(super) fn of(check: &LoadCheck) -> Self {
         let median = |times: &[u64]| {
             let summary = Summary::of(&Turns::new([times.to_vec()]));
@@ -115,18 +117,18 @@ impl Verdict {
         }
     }
 
-    /// What ours is of the other's.
+    /// The ratio of the generator's median to that of `hey`.
     pub(super) fn ratio(self) -> f64 {
         self.ours / self.hey
     }
 
-    /// Not when one has no samples.
+    /// Whether the medians agree; false if one has no samples.
     pub(super) fn agrees(self) -> bool {
-        (self.ratio() - 1.0).abs() <= MOST
+        (self.ratio() - 1.0).abs() <= MAX_DIFFERENCE
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -164,7 +166,7 @@ mod tests {
                 ours: ours.to_vec(),
                 hey: hey.to_vec(),
             };
-            assert_eq!(Verdict::of(&check).agrees(), expected, "{check:?}");
+            assert_eq!(Agreement::of(&check).agrees(), expected, "{check:?}");
         }
         check(&[1040], &[1000], true);
         check(&[960], &[1000], true);

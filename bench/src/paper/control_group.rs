@@ -1,4 +1,4 @@
-//! What the kernel counts of a container's control group, in either version of control groups.
+//! Reads the counters of a container's control group, in either version of control groups.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(super) struct ControlGroup {
     peak: PathBuf,
 }
 
-/// Where processor time is counted.
+/// The counter of processor time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Processor {
     /// Version 1: nanoseconds.
@@ -23,14 +23,14 @@ enum Processor {
 }
 
 impl ControlGroup {
-    /// The one of a process.
+    /// The control group of a process.
     pub(super) fn of(pid: u32) -> Result<Self> {
         let groups = format!("/proc/{pid}/cgroup");
         let groups =
             fs::read_to_string(&groups).with_context(|| format!("failed to read {groups}"))?;
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         Self::find(&groups, &mounts)
-            .with_context(|| format!("the control groups of process {pid} are not to be found"))
+            .with_context(|| format!("failed to find the control groups of process {pid}"))
     }
 
     fn find(groups: &str, mounts: &str) -> Option<Self> {
@@ -69,12 +69,12 @@ impl ControlGroup {
         }
     }
 
-    /// Memory now, in bytes.
+    /// Current memory, in bytes.
     pub(super) fn memory(&self) -> Result<u64> {
         number(&self.memory)
     }
 
-    /// The most memory so far, in bytes.
+    /// Peak memory so far, in bytes.
     pub(super) fn peak(&self) -> Result<u64> {
         number(&self.peak)
     }
@@ -93,7 +93,7 @@ fn folder(groups: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
     Some(below(root, path))
 }
 
-/// The mount point of a line of `mountinfo`, if it is of this type and has this option.
+/// The mount point of a line of `mountinfo`, if it has this type and this option.
 ///
 /// Source: proc(5), `/proc/pid/mountinfo`.
 fn mount<'a>(line: &'a str, kind: &str, option: Option<&str>) -> Option<&'a str> {

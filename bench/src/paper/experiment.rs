@@ -1,15 +1,15 @@
-//! The nine experiments by number and name: five that were published, four beyond them.
+//! The nine experiments by number and name: five published ones, and four more.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// One of them, in the order in which they run.
+/// An experiment, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Experiment {
-    /// One client, a connection a request.
+    /// One client, with a connection for each request.
     Serial,
     /// The first request to a new pod.
     First,
@@ -19,11 +19,11 @@ pub(crate) enum Experiment {
     Instantiation,
     /// Bytes in the registry.
     Size,
-    /// Processor time and memory by the control groups.
+    /// Processor time and memory, by the control groups.
     Resources,
     /// Memory of idle pods.
     Density,
-    /// Many pods from nothing.
+    /// Many pods at once, from none.
     Burst,
     /// Throughput against latency.
     Saturation,
@@ -43,13 +43,13 @@ impl Experiment {
         Self::Saturation,
     ];
 
-    /// The number that it has in the documents.
+    /// Its number in the documents.
     pub(crate) fn number(self) -> usize {
         let found = Self::ALL.iter().position(|other| *other == self);
         found.map_or(0, |index| index + 1)
     }
 
-    /// A word, as files and options have it.
+    /// Its name in files and options.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Serial => "serial",
@@ -64,7 +64,7 @@ impl Experiment {
         }
     }
 
-    /// A heading.
+    /// Its heading in the report.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Serial => "Serial execution",
@@ -89,7 +89,7 @@ impl fmt::Display for Experiment {
 impl FromStr for Experiment {
     type Err = String;
 
-    /// A number or a name.
+    /// Parses a number or a name.
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|experiment| {
             experiment.name() == text || experiment.number().to_string() == text

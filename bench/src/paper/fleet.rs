@@ -1,4 +1,4 @@
-//! The Deployments that are up: those of the function that is measured and no others.
+//! Manages the running Deployments: those of the measured function and no others.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::images::Images;
 use super::kind::Kind;
 use super::load::Target;
 use super::manifest::{self, Profile};
-use super::pods::{Pods, Seen};
-use crate::inside::Inside;
+use super::pods::{PodState, Pods};
 use crate::namespace::Namespace;
+use crate::netns_thread::NetnsThread;
 
 /// How long a first answer may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What makes and removes them.
+/// Creates and removes the Deployments.
 pub(super) struct Fleet {
     pub(super) namespace: Namespace,
-    pub(super) inside: Inside,
+    pub(super) netns_thread: NetnsThread,
     pub(super) images: Images,
     node: String,
-    up: Vec<Up>,
+    active: Vec<ActiveDeployment>,
 }
 
-/// One that is up.
+/// A running Deployment.
 #[derive(Clone, Debug, PartialEq)]
-struct Up {
+struct ActiveDeployment {
     function: String,
     kind: Kind,
     profile: Profile,
@@ -38,36 +38,49 @@ struct Up {
 }
 
 impl Fleet {
-    pub(super) fn new(namespace: Namespace, inside: Inside, images: Images, node: String) -> Self {
+    pub(super) fn new(
+        namespace: Namespace,
+        netns_thread: NetnsThread,
+        images: Images,
+        node: String,
+    ) -> Self {
         Self {
             namespace,
-            inside,
+            netns_thread,
             images,
             node,
-            up: Vec::new(),
+            active: Vec::new(),
         }
     }
 
-    /// Has one pod of a function running that has answered, and none of another function.
+    /// Makes one pod of a function run, and waits until it has answered. Deployments of other
+    /// functions are removed.
     pub(super) async fn one(
         &mut self,
         function: &str,
         kind: Kind,
         profile: Profile,
-    ) -> Result<(Pods, Seen)> {
-        let wanted = Up {
+    ) -> Result<(Pods, PodState)> {
+        let wanted = ActiveDeployment {
             function: function.to_owned(),
             kind,
             profile,
             replicas: 1,
         };
-        let fits = |up: &Up| up.function == function && up.profile == profile && up.replicas == 1;
-        let others: Vec<Up> = self.up.iter().filter(|up| !fits(up)).cloned().collect();
+        let fits = |active: &ActiveDeployment| {
+            active.function == function && active.profile == profile && active.replicas == 1
+        };
+        let others: Vec<ActiveDeployment> = self
+            .active
+            .iter()
+            .filter(|active| !fits(active))
+            .cloned()
+            .collect();
         for other in others {
             self.remove(&other).await?;
         }
         let mut pods = Pods::watch(&self.namespace, &manifest::name(function, kind)).await?;
-        let is_new = !self.up.contains(&wanted);
+        let is_new = !self.active.contains(&wanted);
         if is_new {
             self.create(wanted).await?;
         }
@@ -79,11 +92,11 @@ impl Fleet {
         Ok((pods, seen))
     }
 
-    /// Makes a Deployment with no others beside it, and without a pod.
+    /// Makes a Deployment without pods, after removing all others.
     pub(super) async fn empty(&mut self, function: &str, kind: Kind) -> Result<Pods> {
         self.clear().await?;
         let pods = Pods::watch(&self.namespace, &manifest::name(function, kind)).await?;
-        self.create(Up {
+        self.create(ActiveDeployment {
             function: function.to_owned(),
             kind,
             profile: Profile::Memory,
@@ -93,70 +106,70 @@ impl Fleet {
         Ok(pods)
     }
 
-    /// Changes how many pods a Deployment has; does not wait for them.
+    /// Scales a Deployment; does not wait for its pods.
     pub(super) async fn scale(&mut self, function: &str, kind: Kind, replicas: u32) -> Result<()> {
         let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
         let name = manifest::name(function, kind);
         self.deployments()
             .patch(&name, &PatchParams::default(), &patch)
             .await?;
-        for up in &mut self.up {
-            if up.function == function && up.kind == kind {
-                up.replicas = replicas;
+        for active in &mut self.active {
+            if active.function == function && active.kind == kind {
+                active.replicas = replicas;
             }
         }
         Ok(())
     }
 
-    /// Removes all, and waits until their pods are gone.
+    /// Removes all Deployments, and waits until their pods are gone.
     pub(super) async fn clear(&mut self) -> Result<()> {
-        for up in self.up.clone() {
-            self.remove(&up).await?;
+        for active in self.active.clone() {
+            self.remove(&active).await?;
         }
         Ok(())
     }
 
-    /// Where a function's pod is asked what the experiments ask it.
-    pub(super) fn target(&self, function: &str, pod: &Seen) -> Result<Target> {
+    /// The request of the experiments to a function's pod.
+    pub(super) fn target(&self, function: &str, pod: &PodState) -> Result<Target> {
         pod.target(&self.images.function(function)?.path())
     }
 
     /// Waits until a pod answers.
-    pub(super) async fn until_ok(&self, function: &str, pod: &Seen) -> Result<()> {
+    pub(super) async fn until_ok(&self, function: &str, pod: &PodState) -> Result<()> {
         let target = self.target(function, pod)?;
         let answered = self
-            .inside
-            .run(move || Ok(target.until_ok(PATIENCE)?))
+            .netns_thread
+            .run(move || Ok(target.until_ok(FIRST_ANSWER_TIMEOUT)?))
             .await;
         answered.with_context(|| format!("{} does not answer with 200", pod.name))?;
         Ok(())
     }
 
-    async fn create(&mut self, up: Up) -> Result<()> {
-        let images = self.images.function(&up.function)?;
+    async fn create(&mut self, active: ActiveDeployment) -> Result<()> {
+        let images = self.images.function(&active.function)?;
         let deployment = manifest::deployment(
-            &up.function,
-            up.kind,
+            &active.function,
+            active.kind,
             images,
-            up.replicas,
-            up.profile,
+            active.replicas,
+            active.profile,
             &self.node,
         );
         self.deployments()
             .create(&PostParams::default(), &deployment)
             .await?;
-        self.up.push(up);
+        self.active.push(active);
         Ok(())
     }
 
-    async fn remove(&mut self, up: &Up) -> Result<()> {
-        let name = manifest::name(&up.function, up.kind);
+    async fn remove(&mut self, active: &ActiveDeployment) -> Result<()> {
+        let name = manifest::name(&active.function, active.kind);
         let mut pods = Pods::watch(&self.namespace, &name).await?;
         let background = DeleteParams::background();
         self.deployments().delete(&name, &background).await?;
         pods.until("all are gone", |seen| seen.is_empty().then_some(()))
             .await?;
-        self.up.retain(|known| known != up);
+        self.active.retain(|known| known != active);
         Ok(())
     }
 

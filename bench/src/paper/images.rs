@@ -1,4 +1,5 @@
-//! Where the images of each function are, and what its pods are given: a file that `cargo xtask bench` writes.
+//! Reads the images and the settings of each function from the file that `cargo xtask bench`
+//! writes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use super::kind::Kind;
 use crate::files::FUNCTIONS;
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Images {
     pub(crate) functions: BTreeMap<String, Function>,
@@ -22,18 +23,18 @@ pub(crate) struct Function {
     wasm: String,
     scratch: String,
     distro: String,
-    /// What it is asked in the published experiments, without a question mark.
+    /// The query of the published experiments, without a question mark.
     pub(crate) query: String,
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// Whom the component may call.
+    /// The targets that the component may call.
     #[serde(default)]
     pub(crate) outbound: Vec<String>,
 }
 
 impl Images {
-    /// Reads the file, and keeps the functions that are asked for; those of the published experiments when
-    /// none is named.
+    /// Reads the file, and keeps the requested functions; by default those of the published
+    /// experiments.
     pub(crate) fn read(path: &Path, asked: &[String]) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
         let images: Self = serde_json::from_slice(&text)
@@ -79,7 +80,7 @@ impl Function {
         }
     }
 
-    /// The path that it is asked for.
+    /// The path of its requests.
     pub(crate) fn path(&self) -> String {
         match self.query.as_str() {
             "" => "/".to_owned(),

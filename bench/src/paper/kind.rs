@@ -1,4 +1,4 @@
-//! The kinds that are compared: a component, and two containers of the same source.
+//! The compared kinds: a component, and two containers of the same source.
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// All.
+    /// All kinds.
     pub(crate) const ALL: [Self; 3] = [Self::Wasm, Self::Scratch, Self::Distro];
 
-    /// As files and labels have it.
+    /// Its name in files and labels.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Wasm => "wasm",
@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// As people read it.
+    /// Its name in the report.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Wasm => "Wasm",

@@ -1,7 +1,8 @@
-//! The load generator: requests over plain sockets from threads of its own, timed to the microsecond.
+//! The load generator: sends requests over plain sockets from threads of its own, timed to the
+//! microsecond.
 //!
-//! It runs in the network namespace of whoever calls it. An answer's time ends with its last byte; one with
-//! another status than 200 has failed and has no time.
+//! It runs in the network namespace of its caller. The time of an answer ends with its last byte.
+//! An answer with another status than 200 has failed and has no time.
 
 mod connection;
 mod open;
@@ -14,12 +15,12 @@ use std::time::{Duration, Instant};
 pub(crate) use connection::Connection;
 pub(crate) use open::{Open, Outcome, open};
 
-/// How long one request may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks whether anybody listens.
-const PAUSE: Duration = Duration::from_micros(500);
+/// The timeout of one request.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The delay between two attempts.
+const RETRY_DELAY: Duration = Duration::from_micros(500);
 
-/// Whom to ask for what.
+/// The address and the path of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -37,8 +38,8 @@ impl Target {
         .into_bytes()
     }
 
-    /// One request over a connection of its own: its time, with that of the connection; nothing when the status is
-    /// not 200.
+    /// Sends one request over a connection of its own. Returns its time, including that of the
+    /// connection; `None` if the status is not 200.
     pub(crate) fn once(&self) -> io::Result<Option<u64>> {
         let request = self.request(false);
         let begun = Instant::now();
@@ -49,8 +50,8 @@ impl Target {
         Ok((status == 200).then_some(taken))
     }
 
-    /// The first request to somebody who has only just begun to listen, or is about to: what is refused is asked
-    /// again and does not count.
+    /// Sends the first request to a server that has just started to listen or is about to. Refused
+    /// connections are retried and do not count.
     pub(crate) fn first(&self, within: Duration) -> io::Result<Option<u64>> {
         let begun = Instant::now();
         loop {
@@ -59,14 +60,14 @@ impl Target {
                     if error.kind() == io::ErrorKind::ConnectionRefused
                         && begun.elapsed() < within =>
                 {
-                    thread::sleep(PAUSE);
+                    thread::sleep(RETRY_DELAY);
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    /// Asks until the status is 200, and says when it was.
+    /// Repeats the request until the status is 200, and returns the time of that.
     pub(crate) fn until_ok(&self, within: Duration) -> io::Result<Instant> {
         let begun = Instant::now();
         loop {
@@ -76,20 +77,20 @@ impl Target {
                 Ok(None) if begun.elapsed() > within => {
                     return Err(io::Error::other("the status is not 200"));
                 }
-                _ => thread::sleep(PAUSE),
+                _ => thread::sleep(RETRY_DELAY),
             }
         }
     }
 }
 
-/// When a load is over.
+/// The end of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     After(Duration),
     Requests(u32),
 }
 
-/// One client, a connection a request, the next as soon as the one before is answered.
+/// Runs one client, with a connection for each request and no pause between them.
 pub(crate) fn serial(target: &Target, end: End) -> Outcome {
     let begun = Instant::now();
     let mut outcome = Outcome::default();
@@ -120,7 +121,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{Ipv4Addr, TcpListener};
 
-    /// Answers each connection of a list, with a pause before.
+    /// A server with a list of answers, one for each connection, each after a delay.
     fn server(answers: Vec<(&'static str, Duration)>) -> Target {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_listen_yet_is_asked_again() {
+    fn a_refused_connection_is_retried() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let target = Target {
             address: listener.local_addr().unwrap(),
@@ -167,6 +168,6 @@ mod tests {
         assert!(target.first(Duration::from_millis(5)).is_err());
         assert!(target.until_ok(Duration::from_millis(5)).is_err());
         let target = server(vec![(BAD, Duration::ZERO), (OK, Duration::ZERO)]);
-        assert!(target.until_ok(PATIENCE).is_ok());
+        assert!(target.until_ok(REQUEST_TIMEOUT).is_ok());
     }
 }

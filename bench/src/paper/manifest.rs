@@ -1,8 +1,9 @@
-//! The Deployment of a function in a kind: the same for all kinds but for the image, the runtime class and the
-//! annotations that tell the shim the function's rules. Pure.
+//! Renders the Deployment of a function in a kind. Pure.
 //!
-//! Plain Deployments for both, so that the same controllers do the same work; what the operator makes of a resource
-//! is a Deployment as well. No probes, no token, no service links: nothing that the other kind would not have.
+//! All kinds differ only in the image, the runtime class and the annotations with the function's
+//! rules for the shim. Both use plain Deployments, so that the same controllers do the same work;
+//! the operator also makes Deployments. There are no probes, no token and no service links, so that
+//! no kind has more than the other.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
@@ -11,17 +12,17 @@ use super::images::Function;
 use super::kind::Kind;
 use super::sample::Limits;
 
-/// Where all listen.
+/// The port of all functions.
 pub(super) const PORT: u16 = 8080;
-/// The label that a Deployment's pods are found by.
+/// The label of a Deployment's pods.
 pub(super) const LABEL: &str = "sampan-bench";
 
-/// What pods may use.
+/// The limits of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
     /// Memory is limited.
     Memory,
-    /// So is the processor.
+    /// Memory and processor time are limited.
     Processor,
 }
 
@@ -33,7 +34,7 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-/// A function's name in a kind.
+/// The name of a function in a kind.
 pub(super) fn name(function: &str, kind: Kind) -> String {
     format!("{function}-{kind}")
 }
@@ -108,7 +109,7 @@ pub(super) fn deployment(
 mod tests {
     use super::*;
 
-    /// What differs between the kinds is only what must.
+    /// The kinds differ only where they must.
     #[test]
     fn kinds_differ_in_image_class_and_annotations_alone() {
         let images: Function = serde_json::from_value(json!({

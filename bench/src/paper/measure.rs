@@ -1,4 +1,4 @@
-//! The experiments: each takes a unit of work and gives its samples.
+//! The experiments: each carries out a unit of work and returns its samples.
 
 mod burst;
 mod density;
@@ -20,21 +20,21 @@ use super::registry;
 use super::sample::{Record, Series};
 use crate::cluster::Cluster;
 
-/// Clients of the concurrent experiment.
+/// The count of clients of the concurrent experiment.
 const CLIENTS: u32 = 5;
 /// Requests a second of each of them.
 const RATE: f64 = 5.0;
-/// Requests of no account before a load begins.
-const WARM: u32 = 20;
+/// The count of warm-up requests before a load, which are not measured.
+const WARM_UP_REQUESTS: u32 = 20;
 
-/// What the experiments need.
+/// The cluster and the Deployments of the experiments.
 pub(super) struct Bench {
     pub(super) cluster: Cluster,
     pub(super) fleet: Fleet,
 }
 
 impl Bench {
-    /// Does a unit of work.
+    /// Carries out a unit of work.
     pub(super) async fn measure(&mut self, planned: &Planned) -> Result<Vec<Record>> {
         let unit = &planned.unit;
         match (unit.experiment, planned.amount) {
@@ -65,15 +65,15 @@ impl Bench {
         Ok(vec![responses(unit, outcome)?])
     }
 
-    /// A serial load on a function's only pod, which was asked before.
+    /// Runs a serial load on a function's only pod, after a warm-up.
     pub(super) async fn run_serial(&mut self, unit: &Unit, end: End) -> Result<Outcome> {
         let Unit { function, kind, .. } = unit;
         let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
         let target = self.fleet.target(function, &pod)?;
         self.fleet
-            .inside
+            .netns_thread
             .run(move || {
-                serial(&target, End::Requests(WARM));
+                serial(&target, End::Requests(WARM_UP_REQUESTS));
                 Ok(serial(&target, end))
             })
             .await
@@ -91,7 +91,7 @@ impl Bench {
         };
         let outcome = self
             .fleet
-            .inside
+            .netns_thread
             .run(move || Ok(open(&target, &load)?))
             .await?;
         Ok(vec![responses(unit, outcome)?])
@@ -107,8 +107,8 @@ impl Bench {
     }
 }
 
-/// A record of response times. A few failures are told in the report; with more than one in a hundred, it would not
-/// be the function that is measured.
+/// A record of response times. The report shows a few failures; with more than one in a hundred,
+/// the figures would not be the function's.
 fn responses(unit: &Unit, outcome: Outcome) -> Result<Record> {
     let all = outcome.times.len() as u64 + outcome.failed;
     ensure!(

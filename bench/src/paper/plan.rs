@@ -1,7 +1,7 @@
-//! What a run consists of: units of work in an order in which noise hits both kinds alike. Pure.
+//! Plans a run: units of work in an order in which noise affects both kinds alike. Pure.
 //!
-//! A unit is one turn of one kind at one function in one experiment. Turns of the two kinds follow each other,
-//! and every second turn begins with the other one.
+//! A unit is one turn of one kind of one function in one experiment. Turns of the two kinds
+//! alternate, and every second turn begins with the other kind.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::experiment::Experiment;
 use super::kind::Kind;
 use super::scale::Scale;
 
-/// One unit of work; its name is that of its file.
+/// A unit of work, which has a file of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Unit {
     pub(crate) experiment: Experiment,
@@ -19,7 +19,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// A name that no other unit has.
+    /// The unique name of the unit.
     pub(crate) fn name(&self) -> String {
         let Self {
             experiment,
@@ -34,31 +34,31 @@ impl Unit {
     }
 }
 
-/// How much a unit does.
+/// The amount of work of a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Amount {
-    /// Load for so many seconds.
+    /// A load for this many seconds.
     Seconds(f64),
-    /// So many pods one after the other.
+    /// This many pods, one after the other.
     Rounds(u32),
-    /// So many pods at once.
+    /// This many pods at once.
     Pods(u32),
-    /// So many requests.
+    /// This many requests.
     Requests(u32),
-    /// Seconds at each load, and at most so many loads.
+    /// Seconds at each load, and the most loads.
     Steps(f64, u32),
-    /// Nothing to choose.
+    /// A fixed amount.
     Once,
 }
 
-/// A unit with what it does.
+/// A unit with its amount.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Planned {
     pub(crate) unit: Unit,
     pub(crate) amount: Amount,
 }
 
-/// What is asked for.
+/// The selection of experiments, functions and kinds.
 #[derive(Clone, Debug)]
 pub(crate) struct Choice<'a> {
     pub(crate) experiments: &'a [Experiment],
@@ -69,7 +69,7 @@ pub(crate) struct Choice<'a> {
 
 /// Pods that are started one after the other in a turn.
 const ROUNDS: u32 = 5;
-/// Requests of a turn whose processor time is measured.
+/// Requests of a turn with measured processor time.
 const REQUESTS: u32 = 200;
 
 /// All units in their order.
@@ -77,7 +77,7 @@ pub(crate) fn plan(choice: &Choice<'_>) -> Vec<Planned> {
     let mut all = Vec::new();
     for &experiment in choice.experiments {
         let functions = match experiment {
-            // All functions start alike: one stands for them.
+            // All functions start alike, so one stands for them.
             Experiment::Burst => &choice.functions[..choice.functions.len().min(1)],
             _ => choice.functions,
         };
@@ -106,7 +106,7 @@ pub(crate) fn plan(choice: &Choice<'_>) -> Vec<Planned> {
     all
 }
 
-/// What each turn of an experiment does.
+/// The amount of each turn of an experiment.
 fn turns(experiment: Experiment, scale: Scale) -> Vec<Amount> {
     match experiment {
         Experiment::Serial => split(scale.seconds(300.0), 1.0, 10),
@@ -138,7 +138,7 @@ fn turns(experiment: Experiment, scale: Scale) -> Vec<Amount> {
     }
 }
 
-/// Seconds in turns of `least` or more, and at most so many turns.
+/// Divides seconds into turns of at least `least`, and into at most `most` turns.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -150,7 +150,7 @@ fn split(seconds: f64, least: f64, most: u32) -> Vec<Amount> {
 }
 
 impl Planned {
-    /// About how many seconds it takes: enough to tell how far a run is.
+    /// An estimate of its duration in seconds, for the progress of a run.
     pub(crate) fn seconds(&self) -> f64 {
         match (self.unit.experiment, self.amount) {
             (_, Amount::Seconds(seconds)) => seconds + 0.3,

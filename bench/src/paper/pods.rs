@@ -1,4 +1,4 @@
-//! The pods of a Deployment as a watch tells of them, with the time at which each was first seen.
+//! Watches the pods of a Deployment, with the time at which each was first reported.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,30 +15,30 @@ use super::load::Target;
 use super::manifest::{LABEL, PORT};
 use crate::namespace::Namespace;
 
-/// How long pods may take to become what they should; many at once take long.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// A pod whose container has ended so often will not do better.
-const MOST_RESTARTS: i32 = 3;
+/// How long pods may take to meet a condition; many at once take long.
+const CONDITION_TIMEOUT: Duration = Duration::from_mins(5);
+/// The count of restarts after which a container is given up.
+const MAX_RESTARTS: i32 = 3;
 
-/// A pod that exists.
+/// An existing pod.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Seen {
+pub(super) struct PodState {
     pub(super) name: String,
-    /// When a watch first told of it.
+    /// The time at which the watch first reported it.
     pub(super) created: Instant,
     /// Its address, once its container runs.
     pub(super) address: Option<IpAddr>,
     /// Whether it is being deleted.
-    pub(super) is_leaving: bool,
+    pub(super) is_terminating: bool,
 }
 
-impl Seen {
-    /// Whether it can be asked.
+impl PodState {
+    /// Whether it accepts requests.
     pub(super) fn is_running(&self) -> bool {
-        self.address.is_some() && !self.is_leaving
+        self.address.is_some() && !self.is_terminating
     }
 
-    /// Where to ask it.
+    /// The target of requests to it.
     pub(super) fn target(&self, path: &str) -> Result<Target> {
         let address = self.address;
         let address = address.with_context(|| format!("{} has no address", self.name))?;
@@ -52,12 +52,12 @@ impl Seen {
 /// A watch of the pods of one Deployment.
 pub(super) struct Pods {
     events: Pin<Box<dyn Stream<Item = watcher::Result<Event<Pod>>>>>,
-    seen: BTreeMap<String, Seen>,
+    seen: BTreeMap<String, PodState>,
     deployment: String,
 }
 
 impl Pods {
-    /// Begins to watch, and knows those that are there.
+    /// Starts the watch, and reads the existing pods.
     pub(super) async fn watch(namespace: &Namespace, deployment: &str) -> Result<Self> {
         let config = watcher::Config::default().labels(&format!("{LABEL}={deployment}"));
         let mut pods = Self {
@@ -69,11 +69,11 @@ impl Pods {
         Ok(pods)
     }
 
-    /// Waits until they are as they should be.
+    /// Waits until the pods meet a condition.
     pub(super) async fn until<T>(
         &mut self,
         what: &str,
-        condition: impl Fn(&BTreeMap<String, Seen>) -> Option<T>,
+        condition: impl Fn(&BTreeMap<String, PodState>) -> Option<T>,
     ) -> Result<T> {
         let reached = async {
             loop {
@@ -83,26 +83,26 @@ impl Pods {
                 self.next().await?;
             }
         };
-        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        let reached = tokio::time::timeout(CONDITION_TIMEOUT, reached).await;
         reached.with_context(|| {
             format!(
-                "the pods of {} do not come to this within {PATIENCE:?}: {what}; there are {:?}",
+                "the pods of {} do not meet this within {CONDITION_TIMEOUT:?}: {what}; there are {:?}",
                 self.deployment,
                 self.seen.values().collect::<Vec<_>>()
             )
         })?
     }
 
-    /// Waits until exactly so many are there and all run.
-    pub(super) async fn running(&mut self, count: usize) -> Result<Vec<Seen>> {
+    /// Waits until there are exactly this many pods and all run.
+    pub(super) async fn running(&mut self, count: usize) -> Result<Vec<PodState>> {
         self.until(&format!("{count} run"), |seen| {
-            let all_run = seen.values().all(Seen::is_running);
+            let all_run = seen.values().all(PodState::is_running);
             (all_run && seen.len() == count).then(|| seen.values().cloned().collect())
         })
         .await
     }
 
-    /// Takes what the watch tells next; whether that was the end of what had been there.
+    /// Handles the next event of the watch; whether that ended the list of existing pods.
     async fn next(&mut self) -> Result<bool> {
         match self.events.next().await.context("the watch has ended")?? {
             Event::Apply(pod) | Event::InitApply(pod) => self.take(&pod)?,
@@ -121,10 +121,10 @@ impl Pods {
         let containers = status.container_statuses.unwrap_or_default();
         if let Some(container) = containers
             .iter()
-            .find(|it| it.restart_count >= MOST_RESTARTS)
+            .find(|it| it.restart_count >= MAX_RESTARTS)
         {
             bail!(
-                "the container of {name} ends again and again: {:?}",
+                "the container of {name} keeps restarting: {:?}",
                 container.last_state
             );
         }
@@ -137,14 +137,14 @@ impl Pods {
             Some(address) => Some(address.parse()?),
             None => None,
         };
-        let seen = self.seen.entry(name.clone()).or_insert_with(|| Seen {
+        let seen = self.seen.entry(name.clone()).or_insert_with(|| PodState {
             name,
             created: Instant::now(),
             address: None,
-            is_leaving: false,
+            is_terminating: false,
         });
         seen.address = address;
-        seen.is_leaving = pod.metadata.deletion_timestamp.is_some();
+        seen.is_terminating = pod.metadata.deletion_timestamp.is_some();
         Ok(())
     }
 }

@@ -1,23 +1,23 @@
-//! The line that tells how far a run is, and how long it will still take.
+//! Prints the progress of a run, and the estimated remaining time.
 
 use std::time::{Duration, Instant};
 
 use super::plan::Unit;
 
-/// How far it is.
+/// The progress of a run.
 #[derive(Debug)]
 pub(super) struct Progress {
     begun: Instant,
     count: usize,
     number: usize,
-    /// What the units that are left were estimated to take, in seconds.
+    /// The estimates of the remaining units, in seconds.
     left: f64,
-    /// What those that were done were estimated to take.
+    /// The estimates of the finished units, in seconds.
     done: f64,
 }
 
 impl Progress {
-    /// Of `count` units, those that are left with their estimates.
+    /// The progress of `count` units, with the estimates of those that remain.
     pub(super) fn new(count: usize, estimates: impl Iterator<Item = f64> + Clone) -> Self {
         Self {
             begun: Instant::now(),
@@ -50,10 +50,11 @@ impl Progress {
     }
 }
 
-/// What is left by the estimates, corrected by how they were so far; those of the first half minute say little.
+/// The remaining time by the estimates, corrected by their error so far. In the first half minute
+/// the error is not significant.
 fn left(taken: Duration, done: f64, left: f64) -> Duration {
-    const DOUBT: f64 = 30.0;
-    let factor = (taken.as_secs_f64() + DOUBT) / (done + DOUBT);
+    const INSIGNIFICANT_SECONDS: f64 = 30.0;
+    let factor = (taken.as_secs_f64() + INSIGNIFICANT_SECONDS) / (done + INSIGNIFICANT_SECONDS);
     Duration::try_from_secs_f64(left * factor).unwrap_or_default()
 }
 
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_follows_what_was_so_far() {
+    fn the_remaining_time_follows_the_elapsed_time() {
         fn check(taken: u64, done: f64, remaining: f64, expected: f64) {
             let found = left(Duration::from_secs(taken), done, remaining).as_secs_f64();
             assert!((found - expected).abs() < 1e-6, "{found}");

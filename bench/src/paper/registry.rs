@@ -1,4 +1,5 @@
-//! How many bytes an image is in its registry: what a node fetches of it, and what is kept.
+//! Reads the size of an image in its registry: the bytes that a node fetches, and the bytes that
+//! are kept.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde::Deserialize;
 
 use crate::http_client::Connection;
 
-/// What manifests and indexes may be.
+/// The accepted media types of manifests and indexes.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -22,7 +23,7 @@ pub(super) struct Size {
     pub(super) stored: u64,
 }
 
-/// A manifest or an index, as far as it is of interest here.
+/// The relevant part of a manifest or an index.
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Document {
     #[serde(default)]
@@ -45,7 +46,7 @@ struct Platform {
     architecture: String,
 }
 
-/// Asks a registry for an image.
+/// Reads the sizes of an image from a registry.
 pub(super) async fn size(registry: &str, image: &str) -> Result<Size> {
     let (repository, tag) = split(registry, image)?;
     let mut connection = Connection::open(registry.parse()?).await?;
@@ -58,7 +59,8 @@ pub(super) async fn size(registry: &str, image: &str) -> Result<Size> {
         let (_, document) = document(&mut connection, &repository, &manifest.digest).await?;
         parts.push((manifest.clone(), document));
     }
-    of_index(length, &parts, platform()).with_context(|| format!("{image} is not to be weighed"))
+    of_index(length, &parts, platform())
+        .with_context(|| format!("failed to find the size of {image}"))
 }
 
 async fn document(
@@ -75,7 +77,7 @@ async fn document(
     );
     let body = answer.into_body();
     let document = serde_json::from_slice(&body)
-        .with_context(|| format!("{path} is no manifest and no index"))?;
+        .with_context(|| format!("{path} is neither a manifest nor an index"))?;
     Ok((body.len() as u64, document))
 }
 
@@ -86,7 +88,7 @@ fn split(registry: &str, image: &str) -> Result<(String, String)> {
     let Some(rest) = rest else {
         bail!("{image} is not in the cluster's registry, {registry}");
     };
-    // A digest tells more than a tag beside it.
+    // A digest takes precedence over a tag beside it.
     let (repository, reference) = match rest.split_once('@') {
         Some((repository, digest)) => (repository, digest),
         None => rest
@@ -99,7 +101,7 @@ fn split(registry: &str, image: &str) -> Result<(String, String)> {
     Ok((repository.to_owned(), reference.to_owned()))
 }
 
-/// Of an image without an index, which is fetched whole.
+/// The size of an image without an index, which is fetched whole.
 fn of_manifest(length: u64, manifest: &Document) -> Size {
     let blobs: u64 = blobs(manifest).map(|blob| blob.size).sum();
     Size {
@@ -108,7 +110,7 @@ fn of_manifest(length: u64, manifest: &Document) -> Size {
     }
 }
 
-/// Nothing when there is no manifest for the platform.
+/// The size of an image with an index; `None` when there is no manifest for the platform.
 fn of_index(
     length: u64,
     parts: &[(Descriptor, Document)],
@@ -134,7 +136,7 @@ fn blobs(manifest: &Document) -> impl Iterator<Item = &Descriptor> {
     manifest.config.iter().chain(&manifest.layers)
 }
 
-/// As images name this machine's.
+/// The names of this machine's platform in images.
 fn platform() -> (&'static str, &'static str) {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",

@@ -1,7 +1,8 @@
-//! The report of a run, from its samples alone: a page, a text and a plot for the front page of the project.
+//! Writes the report of a run, from its samples alone: a page, a text and a plot for the project's
+//! front page.
 //!
-//! [Figures](figures) are numbers from numbers; [sections](sections) are tables and plots of them; the two writers put
-//! the same sections into HTML and into Markdown.
+//! [Figures](figures) are computed from samples, and [sections](sections) are tables and plots of
+//! them. Two writers render the same sections as HTML and as Markdown.
 
 mod figures;
 mod findings;
@@ -22,16 +23,16 @@ use super::sample::Run;
 use figures::Figures;
 use sections::Section;
 
-/// All that both writers write.
+/// The content that both writers render.
 struct Report<'a> {
     run: &'a Run,
-    goals: Vec<goals::Verdict>,
+    goals: Vec<goals::GoalResult>,
     findings: findings::Findings,
     headline: Option<String>,
     sections: Vec<Section>,
 }
 
-/// Writes the report's files into a folder; their paths.
+/// Writes the report's files into a folder, and returns their paths.
 pub(super) fn write(run: &Run, folder: &Path) -> Result<Vec<PathBuf>> {
     let figures = Figures::of(run);
     let report = Report {
@@ -57,7 +58,7 @@ pub(super) fn write(run: &Run, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Facts of the run, as both writers list them.
+/// The facts of the run, as both writers list them.
 fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let header = &run.header;
     let (versions, machine) = (&header.versions, &header.machine);
@@ -95,11 +96,11 @@ fn facts(run: &Run) -> Vec<(&'static str, String)> {
         ),
     ];
     if let Some(check) = &run.check {
-        let verdict = super::check_load::Verdict::of(check);
+        let agreement = super::check_load::Agreement::of(check);
         facts.push((
             "load generator",
             format!(
-                "own, beside hey at the same pod ({}): {verdict}",
+                "own, beside hey at the same pod ({}): {agreement}",
                 check.function
             ),
         ));

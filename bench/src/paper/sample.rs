@@ -1,18 +1,18 @@
-//! What is kept of a run: a header that says what ran, and records of samples.
+//! The samples of a run: a header with the versions and the machine, and records of values.
 
 use serde::{Deserialize, Serialize};
 
 use super::plan::Unit;
 use super::scale::Scale;
 
-/// The version of the format; a reader refuses others.
+/// The version of the format; a reader rejects others.
 pub(crate) const FORMAT: u32 = 1;
 
-/// What ran, where and when.
+/// The versions, the machine and the time of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) format: u32,
-    /// When it began, in UTC.
+    /// The time of its start, in UTC.
     pub(crate) date: String,
     pub(crate) scale: Scale,
     pub(crate) versions: Versions,
@@ -20,10 +20,10 @@ pub(crate) struct Header {
     pub(crate) limits: Limits,
 }
 
-/// What was measured.
+/// The measured versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Versions {
-    /// Of this project, with `-dirty` after it if the files were others.
+    /// Of this project, with `-dirty` at its end if files differed from the commit.
     pub(crate) revision: String,
     pub(crate) kubernetes: String,
     pub(crate) containerd: String,
@@ -31,7 +31,7 @@ pub(crate) struct Versions {
     pub(crate) wasmtime: String,
 }
 
-/// What it ran on.
+/// The machine of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) kernel: String,
@@ -41,44 +41,45 @@ pub(crate) struct Machine {
     pub(crate) memory_kibibytes: u64,
 }
 
-/// What each pod may use, of both kinds.
+/// The limits of each pod, for both kinds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
     pub(crate) memory: String,
-    /// In the experiment of saturation; no limit in the others.
+    /// In the saturation experiment; the others have no limit.
     pub(crate) saturation_processor: String,
 }
 
-/// What a record's values are.
+/// The meaning of a record's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Series {
     /// From the request to the end of its answer, in microseconds.
     Response,
-    /// From the pod's creation to the event that its container was started, as a watch saw both, in
+    /// From the pod's creation to the start event of its container, as a watch reported both, in
     /// microseconds.
     CreatedToStarted,
     /// From the pod's creation to its first answer with status 200, in microseconds.
     CreatedToAnswer,
-    /// The three calls of the container runtime, by its log, in microseconds.
+    /// The three CRI calls, by containerd's log, in microseconds.
     RuntimeCalls,
-    /// What a node fetches: index, manifest, configuration and layers of its platform, in bytes.
+    /// The bytes that a node fetches: index, manifest, configuration and layers of its platform.
     Fetched,
-    /// All that the registry keeps for the tag, in bytes.
+    /// The bytes that the registry keeps for the tag.
     Stored,
     /// Processor time of the pod's control group, in nanoseconds a request.
     Processor,
     /// The control group's memory before the load, in bytes.
     IdleMemory,
-    /// The most that it had, in bytes.
+    /// The control group's peak memory, in bytes.
     PeakMemory,
-    /// Proportional memory of all processes of an idle pod, in kibibytes; a value for each of those that were up.
+    /// Proportional memory of all processes of an idle pod, in kibibytes; one value for each
+    /// measured pod.
     PodMemory,
-    /// By how much that of all pods grew with each further one, in kibibytes.
+    /// The growth of all pods' memory with each further pod, in kibibytes.
     FurtherPodMemory,
     /// From the request for pods to the first answer of each, in microseconds.
     BurstAnswer,
-    /// The same to the answer of the last one.
+    /// From the same request to the first answer of the last pod.
     BurstAll,
 }
 
@@ -89,10 +90,10 @@ pub(crate) struct Record {
     pub(crate) unit: Unit,
     pub(crate) series: Series,
     pub(crate) values: Vec<u64>,
-    /// Requests that failed: they have no value.
+    /// The count of failed requests, which have no value.
     #[serde(default)]
     pub(crate) failed: u64,
-    /// How the load was, where one was chosen.
+    /// The rates of the load, if one was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) load: Option<Load>,
 }
@@ -107,7 +108,7 @@ pub(crate) struct Load {
 }
 
 impl Record {
-    /// Values without failures or a load.
+    /// A record without failures and without a load.
     pub(crate) fn new(unit: &Unit, series: Series, values: Vec<u64>) -> Self {
         Self {
             unit: unit.clone(),
@@ -124,11 +125,11 @@ impl Record {
 pub(crate) struct Run {
     pub(crate) header: Header,
     pub(crate) records: Vec<Record>,
-    /// How our own load compares with the one of `hey`, if it was looked at.
+    /// The comparison of the load generator with `hey`, if it was made.
     pub(crate) check: Option<LoadCheck>,
 }
 
-/// Our own load generator beside `hey`, at the same pod, in turns.
+/// The load generator and `hey`, on the same pod, in turns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LoadCheck {
     pub(crate) function: String,

@@ -1,11 +1,11 @@
-//! How much of the published durations and counts is done.
+//! The scale of a run: the fraction of the published durations and counts.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What `tiny` stands for: everything once.
+/// The fraction of `tiny`: everything once.
 const TINY: f64 = 0.004;
 
 /// A fraction of the published protocol, above 0 and at most 1.
@@ -13,12 +13,12 @@ const TINY: f64 = 0.004;
 pub(crate) struct Scale(f64);
 
 impl Scale {
-    /// A part of a duration, in seconds.
+    /// The scaled duration, in seconds.
     pub(crate) fn seconds(self, full: f64) -> f64 {
         full * self.0
     }
 
-    /// A part of a count, at least one.
+    /// The scaled count, at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -28,7 +28,7 @@ impl Scale {
         ((f64::from(full) * self.0).round() as u32).max(1)
     }
 
-    /// Whether this only shows that everything works.
+    /// Whether the run is only a functional test.
     pub(crate) fn is_tiny(self) -> bool {
         self.0 < 0.05
     }
@@ -50,7 +50,7 @@ impl FromStr for Scale {
         };
         match value {
             Ok(value) if value > 0.0 && value <= 1.0 => Ok(Self(value)),
-            _ => Err("it is a fraction above 0 and at most 1, or `tiny`".to_owned()),
+            _ => Err("the scale is a fraction above 0 and at most 1, or `tiny`".to_owned()),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The folder of a run. While it runs, each unit of work is a file of its own, which appears whole or not at
-//! all; at the end all of them become one.
+//! The folder of a run's samples.
 //!
-//! Everything is lines of JSON, compressed by gzip. Files of gzip may be put one after the other: so the one
-//! file is the header and the units, as they were written.
+//! While it runs, each unit of work is a file of its own, which appears whole or not at all. At the
+//! end all of them become one. The files are JSON lines, compressed by gzip. Concatenated gzip
+//! files are valid, so the one file consists of the header and the units as they were written.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -19,9 +19,9 @@ use super::sample::{FORMAT, Header, LoadCheck, Record, Run};
 
 /// All samples, at the end.
 const ALL: &str = "samples.jsonl.gz";
-/// What ran, while it runs.
+/// The header, during the run.
 const HEADER: &str = "header.json";
-/// The units, while it runs.
+/// The folder of units, during the run.
 const UNITS: &str = "units";
 /// The unit of the comparison of load generators.
 const CHECK: &str = "0-check";
@@ -35,14 +35,14 @@ enum Line {
     Record(Record),
 }
 
-/// A folder that is written.
+/// A folder that is being written.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
 }
 
 impl Store {
-    /// Begins a run, or goes on with one of the same kind.
+    /// Begins a run, or resumes one of the same kind.
     pub(crate) fn open(folder: &Path, header: &Header, resume: bool) -> Result<Self> {
         let shown = folder.display();
         let store = Self {
@@ -57,14 +57,14 @@ impl Store {
                 put(&begun, &serde_json::to_vec_pretty(header)?)?;
             }
             (_, true) if !resume => {
-                bail!("{shown} holds a whole run; choose another folder by --out")
+                bail!("{shown} holds a finished run; choose another folder with --out")
             }
             (true, _) if !resume => bail!(
-                "{shown} holds a run that was cut; go on with --resume, or choose another folder by --out"
+                "{shown} holds an interrupted run; continue with --resume, or choose another folder with --out"
             ),
             (is_begun, _) => {
                 differs(&read(folder)?.header, header)
-                    .with_context(|| format!("the run in {shown} cannot go on"))?;
+                    .with_context(|| format!("failed to resume the run in {shown}"))?;
                 if !is_begun {
                     store.unpack()?;
                 }
@@ -73,7 +73,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Whether a unit was done.
+    /// Whether a unit is finished.
     pub(crate) fn has(&self, unit: &Unit) -> bool {
         self.unit(&unit.name()).exists()
     }
@@ -83,13 +83,13 @@ impl Store {
         self.unit(CHECK).exists()
     }
 
-    /// Keeps what a unit gave.
+    /// Writes the records of a unit.
     pub(crate) fn write(&self, unit: &Unit, records: Vec<Record>) -> Result<()> {
         let lines: Vec<Line> = records.into_iter().map(Line::Record).collect();
         put(&self.unit(&unit.name()), &compress(&lines)?)
     }
 
-    /// Keeps the comparison of load generators.
+    /// Writes the comparison of the load generators.
     pub(crate) fn write_check(&self, check: LoadCheck) -> Result<()> {
         put(&self.unit(CHECK), &compress(&[Line::Check(check)])?)
     }
@@ -104,13 +104,13 @@ impl Store {
         }
         let path = self.folder.join(ALL);
         put(&path, &all)?;
-        // The header goes first: while it is there, the units are what counts.
+        // The header is removed first: while it exists, the units are the valid data.
         fs::remove_file(&begun)?;
         fs::remove_dir_all(self.folder.join(UNITS))?;
         Ok(path)
     }
 
-    /// Makes units again of one file, to add to them.
+    /// Splits the one file into units again, to add to them.
     fn unpack(&self) -> Result<()> {
         let run = read(&self.folder)?;
         fs::create_dir_all(self.folder.join(UNITS))?;
@@ -136,11 +136,11 @@ impl Store {
     }
 }
 
-/// Reads a run, whole or cut.
+/// Reads a run, finished or not.
 pub(crate) fn read(folder: &Path) -> Result<Run> {
     let (all, begun) = (folder.join(ALL), folder.join(HEADER));
     let mut lines = Vec::new();
-    // Beside a header, the one file is of an end that was cut, or of a beginning that was: the units are all there.
+    // A file beside a header is from an interrupted end or beginning; all units exist then.
     if all.exists() && !begun.exists() {
         lines.extend(decompress(&all)?);
     } else {
@@ -165,7 +165,7 @@ pub(crate) fn read(folder: &Path) -> Result<Run> {
             Line::Record(record) => records.push(record),
         }
     }
-    let header: Header = header.context("the samples do not say what ran")?;
+    let header: Header = header.context("the samples have no header")?;
     ensure!(
         header.format == FORMAT,
         "the samples have format {}; this program reads {FORMAT}",
@@ -182,7 +182,7 @@ fn units(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder.join(UNITS))? {
         let path = entry?.path();
-        // A draft of a unit that was cut has another ending.
+        // The draft of an interrupted unit has another extension.
         if path.extension().is_some_and(|ending| ending == "gz") {
             found.push(path);
         }
@@ -191,11 +191,11 @@ fn units(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Runs of different things are not mixed.
+/// Fails if the headers differ: runs with different subjects must not be mixed.
 fn differs(old: &Header, new: &Header) -> Result<()> {
     ensure!(
         old.format == new.format && old.scale == new.scale && old.limits == new.limits,
-        "it has scale {} and other limits or another format than asked for now; choose another folder by --out",
+        "it has scale {} and other limits or another format than requested; choose another folder with --out",
         old.scale
     );
     ensure!(
@@ -232,7 +232,7 @@ fn decompress(path: &Path) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// Writes a file so that it is there whole or not at all, whatever happens meanwhile.
+/// Writes a file so that it exists whole or not at all, even after a crash.
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     let draft = path.with_extension("draft");
     let write = || {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_before_and_after_the_end() {
+    fn samples_are_read_before_and_after_the_end_of_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), &header("0.2"), false).unwrap();
         let check = LoadCheck {
@@ -301,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), &header("0.2"), false).unwrap();
         store.write(&unit(0), vec![record(0)]).unwrap();
-        // What a crash in the middle of a unit leaves.
+        // The leftover of a crash in the middle of a unit.
         fs::write(store.unit(&unit(1).name()).with_extension("draft"), b"half").unwrap();
         let again = Store::open(folder.path(), &header("0.2"), true).unwrap();
         assert!(again.has(&unit(0)));

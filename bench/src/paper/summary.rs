@@ -1,17 +1,18 @@
-//! Statistics of samples in turns: quantiles, and the ratio of two medians with a confidence interval.
+//! Statistics of samples in turns: quantiles, and the ratio of two medians with a confidence
+//! interval.
 //!
-//! The interval is a percentile bootstrap with a fixed seed: the same samples have the same interval for
-//! ever. Samples of one turn are not independent of each other, since what disturbs one disturbs its
-//! neighbours: so with five turns or more whole turns are drawn, both kinds' of the same time together, and
-//! with fewer single samples.
+//! The interval is a percentile bootstrap with a fixed seed: the same samples always have the same
+//! interval. Samples of one turn are not independent, since a disturbance affects its neighbours
+//! too. With five turns or more, whole turns are drawn, those of both kinds at the same time
+//! together. With fewer, single samples are drawn.
 
-/// Drawings of the bootstrap.
+/// The count of drawings of the bootstrap.
 const DRAWINGS: usize = 2000;
-/// Fewer turns than these say nothing of how turns differ.
-const LEAST_TURNS: usize = 5;
-/// The part of the drawings that lies outside of the interval on each side.
+/// The fewest turns that show how turns differ.
+const MIN_TURNS: usize = 5;
+/// The fraction of the drawings that is outside of the interval on each side.
 const TAIL: f64 = 0.025;
-/// What the bootstrap's random numbers begin with.
+/// The seed of the bootstrap's random numbers.
 const SEED: u64 = 0x5a6d_7061_6e05;
 
 /// Samples by turn, each turn sorted.
@@ -53,7 +54,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Nothing without samples.
+    /// `None` without samples.
     pub(crate) fn of(turns: &Turns) -> Option<Self> {
         let sorted = turns.sorted();
         if sorted.is_empty() {
@@ -73,7 +74,7 @@ impl Summary {
     }
 }
 
-/// A quantile of sorted samples, between the two nearest ones in proportion.
+/// A quantile of sorted samples, interpolated between the two nearest ones.
 ///
 /// # Panics
 ///
@@ -90,13 +91,13 @@ pub(crate) fn quantile(sorted: &[u64], part: f64) -> f64 {
     float(below) + (float(above) - float(below)) * rank.fract()
 }
 
-/// Samples are times and sizes far below the integers that a float cannot hold.
+/// Samples are times and sizes, which a float represents exactly.
 #[expect(clippy::cast_precision_loss, reason = "samples are small")]
 pub(crate) fn float(value: u64) -> f64 {
     value as f64
 }
 
-/// The ratio of two medians, and where it lies with a probability of 95 %.
+/// The ratio of two medians, and its interval with a confidence of 95 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) value: f64,
@@ -105,7 +106,7 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// Nothing when one side has no samples, or the divisor's median is zero.
+    /// `None` when one side has no samples, or the divisor's median is zero.
     pub(crate) fn of(ours: &Turns, theirs: &Turns) -> Option<Self> {
         let (all, rival) = (Summary::of(ours)?, Summary::of(theirs)?);
         if rival.median <= 0.0 {
@@ -125,10 +126,10 @@ impl Ratio {
     }
 }
 
-/// One drawing's ratio; nothing when its divisor is zero.
+/// The ratio of one drawing; `None` when its divisor is zero.
 fn draw(ours: &Turns, theirs: &Turns, random: &mut Random) -> Option<f64> {
     let turns = ours.0.len().min(theirs.0.len());
-    let (ours, theirs) = if turns >= LEAST_TURNS {
+    let (ours, theirs) = if turns >= MIN_TURNS {
         let chosen: Vec<usize> = (0..turns).map(|_| random.below(turns)).collect();
         (median_of(ours, &chosen), median_of(theirs, &chosen))
     } else {
@@ -137,7 +138,8 @@ fn draw(ours: &Turns, theirs: &Turns, random: &mut Random) -> Option<f64> {
     (theirs > 0.0).then(|| ours / theirs)
 }
 
-/// The median of some turns together, each as often as it is named: found by halving the range of values.
+/// The median of some turns together, each as often as it is chosen, by bisection of the range of
+/// values.
 fn median_of(turns: &Turns, chosen: &[usize]) -> f64 {
     let chosen: Vec<&Vec<u64>> = chosen
         .iter()
@@ -172,7 +174,7 @@ fn median_of(turns: &Turns, chosen: &[usize]) -> f64 {
     )
 }
 
-/// The median of as many samples as there are, each drawn anew.
+/// The median of a resample of the same size.
 fn resampled(turns: &Turns, random: &mut Random) -> f64 {
     let all = turns.sorted();
     let mut drawn: Vec<u64> = all.iter().map(|_| all[random.below(all.len())]).collect();
@@ -197,7 +199,7 @@ fn between(sorted: &[f64], part: f64) -> Option<f64> {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// One that begins anew for ever.
+    /// The generator with the fixed seed.
     pub(crate) fn seeded() -> Self {
         Self(SEED)
     }
@@ -210,7 +212,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below another one, which is small: the remainder favours none to speak of.
+    /// A number below a small one, so that the bias of the remainder is negligible.
     #[expect(clippy::cast_possible_truncation, reason = "the remainder of an index")]
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_divided_by_nothing() {
+    fn empty_samples_have_no_ratio() {
         assert_eq!(Ratio::of(&turns(&[&[1]]), &turns(&[])), None);
         assert_eq!(Ratio::of(&turns(&[&[1]]), &turns(&[&[0]])), None);
     }

@@ -1,4 +1,4 @@
-//! Many pods at once: how long until all of them answer.
+//! Measures many pods at once: the time until all of them answer.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::{Bench, Contender};
 use crate::report::{Goal, Row, Unit};
 
-/// How long the answers may take once all run.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// Turns at the most: each takes long, and its figure is a sum over many pods.
+/// How long the answers may take once all pods run.
+const ALL_ANSWERS_TIMEOUT: Duration = Duration::from_mins(2);
+/// The most turns: each takes long, and its figure is a sum over many pods.
 const TURNS: usize = 3;
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
@@ -47,7 +47,12 @@ async fn burst(bench: &Bench<'_>, contender: Contender, turn: usize) -> Result<D
         .await?;
     let mut last = begun;
     for pod in &pods {
-        last = last.max(bench.inside.until_ok(pod.address, PATIENCE).await?);
+        last = last.max(
+            bench
+                .netns_thread
+                .until_ok(pod.address, ALL_ANSWERS_TIMEOUT)
+                .await?,
+        );
     }
     let taken = last.saturating_duration_since(begun);
     bench.namespace.delete_all(&names).await?;

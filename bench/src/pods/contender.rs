@@ -1,4 +1,4 @@
-//! What is compared: the same function as a component under `sampan` and as a program under runc.
+//! The contenders: the same function as a component under `sampan` and as a program under runc.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
@@ -7,20 +7,20 @@ use crate::arguments::Images;
 
 /// The container's name in each pod.
 pub(crate) const CONTAINER: &str = "hello";
-/// Where both listen.
+/// The port of both.
 pub(crate) const PORT: u16 = 8080;
 
-/// One of the two.
+/// A contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
-    /// A component, by the shim.
+    /// A component, run by the shim.
     Sampan,
-    /// A native program in a container, by runc.
+    /// A native program in a container, run by runc.
     Runc,
 }
 
 impl Contender {
-    /// Both, the rival first.
+    /// Both, runc first.
     pub(crate) const ALL: [Self; 2] = [Self::Runc, Self::Sampan];
 
     pub(crate) fn name(self) -> &'static str {
@@ -30,8 +30,8 @@ impl Contender {
         }
     }
 
-    /// A pod with one container, without what a fair comparison does not need: no token, no probes. Both kinds end
-    /// at once when they are asked to.
+    /// A pod with one container. It has no token and no probes, which a fair comparison does not
+    /// need. Both kinds end at once on SIGTERM.
     ///
     /// # Panics
     ///

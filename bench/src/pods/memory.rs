@@ -1,4 +1,5 @@
-//! The memory of an idle pod: all its processes together, what they share with others divided among those.
+//! Measures the memory of an idle pod: all of its processes together, with shared memory divided
+//! among its users.
 
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use super::{Bench, Contender};
 use crate::processes;
 use crate::report::{Goal, Row, Unit};
 
-/// Pods of each kind at once: what processes share is shared among as many as on a node that is in use.
+/// Pods of each kind at once, so that memory is shared among as many processes as on a node in use.
 const PODS: usize = 20;
 /// How long a first answer may take.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// What an idle pod may take, in kibibytes.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The greatest memory of an idle pod, in kibibytes.
 const GOAL: f64 = 5.0 * 1024.0;
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
@@ -26,7 +27,10 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
             .run_all(contender, &names, &bench.asked.images)
             .await?;
         for pod in &pods {
-            bench.inside.until_ok(pod.address, PATIENCE).await?;
+            bench
+                .netns_thread
+                .until_ok(pod.address, FIRST_ANSWER_TIMEOUT)
+                .await?;
         }
         let mut samples = Vec::new();
         for name in &names {

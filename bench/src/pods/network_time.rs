@@ -1,4 +1,4 @@
-//! How long containerd has waited for the network plugin so far, by its own metrics.
+//! Reads how long containerd has waited for the network plugins so far, from its metrics.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result};
 
 use super::Bench;
 
-/// The sum of a timer of containerd, in seconds.
+/// The sum of containerd's timer, in seconds.
 const SUM: &str = "containerd_cri_sandbox_create_network_seconds_sum ";
 
-/// All time until now in which pods' networks were set up.
+/// The total time so far in which pods' networks were set up.
 pub(crate) async fn network_time(bench: &Bench<'_>) -> Result<Duration> {
     let address = bench.cluster.node()?.containerd_metrics;
-    let (status, text) = bench.inside.get(address, "/v1/metrics").await?;
+    let (status, text) = bench.netns_thread.get(address, "/v1/metrics").await?;
     anyhow::ensure!(status == 200, "containerd's metrics answer {status}");
     parse(&text).context("containerd's metrics have no time of the network")
 }

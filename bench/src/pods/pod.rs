@@ -1,4 +1,4 @@
-//! Pods of a benchmark: made in a namespace of their own and waited for.
+//! Starts pods of a benchmark in its namespace, and waits for them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -12,14 +12,14 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::contender::{Contender, PORT};
 use crate::arguments::Images;
-use crate::namespace::{Namespace, PATIENCE};
+use crate::namespace::{Namespace, POD_TIMEOUT};
 
-/// A pod that runs.
+/// A running pod.
 #[derive(Clone, Debug)]
 pub(crate) struct Pod {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
-    /// When it was seen to be given to a node.
+    /// The time at which a watch reported that it was scheduled.
     pub(crate) scheduled: Instant,
 }
 
@@ -79,14 +79,14 @@ impl Namespace {
             anyhow::Ok(running)
         };
         let both = async { tokio::try_join!(create, watch) };
-        let ((), running) = tokio::time::timeout(PATIENCE, both)
+        let ((), running) = tokio::time::timeout(POD_TIMEOUT, both)
             .await
             .context("the pods do not run in time")??;
         Ok(running)
     }
 }
 
-/// The address of a pod whose container runs.
+/// The address of a pod once its container runs.
 fn runs(pod: &PodObject) -> Result<Option<IpAddr>> {
     let Some(status) = &pod.status else {
         return Ok(None);

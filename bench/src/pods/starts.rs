@@ -1,5 +1,7 @@
-//! How long a pod takes to start: the calls of the container runtime, with and without the network plugin's time,
-//! and from its being scheduled to its first answer.
+//! Measures how long a pod takes to start.
+//!
+//! The figures are the CRI calls, with and without the network plugins' time, and the time from
+//! being scheduled to the first answer.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::containerd_log::{Calls, Log};
 use crate::report::{Goal, Row, Unit};
 
 /// How long a first answer may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One pod's start, in milliseconds.
 struct Start {
@@ -79,7 +81,10 @@ async fn start(bench: &Bench<'_>, contender: Contender, number: &str) -> Result<
         .namespace
         .run(contender, &name, &bench.asked.images)
         .await?;
-    let answered = bench.inside.until_ok(pod.address, PATIENCE).await?;
+    let answered = bench
+        .netns_thread
+        .until_ok(pod.address, FIRST_ANSWER_TIMEOUT)
+        .await?;
     let network = network_time(bench).await?.saturating_sub(network_before);
     let calls = log.calls(&name).await?;
     bench.namespace.delete(&name).await?;

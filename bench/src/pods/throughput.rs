@@ -1,4 +1,5 @@
-//! A function in a pod against the same function served by `sampan up` in the same network namespace.
+//! Compares a function in a pod with the same function served by `sampan up` in the same network
+//! namespace.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,38 +12,41 @@ use tokio::process::{Child, Command};
 use super::contender::PORT;
 use super::{Bench, Contender};
 use crate::files::Files;
-use crate::inside::Inside;
 use crate::load::Load;
+use crate::netns_thread::NetnsThread;
 use crate::processes;
 use crate::report::{Goal, Row, Unit};
 
-/// Where `sampan up` listens beside the pod.
-const BESIDE: u16 = 18_080;
-/// Connections of the load.
+/// The port of `sampan up` beside the pod.
+const SAMPAN_PORT: u16 = 18_080;
+/// The count of connections of the load.
 const CONNECTIONS: usize = 20;
-/// Turns at the most: a load takes seconds, and its figure is a mean over all of its requests.
+/// The most turns: a load takes seconds, and its figure is a mean over all of its requests.
 const TURNS: usize = 7;
-/// How long a server may take to answer first.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server may take to its first answer.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let pod = bench
         .namespace
         .run(Contender::Sampan, "throughput", &bench.asked.images)
         .await?;
-    bench.inside.until_ok(pod.address, PATIENCE).await?;
+    bench
+        .netns_thread
+        .until_ok(pod.address, FIRST_ANSWER_TIMEOUT)
+        .await?;
     let netns = processes::network_of(&bench.namespace, &pod.name).await?;
     let files = Files::find()?;
     let data = tempfile::tempdir()?;
     let groups = processes::groups_of(&bench.namespace, &pod.name).await?;
     let mut beside = up(&files, &netns, &groups, data.path())?;
-    let within = Inside::enter(&netns)?;
+    let within = NetnsThread::enter(&netns)?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let load = Load {
         connections: CONNECTIONS,
         seconds: bench.asked.seconds,
     };
-    let (in_pod, alone) = (local(PORT), local(BESIDE));
+    let (in_pod, alone) = (local(PORT), local(SAMPAN_PORT));
     let listening = Instant::now();
     // It listens before it has compiled the function, and answers 503 meanwhile.
     while !matches!(within.get(alone, "/function/hello/").await, Ok((200, _))) {
@@ -50,7 +54,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
             bail!("`sampan up` in the pod's network ended with {status}");
         }
         anyhow::ensure!(
-            listening.elapsed() < PATIENCE,
+            listening.elapsed() < FIRST_ANSWER_TIMEOUT,
             "`sampan up` does not answer"
         );
     }
@@ -92,18 +96,18 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// Enters the control groups up to `--`, and becomes what follows.
-const JOIN: &str = r#"
+/// Joins the control groups up to `--`, and replaces itself by the command after it.
+const JOIN_GROUPS: &str = r#"
 while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done
 shift; exec "$@"
 "#;
 
-/// `sampan up` with the same component, in a network namespace and in control groups: the processors' time is shared
-/// out by groups, and a pod that asks for nothing gets least of it.
+/// `sampan up` with the same component, in the pod's network namespace and control groups.
+/// Processor time is shared out by groups, and a pod without requests gets the least of it.
 fn up(files: &Files, netns: &Path, groups: &[PathBuf], data: &Path) -> Result<Child> {
     let mut command = Command::new("sh");
     command
-        .args(["-c", JOIN, "join"])
+        .args(["-c", JOIN_GROUPS, "join"])
         .args(groups)
         .args(["--", "nsenter"])
         .arg(format!("--net={}", netns.display()))
@@ -111,7 +115,7 @@ fn up(files: &Files, netns: &Path, groups: &[PathBuf], data: &Path) -> Result<Ch
         .arg(files.program("sampan"))
         .arg("up")
         .arg(files.bench_function("hello"))
-        .args(["--listen", &format!("127.0.0.1:{BESIDE}"), "--data"])
+        .args(["--listen", &format!("127.0.0.1:{SAMPAN_PORT}"), "--data"])
         .arg(data)
         .env("RUST_LOG", "error")
         .stdout(Stdio::null())

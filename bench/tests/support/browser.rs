@@ -1,4 +1,4 @@
-//! A real browser without a window: takes pictures of files, cut off from every network.
+//! Takes screenshots of files with a real headless browser, without any network.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::process::Command;
 
 use flate2::read::ZlibDecoder;
 
-/// Names that Chromium goes by.
+/// The names of Chromium's program.
 const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// What the reader has chosen.
+/// The reader's theme.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Theme {
     Light,
     Dark,
 }
 
-/// Pixels, without their places.
+/// The pixels of a picture.
 pub(crate) struct Picture(Vec<[u8; 3]>);
 
 impl Picture {
@@ -37,7 +37,7 @@ impl Picture {
     }
 }
 
-/// A picture of a file's first screens.
+/// A screenshot of the first screens of a file.
 pub(crate) fn screenshot(file: &Path, theme: Theme) -> Picture {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("picture.png");
@@ -51,7 +51,8 @@ pub(crate) fn screenshot(file: &Path, theme: Theme) -> Picture {
     });
     let program = program.expect("there is no Chromium: apt-get install chromium");
     let output = Command::new(program)
-        // The sandbox needs user namespaces, which root in a container may lack; the page is our own.
+        // The sandbox needs user namespaces, which root in a container may lack; the page is the
+        // test's own.
         .args([
             "--headless",
             "--no-sandbox",
@@ -71,7 +72,8 @@ pub(crate) fn screenshot(file: &Path, theme: Theme) -> Picture {
     decode(&bytes)
 }
 
-/// Decodes what Chromium writes: eight bits a part, not interlaced, with or without transparency.
+/// Decodes the PNG that Chromium writes: eight bits for each channel, not interlaced, with or
+/// without transparency.
 ///
 /// Source: Portable Network Graphics, third edition, W3C.
 fn decode(png: &[u8]) -> Picture {

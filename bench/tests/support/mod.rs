@@ -1,4 +1,4 @@
-//! What the tests of the report share: samples, and a browser to look with.
+//! Shared code of the report's tests: samples, and a browser.
 
 pub(crate) mod browser;
 pub(crate) mod samples;

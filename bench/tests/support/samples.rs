@@ -1,4 +1,4 @@
-//! Made-up samples of every experiment, in the format that a run keeps.
+//! Made-up samples of every experiment, in the format of a run.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,7 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// Every series of the experiments without a load, with a container's usual value and what a component's is of it.
+/// The series of the experiments without a load, with a container's usual value and the component's
+/// ratio to it.
 const SERIES: [(&str, &str, u64, f64); 14] = [
     ("serial", "response", 1_000, 2.0),
     ("first", "response", 2_000, 0.9),

@@ -1,12 +1,13 @@
-//! AES-128 in cipher feedback mode, of many records under one key at a time. A record is an initialisation vector with
-//! the ciphertext after it, so that each block's predecessor is right before it.
+//! Encrypts and decrypts many records by AES-128 in cipher feedback mode (CFB), under one key.
 //!
-//! Encryption is a chain within a record, but the records' chains go side by side: that is what fills the pipeline of
-//! AES instructions, and the vectors of the cipher in software where there are no such instructions.
+//! A record is an initialisation vector with the ciphertext after it, so that each block's
+//! predecessor is right before it. Encryption is a chain within a record, but the chains of several
+//! records advance side by side. That fills the pipeline of AES instructions, or the vectors of the
+//! software cipher where there are no such instructions.
 
 use crate::blocks::Blocks;
 
-/// The bytes of a block.
+/// The size of a block, in bytes.
 pub(crate) const BLOCK: usize = 16;
 
 /// How many blocks of a record are decrypted side by side.
@@ -18,14 +19,14 @@ pub(crate) struct Cfb {
 }
 
 impl Cfb {
-    /// The cipher for `key`.
+    /// The cipher with this key.
     pub(crate) fn new(key: &[u8; BLOCK]) -> Cfb {
         Cfb {
             cipher: Blocks::new(key),
         }
     }
 
-    /// Encrypts `message` into every record, of which the vector is there already.
+    /// Encrypts `message` into every record, each of which begins with its vector.
     pub(crate) fn encrypt(&self, message: &[u8], records: &mut [u8]) {
         let record = BLOCK + message.len();
         let mut lanes = vec![[0; BLOCK]; records.len() / record];
@@ -39,7 +40,7 @@ impl Cfb {
                 .chunks_exact_mut(record)
                 .map(|record| &mut record[before + BLOCK..]);
             let lanes = lanes.iter().zip(ciphertexts);
-            // Of a length that is known, it is a few instructions.
+            // With a known length, the copy is a few instructions.
             if let Some(clear) = clear.as_array::<BLOCK>() {
                 lanes.for_each(|(lane, ciphertext)| xor(lane, clear, &mut ciphertext[..BLOCK]));
             } else {
@@ -67,7 +68,7 @@ impl Cfb {
     }
 }
 
-/// The sum of two texts, as far as the shortest of the three goes.
+/// The XOR of two texts, up to the length of the shortest of the three.
 fn xor(left: &[u8], right: &[u8], sum: &mut [u8]) {
     for ((sum, left), right) in sum.iter_mut().zip(left).zip(right) {
         *sum = left ^ right;

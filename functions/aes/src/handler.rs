@@ -1,4 +1,4 @@
-//! The function `aes`: encrypts a random message and decrypts it again, as often as it is told.
+//! The function `aes`: encrypts a random message and decrypts it again, as many times as requested.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -7,14 +7,14 @@ use rand::Rng as _;
 
 use crate::cfb::{BLOCK, Cfb};
 
-/// The longest message.
-const LONGEST: usize = 65_536;
+/// The greatest length of the message.
+const MAX_LENGTH: usize = 65_536;
 
 /// The most iterations.
-const MOST_ITERATIONS: usize = 10_000;
+const MAX_ITERATIONS: usize = 10_000;
 
 /// The most letters of all iterations together: twelve megabytes of text.
-const MOST_LETTERS: usize = 5_000_000;
+const MAX_LETTERS: usize = 5_000_000;
 
 /// The key is no secret: it only has to be the same in every build.
 const KEY: [u8; 16] = *b"sampan-functions";
@@ -29,10 +29,10 @@ const DECRYPTED: &[u8] = b"\n\tDECRYPTED: ";
 /// Answers a request.
 pub(crate) fn handle(request: &Request<'_>) -> Result<Response, Error> {
     let query = request.query();
-    let length = query.whole("length", 1..=LONGEST)?;
-    let iterations = query.whole("iterations", 1..=MOST_ITERATIONS)?;
-    if length * iterations > MOST_LETTERS {
-        let expected = format!("at most {} with this length", MOST_LETTERS / length);
+    let length = query.whole("length", 1..=MAX_LENGTH)?;
+    let iterations = query.whole("iterations", 1..=MAX_ITERATIONS)?;
+    if length * iterations > MAX_LETTERS {
+        let expected = format!("at most {} with this length", MAX_LETTERS / length);
         return Err(ParameterError::combination("iterations", expected, iterations).into());
     }
     let mut random = generator(query)?;
@@ -75,7 +75,7 @@ fn report(length: usize, iterations: usize, random: &mut Generator) -> Vec<u8> {
 
 fn letters(length: usize, random: &mut Generator) -> Vec<u8> {
     const LETTERS: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    // A 32-bit number scaled to 52: the bias is beyond notice.
+    // A 32-bit number scaled to 52: the bias is negligible.
     let letter = |number: u32| LETTERS[((u64::from(number) * 52) >> 32) as usize];
     (0..length).map(|_| letter(random.next_u32())).collect()
 }

@@ -1,4 +1,5 @@
-//! The function `aes` as a component. Its cipher is not the native program's: WebAssembly has no instructions for AES.
+//! The function `aes` as a component. Its cipher differs from the native program's, because
+//! WebAssembly has no instructions for AES.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod blocks;

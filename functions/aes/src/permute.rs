@@ -1,29 +1,32 @@
-//! AES-128 without AES instructions, tables in memory or bit slices: by permuting the bytes of vectors, which WebAssembly
-//! has an instruction for. Nothing here takes a time that depends on the key or the message.
+//! AES-128 by permuting the bytes of vectors, an instruction that WebAssembly has.
 //!
-//! Mike Hamburg, "Accelerating AES with Vector Permute Instructions", CHES 2009: a byte is looked at as an element of
-//! GF((2^4)^2), whose inverse takes a few look-ups of nibbles. Between rounds the state stays in a basis of that field,
-//! and its rows where they are: instead of shifting them, each round looks for its bytes where the shifts so far have
-//! them.
+//! It needs no AES instructions, tables in memory or bit slices. No time here depends on the key or
+//! the message.
+//!
+//! Source: Mike Hamburg, "Accelerating AES with Vector Permute Instructions", CHES 2009. A byte is
+//! an element of GF((2^4)^2), where the inverse takes a few look-ups of nibbles. Between rounds the
+//! state stays in a basis of that field. Rows are not shifted: each round looks up its bytes at the
+//! positions to which the shifts so far have moved them.
 
 use crate::vector::Vector;
 
-/// The rounds but for the last, which doesn't mix columns.
+/// The rounds except for the last, which does not mix columns.
 const MIXING: usize = 9;
 
-/// The constant of the S-box, which here is a part of the round keys.
+/// The constant of the S-box, which is a part of the round keys here.
 const AFFINE: u8 = 0x63;
 
-/// How many blocks go side by side: as many as it takes for the processor never to wait for a result, and as few as
-/// leave it registers.
+/// The count of blocks that go side by side: enough that the processor never waits for a result,
+/// and few enough for the registers.
 const LANES: usize = 4;
 
-/// One over a nibble. That of zero is outside of the field, where every look-up gives zero.
+/// The inverse of each nibble. The inverse of zero is outside of the field, where every look-up
+/// gives zero.
 const INVERSE: Vector = table(0x0407_0309_0a0b_0c02, 0x0e05_060f_0d08_0180);
-/// The constant of the field's polynomial over a nibble.
+/// The constant of the field's polynomial, divided by each nibble.
 const INVERSE_A: Vector = table(0x030d_0e0c_0205_0809, 0x0104_0a06_0f0b_0780);
 
-/// A map that is linear over the bits of a byte, as what its low and its high nibble give.
+/// A map that is linear over the bits of a byte, as the images of its low and its high nibble.
 #[derive(Clone, Copy)]
 struct Map(Vector, Vector);
 
@@ -56,7 +59,7 @@ const fn table(high: u64, low: u64) -> Vector {
 pub(crate) struct Blocks {
     first: Vector,
     mixing: [Mixing; MIXING],
-    /// Where the bytes of the result are.
+    /// The positions of the result's bytes.
     result: Vector,
     last: Vector,
 }
@@ -64,9 +67,9 @@ pub(crate) struct Blocks {
 /// A round that mixes columns.
 #[derive(Clone, Copy)]
 struct Mixing {
-    /// Where the next byte of each byte's column is.
+    /// The position of the next byte of each byte's column.
     next: Vector,
-    /// Where the one before it is.
+    /// The position of the previous byte of each byte's column.
     before: Vector,
     key: Vector,
 }
@@ -125,7 +128,8 @@ impl Blocks {
                 let (one, other) = inverse(state);
                 let once = SBOX.of(one, other);
                 let twice = TWICE.of(one, other);
-                // A column's byte becomes twice itself, three times the next, and the two after that.
+                // A column's byte becomes the sum of twice itself, three times the next, and the
+                // two after that.
                 let sum = once.at(round.next).xor(twice);
                 let rest = once.at(round.before).xor(round.key);
                 sum.at(round.next).xor(sum).xor(rest)
@@ -157,7 +161,7 @@ fn inverse(bytes: Vector) -> (Vector, Vector) {
     (INVERSE.at(one).xor(sum), INVERSE.at(other).xor(high))
 }
 
-/// Where bytes are after their rows were shifted once more.
+/// The positions of bytes after one more shift of their rows.
 fn shifted(places: [u8; 16]) -> [u8; 16] {
     std::array::from_fn(|place| {
         let row = place % 4;
@@ -166,7 +170,7 @@ fn shifted(places: [u8; 16]) -> [u8; 16] {
     })
 }
 
-/// The round keys: FIPS 197, 5.2.
+/// The round keys, by FIPS 197, 5.2.
 fn expand(key: &[u8; 16]) -> [[u8; 16]; MIXING + 2] {
     let mut keys = [*key; MIXING + 2];
     let mut constant = 1;
@@ -224,7 +228,8 @@ mod tests {
         assert_eq!(keys[MIXING + 1], last.to_be_bytes());
     }
 
-    /// Every byte at every place, under keys of all kinds: the native program's cipher is another one.
+    /// Every byte in every position, under keys of all kinds. The reference is the native program's
+    /// cipher.
     #[test]
     fn both_builds_encrypt_alike() {
         for number in 0..=u8::MAX {

@@ -1,5 +1,7 @@
-//! Sixteen bytes at once: the few operations that the cipher by permutation is made of. In a component each is one
-//! instruction; elsewhere they are there so that the very same cipher is tested natively.
+//! Vectors of sixteen bytes, with the few operations of the cipher by permutation.
+//!
+//! In a component each operation is one instruction. The other implementation exists for native
+//! tests of the same cipher.
 
 #[cfg(target_arch = "wasm32")]
 mod operations {
@@ -39,8 +41,9 @@ mod operations {
             (Vector(low), Vector(u32x4_shr(v128_andnot(self.0, LOW), 4)))
         }
 
-        /// For each index below 16 the byte that is there in `self`, and zero for one of 128 and above. Indices between
-        /// the two are not to be used: processors differ in them, which is what makes this a single instruction on each.
+        /// For each index below 16 the byte of `self` at that index, and zero for an index of 128
+        /// and above. Other indices must not be used: processors differ in them, and thus each
+        /// processor has a single instruction for this.
         #[inline]
         pub(crate) fn at(self, indices: Vector) -> Vector {
             Vector(i8x16_relaxed_swizzle(self.0, indices.0))

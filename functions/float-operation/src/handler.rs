@@ -5,7 +5,8 @@ use function::{Error, Request, Response};
 /// Answers a request.
 pub(crate) fn handle(request: &Request<'_>) -> Result<Response, Error> {
     let n = request.query().finite("n")?;
-    // Not the platform's functions: components and native programs shall print the same digits.
+    // Not the platform's functions, because components and native programs must print the same
+    // digits.
     let (sin, cos, sqrt) = (libm::sin(n), libm::cos(n), libm::sqrt(n));
     let body = format!("Number: {n:.6}\nSin: {sin:.6}\nCos: {cos:.6}\nSqrt: {sqrt:.6}\n");
     Ok(Response::text(body))

@@ -1,13 +1,14 @@
-//! The allocator of the components: small areas by size, in lists.
+//! The allocator of the components: free lists of small areas by size.
 //!
-//! Most of what a function allocates is small and lives for one request. The C library's allocator, which the standard
-//! library uses, looks at the neighbours of every area that is freed and joins what is free: in a function that builds an
-//! index of many strings that is a quarter of the time. Here an area of up to [`LARGEST`] bytes is taken from the list of
-//! its size and goes back there, without a look at any other memory. Sizes are rounded up to whole [`STEP`]s, new areas
-//! are cut off a piece of memory, and pieces, like everything larger, come from the C library's allocator.
+//! Most of a function's allocations are small and live for one request. The C library's allocator,
+//! which the standard library uses, inspects the neighbours of every freed area and joins free
+//! ones. In a function that builds an index of many strings, that is a quarter of the time. Here an
+//! area of up to [`LARGEST`] bytes comes from the list of its size and returns to it, without
+//! access to other memory. Sizes are rounded up to whole [`STEP`]s. New areas are cut off a piece
+//! of memory. Pieces, and areas beyond [`LARGEST`], come from the C library's allocator.
 //!
-//! Small areas never become larger ones again, which is of no consequence to an instance that ends with its request. One
-//! that is used again keeps the most that it ever had of each size.
+//! Small areas are never joined to larger ones. That does not matter to an instance that ends with
+//! its request. A reused instance keeps the most that it ever had of each size.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -17,28 +18,31 @@ use std::ptr::{self, NonNull};
 /// The largest area that has a list, in bytes.
 const LARGEST: usize = 1024;
 
-/// What sizes are rounded up to, in bytes: no less than what an address takes, and as much as an area's alignment may be.
+/// The unit of sizes, in bytes: at least the size of an address, and the greatest alignment of an
+/// area.
 const STEP: usize = 16;
 
-/// A piece of memory that areas are cut off: whole pages, less what the C library's allocator adds to it.
+/// A piece of memory that areas are cut off: whole pages, less the C library's overhead.
 const PIECE: Layout = match Layout::from_size_align((64 << 10) - STEP, STEP) {
     Ok(layout) => layout,
     Err(_) => panic!("the alignment is a power of two"),
 };
 
-/// Bytes of the first piece, which is a part of the allocator, so that a function with little to allocate asks nobody.
+/// The size of the first piece, in bytes. It is a part of the allocator, so that a function with
+/// few allocations needs no other memory.
 const FIRST: usize = 8 << 10;
 
-/// The allocator. Once it has given something out it must not be moved, as areas of the first piece are a part of it.
+/// The allocator. It must not move after the first allocation, because areas of the first piece are
+/// a part of it.
 pub(crate) struct Allocator {
     state: UnsafeCell<State>,
     first: UnsafeCell<First>,
 }
 
 struct State {
-    /// For each size a free area, which begins with the address of the next one.
+    /// The first free area of each size. A free area begins with the address of the next one.
     free: [Option<NonNull<Free>>; LARGEST / STEP],
-    /// Where the next new area begins, and how many bytes there are from there.
+    /// The start of the unused part of the piece, and its length in bytes.
     piece: Option<NonNull<u8>>,
     left: usize,
 }
@@ -97,11 +101,12 @@ const fn list(layout: Layout) -> Option<usize> {
     Some((layout.size() - 1) / STEP)
 }
 
-// SAFETY: an area is `(list + 1) * STEP` bytes, which is no less than its layout asks for, at a multiple of `STEP` from the
-// beginning of a piece, which is aligned to `STEP`, and `list` refuses larger alignments. It is cut off once and is then
-// either somebody's or in one list, the one that its layout leads to, because a caller gives it back with the layout that
-// it was asked for. Pieces are never given back. No reference to the state outlives a call, no call is made while there
-// is one, and none leads to an area; and nothing here panics.
+// SAFETY: an area has `(list + 1) * STEP` bytes, which is no less than its layout requires. It is
+// at a multiple of `STEP` from the start of a piece, which is aligned to `STEP`, and `list` rejects
+// larger alignments. An area is cut off once. Afterwards it is either allocated or in the one list
+// of its layout, because a caller frees it with the layout of its allocation. Pieces are never
+// freed. No reference to the state outlives a call, no call is made while there is one, and none
+// points to an area. Nothing here panics.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -122,14 +127,14 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn dealloc(&self, area: *mut u8, layout: Layout) {
         let Some(list) = list(layout) else {
-            // SAFETY: it came from there, because its layout is the one that it was asked for.
+            // SAFETY: its layout shows that it was allocated there.
             return unsafe { System.dealloc(area, layout) };
         };
         // SAFETY: see above.
         let state = unsafe { &mut *self.state.get() };
         let next = state.free[list];
         let area: *mut Free = area.cast();
-        // SAFETY: the area is nobody's any more, and is large enough and aligned for an address.
+        // SAFETY: the caller gives the area up, and it is large enough and aligned for an address.
         unsafe { area.write(Free { next }) };
         state.free[list] = NonNull::new(area);
     }
@@ -153,15 +158,15 @@ unsafe impl GlobalAlloc for Allocator {
             return ptr::null_mut();
         };
         match (list(layout), list(now)) {
-            // SAFETY: it came from there, and the caller's promise is the same.
+            // SAFETY: it was allocated there, and the caller's promise is the same.
             (None, None) => unsafe { System.realloc(area, layout, size) },
             (before, after) if before == after => area,
             _ => {
                 // SAFETY: the caller promises that the size is not zero.
                 let moved = unsafe { self.alloc(now) };
                 if !moved.is_null() {
-                    // SAFETY: both have as many bytes, and an area that was just given out is nobody else's. The old one
-                    // is the caller's to give back.
+                    // SAFETY: both have as many bytes, and a newly allocated area overlaps no
+                    // other. The caller gives the old one up.
                     unsafe {
                         moved.copy_from_nonoverlapping(area, layout.size().min(size));
                         self.dealloc(area, layout);
@@ -192,7 +197,7 @@ mod tests {
 
     impl Area {
         fn fill(&self) {
-            // SAFETY: it has as many bytes, and nothing else has them.
+            // SAFETY: it has as many bytes, and no other reference to them exists.
             unsafe {
                 self.address
                     .write_bytes(self.filled_with, self.layout.size());
@@ -229,14 +234,14 @@ mod tests {
             if areas.len() > 300 || (below(3) == 0 && !areas.is_empty()) {
                 let area = areas.swap_remove(below(areas.len() as u64));
                 area.check();
-                // SAFETY: it was given out with this layout.
+                // SAFETY: it was allocated with this layout.
                 unsafe { allocator.dealloc(area.address, area.layout) };
             } else if below(4) == 0 && !areas.is_empty() {
                 let index = below(areas.len() as u64);
                 let area = &mut areas[index];
                 area.check();
                 let kept = size.min(area.layout.size());
-                // SAFETY: it was given out with this layout, and the size is not zero.
+                // SAFETY: it was allocated with this layout, and the size is not zero.
                 area.address = unsafe { allocator.realloc(area.address, area.layout, size) };
                 area.layout = layout(size, area.layout.align());
                 // SAFETY: it has as many bytes, which were all written or moved.
@@ -269,17 +274,17 @@ mod tests {
         }
         for area in areas {
             area.check();
-            // SAFETY: it was given out with this layout.
+            // SAFETY: it was allocated with this layout.
             unsafe { allocator.dealloc(area.address, area.layout) };
         }
     }
 
     #[test]
-    fn what_is_freed_is_given_out_again_for_its_size() {
+    fn freed_areas_are_reused_for_their_size() {
         fn check(freed: usize, asked: usize, expected: bool) {
             let allocator = Allocator::new();
             let (freed, asked) = (layout(freed, 8), layout(asked, 8));
-            // SAFETY: no size is zero, and what is given back was given out with this layout.
+            // SAFETY: no size is zero, and each area is freed with the layout of its allocation.
             unsafe {
                 let first = allocator.alloc(freed);
                 allocator.dealloc(first, freed);

@@ -1,25 +1,25 @@
-//! Everything a function can refuse or fail with, and the one mapping of it to HTTP. A message is one line, the body of
-//! the response.
+//! The errors of a function, and their only mapping to HTTP. A message is one line, which is the
+//! body of the response.
 
 use thiserror::Error;
 
 use crate::{InvalidUrl, OutboundError, ParameterError};
 
-/// Why a function doesn't answer 200.
+/// Why a function does not answer 200.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The caller's mistake: 400.
+    /// A mistake of the caller: 400.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
 
-    /// The mistake of whoever deployed the function: 500.
+    /// A mistake of the deployment: 500.
     #[error("the environment variable {variable} is not set")]
     NoVariable {
         /// Its name.
         variable: &'static str,
     },
 
-    /// The mistake of whoever deployed the function: 500.
+    /// A mistake of the deployment: 500.
     #[error("the environment variable {variable} is not a URL: {source}")]
     Variable {
         /// Its name.
@@ -39,13 +39,13 @@ pub enum Error {
         status: u16,
     },
 
-    /// The service behind the function didn't answer, or not in a usable way: 502.
+    /// The service behind the function did not answer, or its answer was unusable: 502.
     #[error("upstream failed: {0}")]
     Upstream(OutboundError),
 }
 
 impl Error {
-    /// The status that tells the caller.
+    /// The status of the response.
     pub fn status(&self) -> u16 {
         match self {
             Error::Parameter(_) => 400,

@@ -1,13 +1,15 @@
-//! The shape that both front ends call, and the macros that give it to a `handle`. The rules of HTTP that no function
-//! should repeat are here: the methods that are answered, and how a mistake becomes a response.
+//! The trait that both front ends call, and the macros that implement it for a `handle`.
+//!
+//! The rules of HTTP that all functions share are here: the allowed methods, and the response to an
+//! error.
 
 use std::future::Future;
 
 use crate::{Error, Http, Method, Request, Response};
 
-/// One function, as a front end sees it.
+/// A function, as its front end calls it.
 pub trait Function: Send + Sync + 'static {
-    /// Answers a request. `http` is the only way out.
+    /// Answers a request. `http` is the only way to call other services.
     fn handle(
         &self,
         request: &Request<'_>,
@@ -15,7 +17,8 @@ pub trait Function: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response, Error>> + Send;
 }
 
-/// The whole answer to a request, mistakes included. `method` is `None` for one that no function answers.
+/// The whole answer to a request, errors included. `method` is `None` for a method that no function
+/// answers.
 pub(crate) async fn respond(
     function: &impl Function,
     method: Option<Method>,
@@ -31,7 +34,7 @@ pub(crate) async fn respond(
     }
 }
 
-/// Gives a `handle` function the shape of a [`Function`], named `Served`.
+/// Implements [`Function`] for a `handle`, as a type named `Served`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! served {
@@ -67,10 +70,11 @@ macro_rules! served {
     };
 }
 
-/// Exports a `handle` as a `wasi:http` 0.2 component. On other targets the library exists for its tests only, and exports
-/// nothing.
+/// Exports a `handle` as a `wasi:http` 0.2 component. On other targets the library exists for its
+/// tests only, and exports nothing.
 ///
-/// `component!(handler::handle)`, or `component!(async handler::handle)` when it uses outbound HTTP.
+/// `component!(handler::handle)`, or `component!(async handler::handle)` when it uses outbound
+/// HTTP.
 #[macro_export]
 macro_rules! component {
     ($($handle:tt)+) => {

@@ -20,7 +20,7 @@
 //! - A container's health, lock file and draining: `native/server.rs`; tests in `functions_native`.
 
 #[cfg(any(target_family = "wasm", test))]
-#[expect(unsafe_code, reason = "it is about memory that is nobody's")]
+#[expect(unsafe_code, reason = "an allocator manages raw memory")]
 mod allocator;
 mod error;
 mod executor;

@@ -1,5 +1,7 @@
-//! The front end of the native programs: HTTP/1.1 with kept connections and cleartext HTTP/2, until a signal. It is the
-//! rival that the components are measured against, so it does nothing a request that it need not do.
+//! The front end of the native programs: HTTP/1.1 with kept connections and cleartext HTTP/2, until
+//! a signal.
+//!
+//! The components are measured against it, so it does no unnecessary work for a request.
 
 mod options;
 mod outbound;
@@ -25,7 +27,7 @@ pub fn main(name: &str, function: &'static impl Function) -> ExitCode {
         }
     };
     match server::run(&options, function, |address| {
-        // Nobody may be reading: serving is worth more than saying so.
+        // stderr may be closed; the server must run anyway.
         let _ = writeln!(std::io::stderr(), "{name} listens on http://{address}");
     }) {
         Ok(()) => ExitCode::SUCCESS,

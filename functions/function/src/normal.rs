@@ -1,4 +1,4 @@
-//! Normally distributed numbers, of which the matrices are made.
+//! Generates normally distributed numbers, for the random matrices.
 
 use rand_distr::{Distribution as _, StandardNormal};
 

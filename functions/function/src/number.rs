@@ -1,11 +1,12 @@
-//! How a function writes a number of full precision: the shortest digits that read back as the same number.
+//! Formats numbers with full precision: the shortest digits that parse to the same number.
 
-/// Appends `value` to a body. Much faster than the standard library's formatting, which two of the functions would spend
-/// most of their time in.
+/// Appends `value` to a body. It is much faster than the standard library's formatting, in which
+/// two of the functions would spend most of their time.
 pub fn push_number(body: &mut Vec<u8>, value: f64) {
     let mut buffer = zmij::Buffer::new();
     let digits = buffer.format(value).as_bytes();
-    // Sixteen bytes are copied by two instructions. A copy of unknown length is a call, in a component one to the host.
+    // Sixteen bytes are copied by two instructions. A copy of unknown length is a call, in a
+    // component one to the host.
     match (digits.first_chunk::<16>(), digits.last_chunk::<16>()) {
         (Some(first), Some(last)) if digits.len() <= 32 => {
             let rest = body.len() + digits.len() - 16;

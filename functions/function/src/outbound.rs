@@ -1,5 +1,5 @@
-//! Outbound HTTP as a function sees it: one request, one complete answer of bounded length. Redirects, retries and
-//! streams are deliberately absent.
+//! Outbound HTTP for functions: one request, and one complete answer of bounded length. Redirects,
+//! retries and streams are deliberately absent.
 
 use std::future::Future;
 
@@ -7,9 +7,10 @@ use thiserror::Error;
 
 use crate::Url;
 
-/// The way out. Each front end has one: `wasi:http/outgoing-handler`, or a client with a pool of connections.
+/// An HTTP client. Each front end has one: `wasi:http/outgoing-handler`, or a client with a pool of
+/// connections.
 pub trait Http: Sync {
-    /// Sends a request and reads the whole answer, whatever its status.
+    /// Sends a request and reads the whole answer, with any status.
     fn send(
         &self,
         request: OutboundRequest<'_>,
@@ -19,11 +20,11 @@ pub trait Http: Sync {
 /// A request to another service.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboundRequest<'a> {
-    /// Where to.
+    /// The URL.
     pub url: &'a Url,
-    /// A JSON document to POST. GET without one.
+    /// A JSON document to POST. Without one, the method is GET.
     pub json: Option<&'a [u8]>,
-    /// The longest body that is accepted in return.
+    /// The greatest accepted length of the answer's body.
     pub longest: usize,
 }
 
@@ -37,7 +38,7 @@ pub struct OutboundResponse {
 }
 
 impl OutboundResponse {
-    /// Whether the service says that it did what it was asked for.
+    /// Whether the status reports success.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -53,11 +54,11 @@ pub enum OutboundError {
     /// The answer is longer than the function takes.
     #[error("its answer is longer than {longest} bytes")]
     TooLong {
-        /// The longest body that is accepted.
+        /// The greatest accepted length of the body.
         longest: usize,
     },
 
-    /// The answer is not what the function needs.
+    /// The answer is not in the form that the function needs.
     #[error("its answer {0}")]
     Unusable(&'static str),
 }

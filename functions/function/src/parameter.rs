@@ -1,32 +1,32 @@
-//! What can be wrong with a parameter, as the line of text that a 400 answers. The line is ASCII and short whatever the
-//! caller sent.
+//! Errors of parameters, as the line of text of a 400 answer. The line is short ASCII for any
+//! input.
 
 use std::fmt;
 
-/// The longest piece of the caller's value that is repeated to them.
-const SHOWN: usize = 40;
+/// The greatest length of the part of the value that the error repeats.
+const MAX_SHOWN_LENGTH: usize = 40;
 
-/// A parameter that is not as the function needs it.
+/// An error of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterError {
     /// The parameter's name.
     pub name: &'static str,
-    /// What is wrong.
+    /// The error.
     pub problem: Problem,
 }
 
-/// What is wrong with a parameter.
+/// The kind of error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It is required and absent.
     Missing,
-    /// It is there twice, so its value is anybody's guess.
+    /// It is given twice, so its value is ambiguous.
     Repeated,
     /// It is not percent-encoded UTF-8.
     Encoding,
     /// Its value is of the wrong kind or out of range.
     Unexpected {
-        /// What would have been accepted.
+        /// A description of the accepted values.
         expected: String,
         /// The value, decoded.
         value: String,
@@ -58,7 +58,7 @@ impl fmt::Display for ParameterError {
             Problem::Repeated => formatter.write_str("is given more than once"),
             Problem::Encoding => formatter.write_str("is not percent-encoded UTF-8"),
             Problem::Unexpected { expected, value } => {
-                let cut = value.char_indices().nth(SHOWN);
+                let cut = value.char_indices().nth(MAX_SHOWN_LENGTH);
                 let (shown, rest) = match cut {
                     Some((end, _)) => (&value[..end], "..."),
                     None => (value.as_str(), ""),

@@ -1,5 +1,7 @@
-//! The parameters of a request, typed and in range. Nothing beyond the range that a function states gets past this
-//! module, and parameters that it doesn't ask for are ignored.
+//! Parses the parameters of a request into typed values in range.
+//!
+//! No value outside of a function's stated range passes this module. Unknown parameters are
+//! ignored.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -47,7 +49,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// A required number, any but the infinite ones and NaN.
+    /// A required finite number.
     pub fn finite(self, name: &'static str) -> Result<f64, ParameterError> {
         let value = self.find(name)?.ok_or_else(|| missing(name))?;
         match value.parse::<f64>() {
@@ -99,7 +101,8 @@ fn missing(name: &'static str) -> ParameterError {
     }
 }
 
-/// Undoes the encoding of an HTML form: `+` is a space and `%41` is `A`. `None` if it isn't one, or not of UTF-8.
+/// Decodes an HTML form's encoding: `+` is a space and `%41` is `A`. `None` if it is malformed, or
+/// not of UTF-8.
 fn decode(encoded: &str) -> Option<Cow<'_, str>> {
     if !encoded.bytes().any(|byte| byte == b'%' || byte == b'+') {
         return Some(Cow::Borrowed(encoded));

@@ -1,5 +1,7 @@
-//! Where randomness comes from: WASI or the operating system, once a request, stretched by a fast generator. It is not
-//! for secrets. A `seed` parameter makes a request repeatable, with the same numbers in both builds.
+//! Randomness for one request: bytes of WASI or the operating system seed a fast generator.
+//!
+//! It is not for secrets. A `seed` parameter makes a request repeatable, with the same numbers in
+//! both builds.
 
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -9,7 +11,7 @@ use crate::{Error, Query};
 /// The generator of one request.
 pub type Generator = Xoshiro256PlusPlus;
 
-/// Seeds a generator: from the parameter `seed` if it is there, else with fresh randomness.
+/// Seeds a generator: from the parameter `seed` if there is one, or else with fresh randomness.
 pub fn generator(query: Query<'_>) -> Result<Generator, Error> {
     match query.optional_whole("seed", 0..=u64::MAX)? {
         Some(seed) => Ok(Generator::seed_from_u64(seed)),

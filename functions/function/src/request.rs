@@ -1,9 +1,11 @@
-//! The part of an HTTP request that a function sees: its query. Path, headers and body are deliberately absent, because
-//! the functions answer any path and read nothing else.
+//! The part of an HTTP request that a function reads: its query.
+//!
+//! Path, headers and body are deliberately absent, because the functions answer any path and read
+//! nothing else.
 
 use crate::Query;
 
-/// The methods that are answered.
+/// The methods that a function answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// The body is sent.
@@ -19,18 +21,18 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request with the target of its first line, a path and a query: `/any/path?n=100`.
+    /// A request from the target of its first line, a path and a query: `/any/path?n=100`.
     pub fn new(target: &'a str) -> Self {
         let query = target.split_once('?').map_or("", |(_, query)| query);
         Request { query }
     }
 
-    /// A request with its query alone: `n=100`.
+    /// A request from its query alone: `n=100`.
     pub fn with_query(query: &'a str) -> Self {
         Request { query }
     }
 
-    /// Where the parameters are.
+    /// The query with the parameters.
     pub fn query(&self) -> Query<'a> {
         Query::new(self.query)
     }

@@ -1,5 +1,5 @@
-//! What a function answers: a status, a media type and a body that is complete before it is sent, so that both front
-//! ends can state its length.
+//! The answer of a function: a status, a media type and a body. The body is complete before it is
+//! sent, so that both front ends can state its length.
 
 use crate::Error;
 

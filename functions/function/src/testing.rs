@@ -1,4 +1,4 @@
-//! What the functions' own tests call in place of a front end, so that they see what a client would see.
+//! A test front end for the functions' own tests, which see what a client would see.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::{
     Response,
 };
 
-/// The service behind a function: answers every request as it is told, and keeps what it was sent.
+/// The service behind a function: gives every request the same answer, and records the requests.
 #[derive(Debug)]
 pub struct Upstream {
     status: u16,
@@ -72,10 +72,11 @@ pub fn get(function: &impl Function, target: &str, upstream: &Upstream) -> Respo
     crate::executor::block_on(answer)
 }
 
-/// Checks that `GET target` is answered 200, and gives the body.
+/// Checks that `GET target` is answered 200, and returns the body.
 ///
 /// # Panics
-/// If it isn't, or if the body is not UTF-8.
+///
+/// If it is not, or if the body is not UTF-8.
 pub fn body(function: &impl Function, target: &str, upstream: &Upstream) -> String {
     let response = get(function, target, upstream);
     let body = String::from_utf8(response.body).expect("bodies are UTF-8");
@@ -83,10 +84,11 @@ pub fn body(function: &impl Function, target: &str, upstream: &Upstream) -> Stri
     body
 }
 
-/// Checks that `GET target` is refused with 400 and one line that names `parameter`.
+/// Checks that `GET target` is rejected with 400 and one line that names `parameter`.
 ///
 /// # Panics
-/// If it isn't.
+///
+/// If it is not.
 pub fn check_refused(function: &impl Function, target: &str, parameter: &str) {
     let response = get(function, target, &Upstream::answering(500, ""));
     let line = String::from_utf8(response.body).expect("refusals are UTF-8");

@@ -1,5 +1,7 @@
-//! The URLs of the services behind a function, as the environment gives them. Only what outbound HTTP needs: scheme,
-//! authority, path and query. User names, passwords and fragments are refused.
+//! Parses the URLs of the services behind a function, from the environment.
+//!
+//! Only scheme, authority, path and query are supported. User names, passwords and fragments are
+//! errors.
 
 use std::fmt;
 
@@ -15,7 +17,7 @@ pub struct Url {
     path: usize,
 }
 
-/// Why a text is no URL.
+/// Why a text is not a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidUrl {
     /// It starts with neither `http://` nor `https://`.
@@ -55,7 +57,7 @@ impl Url {
         })
     }
 
-    /// The URL with `path` after its own, which loses a `/` at its end.
+    /// The URL with `path` appended; a `/` at its own end is removed.
     #[must_use]
     pub fn join(mut self, path: &str) -> Url {
         let kept = self.text.trim_end_matches('/').len().max(self.path);
@@ -74,7 +76,7 @@ impl Url {
         &self.text[self.authority..self.path]
     }
 
-    /// Path and query: `/hamlet.txt`, or nothing, which HTTP takes for `/`.
+    /// Path and query: `/hamlet.txt`, or an empty string, which HTTP takes for `/`.
     pub fn path_with_query(&self) -> &str {
         &self.text[self.path..]
     }
@@ -91,13 +93,13 @@ impl fmt::Display for Url {
     }
 }
 
-/// The URL that an environment variable holds.
+/// The URL in an environment variable.
 pub fn url_from_environment(variable: &'static str) -> Result<Url, FunctionError> {
     let text = value(variable).ok_or(FunctionError::NoVariable { variable })?;
     Url::parse(&text).map_err(|source| FunctionError::Variable { variable, source })
 }
 
-/// Asks WASI itself, because the standard library of a component sees no environment; see
+/// Asks WASI itself, because a component's standard library has no access to the environment; see
 /// `wasm/preview1.rs`.
 #[cfg(target_family = "wasm")]
 fn value(variable: &str) -> Option<String> {

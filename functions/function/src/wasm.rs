@@ -1,5 +1,6 @@
-//! The front end of the components: `wasi:http` 0.2, one call a request. It is written for the number of calls to the
-//! host, which cost more than anything else around a small function.
+//! The front end of the components: `wasi:http` 0.2, one call for each request.
+//!
+//! It minimises calls to the host, which cost more than anything else around a small function.
 
 mod outbound;
 mod preview1;
@@ -35,8 +36,9 @@ pub fn handle(function: &impl Function, request: &IncomingRequest, answer: Respo
     send(answer, &response, method != Some(Method::Head));
 }
 
-/// Sends a response. A body that the host takes at once is given to it before the head, so that it can send both in one
-/// piece; a longer one follows the head as the host takes it.
+/// Sends a response. A body that the host accepts at once is written before the head, so that the
+/// host can send both in one piece. A longer one follows the head, in the pieces that the host
+/// accepts.
 fn send(answer: ResponseOutparam, response: &Response, with_body: bool) {
     let outgoing = OutgoingResponse::new(fields(response, with_body));
     if response.status != 200 && outgoing.set_status_code(response.status).is_err() {
@@ -66,7 +68,7 @@ fn send(answer: ResponseOutparam, response: &Response, with_body: bool) {
     }
 }
 
-/// The headers. Without the body there is no length either: the host would hold the body against it.
+/// The headers. Without the body there is no length either, because the host compares the two.
 fn fields(response: &Response, with_body: bool) -> Fields {
     let mut entries = Vec::with_capacity(3);
     entries.push(("content-type".to_owned(), response.content_type.into()));
@@ -82,7 +84,7 @@ fn fields(response: &Response, with_body: bool) -> Fields {
     Fields::from_list(&entries).unwrap_or_else(|_| Fields::new())
 }
 
-/// Writes a body as the stream takes it. `None` when the other side has gone.
+/// Writes a body in the pieces that the stream accepts. `None` when the receiver has gone.
 fn write(stream: &OutputStream, mut body: &[u8]) -> Option<()> {
     while !body.is_empty() {
         let permitted = usize::try_from(stream.check_write().ok()?).unwrap_or(usize::MAX);

@@ -1,22 +1,23 @@
-//! The function `fuzzysearch`: the lines of a text that resemble a phrase. The text is fetched, and its index built, for
-//! every request.
+//! The function `fuzzysearch`: lists the lines of a text that resemble a phrase.
+//!
+//! Every request fetches the text and builds its index.
 
 use function::{
     Error, Http, OutboundError, OutboundRequest, Request, Response, Url, url_from_environment,
 };
 use simsearch::SimSearch;
 
-/// Where the text is.
+/// The variable with the URL of the text.
 const TEXT_URL: &str = "TEXT_URL";
 
 /// The longest phrase, in bytes.
-const LONGEST_PHRASE: usize = 200;
+const MAX_PHRASE_LENGTH: usize = 200;
 
 /// The longest text, in bytes. *Hamlet* has 190,000.
-const LONGEST_TEXT: usize = 2 * 1024 * 1024;
+const MAX_TEXT_LENGTH: usize = 2 * 1024 * 1024;
 
 /// The most lines of a text, because an empty one takes memory too.
-const MOST_LINES: usize = 65_536;
+const MAX_LINES: usize = 65_536;
 
 /// Answers a request.
 pub(crate) async fn handle(request: &Request<'_>, http: &impl Http) -> Result<Response, Error> {
@@ -28,11 +29,11 @@ async fn search(
     url: Result<Url, Error>,
     http: &impl Http,
 ) -> Result<Response, Error> {
-    let phrase = request.query().text("search", LONGEST_PHRASE)?;
+    let phrase = request.query().text("search", MAX_PHRASE_LENGTH)?;
     let request = OutboundRequest {
         url: &url?,
         json: None,
-        longest: LONGEST_TEXT,
+        longest: MAX_TEXT_LENGTH,
     };
     let answer = http.send(request).await.map_err(Error::Upstream)?;
     if !answer.is_success() {
@@ -47,7 +48,7 @@ async fn search(
 fn matching_lines(text: &str, phrase: &str) -> Result<Vec<usize>, Error> {
     let mut index = SimSearch::new();
     for (number, line) in text.lines().enumerate() {
-        if number == MOST_LINES {
+        if number == MAX_LINES {
             return Err(Error::Upstream(OutboundError::Unusable(
                 "has more than 65536 lines",
             )));
@@ -80,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// The function with a URL in place of its environment's.
+    /// The function with a fixed URL in place of the environment's.
     struct Configured;
 
     impl Function for Configured {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_upstream_is_named() {
+    fn a_failing_upstream_is_reported() {
         fn check(status: u16, text: String, expected: &str) {
             let response = get(
                 &Configured,
@@ -134,19 +135,19 @@ mod tests {
         check(302, String::new(), "upstream answered 302");
         check(
             200,
-            "a".repeat(LONGEST_TEXT + 1),
+            "a".repeat(MAX_TEXT_LENGTH + 1),
             "upstream failed: its answer is longer than 2097152 bytes",
         );
         check(
             200,
-            "\n".repeat(MOST_LINES + 1),
+            "\n".repeat(MAX_LINES + 1),
             "upstream failed: its answer has more than 65536 lines",
         );
     }
 
     #[test]
     fn the_phrase_is_required_and_bounded() {
-        let long = format!("/?search={}", "a".repeat(LONGEST_PHRASE + 1));
+        let long = format!("/?search={}", "a".repeat(MAX_PHRASE_LENGTH + 1));
         for target in ["/", "/?search=", "/?search=%ff", &long] {
             check_refused(&Configured, target, "search");
         }

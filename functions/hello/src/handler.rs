@@ -1,4 +1,5 @@
-//! The function `hello`, which does nothing: it is not one of the nine, and served only to measure what a call costs.
+//! The function `hello`, which does nothing. It is not one of the nine, and only measures the cost
+//! of a call.
 
 use function::{Error, Request, Response};
 

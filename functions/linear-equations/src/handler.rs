@@ -7,7 +7,7 @@ use crate::system::System;
 /// The largest system: eight megabytes, and a fraction of a second.
 const LARGEST: usize = 1_000;
 
-/// The most that a number and its line end usually take. More is allocated when it isn't enough.
+/// The usual maximum of bytes of a number and its line end. The body grows if that is not enough.
 const NUMBER: usize = 22;
 
 /// Answers a request.
@@ -16,7 +16,7 @@ pub(crate) fn handle(request: &Request<'_>) -> Result<Response, Error> {
     let unknowns = query.whole("unknowns", 1..=LARGEST)?;
     let mut random = generator(query)?;
     let solution = loop {
-        // A random matrix is hardly ever singular. If it is, another one isn't.
+        // A random matrix is almost never singular. If one is, the next is not.
         if let Some(solution) = normal_system(unknowns, &mut random).solve() {
             break solution;
         }

@@ -1,18 +1,20 @@
-//! A system of linear equations, solved by LU decomposition with partial pivoting. Columns are eliminated four at a
-//! time, so that the rest of the matrix, where nearly all the work is, is read and written a quarter as often.
+//! Solves a system of linear equations by LU decomposition with partial pivoting.
 //!
-//! Most steps are not inlined into others: a compiler of components allocates registers for a whole function at once, and has
-//! enough of them for each alone.
+//! Columns are eliminated four at a time. The rest of the matrix, where nearly all the work is, is
+//! thus read and written a quarter as often.
 //!
-//! The matrix is padded to whole tiles with equations of the form x = 0, which stand for themselves and touch no other.
+//! Most steps are not inlined into others. A compiler of components allocates registers for a whole
+//! function at once, and has enough of them only for one step.
+//!
+//! The matrix is padded to whole tiles with equations of the form x = 0, which affect no other.
 
-/// How many columns are eliminated at once, and how many are updated at once.
+/// The count of columns that are eliminated at once, and of columns that are updated at once.
 const TILE: usize = 4;
 
 type Tile = [f64; TILE];
 
-/// Equations in as many unknowns: rows of a square matrix, each with a tile after it that begins with its right-hand
-/// side.
+/// Equations in as many unknowns: rows of a square matrix, each followed by a tile that begins with
+/// its right-hand side.
 pub(crate) struct System {
     unknowns: usize,
     size: usize,
@@ -20,7 +22,7 @@ pub(crate) struct System {
 }
 
 impl System {
-    /// A system from its rows, each with its right-hand side after it.
+    /// A system from its rows, each followed by its right-hand side.
     pub(crate) fn new(unknowns: usize, rows: &[f64]) -> System {
         let size = unknowns.next_multiple_of(TILE);
         let width = size + TILE;
@@ -42,7 +44,7 @@ impl System {
         }
     }
 
-    /// The solution, or `None` if there isn't exactly one.
+    /// The solution, or `None` if there is not exactly one.
     pub(crate) fn solve(mut self) -> Option<Vec<f64>> {
         let mut columns = vec![[[0.0; TILE]; TILE]; self.width() / TILE];
         for first in (0..self.size).step_by(TILE) {
@@ -60,7 +62,7 @@ impl System {
         self.size + TILE
     }
 
-    /// Brings the largest number of `column`, from the diagonal down, to the diagonal.
+    /// Moves the largest number of `column`, from the diagonal down, to the diagonal.
     #[inline(never)]
     fn pivot(&mut self, column: usize) -> Option<()> {
         let width = self.width();
@@ -82,7 +84,8 @@ impl System {
         Some(())
     }
 
-    /// Replaces `column` below the diagonal by its factors, and eliminates it out of the columns up to `end`.
+    /// Replaces `column` below the diagonal by its factors, and eliminates it from the columns up
+    /// to `end`.
     #[inline(never)]
     fn factor(&mut self, column: usize, end: usize) {
         let width = self.width();
@@ -99,7 +102,7 @@ impl System {
         }
     }
 
-    /// Eliminates the columns of a tile out of its own rows, right of the tile.
+    /// Eliminates the columns of a tile from its own rows, right of the tile.
     #[inline(never)]
     fn reduce_pivots(&mut self, first: usize) {
         let width = self.width();
@@ -116,8 +119,8 @@ impl System {
         }
     }
 
-    /// Eliminates the columns of a tile out of all rows below it, two at a time. `columns` is room for its rows, tile
-    /// after tile, so that they are read in order.
+    /// Eliminates the columns of a tile from all rows below it, two at a time. `columns` is space
+    /// for its rows, tile after tile, so that they are read in order.
     fn eliminate(&mut self, first: usize, columns: &mut [[Tile; TILE]]) {
         let width = self.width();
         let (above, below) = self.numbers.split_at_mut((first + TILE) * width);
@@ -133,7 +136,7 @@ impl System {
         }
     }
 
-    /// Solves the triangle that is left, from its last row up.
+    /// Solves the remaining triangle, from its last row up.
     #[inline(never)]
     fn substitute(&self) -> Vec<f64> {
         let mut solution = vec![0.0; self.unknowns];
@@ -151,10 +154,10 @@ impl System {
     }
 }
 
-/// Eliminates the columns of a tile, which begin at `first`, out of two rows.
+/// Eliminates the columns of a tile, which begin at `first`, from two rows.
 ///
-/// This is where the time goes. It works on copies of tiles, so that every compiler sees that they do not overlap and uses
-/// vectors.
+/// Most of the time is spent here. It works on copies of tiles, so that every compiler can prove
+/// that they do not overlap and can use vectors.
 #[inline(never)]
 fn subtract(columns: &[[Tile; TILE]], rows: &mut [f64], first: usize) {
     let (one, two) = rows.split_at_mut(rows.len() / 2);
@@ -187,7 +190,8 @@ mod tests {
     #[test]
     fn solutions_solve_the_system() {
         fn check(unknowns: usize) {
-            // A permutation of a dominant diagonal, so that pivoting is needed and the system is well conditioned.
+            // A permutation of a dominant diagonal, so that pivoting is needed and the system is
+            // well conditioned.
             let number = |row: usize, column: usize| {
                 let noise = f64::from(u8::try_from((row * 31 + column * 17) % 101).expect("small"));
                 let dominant = (row + 1) % unknowns == column;
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn systems_without_one_solution_are_told() {
+    fn systems_without_one_solution_are_detected() {
         fn check(unknowns: usize, rows: &[f64], expected: Option<&[f64]>) {
             let solution = System::new(unknowns, rows).solve();
             assert_eq!(solution.as_deref(), expected);

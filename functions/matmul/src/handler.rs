@@ -7,7 +7,7 @@ use crate::product::product;
 /// The largest matrix: its product is twenty megabytes of text.
 const LARGEST: usize = 1_000;
 
-/// The most that a number and its separator usually take. More is allocated when it isn't enough.
+/// The usual maximum of bytes of a number and its separator. The body grows if that is not enough.
 const NUMBER: usize = 21;
 
 /// Answers a request.

@@ -1,8 +1,10 @@
-//! The product of two square matrices, row after row. Both are first rearranged into strips of four rows and of four
-//! columns, so that the innermost loop reads memory in order and keeps its sixteen sums in registers: in vectors of two,
-//! which generic x86-64 and WebAssembly both have.
+//! Multiplies two square matrices, row after row.
+//!
+//! Both are first rearranged into strips of four rows and of four columns. The innermost loop then
+//! reads memory in order and keeps its sixteen sums in registers. They are vectors of two, which
+//! generic x86-64 and WebAssembly both have.
 
-/// How many rows and columns of the product are made at once.
+/// The count of rows and columns of the product that are computed at once.
 const TILE: usize = 4;
 
 type Strip = Vec<[f64; TILE]>;

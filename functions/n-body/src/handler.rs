@@ -7,17 +7,17 @@ use crate::system::System;
 /// The length of a step, in days.
 const STEP: f64 = 0.01;
 
-/// How many steps there are if `n` doesn't say.
+/// The default count of steps.
 const STEPS: u32 = 1_000;
 
 /// The largest `n`: about a second.
-const MOST_STEPS: u32 = 10_000_000;
+const MAX_STEPS: u32 = 10_000_000;
 
 /// Answers a request.
 pub(crate) fn handle(request: &Request<'_>) -> Result<Response, Error> {
     let steps = request
         .query()
-        .optional_whole("n", 0..=MOST_STEPS)?
+        .optional_whole("n", 0..=MAX_STEPS)?
         .unwrap_or(STEPS);
     let mut system = System::jovian();
     let before = system.energy();

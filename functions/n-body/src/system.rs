@@ -1,5 +1,8 @@
-//! The five bodies of the Computer Language Benchmarks Game, and the symplectic integrator that moves them. Coordinates
-//! are kept an axis an array, and distances are computed for all pairs at once, which lets the compiler use vectors.
+//! The five bodies of the Computer Language Benchmarks Game, and the symplectic integrator that
+//! moves them.
+//!
+//! Each axis of the coordinates has an array of its own, and distances are computed for all pairs
+//! at once. The compiler can thus use vectors.
 
 use std::f64::consts::PI;
 
@@ -10,8 +13,8 @@ const AXES: usize = 3;
 const SOLAR_MASS: f64 = 4.0 * PI * PI;
 const DAYS_A_YEAR: f64 = 365.24;
 
-/// Sun, Jupiter, Saturn, Uranus and Neptune, in that order: positions in astronomical units, velocities in those a day,
-/// masses in suns.
+/// Sun, Jupiter, Saturn, Uranus and Neptune, in that order: positions in astronomical units,
+/// velocities in astronomical units a day, masses in solar masses.
 const POSITIONS: [[f64; AXES]; BODIES] = [
     [0.0, 0.0, 0.0],
     [
@@ -78,7 +81,7 @@ pub(crate) struct System {
 }
 
 impl System {
-    /// The system at the start, its momentum cancelled by the sun's.
+    /// The system at the start; the sun's momentum cancels the others'.
     pub(crate) fn jovian() -> System {
         let mut system = System {
             position: [[0.0; BODIES]; AXES],

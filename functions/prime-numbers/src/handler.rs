@@ -1,4 +1,5 @@
-//! The function `prime-numbers`: the primes up to and including `n`, by trial division of the odd numbers.
+//! The function `prime-numbers`: lists the primes up to and including `n`, by trial division of the
+//! odd numbers.
 
 use std::num::NonZeroU32;
 
@@ -19,7 +20,7 @@ fn primes(n: u32) -> Vec<u32> {
         primes.push(2);
     }
     let root = n.isqrt();
-    // The odd primes up to the root of `n`, of which those up to the root of the candidate are tried.
+    // The odd primes up to the root of `n`. Those up to the root of the candidate are tried.
     let mut divisors: Vec<NonZeroU32> = Vec::new();
     let mut tried = 0;
     for candidate in (3..=n).step_by(2) {
@@ -43,7 +44,7 @@ fn primes(n: u32) -> Vec<u32> {
 }
 
 fn listing(primes: &[u32]) -> Vec<u8> {
-    // Six digits, a comma and a space are the most that one takes.
+    // A number takes at most six digits, a comma and a space.
     let mut body = Vec::with_capacity(24 + primes.len() * 8);
     body.extend_from_slice(b"The value is: [");
     let mut digits = itoa::Buffer::new();

@@ -1,4 +1,5 @@
-//! The function `user-manager`: adds fake people to a service, one request each, one after another.
+//! The function `user-manager`: adds fake people to a service, with one request each, one after
+//! another.
 
 use function::{
     Error, Http, OutboundRequest, Request, Response, Url, generator, url_from_environment,
@@ -6,17 +7,17 @@ use function::{
 
 use crate::person::Person;
 
-/// Where the service is.
+/// The variable with the URL of the service.
 const USERS_URL: &str = "USERS_URL";
 
-/// The path of its insertion, as pREST has it: database, schema and table.
+/// The path of an insertion in pREST: database, schema and table.
 const INSERT: &str = "/prest/public/users";
 
-/// The most people a request adds.
-const MOST_ENTRIES: u32 = 1_000;
+/// The most people that a request adds.
+const MAX_ENTRIES: u32 = 1_000;
 
 /// The longest answer to an insertion, in bytes.
-const LONGEST_ANSWER: usize = 64 * 1024;
+const MAX_ANSWER_LENGTH: usize = 64 * 1024;
 
 /// Answers a request.
 pub(crate) async fn handle(request: &Request<'_>, http: &impl Http) -> Result<Response, Error> {
@@ -29,7 +30,7 @@ async fn add(
     http: &impl Http,
 ) -> Result<Response, Error> {
     let query = request.query();
-    let entries = query.whole("entries", 1..=MOST_ENTRIES)?;
+    let entries = query.whole("entries", 1..=MAX_ENTRIES)?;
     let mut random = generator(query)?;
     let url = url?.join(INSERT);
     for _ in 0..entries {
@@ -43,7 +44,7 @@ async fn insert(person: &Person, url: &Url, http: &impl Http) -> Result<(), Erro
     let request = OutboundRequest {
         url,
         json: json.as_deref(),
-        longest: LONGEST_ANSWER,
+        longest: MAX_ANSWER_LENGTH,
     };
     let answer = http.send(request).await.map_err(Error::Upstream)?;
     if answer.is_success() {
@@ -62,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// The function with a URL in place of its environment's.
+    /// The function with a fixed URL in place of the environment's.
     struct Configured;
 
     impl Function for Configured {
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_insert_without_success_is_named_and_the_last() {
+    fn a_failed_insert_is_reported_and_is_the_last() {
         fn check(status: u16) {
             let upstream = Upstream::answering(status, "sorry");
             let response = get(&Configured, "/?entries=3", &upstream);
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn without_its_variable_the_function_says_so() {
+    fn a_missing_variable_is_reported() {
         struct Unconfigured;
 
         impl Function for Unconfigured {

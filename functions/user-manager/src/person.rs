@@ -1,4 +1,4 @@
-//! A fake person, as the service wants it.
+//! A fake person, as a row of the service.
 
 use fake::Fake as _;
 use fake::faker::address::raw::{BuildingNumber, CityName, CountryName, StreetName, ZipCode};
@@ -23,7 +23,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Makes somebody up.
+    /// Generates a person.
     pub(crate) fn fake(random: &mut Generator) -> Person {
         Person {
             name: Name(EN).fake_with_rng(random),

@@ -1,16 +1,16 @@
-//! The function `whatlang`: the language of a text.
+//! The function `whatlang`: detects the language of a text.
 
 use function::{Error, Request, Response};
 
 /// The longest text, in bytes.
-const LONGEST: usize = 10_000;
+const MAX_LENGTH: usize = 10_000;
 
-/// ISO 639-2's code for a text whose language can't be told.
+/// ISO 639-2's code for a text with an undetermined language.
 const UNDETERMINED: &str = "und";
 
 /// Answers a request.
 pub(crate) fn handle(request: &Request<'_>) -> Result<Response, Error> {
-    let text = request.query().text("text", LONGEST)?;
+    let text = request.query().text("text", MAX_LENGTH)?;
     let language = whatlang::detect_lang(&text).map_or(UNDETERMINED, |language| language.code());
     let mut body = String::with_capacity(text.len() + 64);
     body.push_str("<i>");
@@ -21,7 +21,7 @@ pub(crate) fn handle(request: &Request<'_>) -> Result<Response, Error> {
     Ok(Response::html(body))
 }
 
-/// Appends `text` so that HTML shows it and doesn't obey it.
+/// Appends `text`, escaped for HTML.
 fn escape(text: &str, html: &mut String) {
     let mut rest = text;
     while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn languages_are_told() {
+    fn languages_are_detected() {
         fn check(text: &str, expected: &str) {
             let body = body(
                 &Pure(handle),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_shown_and_not_obeyed() {
+    fn the_text_is_escaped() {
         fn check(text: &str, expected: &str) {
             let mut html = String::new();
             escape(text, &mut html);
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn text_is_required_and_bounded() {
-        let long = format!("/?text={}", "a".repeat(LONGEST + 1));
+        let long = format!("/?text={}", "a".repeat(MAX_LENGTH + 1));
         for target in ["/", "/?text=", "/?text=%ff", &long] {
             check_refused(&Pure(handle), target, "text");
         }

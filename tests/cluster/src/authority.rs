@@ -1,11 +1,11 @@
-//! An authority of a test's own, and the certificates that it gives to servers.
+//! A certificate authority of a test's own, and the server certificates that it signs.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 
-/// The authority. Whoever trusts its certificate trusts those that it has signed.
+/// The authority. Clients that trust its certificate trust the certificates that it has signed.
 pub struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
@@ -21,7 +21,7 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// Makes one that nobody else knows.
+    /// Makes an authority with a new key.
     pub fn new(name: &str) -> Authority {
         let key = KeyPair::generate().expect("failed to make a key");
         let mut params = CertificateParams::default();
@@ -35,16 +35,16 @@ impl Authority {
         }
     }
 
-    /// What others trust, as PEM.
+    /// The authority's certificate, as PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate
     }
 
-    /// A certificate for a server of these names.
+    /// Signs a certificate for a server of these names.
     pub fn sign(&self, names: &[&str]) -> Identity {
         let key = KeyPair::generate().expect("failed to make a key");
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("a name is none");
+        let mut params = CertificateParams::new(names).expect("a name is not valid");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer);

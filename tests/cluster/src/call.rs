@@ -1,30 +1,31 @@
-//! Requests from inside a pod.
+//! Sends HTTP requests from inside a pod.
 
 use std::time::{Duration, Instant};
 
 use sampan_tests::Answer;
 
-use crate::{PATIENCE, Shell};
+use crate::{Shell, TEST_TIMEOUT};
 
-/// Waits for the whole answer of a server that has been asked in HTTP/1.0, whose answers end with their connection.
-/// Our end stays open meanwhile: who closes it has gone away.
-const ASK: &str = r#"
+/// Sends an HTTP/1.0 request and waits for the whole answer, which ends with the connection. The
+/// writing end stays open meanwhile, because closing it would look like a client that has gone
+/// away.
+const HTTP_GET: &str = r#"
 asked=/tmp/asked.$$; mkfifo $asked
 nc -w 60 "$1" "$3" < $asked & exec 3> $asked
 printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
 wait $!; ended=$?; rm $asked; exit $ended
 "#;
 
-/// Between two looks.
-const GLANCE: Duration = Duration::from_millis(100);
+/// The delay between two requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Shell<'_> {
-    /// Gets a path of a server that listens on port 80, as a Service does.
+    /// Gets a path of a server on port 80, as a Service is.
     pub async fn get(&self, host: &str, path: &str) -> Answer {
         self.get_at(host, 80, path).await
     }
 
-    /// Gets a path of a server.
+    /// Gets a path of a server; panics without an answer.
     pub async fn get_at(&self, host: &str, port: u16, path: &str) -> Answer {
         match self.try_get(host, port, path).await {
             Ok(answer) => answer,
@@ -32,17 +33,17 @@ impl Shell<'_> {
         }
     }
 
-    /// Gets a path of a server; what was said instead when there is no answer.
+    /// Gets a path of a server. Without an answer, the error is the output of the command.
     pub async fn try_get(&self, host: &str, port: u16, path: &str) -> Result<Answer, String> {
         let port = port.to_string();
         let said = self
-            .try_run(&["sh", "-c", ASK, "ask", host, path, &port])
+            .try_run(&["sh", "-c", HTTP_GET, "ask", host, path, &port])
             .await?;
         parse(&said).ok_or(said)
     }
 
-    /// Gets a path of a server that listens on port 80 until what comes of it is as it should be: nothing tells when
-    /// a node's kube-proxy has heard of a change.
+    /// Gets a path of a server on port 80 until the result meets the condition. There is no notice
+    /// of when a node's kube-proxy has followed a change.
     pub async fn get_until(
         &self,
         host: &str,
@@ -56,15 +57,15 @@ impl Shell<'_> {
                 return;
             }
             assert!(
-                begun.elapsed() < PATIENCE,
-                "http://{host}{path} never says what it should: {answer:?}"
+                begun.elapsed() < TEST_TIMEOUT,
+                "http://{host}{path} never gives the expected answer: {answer:?}"
             );
-            tokio::time::sleep(GLANCE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// Status, headers and body of an answer.
+/// Parses the status, the headers and the body.
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.lines();

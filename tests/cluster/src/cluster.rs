@@ -1,4 +1,4 @@
-//! The cluster under test, as it describes itself.
+//! The cluster under test, from its description file.
 
 use std::env;
 use std::fs;
@@ -12,53 +12,53 @@ use serde::Deserialize;
 
 use crate::{Kubectl, Pending};
 
-/// Names the description of the cluster.
+/// The variable with the path of the cluster's description.
 const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 
-/// A cluster, of which every test may use everything but must spare the others.
+/// A cluster. A test may use all of it, but must not disturb other tests.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Cluster {
-    /// What `cargo xtask cluster --name` calls it.
+    /// Its name for `cargo xtask cluster --name`.
     pub name: String,
-    /// The administrator's, usable from here.
+    /// The administrator's kubeconfig, with an address that is reachable from here.
     pub kubeconfig: PathBuf,
-    /// Where images are pushed to from here, and pulled from by the kubelet.
+    /// The registry's address, for pushes from here and for the kubelet's pulls.
     pub registry: String,
-    /// What pods call the same registry.
+    /// The address of the same registry for pods.
     pub registry_in_cluster: String,
     /// The folder of `kubectl`, `helm`, `ctr`, `hey` and others.
     pub tools: PathBuf,
-    /// Where every component of the cluster writes what it says.
+    /// The folder of the logs of the cluster's components.
     pub logs: PathBuf,
     /// The nodes, at least one.
     pub nodes: Vec<Node>,
 }
 
-/// One of its nodes.
+/// A node of the cluster.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Node {
-    /// As Kubernetes knows it.
+    /// Its name in Kubernetes.
     pub name: String,
-    /// Reachable inside the cluster's network.
+    /// Its address, reachable inside the cluster's network.
     pub address: IpAddr,
     /// The network namespace of its programs.
     pub netns: PathBuf,
-    /// The socket.
+    /// The socket of containerd.
     pub containerd: PathBuf,
-    /// What containerd keeps.
+    /// containerd's persistent folder.
     pub containerd_root: PathBuf,
-    /// What containerd has as long as it runs.
+    /// containerd's folder for the time that it runs.
     pub containerd_state: PathBuf,
     /// The kubelet's folder.
     pub kubelet_root: PathBuf,
-    /// What the kubelet sees in the place of the machine's folder for plugins of devices.
+    /// The folder that the kubelet sees in place of the machine's folder for device plugins.
     pub device_plugins: PathBuf,
     /// The control group of its pods, below each hierarchy.
     pub cgroup: String,
 }
 
 impl Cluster {
-    /// The one that the environment names.
+    /// The cluster that the environment names.
     pub fn find() -> Cluster {
         let file = env::var_os(DESCRIPTION).unwrap_or_else(|| {
             panic!(
@@ -69,7 +69,7 @@ impl Cluster {
         Cluster::read(Path::new(&file))
     }
 
-    /// The one that a file describes.
+    /// The cluster that a file describes.
     pub fn read(file: &Path) -> Cluster {
         let text = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -88,12 +88,12 @@ impl Cluster {
         Client::try_from(config).expect("there is no client for the kubeconfig")
     }
 
-    /// The real `kubectl`.
+    /// The real `kubectl`, as administrator.
     pub fn kubectl(&self) -> Kubectl {
         Kubectl::new(self.tools.join("kubectl"), self.kubeconfig.clone())
     }
 
-    /// One of the cluster's other programs, with its kubeconfig.
+    /// Another program of the cluster's tools, with its kubeconfig.
     pub fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(self.tools.join(name));
         command.env("KUBECONFIG", &self.kubeconfig);
@@ -102,7 +102,7 @@ impl Cluster {
 }
 
 impl Node {
-    /// A program of the machine's, inside the node's network.
+    /// A program of the machine, inside the node's network.
     pub fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command

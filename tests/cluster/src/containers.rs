@@ -1,4 +1,4 @@
-//! What a node's containerd and its kernel have of a pod.
+//! Inspects a pod in its node's containerd and in the kernel.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 const POD: &str = "io.kubernetes.pod.name";
 
 impl Cluster {
-    /// A node by its name.
+    /// The node with this name.
     pub fn node(&self, name: &str) -> &Node {
         let mut nodes = self.nodes.iter();
         nodes
@@ -22,13 +22,13 @@ impl Cluster {
             .unwrap_or_else(|| panic!("there is no node {name}"))
     }
 
-    /// What `ctr` prints of a node's containerd, in the kubelet's namespace of it.
+    /// What `ctr` prints for a node's containerd, in the kubelet's namespace.
     pub fn ctr(&self, node: &Node, words: &[&str]) -> String {
         let output = self.ctr_within(node, "k8s.io").args(words).output();
         let output = output.expect("failed to start ctr");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "ctr {words:?}: {said}");
-        String::from_utf8(output.stdout).expect("ctr wrote no UTF-8")
+        String::from_utf8(output.stdout).expect("ctr wrote invalid UTF-8")
     }
 
     /// `ctr` of a node's containerd, in one of its namespaces.
@@ -39,7 +39,8 @@ impl Cluster {
         command
     }
 
-    /// The identifiers of a pod's containers, its sandbox among them; those of all pods if none is named.
+    /// The identifiers of a pod's containers, including its sandbox; those of all pods if none is
+    /// named.
     pub fn containers(&self, node: &Node, namespace: &str, pod: Option<&str>) -> Vec<String> {
         let mut filter = format!("labels.\"{NAMESPACE}\"=={namespace}");
         if let Some(pod) = pod {
@@ -51,13 +52,13 @@ impl Cluster {
 }
 
 impl Node {
-    /// The specification of a container whose task is there, as its shim was given it.
+    /// The OCI specification of a container with a task, as containerd passed it to the shim.
     pub fn specification(&self, container: &str) -> Option<Value> {
         let bytes = fs::read(self.bundle(container).join("config.json")).ok()?;
         Some(serde_json::from_slice(&bytes).expect("a specification is JSON"))
     }
 
-    /// The socket of the shim of a container whose task is there.
+    /// The socket of the shim of a container with a task.
     pub fn shim_socket(&self, container: &str) -> Option<String> {
         let bundle = self.bundle(container);
         let read = |name: &str| fs::read_to_string(bundle.join(name)).ok();
@@ -81,7 +82,7 @@ pub fn processes_of(containers: &[String]) -> Vec<i32> {
     let processes = fs::read_dir("/proc").expect("there is no /proc").flatten();
     processes
         .filter(|process| {
-            // Processes come and go meanwhile.
+            // Processes may end during the search.
             let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
             let mut lines = groups.lines();
             lines.any(|line| containers.iter().any(|id| line.ends_with(id.as_str())))
@@ -96,7 +97,7 @@ pub fn signal(process: &str, kind: &str) {
     assert!(sent.expect("failed to start kill").success());
 }
 
-/// A line of what the kernel says of a process, such as `PPid`.
+/// A field of a process's status in `/proc`, such as `PPid`.
 pub fn status_of(process: i32, name: &str) -> String {
     let file = format!("/proc/{process}/status");
     let status = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));

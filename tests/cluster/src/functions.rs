@@ -1,4 +1,4 @@
-//! Functions as resources of a test's namespace, made and waited for as people do it.
+//! Deploys functions in a test's namespace and waits for them, as users do.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::{Namespace, Node, PATIENCE, Pending};
+use crate::{Namespace, Node, Pending, TEST_TIMEOUT};
 
-/// Nothing tells of what `kubectl` prints.
-const GLANCE: Duration = Duration::from_millis(100);
+/// The delay between two calls of `kubectl`.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Node {
-    /// The part of a function's `spec` that sends its pods to this node.
-    pub fn only_there(&self) -> String {
+    /// The part of a function's `spec` that schedules its pods to this node.
+    pub fn node_selector(&self) -> String {
         format!(
             "  template: {{ nodeSelector: {{ kubernetes.io/hostname: {} }} }}\n",
             self.name
@@ -23,7 +23,7 @@ impl Node {
 }
 
 impl Namespace {
-    /// Makes a ConfigMap of one entry.
+    /// Makes a `ConfigMap` of one entry.
     pub fn make_config_map(&self, name: &str, key: &str, value: &str) {
         let entry = format!("--from-literal={key}={value}");
         self.kubectl()
@@ -37,7 +37,8 @@ impl Namespace {
             .output(&["create", "secret", "generic", name, &entry]);
     }
 
-    /// Makes a function of an image. `more` is the rest of `spec`, in lines of YAML that begin with two spaces.
+    /// Makes a function from an image. `more` is the rest of `spec`, in lines of YAML that begin
+    /// with two spaces.
     pub fn deploy(&self, name: &str, image: &str, more: &str) {
         self.apply(&format!(
             "apiVersion: sampan.dev/v1alpha1\nkind: WasmFunction\nmetadata: {{ name: {name} }}\nspec:\n  \
@@ -45,7 +46,7 @@ impl Namespace {
         ));
     }
 
-    /// Waits as a person would, and until every node sends on what is for the function.
+    /// Waits until the function is ready, and until every node forwards connections to it.
     pub fn wait_until_ready(&self, name: &str) {
         let wfn = format!("wfn/{name}");
         self.kubectl()
@@ -53,8 +54,9 @@ impl Namespace {
         self.wait_until_reachable(name);
     }
 
-    /// Waits until every node sends on what is for a function's Service: kube-proxy follows the API server at its own
-    /// pace, and refuses connections until it knows of a pod. Connections are opened, and nothing is asked.
+    /// Waits until every node forwards connections to a function's Service. kube-proxy follows the
+    /// API server with a delay, and refuses connections until it has an endpoint. Connections are
+    /// opened, but no request is sent.
     pub fn wait_until_reachable(&self, name: &str) {
         let address = self.service_address(name);
         let connect = format!("exec 3<>/dev/tcp/{address}/80");
@@ -71,16 +73,16 @@ impl Namespace {
                 }
                 let complaint = String::from_utf8_lossy(&output.stderr);
                 assert!(
-                    begun.elapsed() < PATIENCE,
+                    begun.elapsed() < TEST_TIMEOUT,
                     "{} never reaches {name} at {address}: {complaint}",
                     node.name
                 );
-                thread::sleep(GLANCE);
+                thread::sleep(POLL_INTERVAL);
             }
         }
     }
 
-    /// The address of a Service within the cluster.
+    /// The address of a Service inside the cluster.
     pub fn service_address(&self, name: &str) -> String {
         let path = "jsonpath={.spec.clusterIP}";
         self.kubectl().output(&["get", "service", name, "-o", path])
@@ -101,10 +103,10 @@ impl Namespace {
         let mut all = vec!["get", "-o", "json"];
         all.extend(words);
         let said = self.kubectl().output(&all);
-        serde_json::from_str(&said).expect("kubectl wrote no JSON")
+        serde_json::from_str(&said).expect("kubectl wrote invalid JSON")
     }
 
-    /// Waits until what `kubectl` prints is as it should be, and returns it.
+    /// Waits until `kubectl`'s output meets the condition, and returns it.
     pub fn until(&self, words: &[&str], is_so: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
@@ -115,10 +117,10 @@ impl Namespace {
             }
             let complaint = String::from_utf8_lossy(&output.stderr);
             assert!(
-                begun.elapsed() < PATIENCE,
-                "kubectl {words:?} never says what it should: {said}{complaint}"
+                begun.elapsed() < TEST_TIMEOUT,
+                "kubectl {words:?} never gives the expected output: {said}{complaint}"
             );
-            thread::sleep(GLANCE);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }

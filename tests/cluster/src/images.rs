@@ -1,4 +1,4 @@
-//! Images of functions in the cluster's registry, pushed as anybody pushes them.
+//! Pushes images of functions to the cluster's registry, as users do.
 
 use std::env;
 use std::fs;
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::Cluster;
 
-/// Tells where the staged functions are.
+/// The variable with the folder of the staged functions.
 const FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
 
-/// The folder of a staged function, with its file and its component.
+/// The folder of a staged function, with its `function.yaml` and its component.
 pub fn staged(function: &str) -> PathBuf {
     let folder = env::var_os(FOLDER)
         .unwrap_or_else(|| panic!("{FOLDER} is not set; run `cargo xtask test cluster`"));
@@ -42,18 +42,21 @@ pub fn push(cluster: &Cluster, file: &Path, repository: &str) -> String {
         "sampan push {}: {said}",
         file.display()
     );
-    let said: Value = serde_json::from_slice(&output.stdout).expect("sampan push wrote no JSON");
-    let digest = said["digest"].as_str().expect("sampan push told no digest");
+    let said: Value =
+        serde_json::from_slice(&output.stdout).expect("sampan push wrote invalid JSON");
+    let digest = said["digest"]
+        .as_str()
+        .expect("sampan push reported no digest");
     format!("{image}@{digest}")
 }
 
-/// Pushes a module given as text.
+/// Assembles a module from text, and pushes it.
 pub fn push_text(cluster: &Cluster, text: &str, repository: &str) -> String {
     let bytes = wat::parse_str(text).expect("the test's module is wrong");
     push_bytes(cluster, &bytes, repository)
 }
 
-/// Pushes bytes, whatever they are.
+/// Pushes bytes, which need not be a module.
 pub fn push_bytes(cluster: &Cluster, bytes: &[u8], repository: &str) -> String {
     let folder = tempfile::tempdir().expect("failed to make a folder");
     let file = folder.path().join("function.wasm");

@@ -1,11 +1,11 @@
-//! `kubectl`, as people use it.
+//! Runs `kubectl`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// `kubectl` with the cluster's kubeconfig. It blocks: whoever has other things going on in the same
-/// runtime wants one with several threads.
+/// `kubectl` with the cluster's kubeconfig. Its calls block, so a test with concurrent tasks needs
+/// a runtime of several threads.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     program: PathBuf,
@@ -29,7 +29,7 @@ impl Kubectl {
         self
     }
 
-    /// To be started by the caller.
+    /// A command that the caller starts.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig);
@@ -40,28 +40,28 @@ impl Kubectl {
         command
     }
 
-    /// Runs it, however it ends.
+    /// Runs it; a failure is no panic.
     pub fn run(&self, words: &[&str]) -> Output {
         let output = self.command(words).stdin(Stdio::null()).output();
         output.expect("failed to start kubectl")
     }
 
-    /// What it prints, when it ends well.
+    /// Runs it and returns its stdout; panics if it fails.
     pub fn output(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {words:?}: {said}");
-        String::from_utf8(output.stdout).expect("kubectl wrote no UTF-8")
+        String::from_utf8(output.stdout).expect("kubectl wrote invalid UTF-8")
     }
 
-    /// Makes what the YAML describes.
+    /// Applies the YAML; panics if that fails.
     pub fn apply(&self, yaml: &str) {
         let output = self.try_apply(yaml);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl apply: {said}\n{yaml}");
     }
 
-    /// Tries to make what the YAML describes.
+    /// Applies the YAML.
     pub fn try_apply(&self, yaml: &str) -> Output {
         let mut command = self.command(&["apply", "-f", "-"]);
         command

@@ -20,32 +20,32 @@ mod authority;
 mod call;
 mod cluster;
 mod containers;
-mod door;
 mod functions;
 mod images;
 mod kubectl;
+mod leftovers;
 mod load;
 mod namespace;
 mod nginx;
-mod private;
+mod private_registry;
 mod shell;
-mod traces;
 mod wait;
+mod xtask_command;
 
-/// A future in a box. The body of an `async fn` is compiled by the crate that polls it: behind this type it
-/// is compiled here once, and not again for every test program.
+/// A boxed future. The crate that polls an `async fn` compiles its body. Behind this type the body
+/// is compiled once, in this crate, and not again in every test program.
 pub type Pending<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, Node};
 pub use containers::{processes_of, signal, status_of};
-pub use door::{OwnCluster, cluster_command, xtask};
 pub use images::{guest, hello, push, push_bytes, push_text, staged};
 pub use kubectl::Kubectl;
+pub use leftovers::{LeftoverSearch, Leftovers};
 pub use load::Load;
-pub use namespace::{Namespace, PATIENCE};
+pub use namespace::{Namespace, TEST_TIMEOUT};
 pub use nginx::Nginx;
-pub use private::PrivateRegistry;
+pub use private_registry::PrivateRegistry;
 pub use shell::{BUSYBOX, Shell};
-pub use traces::{Found, Traces};
 pub use wait::until;
+pub use xtask_command::{OwnCluster, cluster_command, xtask};

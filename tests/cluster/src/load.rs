@@ -1,11 +1,12 @@
-//! Requests without a pause from inside a pod, while something happens to whom they are for.
+//! Sends requests without a pause from inside a pod, while something happens to their target.
 
 use tokio::time::timeout;
 
-use crate::{PATIENCE, Shell};
+use crate::{Shell, TEST_TIMEOUT};
 
-/// Asks again and again until its file is gone, over a new connection each time, and then says how it went. Our end of
-/// a connection stays open until the answer is there: who closes it has gone away.
+/// Sends requests until its file is gone, each over a new connection, and then prints the counts.
+/// The writing end of a connection stays open until the answer is there, because closing it would
+/// look like a client that has gone away.
 const SCRIPT: &str = r#"
 touch /tmp/load; good=0; bad=0; mkfifo /tmp/asked
 while [ -e /tmp/load ]; do
@@ -18,40 +19,40 @@ done
 echo $good $bad; cat /tmp/failures 2>/dev/null
 "#;
 
-/// A load that runs.
+/// A running load.
 pub struct Load<'a> {
     shell: &'a Shell<'a>,
 }
 
-/// How a load went.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Requests that were answered well.
+    /// The count of requests with the status 200.
     pub good: u64,
-    /// Those that were not.
+    /// The count of other requests.
     pub bad: u64,
-    /// What was said of those.
+    /// The beginnings of the other answers.
     pub failures: String,
 }
 
 impl<'a> Load<'a> {
-    /// Begins to ask, and waits for the first answers.
+    /// Starts the load, and waits for the first answers.
     pub async fn start(shell: &'a Shell<'a>, host: &str, path: &str) -> Load<'a> {
         let background = format!("({SCRIPT}) > /tmp/outcome 2>&1 &");
         shell
             .run(&["sh", "-c", &background, "load", host, path])
             .await;
         let load = Load { shell };
-        load.more().await;
+        load.wait_for_requests().await;
         load
     }
 
     /// Waits until some more requests have been answered.
-    pub async fn more(&self) {
+    pub async fn wait_for_requests(&self) {
         let more = async {
             let mut enough = None;
             loop {
-                // Nobody can look while containerd is away, or before the first answer.
+                // The count cannot be read while containerd is away, or before the first answer.
                 if let Some(good) = self.good().await
                     && good >= *enough.get_or_insert(good + 5)
                 {
@@ -60,11 +61,11 @@ impl<'a> Load<'a> {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
-        let answered = timeout(PATIENCE, more).await;
+        let answered = timeout(TEST_TIMEOUT, more).await;
         answered.unwrap_or_else(|_| panic!("no request is answered any more"));
     }
 
-    /// Stops asking.
+    /// Stops the load, and returns its result.
     pub async fn stop(self) -> Outcome {
         self.shell.until(&["rm", "-f", "/tmp/load"]).await;
         let said = self

@@ -14,14 +14,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{Cluster, Kubectl, Pending};
 
-/// How long a test waits for anything: time decides no test, it only ends one that would wait for ever.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a test waits for anything. The timeout decides no test; it only ends one that would
+/// wait for ever.
+pub const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Whether an object is as it should be; nothing stands for one that is not there.
+/// A condition of an object; `None` stands for an absent one.
 type Matches<'a> = Box<dyn Fn(Option<&DynamicObject>) -> bool + Send + Sync + 'a>;
 
-/// A namespace with a name that nobody else has. It is deleted when it is dropped, and before that it
-/// tells what is in it if its test fails.
+/// A namespace with a unique name. It is deleted when it is dropped. If its test fails, it prints
+/// its content before.
 pub struct Namespace {
     name: String,
     client: Client,
@@ -30,12 +31,12 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one whose name begins so, in the cluster that the environment names.
+    /// Makes a namespace with a name of this prefix, in the cluster that the environment names.
     pub fn create(prefix: &str) -> Pending<'_, Namespace> {
         Box::pin(Namespace::make(Cluster::find(), prefix))
     }
 
-    /// Makes one in another cluster.
+    /// Makes a namespace in another cluster.
     pub fn within(cluster: Cluster, prefix: &str) -> Pending<'_, Namespace> {
         Box::pin(Namespace::make(cluster, prefix))
     }
@@ -58,18 +59,18 @@ impl Namespace {
             cluster,
             deleted: false,
         };
-        // A pod is refused before its account is there.
+        // The API server rejects pods before their service account exists.
         let account = conditions::is_created::<v1::ServiceAccount>();
         namespace.wait_for("default", "be made", account).await;
         namespace
     }
 
-    /// What it is called.
+    /// The name of the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The cluster that it is in.
+    /// The cluster of the namespace.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
@@ -93,12 +94,13 @@ impl Namespace {
         self.cluster.kubectl().within(&self.name)
     }
 
-    /// Makes what the YAML describes.
+    /// Applies the YAML.
     pub fn apply(&self, yaml: &str) {
         self.kubectl().apply(yaml);
     }
 
-    /// Waits until a resource meets a condition, and returns it; nothing if it met it by not being there.
+    /// Waits until a resource meets a condition, and returns it; `None` if its absence met the
+    /// condition.
     pub fn wait_for<'a, K>(
         &'a self,
         name: &'a str,
@@ -109,11 +111,11 @@ impl Namespace {
         K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned + 'static,
         K::DynamicType: Default,
     {
-        // Only this much is compiled for every kind; watching is compiled once for all.
+        // This part is compiled for every kind; the watch is compiled once.
         let kind = ApiResource::erase::<K>(&K::DynamicType::default());
         let typed = |object: DynamicObject| {
             let parsed = object.try_parse::<K>();
-            parsed.unwrap_or_else(|error| panic!("the API server sent a strange object: {error}"))
+            parsed.unwrap_or_else(|error| panic!("the API server sent an invalid object: {error}"))
         };
         let matches = move |object: Option<&DynamicObject>| {
             condition.matches_object(object.cloned().map(typed).as_ref())
@@ -132,14 +134,14 @@ impl Namespace {
         Box::pin(async move {
             let api = Api::namespaced_with(self.client.clone(), &self.name, &kind);
             let kind = kind.kind;
-            let met = tokio::time::timeout(PATIENCE, await_condition(api, name, matches)).await;
+            let met = tokio::time::timeout(TEST_TIMEOUT, await_condition(api, name, matches)).await;
             let met =
-                met.unwrap_or_else(|_| panic!("{kind} {name} did not {what} in {PATIENCE:?}"));
+                met.unwrap_or_else(|_| panic!("{kind} {name} did not {what} in {TEST_TIMEOUT:?}"));
             met.unwrap_or_else(|error| panic!("failed to watch {kind} {name}: {error}"))
         })
     }
 
-    /// Deletes it and waits until all that was in it is gone.
+    /// Deletes the namespace and waits until its content is gone.
     pub fn delete(self) -> Pending<'static, ()> {
         Box::pin(self.end())
     }
@@ -147,7 +149,7 @@ impl Namespace {
     async fn end(mut self) {
         let namespaces: Api<v1::Namespace> = Api::all(self.client.clone());
         let found = namespaces.get(&self.name).await;
-        let found = found.expect("the namespace is gone");
+        let found = found.expect("the namespace exists");
         let uid = found.metadata.uid.expect("a namespace has an identifier");
         let deleted = namespaces
             .delete(&self.name, &DeleteParams::default())
@@ -155,8 +157,8 @@ impl Namespace {
         deleted.expect("failed to delete a namespace");
         self.deleted = true;
         let gone = await_condition(namespaces, &self.name, conditions::is_deleted(&uid));
-        let gone = tokio::time::timeout(PATIENCE, gone).await;
-        gone.expect("a namespace does not go")
+        let gone = tokio::time::timeout(TEST_TIMEOUT, gone).await;
+        gone.expect("a namespace was not deleted in time")
             .expect("failed to watch a namespace");
     }
 
@@ -192,7 +194,7 @@ impl Drop for Namespace {
             self.dump();
         }
         if !self.deleted {
-            // Not through the client: nobody polls its future any more.
+            // The client cannot be used here: no runtime polls its future any more.
             let kubectl = self.cluster.kubectl();
             let mut delete = kubectl.command(&["delete", "namespace", &self.name, "--wait=false"]);
             let status = delete.stdout(Stdio::null()).status();

@@ -1,7 +1,8 @@
-//! Debian's nginx as an ingress controller: no real one can be installed where there is no internet, but the Ingress
-//! objects are what one reads, and nginx is what the usual one turns them into.
+//! Debian's nginx as an ingress controller.
 //!
-//! It does what such a controller does with the fields that the operator sets, and refuses all others.
+//! No real controller can be installed without internet access. The Ingress objects are what a
+//! controller reads, and nginx is what the usual one configures. It implements the fields that the
+//! operator sets, and rejects all others.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,9 +16,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Namespace, Node, PATIENCE};
+use crate::{Namespace, Node, TEST_TIMEOUT};
 
-/// A running nginx in a node's network, at port 443 of its address. It ends when this is dropped.
+/// A running nginx in a node's network, on port 443 of the node's address. It ends when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Nginx {
     process: Child,
@@ -25,12 +27,12 @@ pub struct Nginx {
     node: Node,
 }
 
-/// What is served under one name.
+/// The routes of one host name.
 #[derive(Debug, Default)]
 struct Site {
     /// The name of the Secret with the certificate.
     secret: String,
-    /// Where requests go, by their path.
+    /// The upstream of each path.
     upstreams: BTreeMap<String, String>,
 }
 
@@ -65,8 +67,8 @@ impl Nginx {
         nginx
     }
 
-    /// Calls a URL through it as a browser does, trusting one authority: the status and the body, or why there is
-    /// no answer.
+    /// Calls a URL through nginx as a browser does, with one trusted authority. Returns the status
+    /// and the body, or the reason why there is no answer.
     pub fn get(&self, url: &str, authority: &str) -> Result<(u16, String), String> {
         let file = self.folder.path().join("authority.pem");
         fs::write(&file, authority).expect("failed to write a file");
@@ -83,7 +85,7 @@ impl Nginx {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        let said = String::from_utf8(output.stdout).expect("the answer is no UTF-8");
+        let said = String::from_utf8(output.stdout).expect("the answer is UTF-8");
         let (body, status) = said.rsplit_once('\n').expect("curl writes the status");
         let status = status.parse().expect("a status is a number");
         Ok((status, body.to_owned()))
@@ -100,8 +102,8 @@ impl Nginx {
             if String::from_utf8_lossy(&output.stdout).contains(&listens) {
                 return;
             }
-            let ended = self.process.try_wait().expect("failed to look at nginx");
-            let late = begun.elapsed() > PATIENCE;
+            let ended = self.process.try_wait().expect("failed to wait for nginx");
+            let late = begun.elapsed() > TEST_TIMEOUT;
             assert!(ended.is_none() && !late, "nginx: {}", self.complaints());
             thread::sleep(Duration::from_millis(50));
         }
@@ -118,7 +120,7 @@ impl Drop for Nginx {
         if thread::panicking() {
             eprintln!("--- nginx\n{}", self.complaints());
         }
-        // Asked kindly it ends its worker as well; by force it would not.
+        // SIGTERM ends its worker as well; SIGKILL would not.
         let number = self.process.id().to_string();
         let asked = std::process::Command::new("kill").arg(number).status();
         if !asked.is_ok_and(|status| status.success()) {
@@ -128,7 +130,7 @@ impl Drop for Nginx {
     }
 }
 
-/// What the Ingress objects say.
+/// Reads the Ingress objects.
 fn read(namespace: &Namespace, class: &str) -> BTreeMap<String, Site> {
     let text = |value: &Value| match value.as_str() {
         Some(text) => text.to_owned(),
@@ -203,7 +205,7 @@ fn render(sites: &BTreeMap<String, Site>, address: IpAddr, folder: &Path) -> Str
         for (path, upstream) in upstreams {
             let to = format!("{{ proxy_pass http://{upstream}; proxy_set_header Host $host; }}");
             let path = path.trim_end_matches('/');
-            // A prefix is one of whole elements of a path.
+            // A prefix matches whole elements of a path.
             let written = if path.is_empty() {
                 writeln!(text, "location / {to}")
             } else {

@@ -1,4 +1,4 @@
-//! Commands in a pod: how things look from inside the cluster.
+//! Runs commands in a pod, for a view from inside the cluster.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use kube::runtime::wait::conditions;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::{Namespace, PATIENCE, Pending};
+use crate::{Namespace, Pending, TEST_TIMEOUT};
 
-/// A shell and the usual small programs; it is on every node.
+/// The image of a shell and the usual small programs; every node has it.
 pub const BUSYBOX: &str = "sampan.test/busybox:1";
 
-/// A running pod with a shell, of an ordinary container.
+/// A running pod of one ordinary container with a shell.
 pub struct Shell<'a> {
     namespace: &'a Namespace,
     pod: String,
 }
 
 impl<'a> Shell<'a> {
-    /// Starts it, on the named node if there is one, and waits until it runs.
+    /// Starts the pod, on the named node if there is one, and waits until it runs.
     pub fn start(namespace: &'a Namespace, node: Option<&'a str>) -> Pending<'a, Shell<'a>> {
         Box::pin(Shell::make(namespace, node))
     }
@@ -56,7 +56,7 @@ impl<'a> Shell<'a> {
         &self.pod
     }
 
-    /// What a command prints, when it ends well.
+    /// Runs a command and returns its stdout; panics if it fails.
     pub fn run<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, String> {
         Box::pin(async move {
             match self.attempt(command).await {
@@ -66,7 +66,8 @@ impl<'a> Shell<'a> {
         })
     }
 
-    /// What a command prints; all that it said when it ends badly, or why it was not run, as while containerd is away.
+    /// Runs a command and returns its stdout. The error is all of its output, or the reason why it
+    /// was not run, as while containerd is away.
     pub fn try_run<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, Result<String, String>> {
         Box::pin(self.attempt(command))
     }
@@ -98,20 +99,20 @@ impl<'a> Shell<'a> {
         Err(said + &String::from_utf8_lossy(&complaint))
     }
 
-    /// Waits until a command ends well, and returns what it prints.
+    /// Waits until a command succeeds, and returns its stdout.
     pub fn until<'b>(&'b self, command: &'b [&'b str]) -> Pending<'b, String> {
         let attempts = async move {
             loop {
                 if let Ok(said) = self.attempt(command).await {
                     return said;
                 }
-                // Nothing tells of what the command looks for.
+                // There is no notice of what the command checks.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
         Box::pin(async move {
-            let ended = tokio::time::timeout(PATIENCE, attempts).await;
-            ended.unwrap_or_else(|_| panic!("{command:?} never ended well"))
+            let ended = tokio::time::timeout(TEST_TIMEOUT, attempts).await;
+            ended.unwrap_or_else(|_| panic!("{command:?} never succeeded"))
         })
     }
 }

@@ -1,19 +1,19 @@
-//! Waiting for what nothing tells of.
+//! Waits for conditions that have no notification.
 
 use std::time::{Duration, Instant};
 
-use crate::{PATIENCE, Pending};
+use crate::{Pending, TEST_TIMEOUT};
 
-/// Between two looks.
-const GLANCE: Duration = Duration::from_millis(20);
+/// The delay between two checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 pub fn until<'a>(what: &'a str, mut is_so: impl FnMut() -> bool + Send + 'a) -> Pending<'a, ()> {
     Box::pin(async move {
         let begun = Instant::now();
         while !is_so() {
-            assert!(begun.elapsed() < PATIENCE, "still not: {what}");
-            tokio::time::sleep(GLANCE).await;
+            assert!(begun.elapsed() < TEST_TIMEOUT, "still not: {what}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     })
 }

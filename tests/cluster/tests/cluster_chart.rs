@@ -1,5 +1,7 @@
-//! The chart, by the real helm, on a cluster that knows nothing of Sampan: its installer brings the runtime to the
-//! node, takes back what containerd does not take, and goes without a trace.
+//! Tests the chart with the real helm, on a cluster without Sampan.
+//!
+//! The installer brings the runtime to the node, rolls back a configuration that containerd
+//! rejects, and leaves nothing after an uninstall.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,27 +11,29 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use sampan_cluster_tests::{Cluster, Namespace, Node, OwnCluster, PATIENCE, hello, push, xtask};
+use sampan_cluster_tests::{
+    Cluster, Namespace, Node, OwnCluster, TEST_TIMEOUT, hello, push, xtask,
+};
 use sampan_tests::program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Where the release is.
+/// The namespace of the release.
 const SYSTEM: &str = "sampan-system";
 
-/// Before the images' names.
+/// The prefix of the images' names.
 const PREFIX: &str = "sampan.test/chart";
 
-/// How often files are looked at, which tell of nothing.
-const GLANCE: Duration = Duration::from_millis(50);
+/// The delay between two looks at a file.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What restarts containerd on this node, in place of systemd: it is asked by a file, because what the installer
-/// starts itself would end with its pod.
+/// Restarts containerd on this node, in place of systemd. A file requests a restart, because a
+/// process that the installer starts itself would end with its pod.
 struct Supervisor {
     asked: PathBuf,
     ends: Arc<AtomicBool>,
     restarts: Arc<AtomicUsize>,
-    /// Whether containerd cannot start as long as the drop-in is there.
+    /// Whether containerd stays stopped while the drop-in exists.
     broken: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,15 +59,15 @@ impl Supervisor {
                         cluster.restart_containerd(1, false);
                     }
                     restarts.fetch_add(1, Ordering::Relaxed);
-                    fs::remove_file(&asked).expect("the file is ours to remove");
+                    fs::remove_file(&asked).expect("the file can be removed");
                 }
-                thread::sleep(GLANCE);
+                thread::sleep(POLL_INTERVAL);
             }
         }));
         supervisor
     }
 
-    /// The installer's command.
+    /// The installer's restart command.
     fn command(&self) -> String {
         let asked = self.asked.display();
         format!("touch {asked}; while [ -e {asked} ]; do sleep 0.05; done")
@@ -87,7 +91,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// Ends containerd, and starts none.
+/// Kills containerd without starting it again.
 fn end_containerd(cluster: &Cluster) {
     let process = cluster.process_of("containerd-1");
     let killed = Command::new("kill").arg(process).status();
@@ -114,9 +118,9 @@ impl Release {
     }
 
     /// Installs the chart, or upgrades it.
-    fn apply(&self, patience: u32, more: &[&str]) {
+    fn apply(&self, timeout: u32, more: &[&str]) {
         let mut values = self.values.lock().expect("no test has failed");
-        values["installer"]["patience"] = patience.into();
+        values["installer"]["patience"] = timeout.into();
         let file = self.folder.path().join("values.json");
         fs::write(&file, values.to_string()).expect("failed to write a file");
         let chart = find(&self.folder.path().join("dist"), "sampan-", ".tgz");
@@ -129,7 +133,7 @@ impl Release {
         assert!(output.status.success(), "helm {words:?}: {said}");
     }
 
-    /// Waits until the installer's newest pod says something.
+    /// Waits until the log of the installer's newest pod has the words.
     fn wait_for_installer(&self, words: &str) -> String {
         let kubectl = self.cluster.kubectl().within(SYSTEM);
         let begun = Instant::now();
@@ -143,15 +147,15 @@ impl Release {
             }
             let complaint = String::from_utf8_lossy(&output.stderr);
             assert!(
-                begun.elapsed() < PATIENCE,
-                "the installer never says `{words}`: {said}{complaint}"
+                begun.elapsed() < TEST_TIMEOUT,
+                "the installer never logs `{words}`: {said}{complaint}"
             );
-            thread::sleep(GLANCE);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-/// The file of a folder whose name begins and ends so.
+/// The file of a folder with this prefix and this suffix in its name.
 fn find(folder: &Path, begin: &str, end: &str) -> PathBuf {
     let mut files = fs::read_dir(folder).expect("failed to list a folder");
     let found = files.find_map(|file| {
@@ -162,7 +166,7 @@ fn find(folder: &Path, begin: &str, end: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{} has no {begin}...{end}", folder.display()))
 }
 
-/// What `cargo xtask dist` hands out.
+/// Makes the release artifacts with `cargo xtask dist`.
 fn dist(cluster: &Cluster, folder: &Path) {
     let mut command = xtask();
     command
@@ -174,22 +178,22 @@ fn dist(cluster: &Cluster, folder: &Path) {
     assert!(output.status.success(), "dist: {said}");
 }
 
-/// What containerd makes of its configuration.
+/// The configuration that containerd has after merging its files.
 fn dump(cluster: &Cluster, config: &Path) -> String {
     let mut containerd = cluster.tool("containerd");
     containerd.arg("--config").arg(config);
     let output = containerd.args(["config", "dump"]).output();
     let output = output.expect("failed to start containerd");
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("containerd wrote no UTF-8")
+    String::from_utf8(output.stdout).expect("containerd wrote invalid UTF-8")
 }
 
-/// Whether the node has the label, and offers the runtime to the kubelet.
+/// Whether the node has the label, and whether it offers the runtime to the kubelet.
 fn node_has(cluster: &Cluster, node: &Node) -> (bool, bool) {
     let said = cluster
         .kubectl()
         .output(&["get", "node", &node.name, "-o", "json"]);
-    let node: Value = serde_json::from_str(&said).expect("kubectl wrote no JSON");
+    let node: Value = serde_json::from_str(&said).expect("kubectl wrote invalid JSON");
     let handlers = node["status"]["runtimeHandlers"].as_array();
     let mut handlers = handlers.into_iter().flatten();
     (
@@ -202,16 +206,16 @@ fn wait_for_node(cluster: &Cluster, node: &Node, expected: (bool, bool)) {
     let begun = Instant::now();
     while node_has(cluster, node) != expected {
         assert!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < TEST_TIMEOUT,
             "the node is not {expected:?} but {:?}",
             node_has(cluster, node)
         );
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chart_comes_is_taken_back_and_goes_without_a_trace() {
+async fn the_chart_installs_rolls_back_and_uninstalls_without_leftovers() {
     let own = OwnCluster::bare("chart");
     let cluster = own.cluster.clone();
     let node = &cluster.nodes[0];
@@ -229,7 +233,7 @@ async fn the_chart_comes_is_taken_back_and_goes_without_a_trace() {
         command.args(words).env("KUBECONFIG", &cluster.kubeconfig);
         command.output().expect("failed to start sampan")
     };
-    // Whoever comes before it is told what is missing.
+    // Before an installation, the command reports what is missing.
     let early = sampan(&["list"]);
     assert_eq!(early.status.code(), Some(43), "{early:?}");
 
@@ -263,7 +267,7 @@ async fn the_chart_comes_is_taken_back_and_goes_without_a_trace() {
         values: Mutex::new(values),
     };
 
-    // containerd does not come back: all is as it was.
+    // containerd does not come back: everything is restored.
     supervisor.broken.store(true, Ordering::Relaxed);
     release.apply(10, &[]);
     release.wait_for_installer("everything has been taken back");
@@ -272,7 +276,7 @@ async fn the_chart_comes_is_taken_back_and_goes_without_a_trace() {
     assert_eq!(node_has(&cluster, node), (false, false));
     assert_eq!(supervisor.restarts(), 2);
 
-    // It does: functions run.
+    // containerd comes back: functions run.
     supervisor.broken.store(false, Ordering::Relaxed);
     release.apply(120, &["--wait"]);
     assert_eq!(node_has(&cluster, node), (true, true));
@@ -290,7 +294,7 @@ async fn the_chart_comes_is_taken_back_and_goes_without_a_trace() {
     };
     invoke();
 
-    // Somebody has broken the configuration: the installer says so and leaves everything alone.
+    // Another file has broken the configuration: the installer reports it and changes nothing.
     let bad = state.join("conf.d/60-other.toml");
     fs::write(&bad, "this is = no TOML [\n").unwrap();
     let kubectl = cluster.kubectl().within(SYSTEM);
@@ -310,7 +314,8 @@ async fn the_chart_comes_is_taken_back_and_goes_without_a_trace() {
     ]);
     assert_eq!(supervisor.restarts(), 3);
 
-    // It goes, and nothing of it stays but the definition, and with it what people have made.
+    // After an uninstall, only the custom resource definition stays, and with it the users'
+    // functions.
     namespace.delete().await;
     let output = release.helm(&["uninstall", "sampan", "--wait", "--timeout", "180s"]);
     assert!(output.status.success(), "{output:?}");

@@ -1,4 +1,4 @@
-//! `sampan` and a cluster, as somebody uses it who knows no kubectl: what it prints, and how it ends.
+//! Tests `sampan` against a cluster, as used without kubectl: its output and its exit codes.
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
@@ -8,17 +8,19 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use sampan_cluster_tests::{Namespace, PATIENCE, guest, processes_of, push_text, signal, staged};
+use sampan_cluster_tests::{
+    Namespace, TEST_TIMEOUT, guest, processes_of, push_text, signal, staged,
+};
 use sampan_tests::program;
 use serde_json::Value;
 
-/// Somebody with a kubeconfig, at work in a namespace.
-struct Person<'a> {
+/// A user with a kubeconfig, who works in a namespace.
+struct User<'a> {
     namespace: &'a Namespace,
     kubeconfig: &'a Path,
 }
 
-impl Person<'_> {
+impl User<'_> {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program("sampan"));
         command.args(words);
@@ -39,20 +41,20 @@ impl Person<'_> {
             .expect("failed to start sampan");
         let [said, complaint] =
             [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
-        let told = format!("sampan {words:?}: {}\n{said}\n{complaint}", output.status);
-        assert_eq!(output.status.code(), Some(code), "{told}");
+        let shown = format!("sampan {words:?}: {}\n{said}\n{complaint}", output.status);
+        assert_eq!(output.status.code(), Some(code), "{shown}");
         for word in out {
-            assert!(said.contains(word), "no `{word}` on stdout: {told}");
+            assert!(said.contains(word), "no `{word}` on stdout: {shown}");
         }
         for word in err {
-            assert!(complaint.contains(word), "no `{word}` on stderr: {told}");
+            assert!(complaint.contains(word), "no `{word}` on stderr: {shown}");
         }
         output
     }
 }
 
-/// A command that answers, and leaves a line in the log each time.
-const MORTAL: &str = r#"(module
+/// A command that answers each request, and writes a line to its log each time.
+const LOGGING_COMMAND: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\10\00\00\00\18\00\00\00\40\00\00\00\1f\00\00\00")
@@ -62,14 +64,14 @@ const MORTAL: &str = r#"(module
     (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 128)))
     (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 128)))))"#;
 
-/// Kills a function's process after each of its answers, until the kubelet waits before it starts the next one.
-fn kill_until_it_stays_down(person: &Person<'_>, name: &str) {
-    let namespace = person.namespace;
+/// Kills a function's process after each of its answers, until the kubelet delays the next start.
+fn kill_until_it_stays_down(user: &User<'_>, name: &str) {
+    let namespace = user.namespace;
     let label = format!("sampan.dev/function={name}");
     let begun = Instant::now();
     let mut killed = HashSet::new();
     loop {
-        let list = person.command(&["list"]).output();
+        let list = user.command(&["list"]).output();
         let list = list.expect("failed to start sampan").stdout;
         let list = String::from_utf8_lossy(&list);
         let says = |word: &str| {
@@ -81,14 +83,14 @@ fn kill_until_it_stays_down(person: &Person<'_>, name: &str) {
         }
         let pods = namespace.json(&["pods", "--selector", &label]);
         let container = &pods["items"][0]["status"]["containerStatuses"][0];
-        assert!(begun.elapsed() < PATIENCE, "{list}\n{container:#}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{list}\n{container:#}");
         let id = container["containerID"]
             .as_str()
             .and_then(|id| id.split_once("://"));
         if let Some((_, id)) = id
             && container["state"]["running"].is_object()
             && !killed.contains(id)
-            && person
+            && user
                 .command(&["invoke", name])
                 .output()
                 .is_ok_and(|answer| answer.status.success())
@@ -117,7 +119,7 @@ impl Following {
         let stdout = child.stdout.take().expect("a pipe");
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
-            // It ends with the program, or with the one who listens.
+            // The thread ends with the program, or when the receiver is dropped.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     return;
@@ -131,7 +133,7 @@ impl Following {
     fn until(&mut self, words: &str) -> String {
         let mut all = Vec::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = self.lines.recv_timeout(TEST_TIMEOUT);
             let line = line.unwrap_or_else(|_| panic!("no line has `{words}`: {all:#?}"));
             if line.contains(words) {
                 return line;
@@ -153,13 +155,13 @@ impl Drop for Following {
 async fn a_function_is_deployed_listed_called_followed_and_deleted() {
     let namespace = Namespace::create("cli").await;
     let cluster = namespace.cluster().clone();
-    let person = Person {
+    let user = User {
         namespace: &namespace,
         kubeconfig: &cluster.kubeconfig,
     };
     let own = namespace.name();
-    person.check(&["list"], 0, &["no functions in namespace", own], &[]);
-    person.check(&["invoke", "prime-numbers"], 44, &[], &["prime-numbers"]);
+    user.check(&["list"], 0, &["no functions in namespace", own], &[]);
+    user.check(&["invoke", "prime-numbers"], 44, &[], &["prime-numbers"]);
 
     let file = staged("prime-numbers/function.yaml");
     let file = file.to_str().expect("a path is a text");
@@ -176,39 +178,39 @@ async fn a_function_is_deployed_listed_called_followed_and_deleted() {
     let created = format!("prime-numbers created in namespace {own}");
     let ready = format!("prime-numbers is ready at http://prime-numbers.{own}.svc (1/1 pods");
     let call = format!("call it: sampan invoke prime-numbers -n {own}");
-    person.check(&deploy, 0, &[&created, &ready, &call], &["prime-numbers:"]);
-    // Again: nothing changes, and nothing is pushed again.
-    person.check(&deploy, 0, &["unchanged"], &[]);
-    person.check(&["list"], 0, &["prime-numbers", "yes", "1/1"], &[]);
-    let json = person.check(&["list", "-o", "json"], 0, &[], &[]);
+    user.check(&deploy, 0, &[&created, &ready, &call], &["prime-numbers:"]);
+    // Once more: nothing changes, and nothing is pushed.
+    user.check(&deploy, 0, &["unchanged"], &[]);
+    user.check(&["list"], 0, &["prime-numbers", "yes", "1/1"], &[]);
+    let json = user.check(&["list", "-o", "json"], 0, &[], &[]);
     let rows: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(rows[0]["ready"], true, "{rows}");
     assert!(rows[0]["digest"].as_str().unwrap().starts_with("sha256:"));
-    person.check(&["list", "-A"], 0, &["NAMESPACE", own], &[]);
+    user.check(&["list", "-A"], 0, &["NAMESPACE", own], &[]);
 
     let primes = ["invoke", "prime-numbers", "/?n=10"];
-    let answer = person.check(&primes, 0, &[], &[]);
+    let answer = user.check(&primes, 0, &[], &[]);
     let text = String::from_utf8_lossy(&answer.stdout).into_owned();
     assert_eq!(text.trim_end(), "The value is: [2, 3, 5, 7]");
     let wrong = ["invoke", "prime-numbers", "/?n=none", "-i", "--fail"];
-    person.check(&wrong, 48, &["400", "n"], &["400"]);
+    user.check(&wrong, 48, &["400", "n"], &["400"]);
 
     // A module needs no file beside it.
     let probe = guest("probe");
     let probe = probe.to_str().expect("a path is a text");
     let image = format!("{}/{own}/probe:1", cluster.registry);
     let deploy = ["deploy", probe, "--image", &image, "--push"];
-    person.check(&deploy, 0, &["probe is ready"], &[]);
+    user.check(&deploy, 0, &["probe is ready"], &[]);
     let body = ["invoke", "probe", "/echo", "-d", "a body"];
-    person.check(&body, 0, &["a body"], &[]);
-    person.check(&["invoke", "probe", "/panic", "-f"], 48, &[], &["500"]);
-    person.check(&["logs", "probe"], 0, &["this is why"], &[]);
+    user.check(&body, 0, &["a body"], &[]);
+    user.check(&["invoke", "probe", "/panic", "-f"], 48, &[], &["500"]);
+    user.check(&["logs", "probe"], 0, &["this is why"], &[]);
 
-    // Who follows sees what is printed from now on, also by pods that come later.
-    let mut follow = person.command(&["logs", "probe", "-f", "--tail", "20"]);
+    // `--follow` shows later output, also that of pods that start later.
+    let mut follow = user.command(&["logs", "probe", "-f", "--tail", "20"]);
     let mut following = Following::start(&mut follow);
     following.until("cause=");
-    person.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
+    user.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
     following.until("this is why");
     let pods = namespace.pods_of("probe").await;
     let old = pods[0].metadata.name.clone().unwrap();
@@ -216,8 +218,8 @@ async fn a_function_is_deployed_listed_called_followed_and_deleted() {
     kubectl.output(&["delete", "pod", &old, "--wait=false"]);
     namespace.until(&["get", "pods", "-o", "name"], |said| !said.contains(&old));
     namespace.wait_until_ready("probe");
-    person.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
-    // Until a line of another pod: each has its name before it by now.
+    user.check(&["invoke", "probe", "/panic"], 0, &[], &[]);
+    // Until a line of another pod: by now each line has its pod's name before it.
     loop {
         let line = following.until("this is why");
         if line.contains("probe-") && !line.contains(&old) {
@@ -226,7 +228,7 @@ async fn a_function_is_deployed_listed_called_followed_and_deleted() {
     }
     drop(following);
 
-    person.check(
+    user.check(
         &["delete", "prime-numbers", "probe", "--wait"],
         0,
         &["prime-numbers", "probe", "gone"],
@@ -234,17 +236,17 @@ async fn a_function_is_deployed_listed_called_followed_and_deleted() {
     );
     let left = namespace.pods_of("probe").await;
     assert!(left.is_empty(), "{left:?}");
-    person.check(&["delete", "probe"], 44, &[], &["probe"]);
-    person.check(&["delete", "probe", "--ignore-not-found"], 0, &[], &[]);
-    person.check(&["logs", "probe"], 44, &[], &["probe"]);
+    user.check(&["delete", "probe"], 44, &[], &["probe"]);
+    user.check(&["delete", "probe", "--ignore-not-found"], 0, &[], &[]);
+    user.check(&["logs", "probe"], 44, &[], &["probe"]);
     namespace.delete().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_says_why_and_what_to_do() {
+async fn failures_report_the_cause_and_a_remedy() {
     let namespace = Namespace::create("cli-fails").await;
     let cluster = namespace.cluster().clone();
-    let person = Person {
+    let user = User {
         namespace: &namespace,
         kubeconfig: &cluster.kubeconfig,
     };
@@ -258,12 +260,12 @@ async fn what_fails_says_why_and_what_to_do() {
         fs::write(&file, text).unwrap();
         file.display().to_string()
     };
-    let mortal = push_text(&cluster, MORTAL, &format!("{own}/mortal"));
+    let mortal = push_text(&cluster, LOGGING_COMMAND, &format!("{own}/mortal"));
     let mortal = resource(
         "mortal",
         &format!("{{ image: '{mortal}', replicas: 1, http: cgi }}"),
     );
-    let missing = format!("{}/{own}/nobody:1", cluster.registry);
+    let missing = format!("{}/{own}/absent:1", cluster.registry);
     let missing = resource("missing", &format!("{{ image: '{missing}', replicas: 1 }}"));
     let homeless = resource(
         "homeless",
@@ -283,18 +285,18 @@ async fn what_fails_says_why_and_what_to_do() {
     );
     let wrong = resource("wrong", "{ image: 'x', replicas: -1 }");
     let refused = resource("refused", "{ image: '-x' }");
-    // All at once: each takes as long as a failure has to last until it counts.
+    // In parallel: each takes as long as a failure must last before it counts.
     thread::scope(|scope| {
         let check = |file: &str, code: i32, words: &[&str]| {
-            let (file, person) = (file.to_owned(), &person);
+            let (file, user) = (file.to_owned(), &user);
             let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
             scope.spawn(move || {
                 let words: Vec<_> = words.iter().map(String::as_str).collect();
-                person.check(&["deploy", &file], code, &[], &words)
+                user.check(&["deploy", &file], code, &[], &words)
             });
         };
         let deploy = ["deploy", "--no-wait", mortal.as_str()];
-        person.check(&deploy, 0, &["mortal created"], &[]);
+        user.check(&deploy, 0, &["mortal created"], &[]);
         check(
             &foreign,
             46,
@@ -308,27 +310,27 @@ async fn what_fails_says_why_and_what_to_do() {
         check(&wrong, 12, &["spec.replicas", "0 to 10000"]);
         check(&refused, 45, &["spec.image"]);
     });
-    // Nodes may come, so this is waited for as long as somebody likes.
+    // A node may be added later, so this waits until the user's timeout.
     let late = ["deploy", &homeless, "--timeout", "3s"];
-    person.check(&late, 124, &[], &["not within", "Unschedulable"]);
+    user.check(&late, 124, &[], &["not within", "Unschedulable"]);
     namespace.wait_until_ready("mortal");
-    kill_until_it_stays_down(&person, "mortal");
-    let rows = person.check(&["list"], 0, &["foreign", "no", "StartFailed"], &[]);
+    kill_until_it_stays_down(&user, "mortal");
+    let rows = user.check(&["list"], 0, &["foreign", "no", "StartFailed"], &[]);
     assert!(!String::from_utf8_lossy(&rows.stdout).contains("wrong"));
-    // The kubelet clears earlier containers away, and there is none for a moment.
+    // The kubelet removes earlier containers, so there may be none for a moment.
     let begun = Instant::now();
     loop {
-        let mut logs = person.command(&["logs", "mortal", "--previous"]);
+        let mut logs = user.command(&["logs", "mortal", "--previous"]);
         let output = logs.output().expect("failed to start sampan");
         if String::from_utf8_lossy(&output.stdout).contains("these are my last words") {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{output:?}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{output:?}");
         thread::sleep(Duration::from_millis(100));
     }
-    person.check(&["invoke", "foreign"], 47, &[], &["foreign"]);
+    user.check(&["invoke", "foreign"], 47, &[], &["foreign"]);
 
-    // Somebody without rights, and somebody without a cluster.
+    // A user without rights, and a user without a cluster.
     let kubectl = namespace.kubectl();
     let token = kubectl.output(&["create", "token", "default"]);
     let stranger = folder.path().join("stranger.json");
@@ -354,22 +356,22 @@ async fn what_fails_says_why_and_what_to_do() {
         .to_string()
     };
     fs::write(&stranger, kubeconfig(&server)).unwrap();
-    let stranger = Person {
+    let stranger = User {
         namespace: &namespace,
         kubeconfig: &stranger,
     };
     stranger.check(&["list"], 42, &[], &["list"]);
     stranger.check(&["deploy", &mortal], 42, &[], &["mortal"]);
-    let nobody = folder.path().join("nobody.json");
+    let unreachable = folder.path().join("unreachable.json");
     let nowhere = serde_json::json!({ "server": "https://127.0.0.1:1" });
-    fs::write(&nobody, kubeconfig(&nowhere)).unwrap();
-    let lost = Person {
+    fs::write(&unreachable, kubeconfig(&nowhere)).unwrap();
+    let lost = User {
         namespace: &namespace,
-        kubeconfig: &nobody,
+        kubeconfig: &unreachable,
     };
     lost.check(&["list"], 40, &[], &["127.0.0.1:1"]);
     let absent = folder.path().join("absent.json");
-    let lost = Person {
+    let lost = User {
         namespace: &namespace,
         kubeconfig: &absent,
     };

@@ -1,5 +1,7 @@
-//! WASI commands as Jobs and CronJobs, with what pods give to programs: arguments, variables, files and streams;
-//! and what can be done with a running container.
+//! Tests WASI commands as a `Job` and as a `CronJob`, with a pod's arguments, variables, files and
+//! streams.
+//!
+//! Also tests attach, exec and logs of a running container.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -68,7 +70,8 @@ spec:
     ] {
         assert!(said.contains(line), "no {line} in {said}");
     }
-    // What is mounted for reading is not written, and what is not mounted is not there.
+    // A file that is mounted read-only cannot be written, and a file that is not mounted does not
+    // exist.
     for beginning in [
         "/settings/colour is written Err",
         "/etc/passwd holds Err",
@@ -154,7 +157,7 @@ spec:
             .await;
     }
     let kubectl = namespace.kubectl();
-    // No program can be run beside a function, whichever way it is asked for.
+    // No program can be run beside a function, with or without stdin.
     for flags in [
         &["exec", "both", "-c", "web"][..],
         &["exec", "-i", "both", "-c", "web"],
@@ -169,7 +172,7 @@ spec:
     }
     let ran = kubectl.run(&["exec", "both", "-c", "shell", "--", "sh", "-c", "exit 9"]);
     assert_eq!(ran.status.code(), Some(9), "{ran:?}");
-    // What is typed into an attached container reaches it, program or command.
+    // Input to an attached container reaches it, whether it is a program or a command.
     let attach = |words: &[&str], input: &str| {
         let mut all = vec!["attach", "--quiet", "--stdin"];
         all.extend(words);
@@ -190,9 +193,10 @@ spec:
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains(r#"input Ok("one\ntwo\n")"#), "{output:?}");
     let code = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
-    // A component's code is 0 or 1: WASI 0.2 has no others.
+    // A component's exit code is 0 or 1: WASI 0.2 has no others.
     namespace.until(&["get", "pod", "listener", "-o", code], |code| code == "1");
-    // Its reader goes on when somebody leaves: the input is not that one's alone.
+    // The reader goes on after a client detaches: the input belongs to the container, not to one
+    // client.
     let mut attached = kubectl
         .command(&["attach", "--quiet", "--stdin", "both", "-c", "shell"])
         .stdin(Stdio::piped())

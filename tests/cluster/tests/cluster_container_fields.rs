@@ -1,5 +1,5 @@
-//! Fields of containers that mean the same to functions and programs: working directories, single files, terminals,
-//! read-only mounts, debugging, statistics.
+//! Tests container fields that mean the same for functions and programs: working directories,
+//! single files, terminals, read-only mounts, debugging, statistics.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -183,7 +183,8 @@ spec:
     namespace.until(&["get", "--raw", &path], |said| memory(said).is_some());
     let said = namespace.kubectl().output(&["get", "--raw", &path]);
     let memory = memory(&said).expect("it was there before");
-    // Without a limit containerd's CRI says 0, which the kubelet repeats until cAdvisor has measured, and leaves out then.
+    // Without a limit, containerd's CRI reports 0. The kubelet repeats that until cAdvisor has
+    // measured, and leaves the field out then.
     let available = &memory["availableBytes"];
     assert!(available.is_null() || available == 0, "{memory}");
     namespace.delete().await;

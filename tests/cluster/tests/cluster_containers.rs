@@ -1,5 +1,5 @@
-//! The cluster itself: ordinary containers do on it what they do anywhere. What the other tests find
-//! broken is then not the cluster.
+//! Tests the cluster itself: ordinary containers work on it as on any other. A failure of another
+//! test is then not the cluster's.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
@@ -119,7 +119,7 @@ spec:
         let name = format!("http://web.{}.svc.cluster.local/", namespace.name());
         let long = shell.run(&["wget", "-q", "-O", "-", &name]).await;
         assert_eq!(long, "hello\n", "from {}", node.name);
-        // Nobody is beyond the cluster.
+        // The cluster has no way out.
         let outside = shell
             .try_run(&["wget", "-q", "-O", "-", "http://sampan.example/"])
             .await;
@@ -129,11 +129,11 @@ spec:
 }
 
 #[tokio::test]
-async fn what_is_pushed_from_here_is_pulled_under_both_names() {
+async fn an_image_pushed_from_here_is_pulled_under_both_names() {
     let namespace = Namespace::create("registry").await;
     let cluster = namespace.cluster();
     let (here, there) = (&cluster.registry, &cluster.registry_in_cluster);
-    // A namespace's name is nobody else's, so a node cannot have the image already.
+    // The namespace's name is unique, so no node can have the image already.
     let pushed = format!("{here}/{}:1", namespace.name());
     let pulled = format!("{there}/{}:1", namespace.name());
     let first = &cluster.nodes[0];

@@ -1,5 +1,5 @@
-//! The experiments, once each and as small as they can be: with real pods of both kinds, stopped in the middle and
-//! gone on with, to the report.
+//! Runs the experiments once each at the smallest scale: with real pods of both kinds, stopped in
+//! the middle, resumed, and up to the report.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
-use sampan_cluster_tests::{Cluster, PATIENCE};
+use sampan_cluster_tests::{Cluster, TEST_TIMEOUT};
 use sampan_tests::program;
 use serde_json::Value;
 
@@ -43,11 +43,11 @@ fn start(folder: &Path, more: &[&str]) -> Child {
         .expect("failed to start sampan-bench")
 }
 
-/// Waits until some units of work are done, and asks the program to end.
+/// Waits until some units of work are done, and sends the program SIGTERM.
 fn stop_in_the_middle(mut child: Child, folder: &Path) {
     let begun = Instant::now();
     while units(folder).len() < 4 {
-        assert!(begun.elapsed() < PATIENCE, "no unit of work is done");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "no unit of work is done");
         if let Some(status) = child.try_wait().unwrap() {
             panic!("it ended before it was asked to: {status}");
         }
@@ -77,7 +77,7 @@ fn namespaces(cluster: &Cluster) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The kinds of which each experiment has values.
+/// The kinds that each experiment has values of.
 fn kinds(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let file = File::open(folder.join("samples.jsonl.gz")).unwrap();
     let mut kinds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

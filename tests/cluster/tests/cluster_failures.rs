@@ -1,18 +1,19 @@
-//! Functions that cannot run: each says why in its conditions and in an event, and soon.
+//! Tests functions that cannot run: each reports the reason soon, in its conditions and in an
+//! event.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sampan_cluster_tests::{Namespace, PATIENCE, hello, push, push_bytes, push_text};
+use sampan_cluster_tests::{Namespace, TEST_TIMEOUT, hello, push, push_bytes, push_text};
 
-/// How soon a function is to say why it cannot run.
-const SOON: Duration = Duration::from_secs(10);
+/// How soon a function must report why it cannot run.
+const MAX_REPORT_DELAY: Duration = Duration::from_secs(10);
 
-/// A handler of the module that stands in place of `MODULE`.
+/// The text of a handler; `MODULE` stands for the content of its module.
 const HANDLER: &str = include_str!("../../handler.wat");
 
-/// What the condition `Ready=False` and an event have to say of a function.
+/// What the condition `Ready=False` and an event must contain for a function.
 struct Case {
     name: &'static str,
     image: String,
@@ -38,7 +39,8 @@ impl Case {
     }
 }
 
-/// Deploys a function that cannot run, and waits until it says so; returns how long that took.
+/// Deploys a function that cannot run, waits until it reports the reason, and returns how long that
+/// took.
 fn check(namespace: &Namespace, case: &Case) -> Duration {
     let Case {
         name,
@@ -65,20 +67,20 @@ fn check(namespace: &Namespace, case: &Case) -> Duration {
             lines,
         ];
         let events = kubectl.output(&events);
-        let told = |said: &str| said.contains(reason) && said.contains(words);
-        if ready.contains("\"False\"") && told(&ready) && events.lines().any(told) {
+        let is_reported = |said: &str| said.contains(reason) && said.contains(words);
+        if ready.contains("\"False\"") && is_reported(&ready) && events.lines().any(is_reported) {
             return begun.elapsed();
         }
         assert!(
-            begun.elapsed() < PATIENCE,
-            "{name} never says `{reason}` and `{words}`: {ready}\n{events}"
+            begun.elapsed() < TEST_TIMEOUT,
+            "{name} never reports `{reason}` and `{words}`: {ready}\n{events}"
         );
         thread::sleep(Duration::from_millis(100));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_run_says_why() {
+async fn functions_that_cannot_run_report_the_reason() {
     let namespace = Namespace::create("failures").await;
     let cluster = namespace.cluster().clone();
     let registry = &cluster.registry;
@@ -91,7 +93,7 @@ async fn what_cannot_run_says_why() {
     let cases = [
         Case::new(
             "missing",
-            format!("{registry}/failures/nobody:1"),
+            format!("{registry}/failures/absent:1"),
             "ImagePullFailed",
             "not found",
         ),
@@ -101,7 +103,7 @@ async fn what_cannot_run_says_why() {
             "ImagePullFailed",
             "not found",
         ),
-        // Nobody listens there.
+        // No server listens there.
         Case::new(
             "unpullable",
             "127.0.0.1:1/failures/hello:1".to_owned(),
@@ -145,8 +147,12 @@ async fn what_cannot_run_says_why() {
     ];
     for case in &cases {
         let took = check(&namespace, case);
-        eprintln!("{} says why after {took:?}", case.name);
-        assert!(took < SOON, "{} says why only after {took:?}", case.name);
+        eprintln!("{} reports the reason after {took:?}", case.name);
+        assert!(
+            took < MAX_REPORT_DELAY,
+            "{} reports the reason only after {took:?}",
+            case.name
+        );
     }
     namespace.delete().await;
 }

@@ -1,10 +1,11 @@
-//! Functions as resources: what becomes of a `WasmFunction` when everything is as it should be.
+//! Tests functions as resources when everything works: deployment, outbound rules, scaling and
+//! updates.
 
 use sampan_cluster_tests::{Load, Namespace, Shell, hello, push, staged};
 use sampan_tests::FUNCTIONS;
 use serde_json::Value;
 
-/// Where `cargo xtask cluster up` puts the nine functions.
+/// The namespace of the nine functions of `cargo xtask cluster up`.
 const NINE: &str = "default";
 
 #[tokio::test]
@@ -20,7 +21,7 @@ async fn the_nine_functions_answer_by_their_services_names() {
         .await;
     assert_eq!(refused.status, 400, "{refused:?}");
     assert!(refused.text().contains('n'), "{refused:?}");
-    // What was inserted is in the database.
+    // The inserted rows are in the database.
     let rows = shell
         .get(&format!("users.{NINE}"), "/prest/public/users")
         .await;
@@ -31,7 +32,7 @@ async fn the_nine_functions_answer_by_their_services_names() {
 }
 
 #[tokio::test]
-async fn without_its_rule_a_function_calls_nobody() {
+async fn without_its_rule_a_function_makes_no_calls() {
     let namespace = Namespace::create("rules").await;
     let image = push(
         namespace.cluster(),
@@ -107,7 +108,7 @@ async fn a_new_version_takes_over_without_a_failed_request() {
             answer.is_ok_and(|answer| answer.text().contains("2, 3, 5, 7"))
         })
         .await;
-    load.more().await;
+    load.wait_for_requests().await;
     let outcome = load.stop().await;
     assert_eq!(outcome.bad, 0, "{outcome:?}");
     assert!(outcome.good > 10, "{outcome:?}");

@@ -1,13 +1,13 @@
-//! Functions that nobody changes: the operator looks at them again and again, and writes nothing.
+//! Tests unchanged functions: the operator reconciles them periodically, and writes nothing.
 
 use std::collections::BTreeMap;
 
 use sampan_cluster_tests::{Namespace, Shell, hello, push};
 
-/// How many more periods are waited for.
+/// How many further resync periods the test waits for.
 const PERIODS: u64 = 3;
 
-/// Versions of everything that belongs to a function, by its kind and name.
+/// The resource versions of everything that belongs to a function, by kind and name.
 fn versions(namespace: &Namespace) -> BTreeMap<String, String> {
     let kinds = "wfn,deployment,replicaset,pod,service,ingress,endpointslice,event";
     let items = namespace.json(&[kinds]);
@@ -22,7 +22,7 @@ fn versions(namespace: &Namespace) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The sum of a metric's values whose labels are as they should be.
+/// The sum of a metric's values with matching labels.
 fn sum(text: &str, name: &str, is_meant: impl Fn(&str) -> bool) -> u64 {
     let lines = text.lines().filter_map(|line| line.strip_prefix(name));
     let values = lines
@@ -36,7 +36,7 @@ fn sum(text: &str, name: &str, is_meant: impl Fn(&str) -> bool) -> u64 {
     values.map(|value| value as u64).sum()
 }
 
-/// Every operator's metrics, one after the other.
+/// The metrics of all operator pods, concatenated.
 async fn operators(shell: &Shell<'_>) -> String {
     let kubectl = sampan_cluster_tests::Cluster::find().kubectl();
     let addresses = kubectl.within("sampan-system").output(&[
@@ -51,25 +51,25 @@ async fn operators(shell: &Shell<'_>) -> String {
     for address in addresses.split_whitespace() {
         all += shell.get_at(address, 9090, "/metrics").await.text();
     }
-    assert!(!all.is_empty(), "no operator tells metrics");
+    assert!(!all.is_empty(), "no operator serves metrics");
     all
 }
 
-/// Rounds of all operators, and their writes.
-async fn rounds_and_writes(shell: &Shell<'_>) -> (u64, u64) {
+/// The counts of reconciles and of writes of all operators.
+async fn reconciles_and_writes(shell: &Shell<'_>) -> (u64, u64) {
     let text = operators(shell).await;
-    let rounds = sum(&text, "sampan_operator_reconciles_total", |_| true);
-    // The lease of the one that leads is renewed all the time, by PUT, which nothing else is written with.
+    let reconciles = sum(&text, "sampan_operator_reconciles_total", |_| true);
+    // The leader renews its lease all the time by PUT, which is used for nothing else.
     let writes = sum(&text, "sampan_operator_api_requests_total", |labels| {
         ["PATCH", "POST", "DELETE"]
             .iter()
             .any(|method| labels.contains(&format!("method=\"{method}\"")))
     });
-    assert!(rounds > 0 && writes > 0, "nothing is counted: {text}");
-    (rounds, writes)
+    assert!(reconciles > 0 && writes > 0, "nothing is counted: {text}");
+    (reconciles, writes)
 }
 
-/// Writes that the API server has had of what the operator writes.
+/// The API server's count of writes to the operator's resources.
 fn written(namespace: &Namespace) -> u64 {
     let text = namespace.kubectl().output(&["get", "--raw", "/metrics"]);
     let has = |labels: &str, name: &str, values: &[&str]| {
@@ -87,7 +87,7 @@ fn written(namespace: &Namespace) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_that_nobody_changes_costs_no_write() {
+async fn an_unchanged_function_causes_no_write() {
     let namespace = Namespace::create("idle").await;
     let image = push(namespace.cluster(), &hello(), "idle/hello");
     let more = r"
@@ -102,7 +102,7 @@ async fn a_function_that_nobody_changes_costs_no_write() {
 ";
     namespace.deploy("all", &image, &more.replace("1000m", "10m"));
     namespace.deploy("small", &image, "");
-    // One that will never run, and one that is told so.
+    // One that will never run, and one with a rejected `spec`.
     namespace.deploy(
         "homeless",
         &image,
@@ -120,29 +120,29 @@ async fn a_function_that_nobody_changes_costs_no_write() {
         namespace.until(&["get", name, "-o", done], |said| said == "Complete");
     }
     let shell = Shell::start(&namespace, None).await;
-    // What the last changes have set going comes to rest: a period without a write.
+    // First the last changes settle: a period without a write.
     let functions = namespace
         .kubectl()
         .output(&["get", "wfn", "-A", "-o", "name"]);
     let functions = u64::try_from(functions.lines().count()).unwrap();
-    let (mut rounds, mut writes) = rounds_and_writes(&shell).await;
+    let (mut reconciles, mut writes) = reconciles_and_writes(&shell).await;
     let mut before = (writes, versions(&namespace), written(&namespace));
     let mut quiet = 0;
     let begun = std::time::Instant::now();
     while quiet < PERIODS {
         assert!(
-            begun.elapsed() < 2 * sampan_cluster_tests::PATIENCE,
+            begun.elapsed() < 2 * sampan_cluster_tests::TEST_TIMEOUT,
             "there is always something written: {before:?}"
         );
-        let (seen, written_now) = rounds_and_writes(&shell).await;
-        if seen < rounds + functions {
+        let (seen, written_now) = reconciles_and_writes(&shell).await;
+        if seen < reconciles + functions {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             continue;
         }
-        // Every function has been looked at since.
-        (rounds, writes) = (seen, written_now);
+        // Every function has been reconciled since.
+        (reconciles, writes) = (seen, written_now);
         let now = (writes, versions(&namespace), written(&namespace));
-        // Before the first quiet period things settle, afterwards nothing may move.
+        // Changes may settle before the first quiet period; afterwards nothing may change.
         assert!(quiet == 0 || now == before, "{before:#?}\n{now:#?}");
         quiet = if now == before { quiet + 1 } else { 0 };
         before = now;

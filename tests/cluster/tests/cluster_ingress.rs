@@ -1,4 +1,4 @@
-//! Functions from outside of the cluster: by host and by path, over TLS.
+//! Tests functions from outside of the cluster: by host and by path, over TLS.
 
 use sampan_cluster_tests::{Authority, Identity, Namespace, Nginx, guest, hello, push};
 
@@ -65,7 +65,7 @@ async fn functions_are_called_by_host_and_path_over_tls() {
     };
     check("https://own.sampan.test/", 200, "Hello");
     check("https://own.sampan.test/any/path?and=query", 200, "Hello");
-    // Path and query arrive as they were sent.
+    // Path and query arrive unchanged.
     check("https://shared.sampan.test/first", 200, "GET /first?");
     check(
         "https://shared.sampan.test/first/a%20b?q=1",
@@ -78,7 +78,7 @@ async fn functions_are_called_by_host_and_path_over_tls() {
         "GET /first/x?q=1",
     );
     check("https://shared.sampan.test/second/x", 200, "GET /second/x?");
-    // Nobody has these.
+    // No rule matches these.
     check("https://shared.sampan.test/", 404, "");
     check("https://shared.sampan.test/firstly", 404, "");
 
@@ -87,12 +87,12 @@ async fn functions_are_called_by_host_and_path_over_tls() {
         let said = said.expect_err("this cannot be trusted");
         assert!(said.contains(words), "{url}: {said}");
     };
-    refused("https://nobody.sampan.test/", &authority, "SSL");
+    refused("https://unknown.sampan.test/", &authority, "SSL");
     let stranger = Authority::new("a stranger");
     refused("https://own.sampan.test/", &stranger, "certificate");
     drop(nginx);
 
-    // Without the field, the object goes.
+    // Without the field, the Ingress is deleted.
     namespace.deploy("by-host", &by_host, "");
     namespace.until(&["get", "ingress", "-o", "name"], |said| {
         !said.contains("by-host") && said.contains("by-path")

@@ -1,8 +1,8 @@
-//! Pods that have been there: nothing of them is left.
+//! Tests that deleted pods leave nothing on their nodes.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, Traces, hello, push};
+use sampan_cluster_tests::{BUSYBOX, LeftoverSearch, Namespace, hello, push};
 
 /// How many pods of each runtime there are.
 const PODS: usize = 20;
@@ -12,7 +12,7 @@ async fn pods_leave_no_process_mount_group_socket_namespace_or_file() {
     let namespace = Namespace::create("leftovers").await;
     let image = push(namespace.cluster(), &hello(), "leftovers/hello");
     namespace.deploy("hello", &image, &format!("  replicas: {PODS}\n"));
-    // The same number of ordinary containers, with the runtime that everybody has.
+    // The same number of ordinary containers, with the default runtime.
     namespace.apply(&format!(
         r"
 apiVersion: apps/v1
@@ -36,10 +36,11 @@ spec:
     namespace
         .wait_for::<Deployment>("beside", "be whole", conditions::is_deployment_completed())
         .await;
-    let traces = Traces::of(&namespace);
-    let found = traces.find();
-    // Each kind is found as long as it is there, or finding none later would say nothing. Every function is a
-    // process and a supervisor, every container one and a shim and a pause.
+    let search = LeftoverSearch::of(&namespace);
+    let found = search.find();
+    // Each kind must be found while it exists, or the later search would prove nothing. Every
+    // function is a process and a supervisor; every ordinary pod is a container, a shim and a pause
+    // process.
     let check = |kind, least: usize| {
         let count = found.count(kind);
         eprintln!("{PODS} + {PODS} pods: {count} of the kind {kind}");
@@ -54,5 +55,5 @@ spec:
     check("file", 2 * PODS);
     check("rule", 2 * PODS);
     namespace.delete().await;
-    traces.wait_for_none();
+    search.wait_for_none();
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask cluster`: a second cluster beside the one under test comes up, is repaired, does not touch its
-//! neighbour, and leaves nothing behind.
+//! Tests `cargo xtask cluster`: a second cluster beside the one under test starts, is repaired,
+//! does not affect its neighbour, and leaves nothing behind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,10 +8,10 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sampan_cluster_tests::{Cluster, PATIENCE, cluster_command};
+use sampan_cluster_tests::{Cluster, TEST_TIMEOUT, cluster_command};
 use serde_json::Value;
 
-/// Of no other cluster: this process's number is nobody else's.
+/// The cluster's name. No other test has this process's number.
 fn name() -> String {
     format!("life-{}", std::process::id())
 }
@@ -24,10 +24,10 @@ fn succeed(words: &[&str]) -> String {
     let output = xtask(words);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cluster {words:?}: {said}");
-    String::from_utf8(output.stdout).expect("xtask wrote no UTF-8")
+    String::from_utf8(output.stdout).expect("xtask wrote invalid UTF-8")
 }
 
-/// Ends it, however the test ends.
+/// Removes the cluster at the end of the test, also after a panic.
 struct Down;
 
 impl Drop for Down {
@@ -39,23 +39,23 @@ impl Drop for Down {
     }
 }
 
-/// Whatever on this machine carries the cluster's name.
-fn traces() -> BTreeSet<String> {
+/// Everything on this machine that carries the cluster's name.
+fn leftovers() -> BTreeSet<String> {
     let name = format!("sampan-{}", name());
     let state = format!("clusters/{}", self::name());
     let is_of = |text: &str| text.contains(&name) || text.contains(&state);
-    let mut traces = BTreeSet::new();
+    let mut leftovers = BTreeSet::new();
     for process in fs::read_dir("/proc").expect("there is no /proc").flatten() {
-        // Processes come and go meanwhile.
+        // Processes may end during the search.
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
         if is_of(&words) || is_of(&groups) {
-            traces.insert(format!("process {}: {words}", process.path().display()));
+            leftovers.insert(format!("process {}: {words}", process.path().display()));
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there is no /proc");
-    traces.extend(
+    leftovers.extend(
         mounts
             .lines()
             .filter(|line| is_of(line))
@@ -80,23 +80,28 @@ fn traces() -> BTreeSet<String> {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let target = fs::read_link(entry.path()).unwrap_or_default();
             if is_of(&entry.path().to_string_lossy()) || is_of(&target.to_string_lossy()) {
-                traces.insert(entry.path().display().to_string());
+                leftovers.insert(entry.path().display().to_string());
             }
         }
     }
-    traces
+    leftovers
 }
 
-/// What has ended is there until its parent has looked at it, which nothing tells of.
-fn wait_for_no_trace() {
+/// Waits, because an ended process exists until its parent has reaped it, and there is no notice of
+/// that.
+fn wait_for_no_leftovers() {
     let begun = Instant::now();
-    while !traces().is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "left behind: {:#?}", traces());
+    while !leftovers().is_empty() {
+        assert!(
+            begun.elapsed() < TEST_TIMEOUT,
+            "left behind: {:#?}",
+            leftovers()
+        );
         thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// The components that run, by their process.
+/// The running components, with their processes.
 fn components() -> BTreeSet<String> {
     let status = succeed(&["status"]);
     let lines = status.lines().filter(|line| line.contains(" process "));
@@ -113,17 +118,17 @@ fn components() -> BTreeSet<String> {
 #[test]
 fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
     let neighbour = Cluster::find();
-    assert_eq!(traces(), BTreeSet::new());
+    assert_eq!(leftovers(), BTreeSet::new());
     let down = Down;
     succeed(&["up", "--bare"]);
     let first = components();
     assert!(first.len() >= 9, "{first:?}");
 
-    // Up twice is up once.
+    // A second `up` changes nothing.
     succeed(&["up", "--bare"]);
     assert_eq!(components(), first);
 
-    // What died is started again, and nothing else is.
+    // A component that ended is started again, and nothing else changes.
     let scheduler = first
         .iter()
         .find(|line| line.starts_with("kube-scheduler "));
@@ -131,14 +136,14 @@ fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
     let killed = Command::new("kill").args(["-KILL", pid]).status().unwrap();
     assert!(killed.success());
     while xtask(&["status"]).status.success() {
-        // Until the process is seen to have ended.
+        // Until the end of the process is visible.
     }
     succeed(&["up", "--bare"]);
     let second = components();
     let changed: Vec<_> = first.difference(&second).collect();
     assert_eq!(changed, [scheduler.unwrap()]);
 
-    // A pod is no reason to leave anything either.
+    // A pod must not make `down` leave anything.
     let description = succeed(&["env"]);
     let file = description
         .lines()
@@ -166,10 +171,13 @@ fn a_cluster_comes_up_is_repaired_and_leaves_nothing() {
         "--for=condition=Ready",
         "--timeout=120s",
     ]);
-    assert!(traces().len() > 10, "the search for traces finds none");
+    assert!(
+        leftovers().len() > 10,
+        "the search finds no leftovers of a running cluster"
+    );
 
     succeed(&["down"]);
-    wait_for_no_trace();
+    wait_for_no_leftovers();
     assert!(!Path::new(file).exists());
     succeed(&["down"]);
     drop(down);

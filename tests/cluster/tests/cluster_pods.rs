@@ -1,4 +1,4 @@
-//! Pods made by hand: functions and ordinary containers side by side.
+//! Tests pods made without the operator: functions and ordinary containers side by side.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -41,7 +41,7 @@ spec:
         kubectl.output(&["logs", "mixed", "-c", "beside"]),
         "prepared\n"
     );
-    // The function is reached over the pod's own loopback.
+    // The function is reachable over the pod's own loopback.
     let asked = [
         "exec",
         "mixed",
@@ -106,9 +106,9 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_16_who_ignores_the_end_is_ended_after_the_grace() {
+async fn scenario_16_a_function_that_ignores_its_end_is_killed_after_the_grace_period() {
     let namespace = Namespace::create("stubborn").await;
-    // It waits for a clock for ever, and no signal reaches a guest.
+    // An endless loop, and no signal reaches a guest.
     let module = r#"(module
       (memory (export "memory") 1)
       (func (export "_start") (loop $again (br $again))))"#;
@@ -137,9 +137,9 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_17_a_container_that_outgrows_its_memory_is_told_as_such() {
+async fn scenario_17_a_container_that_exceeds_its_memory_is_reported_as_oom_killed() {
     let namespace = Namespace::create("memory").await;
-    // It grows page by page and writes to each, so that memory is used and not only reserved.
+    // It grows by steps and writes to each, so that the memory is used and not only reserved.
     let module = r#"(module
       (memory (export "memory") 1 65536)
       (func (export "_start") (local $page i32)
@@ -201,7 +201,7 @@ async fn a_port_of_a_function_is_forwarded() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    // It is read from until the end: kubectl goes on printing.
+    // Read to the end, because kubectl keeps printing.
     let mut said = BufReader::new(forward.stdout.take().unwrap());
     said.read_line(&mut line).unwrap();
     let port = line

@@ -1,10 +1,11 @@
-//! Process namespaces of pods: shared by all containers, and joined by a container that debugs another.
+//! Tests process namespaces of pods: shared by all containers, and joined by a container that
+//! debugs another.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
 use sampan_cluster_tests::{BUSYBOX, Namespace, hello, push, until};
 
-/// Writes the name of every process that a container sees, with its state.
+/// Prints the name and the state of every process that a container sees.
 const LIST: [&str; 3] = [
     "sh",
     "-c",

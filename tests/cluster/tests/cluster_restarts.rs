@@ -1,4 +1,4 @@
-//! What happens to functions when something below them is restarted or killed.
+//! Tests functions while a component below them is restarted or killed.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -9,13 +9,13 @@ use sampan_cluster_tests::{
 };
 use tokio::sync::Mutex;
 
-/// Each of these does something to whole nodes, so they take turns.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Held by each test, because each disturbs whole nodes.
+static NODES_LOCK: Mutex<()> = Mutex::const_new(());
 
 /// How often the published restarts are repeated.
 const TIMES: usize = 5;
 
-/// Names and restarts of the function's pods.
+/// The names and restart counts of the function's pods.
 async fn pods(namespace: &Namespace) -> Vec<(String, i32)> {
     let restarts = |pod: &Pod| {
         let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
@@ -37,7 +37,7 @@ async fn pods(namespace: &Namespace) -> Vec<(String, i32)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_15_functions_live_through_restarts_of_containerd() {
-    let _turn = TURN.lock().await;
+    let _lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("restarts").await;
     let image = push(namespace.cluster(), &hello(), "restarts/hello");
     namespace.deploy("hello", &image, "  replicas: 2\n");
@@ -50,7 +50,7 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
             let cluster = namespace.cluster();
             cluster.restart_containerd(node, time % 2 == 1);
         }
-        load.more().await;
+        load.wait_for_requests().await;
     }
     let outcome = load.stop().await;
     assert_eq!(outcome.bad, 0, "{outcome:?}");
@@ -59,11 +59,11 @@ async fn scenario_15_functions_live_through_restarts_of_containerd() {
     for (name, _) in &before {
         kubectl.output(&["logs", name]);
     }
-    // They are deleted like any other.
+    // Their deletion works as usual.
     namespace.delete().await;
 }
 
-/// Whether somebody is connected to the function of a process.
+/// Whether a client is connected to the function of a process.
 fn is_called(process: i32) -> bool {
     ["tcp", "tcp6"].iter().any(|kind| {
         let connections = fs::read_to_string(format!("/proc/{process}/net/{kind}"));
@@ -76,7 +76,7 @@ fn is_called(process: i32) -> bool {
     })
 }
 
-/// What containerd tells of a node, from now on.
+/// The events of a node's containerd, from now on.
 struct Events {
     listener: std::process::Child,
     file: tempfile::NamedTempFile,
@@ -92,9 +92,9 @@ impl Events {
             .stdin(Stdio::null());
         let listener = command.spawn().expect("failed to start ctr");
         let events = Events { listener, file };
-        // It listens once it hears what is done to hear of it.
+        // Events are made until one arrives, which proves that the listener is connected.
         let mut heard = 0;
-        until("ctr hears events", || {
+        until("ctr receives events", || {
             heard += 1;
             let image = format!("sampan.test/heard:{heard}");
             cluster.ctr(
@@ -102,13 +102,13 @@ impl Events {
                 &["images", "tag", sampan_cluster_tests::BUSYBOX, &image],
             );
             cluster.ctr(node, &["images", "remove", &image]);
-            events.heard().contains(&image)
+            events.read().contains(&image)
         })
         .await;
         events
     }
 
-    fn heard(&self) -> String {
+    fn read(&self) -> String {
         fs::read_to_string(self.file.path()).expect("failed to read a file")
     }
 }
@@ -123,7 +123,7 @@ impl Drop for Events {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
-    let _turn = TURN.lock().await;
+    let _lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("killed").await;
     let cluster = namespace.cluster().clone();
     let image = push(&cluster, &guest("probe"), "killed/probe");
@@ -145,7 +145,7 @@ async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
     assert!(!sockets.is_empty(), "{containers:?}");
     let events = Events::of(&cluster, node).await;
     let shell = Shell::start(&namespace, None).await;
-    // Asked, and not answered yet.
+    // A request without an answer yet.
     let asking = shell.try_get("hello", 80, "/never");
     let killing = async {
         until("the function is called", || is_called(process)).await;
@@ -153,15 +153,19 @@ async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
         assert!(killed.unwrap().success());
     };
     let (answer, ()) = tokio::join!(asking, killing);
-    assert!(answer.is_err(), "nobody was there to answer: {answer:?}");
-    // Each end was told, nobody lives on without a supervisor, and no socket leads nowhere.
+    assert!(
+        answer.is_err(),
+        "there was no process to answer: {answer:?}"
+    );
+    // Each container's end is reported, no process lives on without a supervisor, and no socket is
+    // left.
     until("no process is left", || {
         processes_of(&containers).is_empty()
     })
     .await;
     for container in &containers {
-        until("the end was told", || {
-            let heard = events.heard();
+        until("the end was reported", || {
+            let heard = events.read();
             let mut exits = heard.lines().filter(|line| line.contains("/tasks/exit"));
             exits.any(|line| line.contains(container))
         })
@@ -170,7 +174,7 @@ async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
     for socket in &sockets {
         until("the socket is gone", || fs::metadata(socket).is_err()).await;
     }
-    // The kubelet starts it again, in the same pod.
+    // The kubelet restarts it in the same pod.
     namespace
         .wait_for::<Pod>(&name, "be started again", |pod: Option<&Pod>| {
             let status = pod.and_then(|pod| pod.status.as_ref());
@@ -191,7 +195,7 @@ async fn scenario_14_a_killed_supervisor_costs_its_pod_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_node_gives_its_functions_to_the_other() {
-    let _turn = TURN.lock().await;
+    let _lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("drain").await;
     let image = push(namespace.cluster(), &hello(), "drain/hello");
     namespace.deploy("hello", &image, "  replicas: 2\n");

@@ -1,5 +1,7 @@
-//! Pods whose control groups systemd makes, by a kubelet with its driver: limits, their change in place, metrics and
-//! eviction. They run in the emulated machine of `cargo xtask test vm`, where they look into the groups themselves.
+//! Tests pods with systemd's cgroup driver: limits, their change in place, metrics and eviction.
+//!
+//! They run in the emulated machine of `cargo xtask test vm`, where they read the groups
+//! themselves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,10 @@ use sampan_cluster_tests::{BUSYBOX, Namespace, hello, push, staged};
 /// How long compiling nine modules may take under emulation.
 const ALL_READY: &str = "--timeout=1200s";
 
-/// How long a kubelet may take to see that memory is short, and metrics to come.
+/// How long the kubelet may take to detect memory pressure, and metrics to appear.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Whether the cluster's groups are systemd's.
+/// Whether systemd manages the cluster's groups.
 fn is_systemd(namespace: &Namespace) -> bool {
     let group = &namespace.cluster().nodes[0].cgroup;
     assert!(
@@ -45,7 +47,7 @@ fn functions() -> Vec<String> {
     names
 }
 
-/// Files of this name in the groups of a pod.
+/// The contents of the files with this name in the groups of a pod.
 fn files_of(namespace: &Namespace, pod: &str, name: &str) -> Vec<String> {
     let uid = namespace
         .kubectl()
@@ -169,7 +171,7 @@ spec:
     namespace.delete().await;
 }
 
-/// The node's memory becomes short, and the kubelet ends the pod that takes it: not the kernel.
+/// The node's memory becomes short, and the kubelet, not the kernel, ends the pod that uses it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pod_that_takes_a_nodes_memory_is_evicted() {
     let namespace = Namespace::create("evict").await;

@@ -1,8 +1,9 @@
-//! The cluster of a benchmark, with every function in its registry and on its nodes: as a component and as both
-//! container images.
+//! The cluster of a benchmark: every function is in its registry and on its nodes, as a component
+//! and as both container images.
 //!
-//! It is the one that `SAMPAN_CLUSTER` describes, which stays as it was, or else one that is started for the
-//! benchmark and ends with it, however that ends: a process waits for our end to take it down.
+//! `SAMPAN_CLUSTER` may describe a running cluster, which stays as it was. Otherwise one is started
+//! for the benchmark. A child process waits for the end of this process and takes that cluster
+//! down.
 
 use std::env;
 use std::fs;
@@ -14,28 +15,28 @@ use std::process::{Child, Command};
 use anyhow::{Context as _, Result, bail};
 
 use super::{IMAGES, Variable, variable};
-use crate::cluster::{self, DESCRIPTION, Stock};
+use crate::cluster::{self, BenchImages, DESCRIPTION};
 use crate::machine::Machine;
 use crate::repository::Repository;
 
-/// The function that nothing but the call is measured with.
+/// The function for measurements of the call alone.
 const HELLO: &str = "hello";
 
 const WASM_IMAGE: &str = "SAMPAN_BENCH_WASM_IMAGE";
 const CONTAINER_IMAGE: &str = "SAMPAN_BENCH_CONTAINER_IMAGE";
 
-/// A cluster that runs.
+/// A running cluster.
 #[derive(Debug)]
 pub(super) struct BenchCluster {
     name: String,
     description: PathBuf,
-    /// Nothing for a cluster that is to stay.
-    end: Option<End>,
+    /// `None` for a cluster that is kept.
+    teardown: Option<Teardown>,
 }
 
-/// Takes the cluster down when the pipe closes, which it does with us.
+/// Takes the cluster down when the pipe closes, which it does when this process ends.
 #[derive(Debug)]
-struct End {
+struct Teardown {
     pipe: PipeWriter,
     process: Child,
 }
@@ -48,39 +49,40 @@ impl BenchCluster {
     ) -> Result<BenchCluster> {
         if let Some(description) = env::var_os(DESCRIPTION).filter(|value| !value.is_empty()) {
             let description = PathBuf::from(description);
-            let name = cluster::described(&description)?;
+            let name = cluster::name_in_description(&description)?;
             eprintln!("measuring on the cluster {name}, as {DESCRIPTION} says");
-            let end = None;
+            let teardown = None;
             return Ok(BenchCluster {
                 name,
                 description,
-                end,
+                teardown,
             });
         }
-        let (name, description) = cluster::of_bench(repository)?;
-        // Before anything of it is there, so that half of a cluster goes as well.
-        let end = if keep {
+        let (name, description) = cluster::bench_cluster(repository)?;
+        // Before the cluster is started, so that a half-started cluster is removed as well.
+        let teardown = if keep {
             None
         } else {
-            Some(End::prepare(repository, &name)?)
+            Some(Teardown::spawn(repository, &name)?)
         };
         let started = BenchCluster {
             name,
             description,
-            end,
+            teardown,
         };
         match cluster::start_for_bench(repository, machine) {
             Ok(()) => Ok(started),
-            Err(error) => Err(match started.end() {
+            Err(error) => Err(match started.tear_down() {
                 Ok(()) => error,
                 Err(ending) => error.context(format!("{ending:#}")),
             }),
         }
     }
 
-    /// Puts all functions where pods find them, and tells `sampan-bench` of it.
+    /// Publishes the images of all functions, and returns the variables that name them.
     pub(super) fn prepare(&self, repository: &Repository) -> Result<Vec<Variable>> {
-        let Stock { functions, file } = cluster::stock(repository, &self.name)?;
+        let BenchImages { functions, file } =
+            cluster::provide_bench_images(repository, &self.name)?;
         let hello = functions.get(HELLO);
         let hello = hello.with_context(|| format!("there is no function {HELLO}"))?;
         Ok(vec![
@@ -91,9 +93,9 @@ impl BenchCluster {
         ])
     }
 
-    /// Takes it down unless it is to stay.
-    pub(super) fn end(self) -> Result<()> {
-        let Some(End { pipe, mut process }) = self.end else {
+    /// Takes the cluster down unless it is kept.
+    pub(super) fn tear_down(self) -> Result<()> {
+        let Some(Teardown { pipe, mut process }) = self.teardown else {
             let name = &self.name;
             eprintln!(
                 "the cluster {name} was kept: cargo xtask cluster --name {name} env, and down"
@@ -111,9 +113,9 @@ impl BenchCluster {
     }
 }
 
-impl End {
-    fn prepare(repository: &Repository, name: &str) -> Result<End> {
-        // A build may take this program away while it runs, and may have done so.
+impl Teardown {
+    fn spawn(repository: &Repository, name: &str) -> Result<Teardown> {
+        // A build may replace the file of this program while it runs, or have done so already.
         let copy = repository.target().join("xtask").join("down");
         if let Some(folder) = copy.parent() {
             fs::create_dir_all(folder)
@@ -132,9 +134,9 @@ impl End {
             .current_dir(repository.root())
             .env("CARGO_TARGET_DIR", repository.target())
             .stdin(reader)
-            // An interrupt from the terminal is for us, and ends us.
+            // An interrupt from the terminal ends this process, and closes the pipe.
             .process_group(0);
         let process = command.spawn().context("failed to start sh")?;
-        Ok(End { pipe, process })
+        Ok(Teardown { pipe, process })
     }
 }

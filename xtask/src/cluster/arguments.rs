@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask cluster`.
+//! Parses the command line of `cargo xtask cluster`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::name::Name;
 
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
-    /// What the cluster is called, instead of a name made of the checkout's path
+    /// The name of the cluster, instead of one made of the checkout's path
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) name: Option<Name>,
 
@@ -21,12 +21,12 @@ pub(crate) struct Cluster {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
-    /// Start the cluster, or whatever of it does not run
+    /// Start the cluster, or the parts of it that do not run
     ///
-    /// Builds Kubernetes, containerd and all else from Go modules, once, into your cache folder: the first
-    /// time takes about a quarter of an hour on two cores. After that a cluster is up in seconds.
-    /// Needs root, and no container engine. Called again it repairs what is missing, and pods
-    /// go on meanwhile.
+    /// Builds Kubernetes, containerd and all else from Go modules, once, into your cache folder.
+    /// The first time takes about a quarter of an hour on two cores. After that a cluster is up in
+    /// seconds. Needs root, and no container engine. Called again it repairs what is missing, and
+    /// pods go on meanwhile.
     Up(Up),
     /// Stop the cluster and remove all that it made: processes, mounts, namespaces, cgroups and files
     ///
@@ -93,7 +93,8 @@ pub(crate) struct Up {
     #[arg(long, conflicts_with = "bare")]
     pub(crate) services: bool,
 
-    /// How often the operator looks at every function although nothing changed, instead of the chart's time
+    /// How often the operator reconciles every function although nothing changed, instead of the
+    /// chart's time
     #[arg(long, value_name = "TIME", conflicts_with = "bare")]
     pub(crate) resync: Option<String>,
 
@@ -105,12 +106,12 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) built: bool,
 
-    /// Who makes the control groups of pods; a running cluster keeps its own
+    /// The driver of the pods' control groups; a running cluster keeps its own
     #[arg(long, value_enum, value_name = "DRIVER")]
     pub(crate) cgroup_driver: Option<CgroupDriver>,
 }
 
-/// Who makes the control groups of pods.
+/// What creates the control groups of pods.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CgroupDriver {
@@ -122,7 +123,7 @@ pub(crate) enum CgroupDriver {
 }
 
 impl Up {
-    /// What benchmarks run on: nothing runs that they do not start.
+    /// The options of the benchmarks' cluster: only what the benchmarks start runs on it.
     pub(crate) fn for_bench() -> Up {
         Up {
             nodes: None,
@@ -136,7 +137,7 @@ impl Up {
         }
     }
 
-    /// Whether the nine functions are to run.
+    /// Whether to deploy the nine functions.
     pub(crate) fn functions(&self) -> bool {
         !self.bare && !self.no_functions
     }

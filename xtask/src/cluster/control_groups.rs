@@ -1,5 +1,8 @@
-//! The cluster's control groups: one of its own in every hierarchy, with one below it for each node's
-//! pods and one for the cluster's programs. Other groups and the hierarchies themselves are left alone.
+//! The cluster's control groups.
+//!
+//! In every hierarchy the cluster has one group of its own. Below it are one group for each node's
+//! pods and one for the cluster's programs. Other groups and the hierarchies themselves are left
+//! alone.
 
 use std::fs;
 use std::io;
@@ -26,12 +29,12 @@ impl ControlGroups {
         hierarchies.sort();
         hierarchies.dedup();
         if hierarchies.is_empty() {
-            bail!("no hierarchy of control groups is mounted");
+            bail!("no hierarchy of control groups is mounted; mount one at /sys/fs/cgroup");
         }
         Ok(ControlGroups { hierarchies })
     }
 
-    /// Makes a group, and those above it, in all hierarchies.
+    /// Makes a group and its ancestors in all hierarchies.
     pub(crate) fn make(&self, group: &str) -> Result<()> {
         for hierarchy in &self.hierarchies {
             let mut folder = hierarchy.clone();
@@ -45,12 +48,12 @@ impl ControlGroups {
         Ok(())
     }
 
-    /// Whether any hierarchy has a group.
+    /// Whether any hierarchy has the group.
     pub(crate) fn exists(&self, group: &str) -> bool {
         self.folders(group).any(|folder| folder.exists())
     }
 
-    /// The files that take processes into a group.
+    /// The `cgroup.procs` files of a group.
     pub(crate) fn entrances(&self, group: &str) -> Vec<PathBuf> {
         let folders = self.folders(group);
         folders.map(|folder| folder.join("cgroup.procs")).collect()
@@ -79,7 +82,7 @@ impl ControlGroups {
         Ok(processes)
     }
 
-    /// Removes a group and those below it, which have to be empty.
+    /// Removes a group and its descendants, which must be empty.
     pub(crate) fn remove(&self, group: &str) -> Result<()> {
         for folder in self.folders(group) {
             for folder in below(&folder)?.iter().rev() {
@@ -113,7 +116,7 @@ fn make_one(above: &Path, folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made?,
     }
-    // In the first version such a group takes no process before it was told these two.
+    // In version 1, a new group takes no process until these two files are set.
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let (from, to) = (above.join(file), folder.join(file));
         if to.exists() && above.join("cpuset.sched_load_balance").exists() {
@@ -126,7 +129,7 @@ fn make_one(above: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A folder and all below it, each before what is below it.
+/// A folder and all folders below it, parents first.
 fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     let mut left = vec![folder.to_owned()];
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(groups.processes("/a").unwrap(), [7, 8]);
         assert_eq!(groups.processes("/none").unwrap(), Vec::<i32>::new());
         for entrance in entrances {
-            // The kernel's files go with their folder; these do not.
+            // On a cgroup file system these files go with their folder; in this test they do not.
             fs::remove_file(entrance).unwrap();
         }
         groups.remove("/a").unwrap();

@@ -1,6 +1,8 @@
-//! The control plane: etcd, the API server, the controller manager and the scheduler, in the first node's
-//! network namespace. It is one of each, and forgets its data when the machine loses power: good for
-//! tests and experiments.
+//! Runs the control plane: etcd, the API server, the controller manager and the scheduler, in the
+//! first node's network namespace.
+//!
+//! There is one instance of each. The data may be lost when the machine loses power, which is good
+//! enough for tests and experiments.
 
 use anyhow::Result;
 
@@ -14,8 +16,8 @@ pub(crate) const API_SERVER: &str = "kube-apiserver";
 pub(crate) const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 pub(crate) const SCHEDULER: &str = "kube-scheduler";
 
-/// Requests a second that the controllers and the scheduler may send. The defaults would be what an
-/// experiment with many pods measures.
+/// Requests a second that the controllers and the scheduler may send. With the defaults, an
+/// experiment with many pods would measure this limit.
 const RATE: [&str; 2] = ["--kube-api-qps=300", "--kube-api-burst=600"];
 
 /// The database and the API server.
@@ -26,7 +28,7 @@ pub(crate) fn servers(layout: &Layout, keys: &Keys) -> [Component; 2] {
     ]
 }
 
-/// The clients of these. Writes who they are.
+/// The clients of the API server. Writes their kubeconfigs.
 pub(crate) fn controllers(layout: &Layout, keys: &Keys) -> Result<[Component; 2]> {
     let server = inside(layout);
     let config = |client: &str| -> Result<String> {
@@ -58,12 +60,12 @@ fn component(layout: &Layout, name: &str, arguments: Vec<String>) -> Component {
     Component {
         name: name.to_owned(),
         namespace: Some(layout.node(1).namespace()),
-        // The link's target, so that a new version is another program.
+        // The link's target, so that a new version counts as another program.
         program: program.canonicalize().unwrap_or(program),
         arguments,
         environment: Vec::new(),
         files: Vec::new(),
-        covers: Vec::new(),
+        bind_mounts: Vec::new(),
     }
 }
 
@@ -100,7 +102,7 @@ fn api_server(layout: &Layout, keys: &Keys) -> Vec<String> {
             certificate("apiserver-kubelet-client")
         ),
         format!("--kubelet-client-key={}", key("apiserver-kubelet-client")),
-        // Nobody resolves a node's name here.
+        // Node names are not resolvable here.
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         format!(
@@ -131,14 +133,15 @@ fn controller_manager(layout: &Layout, keys: &Keys, kubeconfig: &str) -> Vec<Str
     let mut arguments = delegating(kubeconfig);
     arguments.extend([
         format!("--cluster-cidr={PODS}"),
-        // Each node's part is fixed, and its network is set up before it registers.
+        // Each node's range of pod addresses is fixed, and its network is set up before it
+        // registers.
         "--allocate-node-cidrs=false".to_owned(),
         "--use-service-account-credentials=true".to_owned(),
         format!(
             "--service-account-private-key-file={}",
             keys.key("service-accounts").display()
         ),
-        // It would make the usual one, in a folder of the machine's.
+        // The default would be in a folder of the machine.
         format!(
             "--flex-volume-plugin-dir={}",
             layout.state().join("volume-plugins").display()
@@ -158,7 +161,7 @@ fn delegating(kubeconfig: &str) -> Vec<String> {
         format!("--kubeconfig={kubeconfig}"),
         format!("--authentication-kubeconfig={kubeconfig}"),
         format!("--authorization-kubeconfig={kubeconfig}"),
-        // There is one of each.
+        // Each component has one instance.
         "--leader-elect=false".to_owned(),
     ];
     arguments.extend(RATE.map(str::to_owned));

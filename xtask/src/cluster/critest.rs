@@ -18,24 +18,24 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::arguments::CgroupDriver;
 use super::down;
-use super::ground;
+use super::foundation;
 use super::layout::{Layout, Node};
 use super::name::Name;
 use super::node;
 use super::processes::Processes;
 use super::ready;
 use super::services;
-use super::state::{Lock, Memory};
+use super::state::{Lock, SavedState};
 use super::tools;
 use crate::machine::Need;
 use crate::packages;
 use crate::repository::Repository;
 pub(crate) use comparison::Comparison;
 use exceptions::Exceptions;
-use leftovers::Leftovers;
+use leftovers::Baseline;
 use results::Results;
 
-/// What critest needs of the machine, without a build of the project's programs.
+/// The tools that critest needs, without a build of the project's programs.
 pub(crate) const NEEDS: &[Need] = &[
     Need::Root,
     Need::Go,
@@ -50,7 +50,7 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::ControlGroups,
 ];
 
-/// The folders of `tools/` that it uses.
+/// The folders of `tools/` that critest uses.
 const TOOLS: [&str; 7] = [
     "runc",
     "cni",
@@ -64,7 +64,7 @@ const TOOLS: [&str; 7] = [
 /// The runtime handlers, in the order of their nodes.
 const HANDLERS: [&str; 2] = ["runc", "sampan"];
 
-/// Which specs run.
+/// A selection of specs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// A dozen that cover what default clients of CRI ask for.
@@ -79,9 +79,9 @@ pub(crate) fn run(repository: &Repository, part: Part) -> Result<Comparison> {
     let layout = Layout::new(Name::of_critest(repository.root()))?;
     // What an interrupted run left would be another start.
     down::run(&layout, repository.root())?;
-    let leftovers = Leftovers::note()?;
+    let baseline = Baseline::record()?;
     let tested = test(repository, &layout, &programs, part);
-    let ended = down::run(&layout, repository.root()).and_then(|()| leftovers.remove());
+    let ended = down::run(&layout, repository.root()).and_then(|()| baseline.remove_leftovers());
     let [runc, sampan] = tested?;
     ended?;
     Comparison::of(&runc, &sampan, &exceptions, part)
@@ -94,22 +94,22 @@ fn test(
     part: Part,
 ) -> Result<[Results; 2]> {
     let _lock = Lock::take(layout)?;
-    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let memory = Memory {
+    let unused = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let saved = SavedState {
         checkout: repository.root().to_owned(),
         nodes: HANDLERS.len(),
         metrics_server: false,
         sampan: true,
-        api: nobody,
-        registry: nobody,
+        api: unused,
+        registry: unused,
         cgroup_driver: CgroupDriver::Cgroupfs,
     };
-    memory.write(layout)?;
-    let nodes = memory.all_nodes(layout);
-    let processes = ground::make(repository, layout, &nodes, programs)?;
+    saved.write(layout)?;
+    let nodes = saved.all_nodes(layout);
+    let processes = foundation::make(repository, layout, &nodes, programs)?;
     processes.ensure(&services::registry(layout)?)?;
     for node in &nodes {
-        start(layout, node, &memory, &processes)?;
+        start(layout, node, &saved, &processes)?;
     }
     images::publish(layout, &nodes)?;
     let logs = repository.logs();
@@ -133,12 +133,12 @@ fn test(
     results.map_err(|_| anyhow!("critest did not run once for each runtime"))
 }
 
-fn start(layout: &Layout, node: &Node, memory: &Memory, processes: &Processes) -> Result<()> {
-    let component = node::containerd(layout, node, memory)?;
+fn start(layout: &Layout, node: &Node, saved: &SavedState, processes: &Processes) -> Result<()> {
+    let component = node::containerd(layout, node, saved)?;
     images::redirect(layout, node)?;
     processes.ensure(&component)?;
     ready::wait(processes, &component.name, &[&component.name], || {
-        packages::starts_quietly(super::images::ctr(layout, node).arg("version"))
+        packages::succeeds_quietly(super::images::ctr(layout, node).arg("version"))
     })
     .with_context(|| format!("failed to start the containerd of {}", node.name()))
 }

@@ -1,6 +1,7 @@
-//! `cargo xtask cluster down`: takes away all that a cluster made, however much of it there is. Pods are
-//! ended by containerd as long as it runs, since shims then clean up after themselves; whatever
-//! is left is found by the cluster's control groups and folders.
+//! `cargo xtask cluster down`: removes everything that a cluster made, however much of it exists.
+//!
+//! While containerd runs, it ends the pods, so that their shims clean up after themselves. What
+//! remains is found by the cluster's control groups and folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,17 +21,17 @@ use super::mounts;
 use super::network;
 use super::node;
 use super::processes::Processes;
-use super::state::{Lock, Memory};
-use super::tunables;
+use super::state::{Lock, SavedState};
+use super::sysctls;
 
-/// Where kubelets and network plugins keep some files whatever they are told.
+/// Folders of the machine that kubelets and network plugins write to under any settings.
 const POD_LOG_LINKS: &str = "/var/log/containers";
 const NETWORK_RESULTS: &str = "/var/lib/cni/results";
 
-/// How long a program may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long one may whose data go anyway.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a program may take to end after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a program with data that is removed anyway.
+const DISPOSABLE_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
     let begun = Instant::now();
@@ -38,20 +39,20 @@ pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
         eprintln!("there is no cluster {}", layout.name());
         return Ok(());
     };
-    let memory = Memory::read(layout)?;
-    if let Some(memory) = &memory {
-        memory.check_checkout(layout, root)?;
+    let saved = SavedState::read(layout)?;
+    if let Some(saved) = &saved {
+        saved.check_checkout(layout, root)?;
     }
-    let nodes = memory.map_or_else(Vec::new, |memory| memory.all_nodes(layout));
+    let nodes = saved.map_or_else(Vec::new, |saved| saved.all_nodes(layout));
     let groups = ControlGroups::find()?;
     let processes = Processes::new(layout, Vec::new());
 
-    // Nothing new may start, so containerd goes last.
+    // containerd goes last, so that nothing starts after it.
     let recorded = processes.recorded()?;
     let names = recorded.iter().map(String::as_str);
     let (containerds, others): (Vec<_>, Vec<_>) =
         names.partition(|name| name.starts_with(node::CONTAINERD));
-    processes.stop_all(&others, LITTLE_PATIENCE)?;
+    processes.stop_all(&others, DISPOSABLE_STOP_TIMEOUT)?;
     for node in &nodes {
         if processes
             .running(&node.component(node::CONTAINERD))?
@@ -60,8 +61,8 @@ pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
             end_pods(layout, node)?;
         }
     }
-    processes.stop_all(&containerds, PATIENCE)?;
-    end_all(&groups, &layout.control_group())?;
+    processes.stop_all(&containerds, STOP_TIMEOUT)?;
+    kill_all(&groups, &layout.control_group())?;
     let folders = [layout.state(), layout.run()];
     mounts::remove_below(&folders)?;
     network::remove(layout)?;
@@ -70,7 +71,7 @@ pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
         remove_results(Path::new(NETWORK_RESULTS), node)?;
     }
     remove_links(Path::new(POD_LOG_LINKS), &layout.state())?;
-    tunables::restore(layout)?;
+    sysctls::restore(layout)?;
     remove(&layout.run())?;
     remove(&layout.state())?;
     remove_empty(layout.clusters())?;
@@ -82,14 +83,15 @@ pub(crate) fn run(layout: &Layout, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has containerd end all tasks. What it cannot end is ended otherwise, so its complaints are only told.
+/// Makes containerd end all tasks. Errors are only printed, because the control groups end what
+/// remains.
 fn end_pods(layout: &Layout, node: &Node) -> Result<()> {
     let mut list = images::ctr(layout, node);
     let output = list.args(["tasks", "list", "--quiet"]).output();
     let output = output.context("failed to start ctr")?;
     let tasks = String::from_utf8_lossy(&output.stdout).into_owned();
     let tasks: Vec<_> = tasks.lines().collect();
-    // Some at a time: each is a few processes.
+    // In chunks, because each deletion is a few processes.
     for tasks in tasks.chunks(8) {
         let mut children = Vec::new();
         for task in tasks {
@@ -108,16 +110,16 @@ fn end_pods(layout: &Layout, node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Kills whatever is in the control groups, until nothing is.
-fn end_all(groups: &ControlGroups, group: &str) -> Result<()> {
+/// Kills the processes in the control groups until none is left.
+fn kill_all(groups: &ControlGroups, group: &str) -> Result<()> {
     let begun = Instant::now();
     loop {
         let left = groups.processes(group)?;
         if left.is_empty() {
             return Ok(());
         }
-        if begun.elapsed() > PATIENCE * 3 {
-            bail!("the processes {left:?} do not end");
+        if begun.elapsed() > STOP_TIMEOUT * 3 {
+            bail!("the processes {left:?} did not end after SIGKILL");
         }
         for pid in left.into_iter().filter_map(Pid::from_raw) {
             match kill_process(pid, Signal::KILL) {
@@ -125,13 +127,14 @@ fn end_all(groups: &ControlGroups, group: &str) -> Result<()> {
                 Err(error) => return Err(error).context("failed to end a process"),
             }
         }
-        // Nothing tells of the end of a process that is not our child.
+        // There is no notice of the end of a process that is not a child.
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The network library keeps a file for each interface, `NETWORK-SANDBOX-INTERFACE`. That of the loopback is
-/// of a network that all clusters call the same, but of a sandbox that only this one has.
+/// Removes the results that the network library keeps for each interface, in files named
+/// `NETWORK-SANDBOX-INTERFACE`. All clusters use one network name for the loopback, so those files
+/// are matched by the sandbox's identifier.
 fn remove_results(folder: &Path, node: &Node) -> Result<()> {
     let prefix = format!("{}-", node.pod_network());
     let all = files(folder)?;
@@ -150,7 +153,8 @@ fn remove_results(folder: &Path, node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// A kubelet links the logs of its containers from one folder of the machine.
+/// Removes the links that a kubelet makes from one folder of the machine to the logs of its
+/// containers.
 fn remove_links(folder: &Path, state: &Path) -> Result<()> {
     for link in files(folder)? {
         if fs::read_link(&link).is_ok_and(|target| target.starts_with(state)) {
@@ -172,17 +176,20 @@ fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
         .with_context(|| format!("failed to read {}", folder.display()))
 }
 
-/// Removes a folder whole, of which nothing may be mounted any more.
+/// Removes a folder with its content; fails if anything is mounted below it.
 fn remove(folder: &Path) -> Result<()> {
     let left = mounts::below(&[folder.to_owned()])?;
     if !left.is_empty() {
-        bail!("{left:?} are still mounted, so {} stays", folder.display());
+        bail!(
+            "failed to remove {}: {left:?} are still mounted below it",
+            folder.display()
+        );
     }
     unless_absent(fs::remove_dir_all(folder))
         .with_context(|| format!("failed to remove {}", folder.display()))
 }
 
-/// Removes a folder that others may still use.
+/// Removes a folder unless it is still in use.
 fn remove_empty(folder: &Path) -> Result<()> {
     match fs::remove_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),

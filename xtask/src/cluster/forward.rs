@@ -1,5 +1,7 @@
-//! The one way into the cluster's network from outside: connections to this machine's loopback are passed
-//! on to an address in a network namespace. It runs as a process of its own, `cargo xtask cluster forward`.
+//! Forwards connections from this machine's loopback into the cluster's network.
+//!
+//! Each route leads to an address in a network namespace. There is no other way into that network
+//! from outside. It runs as a process of its own, `cargo xtask cluster forward`.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,13 +16,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// How many connections a route holds at once; who comes beyond is turned away.
-const MOST_CONNECTIONS: usize = 512;
+/// The most connections of a route at once; further ones are closed.
+const MAX_CONNECTIONS: usize = 512;
 
 /// How long connecting may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From where to where: `127.0.0.1:8000=/run/netns/name=192.0.2.1:80`.
+/// A route, such as `127.0.0.1:8000=/run/netns/name=192.0.2.1:80`: listening address, namespace,
+/// target.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) listen: SocketAddr,
@@ -28,10 +31,10 @@ pub(crate) struct Route {
     pub(crate) target: SocketAddr,
 }
 
-/// Asks for a connection that is made inside the namespace.
+/// A request for a connection made inside the namespace, with the channel for the answer.
 type Request = Sender<io::Result<TcpStream>>;
 
-/// Passes on until it is killed, or until a route fails.
+/// Forwards until it is killed, or until a route fails.
 pub(crate) fn run(routes: &[Route]) -> Result<()> {
     let (failures, failed) = mpsc::channel();
     for route in routes {
@@ -42,8 +45,8 @@ pub(crate) fn run(routes: &[Route]) -> Result<()> {
         let target = route.target;
         thread::spawn(move || {
             let error = accept(&listener, &connector);
-            // Whoever receives it ends the process.
-            let _ = failures.send(error.context(format!("failed to pass on to {target}")));
+            // The receiver ends the process, so it may be gone.
+            let _ = failures.send(error.context(format!("failed to forward to {target}")));
         });
     }
     drop(failures);
@@ -53,8 +56,8 @@ pub(crate) fn run(routes: &[Route]) -> Result<()> {
     }
 }
 
-/// Only the thread that connects enters the namespace; a socket stays in the one it was made in, whoever
-/// uses it.
+/// Starts the thread that connects. Only this thread enters the namespace; a socket stays in the
+/// namespace that it was made in, whichever thread uses it.
 fn connector(route: &Route) -> Result<Sender<Request>> {
     let namespace = std::fs::File::open(&route.namespace)
         .with_context(|| format!("failed to open {}", route.namespace.display()))?;
@@ -69,8 +72,8 @@ fn connector(route: &Route) -> Result<Sender<Request>> {
             return;
         }
         for request in asked {
-            // Who asked may have gone.
-            let _ = request.send(TcpStream::connect_timeout(&target, PATIENCE));
+            // The requesting thread may have ended.
+            let _ = request.send(TcpStream::connect_timeout(&target, CONNECT_TIMEOUT));
         }
     });
     has_entered
@@ -88,14 +91,14 @@ fn accept(listener: &TcpListener, connector: &Sender<Request>) -> anyhow::Error 
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => return error.into(),
         };
-        if open.fetch_add(1, Ordering::AcqRel) >= MOST_CONNECTIONS {
+        if open.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
             open.fetch_sub(1, Ordering::AcqRel);
             continue;
         }
         let (open, connector) = (Arc::clone(&open), connector.clone());
         thread::spawn(move || {
-            // A connection that fails is closed; that tells the client all there is to tell.
-            if let Err(error) = pass_on(client, &connector) {
+            // A failed connection is closed, which is all that the client can learn.
+            if let Err(error) = relay(client, &connector) {
                 eprintln!("{error:#}");
             }
             open.fetch_sub(1, Ordering::AcqRel);
@@ -103,7 +106,7 @@ fn accept(listener: &TcpListener, connector: &Sender<Request>) -> anyhow::Error 
     }
 }
 
-fn pass_on(client: TcpStream, connector: &Sender<Request>) -> Result<()> {
+fn relay(client: TcpStream, connector: &Sender<Request>) -> Result<()> {
     let (answer, answered) = mpsc::channel();
     connector
         .send(answer)
@@ -118,20 +121,20 @@ fn pass_on(client: TcpStream, connector: &Sender<Request>) -> Result<()> {
     let (from, to) = (client.try_clone()?, server.try_clone()?);
     let there = thread::spawn(move || copy(from, to));
     copy(server, client);
-    // It copies only, and ends when either side does.
+    // That thread only copies, and ends when either side does.
     let _ = there.join();
     Ok(())
 }
 
-/// Copies until the end, and passes that on as well.
+/// Copies until the end of input, and passes that end on.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let copied = io::copy(&mut from, &mut to);
-    // Of a connection that broke, nothing is left for the other direction either.
+    // After an error, the other direction is shut down as well.
     let (mine, others) = match copied {
         Ok(_) => (Shutdown::Read, Shutdown::Write),
         Err(_) => (Shutdown::Both, Shutdown::Both),
     };
-    // What is closed already needs no closing.
+    // A socket that is closed already needs no shutdown.
     let _ = from.shutdown(mine);
     let _ = to.shutdown(others);
 }

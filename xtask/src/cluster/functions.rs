@@ -1,5 +1,7 @@
-//! The nine functions on the cluster: pushed to its registry, made as resources, with the services behind two of
-//! them on the first node.
+//! Deploys the nine functions on the cluster.
+//!
+//! They are pushed to the cluster's registry and created as resources. The services behind two of
+//! them run on the first node.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,14 +14,14 @@ use super::kubeconfig::Kubectl;
 use super::layout::{Layout, Node};
 use super::processes::{Component, Processes};
 use super::ready;
-use super::state::Memory;
+use super::state::SavedState;
 use crate::cargo;
 use crate::functions::Function;
 use crate::repository::Repository;
 
-/// Serves the text and the table of users.
+/// The process that serves the text and the table of users.
 const BACKENDS: &str = "backends";
-/// Where the functions are.
+/// The namespace of the functions.
 const NAMESPACE: &str = "default";
 
 /// A service outside of the cluster, and the function that calls it.
@@ -27,7 +29,7 @@ struct Backend {
     function: &'static str,
     service: &'static str,
     port: u16,
-    /// The variable that tells the function where it is.
+    /// The function's variable with the address of the service.
     variable: &'static str,
     path: &'static str,
 }
@@ -49,20 +51,20 @@ const SERVICES: [Backend; 2] = [
     },
 ];
 
-/// What a function is told of the service that it calls, and whom it may call.
+/// The variables and the outbound permissions of a function that calls a service.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Needs {
+pub(super) struct BackendAccess {
     pub(super) environment: BTreeMap<&'static str, String>,
     pub(super) outbound: Vec<String>,
 }
 
-impl Needs {
-    pub(super) fn of(function: &str) -> Needs {
+impl BackendAccess {
+    pub(super) fn of(function: &str) -> BackendAccess {
         let backend = SERVICES.iter().find(|backend| backend.function == function);
-        backend.map_or_else(Needs::default, |backend| {
+        backend.map_or_else(BackendAccess::default, |backend| {
             let url = url(backend);
             let value = format!("{url}{}", backend.path);
-            Needs {
+            BackendAccess {
                 environment: BTreeMap::from([(backend.variable, value)]),
                 outbound: vec![url],
             }
@@ -70,12 +72,12 @@ impl Needs {
     }
 }
 
-/// What the functions call, from inside the cluster: a name, and not an address of a node.
+/// The URL of a service inside the cluster: a name, not the address of a node.
 fn url(backend: &Backend) -> String {
     format!("http://{}.{NAMESPACE}.svc", backend.service)
 }
 
-/// Starts the services and makes the resources that give them names.
+/// Starts the services and creates the resources that name them.
 pub(super) fn serve_backends(
     repository: &Repository,
     layout: &Layout,
@@ -98,7 +100,7 @@ pub(super) fn serve_backends(
         ],
         environment: Vec::new(),
         files: Vec::new(),
-        covers: Vec::new(),
+        bind_mounts: Vec::new(),
     })?;
     let resources: Vec<_> = SERVICES
         .iter()
@@ -107,7 +109,7 @@ pub(super) fn serve_backends(
     kubectl.apply(&list(&resources))
 }
 
-/// A Service whose endpoint is a port of the node.
+/// A Service, and the `EndpointSlice` that points it at a port of the node.
 fn named(backend: &Backend, node: &Node) -> [Value; 2] {
     let service = json!({
         "apiVersion": "v1",
@@ -130,10 +132,10 @@ fn named(backend: &Backend, node: &Node) -> [Value; 2] {
     [service, endpoints]
 }
 
-/// Pushes the functions, makes their resources and waits until all are ready.
+/// Pushes the functions, creates their resources and waits until all are ready.
 pub(super) fn deploy(
     repository: &Repository,
-    memory: &Memory,
+    saved: &SavedState,
     processes: &Processes,
     kubectl: &Kubectl,
 ) -> Result<Vec<Function>> {
@@ -142,7 +144,7 @@ pub(super) fn deploy(
     let resources = functions
         .iter()
         .map(|function| {
-            let image = format!("{}/functions/{}:latest", memory.registry, function.name);
+            let image = format!("{}/functions/{}:latest", saved.registry, function.name);
             let digest = push(repository, &function.staged(repository), &image)?;
             Ok(resource(function, &format!("{image}@{digest}")))
         })
@@ -163,7 +165,7 @@ pub(super) fn deploy(
     Ok(functions)
 }
 
-/// Pushes a function's `function.yaml` or component, and tells the digest of what is in the registry now.
+/// Pushes a function's `function.yaml` or component, and returns the digest in the registry.
 pub(super) fn push(repository: &Repository, file: &Path, image: &str) -> Result<String> {
     let mut command = Command::new(repository.program("sampan"));
     command
@@ -171,24 +173,24 @@ pub(super) fn push(repository: &Repository, file: &Path, image: &str) -> Result<
         .arg(file)
         .arg(image)
         .args(["--output", "json"]);
-    cargo::forget_ourselves(&mut command);
+    cargo::remove_package_variables(&mut command);
     let said = cargo::output(&mut command)?;
-    let said: Value = serde_json::from_slice(&said).context("sampan push wrote no JSON")?;
+    let said: Value = serde_json::from_slice(&said).context("sampan push wrote invalid JSON")?;
     let digest = said["digest"]
         .as_str()
-        .context("sampan push told no digest")?;
+        .context("sampan push reported no digest")?;
     Ok(digest.to_owned())
 }
 
 fn resource(function: &Function, image: &str) -> Value {
     let mut spec = json!({ "image": image, "replicas": 1 });
-    let needs = Needs::of(&function.name);
-    if !needs.outbound.is_empty() {
-        let variables = needs.environment.iter();
+    let access = BackendAccess::of(&function.name);
+    if !access.outbound.is_empty() {
+        let variables = access.environment.iter();
         spec["env"] = variables
             .map(|(name, value)| json!({ "name": name, "value": value }))
             .collect();
-        spec["outbound"] = json!({ "allow": needs.outbound });
+        spec["outbound"] = json!({ "allow": access.outbound });
     }
     json!({
         "apiVersion": "sampan.dev/v1alpha1",
@@ -198,13 +200,13 @@ fn resource(function: &Function, image: &str) -> Value {
     })
 }
 
-/// Several resources as one manifest; JSON is YAML.
+/// Several resources as one manifest. JSON is valid YAML.
 fn list(resources: &[Value]) -> String {
     json!({ "apiVersion": "v1", "kind": "List", "items": resources }).to_string()
 }
 
-/// How each of them is called.
-pub(super) fn tell(repository: &Repository, functions: &[Function]) -> Result<()> {
+/// Prints an example call of each function.
+pub(super) fn print_examples(repository: &Repository, functions: &[Function]) -> Result<()> {
     println!("functions:");
     for function in functions {
         let example = function.example(repository)?;

@@ -1,5 +1,6 @@
-//! The images that a cluster starts with, made from programs of this machine: none can be pulled where
-//! there is no internet, and none needs to be.
+//! Makes the images that a cluster starts with, from programs of this machine.
+//!
+//! No image has to be pulled, so a cluster works without internet access.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,41 +9,41 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::layout::{Layout, Node};
-use crate::cache::{cache, digits, once};
+use crate::cache::{build_once, cache, content_key};
 use crate::cargo::shown;
 use crate::oci::{self, Image, Layer, Platform};
 
-/// What runs in a sandbox of runc's.
+/// The sandbox image of runc's pods.
 pub(crate) const PAUSE: &str = "sampan.test/pause:1";
 /// A shell with the usual small programs, for tests and for looking around.
 pub(crate) const BUSYBOX: &str = "sampan.test/busybox:1";
 /// The cluster's name server.
 pub(crate) const COREDNS: &str = "sampan.test/coredns:1";
-/// What `kubectl top` asks.
+/// The server behind `kubectl top`.
 pub(crate) const METRICS_SERVER: &str = "sampan.test/metrics-server:1";
 
 pub(crate) const STATIC_BUSYBOX: &str = "/bin/busybox";
-const NOBODY: &str = "65532:65532";
+const NON_ROOT_USER: &str = "65532:65532";
 
-/// The archive with all of them, made once for the programs that there are.
+/// The archive with all images, made once for each set of programs.
 pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
     let program = |name: &str| {
         let link = layout.program(name);
         fs::canonicalize(&link).with_context(|| format!("there is no {}", link.display()))
     };
     let (pause, coredns) = (program("pause")?, program("coredns")?);
-    // It is built for who asks for it.
+    // It is built only on request.
     let has_metrics = layout.program("metrics-server").exists();
     let metrics_server = has_metrics.then(|| program("metrics-server")).transpose()?;
     let busybox =
         fs::read(STATIC_BUSYBOX).with_context(|| format!("failed to read {STATIC_BUSYBOX}"))?;
-    // The paths of built programs have hashes in them.
+    // The paths of built programs have hashes in them, so they identify the content.
     let programs = (&pause, &coredns, &metrics_server);
     let mut all = format!("1 {programs:?}").into_bytes();
     all.extend(busybox);
     let cache = cache()?;
-    let folder = cache.join(format!("images-{}", digits(&all)));
-    once(&cache, "images", &folder, "some seconds", |folder| {
+    let folder = cache.join(format!("images-{}", content_key(&all)));
+    build_once(&cache, "images", &folder, "some seconds", |folder| {
         let unpacked = folder.join("layout");
         let mut images = oci::Layout::create(&unpacked)?;
         images.add(PAUSE, &alone("pause", &pause))?;
@@ -52,12 +53,12 @@ pub(crate) fn archive(layout: &Layout) -> Result<PathBuf> {
         }
         images.add(BUSYBOX, &with_busybox()?)?;
         images.archive(&folder.join("images.tar"))?;
-        fs::remove_dir_all(&unpacked).context("failed to remove what was packed")
+        fs::remove_dir_all(&unpacked).context("failed to remove the unpacked images")
     })?;
     Ok(folder.join("images.tar"))
 }
 
-/// Gives a node the images, unless it has these.
+/// Imports the images into a node, unless it has these.
 pub(crate) fn import_base(layout: &Layout, node: &Node, archive: &Path) -> Result<()> {
     let note = node.state().join("images");
     let wanted = archive.as_os_str().as_encoded_bytes();
@@ -68,7 +69,7 @@ pub(crate) fn import_base(layout: &Layout, node: &Node, archive: &Path) -> Resul
     fs::write(&note, wanted).with_context(|| format!("failed to write {}", note.display()))
 }
 
-/// Gives a node the images of an archive.
+/// Imports the images of an archive into a node.
 pub(crate) fn import(layout: &Layout, node: &Node, archive: &Path) -> Result<()> {
     let mut command = ctr(layout, node);
     command.args(["images", "import", "--local"]).arg(archive);
@@ -77,7 +78,7 @@ pub(crate) fn import(layout: &Layout, node: &Node, archive: &Path) -> Result<()>
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!(
-            "{} did not take {}: {}",
+            "{} failed to import {}: {}",
             node.name(),
             archive.display(),
             said.trim()
@@ -86,7 +87,7 @@ pub(crate) fn import(layout: &Layout, node: &Node, archive: &Path) -> Result<()>
     Ok(())
 }
 
-/// `ctr` of a node's containerd, in the kubelet's namespace of it.
+/// `ctr` of a node's containerd, in the kubelet's namespace.
 pub(crate) fn ctr(layout: &Layout, node: &Node) -> Command {
     let mut command = Command::new(layout.program("ctr"));
     command
@@ -96,12 +97,12 @@ pub(crate) fn ctr(layout: &Layout, node: &Node) -> Command {
     command
 }
 
-/// An image of one program that needs nothing else.
+/// An image of one program without dependencies.
 pub(crate) fn alone(name: &str, program: &Path) -> Image {
     Image::new(Platform::current())
         .layer(Layer::new().file(name, program, 0o755))
         .entrypoint([&format!("/{name}")])
-        .user(NOBODY)
+        .user(NON_ROOT_USER)
         .label("org.opencontainers.image.title", name)
 }
 
@@ -117,7 +118,7 @@ pub(crate) fn busybox_layer() -> Result<Layer> {
     let mut command = Command::new(STATIC_BUSYBOX);
     let output = command.arg("--list").output();
     let output = output.with_context(|| format!("failed to start {}", shown(&command)))?;
-    let names = String::from_utf8(output.stdout).context("busybox wrote no UTF-8")?;
+    let names = String::from_utf8(output.stdout).context("busybox wrote invalid UTF-8")?;
     let mut layer = Layer::new()
         .file("bin/busybox", Path::new(STATIC_BUSYBOX), 0o755)
         .text("etc/passwd", "root:x:0:0::/:/bin/sh\n", 0o644)

@@ -1,5 +1,6 @@
-//! Sampan on the cluster, as anybody installs it: its chart, by the real helm. The shim is there already: every
-//! node's containerd looks for it beside its other programs.
+//! Installs Sampan on the cluster as a user does: its chart, by the real helm.
+//!
+//! The shim is not part of it: every node's containerd finds the shim beside its other programs.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::images;
 use super::layout::{Layout, Node};
-use crate::cache::digits;
+use crate::cache::content_key;
 use crate::cargo::shown;
 use crate::dist;
 use crate::repository::Repository;
@@ -17,10 +18,10 @@ use crate::repository::Repository;
 /// The release, and its namespace.
 const RELEASE: &str = "sampan";
 const NAMESPACE: &str = "sampan-system";
-/// How long helm waits for what it installs.
-const PATIENCE: &str = "180s";
+/// How long helm waits for the resources to become ready.
+const HELM_TIMEOUT: &str = "180s";
 
-/// Puts the operator's image on every node and installs the chart, or upgrades it.
+/// Imports the operator's image into every node and installs or upgrades the chart.
 pub(super) fn install(
     repository: &Repository,
     layout: &Layout,
@@ -30,8 +31,8 @@ pub(super) fn install(
     let program = repository.program("sampan-operator");
     let bytes =
         fs::read(&program).with_context(|| format!("failed to read {}", program.display()))?;
-    // Another program is another image, which its pods are replaced for.
-    let image = format!("sampan.test/operator:{}", digits(&bytes));
+    // A changed program gets another image name, so that its pods are replaced.
+    let image = format!("sampan.test/operator:{}", content_key(&bytes));
     let folder = layout.state().join("operator");
     let archive = folder.join("image.tar");
     let made = folder.join("made");
@@ -45,7 +46,7 @@ pub(super) fn install(
     upgrade(repository, layout, &image, nodes.len(), resync)
 }
 
-/// Gives a node the image, unless it has it.
+/// Imports the image into a node, unless the node has it.
 fn import(layout: &Layout, node: &Node, archive: &Path, image: &str) -> Result<()> {
     let note = node.state().join("operator-image");
     if fs::read_to_string(&note).is_ok_and(|noted| noted == image) {
@@ -63,13 +64,13 @@ fn upgrade(
     resync: Option<&str>,
 ) -> Result<()> {
     let chart = repository.root().join("deploy/chart/sampan");
-    // helm's own files go with the cluster.
+    // helm's own files are removed with the cluster.
     let own = layout.state().join("helm");
     let mut helm = Command::new(layout.program("helm"));
     helm.args(["upgrade", "--install", RELEASE])
         .arg(&chart)
         .args(["--namespace", NAMESPACE, "--create-namespace"])
-        .args(["--wait", "--timeout", PATIENCE])
+        .args(["--wait", "--timeout", HELM_TIMEOUT])
         .args(["--set", &format!("operator.image={image}")])
         .args(["--set", "operator.imagePullPolicy=Never"])
         .args(["--set", &format!("operator.replicas={}", nodes.min(2))])
@@ -87,7 +88,11 @@ fn upgrade(
         .with_context(|| format!("failed to start {}", shown(&helm)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("helm does not install {}: {}", chart.display(), said.trim());
+        bail!(
+            "helm failed to install {}: {}",
+            chart.display(),
+            said.trim()
+        );
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
-//! The cluster's keys and certificates: one authority, and one certificate for each who speaks. They are
-//! made once and kept; the folder is the owner's alone.
+//! Makes the cluster's keys and certificates: one authority, and one certificate for each client
+//! and server.
+//!
+//! They are made once and kept; only their owner can read the folder.
 
 use std::fs;
 use std::io::Write as _;
@@ -20,16 +22,16 @@ pub(crate) struct Keys {
     folder: PathBuf,
 }
 
-/// Who a certificate is for.
+/// The subject of a certificate.
 struct Subject {
     name: String,
     group: Option<String>,
-    /// A server's, with its names and addresses; a client's when there is none.
+    /// A server's names and addresses; `None` for a client.
     server: Option<Vec<SanType>>,
 }
 
 impl Keys {
-    /// Makes those that are missing.
+    /// Makes the missing keys and certificates.
     pub(crate) fn make(layout: &Layout, nodes: &[Node]) -> Result<Keys> {
         let keys = Keys {
             folder: layout.keys(),
@@ -83,7 +85,7 @@ impl Keys {
     }
 
     fn authority(&self, name: &str) -> Result<()> {
-        self.once(name, |key| Ok(authority(name).self_signed(key)?.pem()))
+        self.make_once(name, |key| Ok(authority(name).self_signed(key)?.pem()))
     }
 
     fn signed(&self, by: &str, subject: &Subject) -> Result<()> {
@@ -91,7 +93,7 @@ impl Keys {
             Some(_) => format!("{}-server", subject.name),
             None => subject.name.clone(),
         };
-        self.once(&file, |key| {
+        self.make_once(&file, |key| {
             let issuer = Issuer::new(authority(by), KeyPair::from_pem(&read(&self.key(by))?)?);
             let mut params = CertificateParams::default();
             params.distinguished_name = distinguished(&subject.name, subject.group.as_deref());
@@ -109,16 +111,20 @@ impl Keys {
 
     fn service_accounts(&self) -> Result<()> {
         let public = self.service_account_public();
-        self.once("service-accounts", |key| {
+        self.make_once("service-accounts", |key| {
             write(&public, &key.public_key_pem())?;
-            // Nobody reads a certificate of it, but its file is the sign that both halves are there.
+            // This certificate has no reader; its file marks that both halves of the key exist.
             Ok(key.public_key_pem())
         })
     }
 
-    /// Makes a key and, from it, a certificate, unless they are there. The certificate is written last: who
-    /// finds it finds the key.
-    fn once(&self, name: &str, certificate: impl FnOnce(&KeyPair) -> Result<String>) -> Result<()> {
+    /// Makes a key and its certificate, unless they exist. The certificate is written last, so its
+    /// presence implies the key's.
+    fn make_once(
+        &self,
+        name: &str,
+        certificate: impl FnOnce(&KeyPair) -> Result<String>,
+    ) -> Result<()> {
         if self.certificate(name).exists() {
             return Ok(());
         }
@@ -141,7 +147,7 @@ impl Subject {
     }
 }
 
-/// How a node's kubelet is known to the API server.
+/// The user name of a node's kubelet at the API server.
 pub(crate) fn node_user(node: &Node) -> String {
     format!("system:node:{}", node.name())
 }
@@ -180,7 +186,7 @@ fn kubelet(node: &Node) -> Result<Subject> {
     })
 }
 
-/// What an authority's certificate says, but for its key.
+/// The content of an authority's certificate, except for its key.
 fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished(&format!("sampan {name}"), None);

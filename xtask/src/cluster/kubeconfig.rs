@@ -1,4 +1,4 @@
-//! Files that tell a client of Kubernetes where the API server is and who it is itself; and `kubectl`.
+//! Writes kubeconfigs, and calls `kubectl`.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::layout::Layout;
 use crate::cargo::{output, shown};
 
-/// Writes one for a client by the name of its certificate. JSON is YAML.
+/// Writes the kubeconfig of a client, named by its certificate. JSON is valid YAML.
 pub(crate) fn write(file: &Path, server: &str, keys: &Keys, client: &str) -> Result<()> {
     let config = json!({
         "apiVersion": "v1",
@@ -58,13 +58,13 @@ impl Kubectl {
         }
     }
 
-    /// What it prints; its complaint is the error.
+    /// Returns what kubectl prints; an error carries its stderr.
     pub(crate) fn output(&self, words: &[&str]) -> Result<String> {
         let said = output(&mut self.command(words))?;
-        String::from_utf8(said).context("kubectl wrote no UTF-8")
+        String::from_utf8(said).context("kubectl wrote invalid UTF-8")
     }
 
-    /// Whether the API server answers so that the command succeeds.
+    /// Whether the command succeeds against the API server.
     pub(crate) fn succeeds(&self, words: &[&str]) -> Result<bool> {
         let mut command = self.command(words);
         command
@@ -77,7 +77,7 @@ impl Kubectl {
             .success())
     }
 
-    /// Makes the resources of a manifest be as it says.
+    /// Applies a manifest.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
         let mut command = self.command(&["apply", "--server-side", "--force-conflicts", "-f", "-"]);
         command

@@ -1,5 +1,5 @@
-//! Where a cluster keeps what it has: the one list of its folders, names and addresses. Nothing here
-//! touches any of them.
+//! Lists the folders, names and addresses of a cluster, in one place. Nothing here touches any of
+//! them.
 
 use std::env;
 use std::net::Ipv4Addr;
@@ -9,30 +9,31 @@ use anyhow::{Context as _, Result, bail};
 
 use super::name::Name;
 
-/// Sockets deep in a kubelet's folder have longer paths than the kernel takes, beyond this.
-const LONGEST_STATE: usize = 60;
+/// The longest path of the state folder, in bytes. Beyond it, sockets deep in a kubelet's folder
+/// have longer paths than the kernel takes.
+const MAX_STATE_PATH_LENGTH: usize = 60;
 
-/// Where the registry is inside the cluster, on the first node.
+/// The registry's port inside the cluster, on the first node.
 pub(crate) const REGISTRY_PORT: u16 = 5000;
-/// Where the API server is inside the cluster, on the first node.
+/// The API server's port inside the cluster, on the first node.
 pub(crate) const API_PORT: u16 = 6443;
-/// The addresses of Services.
+/// The address range of Services.
 pub(crate) const SERVICES: &str = "10.96.0.0/16";
-/// The API server's Service.
+/// The address of the API server's Service.
 pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// The name server's Service.
+/// The address of the name server's Service.
 pub(crate) const DNS_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
-/// The addresses of pods.
+/// The address range of pods.
 pub(crate) const PODS: &str = "10.244.0.0/16";
 
-/// A cluster's places.
+/// The paths and names of a cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     name: Name,
     clusters: PathBuf,
 }
 
-/// A node's places.
+/// The paths and names of a node.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     /// Counted from 1.
@@ -51,17 +52,17 @@ impl Layout {
         };
         let states = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
         let states = states.context(
-            "there is no place for the cluster's files: neither XDG_STATE_HOME nor HOME is set",
+            "failed to find the folder for the cluster's files: set XDG_STATE_HOME or HOME",
         )?;
         let layout = Layout {
             name,
             clusters: states.join("sampan/clusters"),
         };
         let state = layout.state();
-        if !state.is_absolute() || state.as_os_str().len() > LONGEST_STATE {
+        if !state.is_absolute() || state.as_os_str().len() > MAX_STATE_PATH_LENGTH {
             bail!(
                 "sockets cannot be made in {}: the path must be absolute and have at most \
-                 {LONGEST_STATE} characters; set XDG_STATE_HOME to a shorter one",
+                 {MAX_STATE_PATH_LENGTH} characters; set XDG_STATE_HOME to a shorter one",
                 state.display()
             );
         }
@@ -77,22 +78,22 @@ impl Layout {
         &self.clusters
     }
 
-    /// What outlives a restart of the machine, and goes with `down`.
+    /// Files that outlive a restart of the machine, and are removed by `down`.
     pub(crate) fn state(&self) -> PathBuf {
         self.clusters.join(self.name.as_str())
     }
 
-    /// Sockets, and what else needs a short path.
+    /// The folder of sockets and other files that need a short path.
     pub(crate) fn run(&self) -> PathBuf {
         Path::new("/run").join(self.name.prefix())
     }
 
-    /// What tests and tools read.
+    /// The description that tests and tools read.
     pub(crate) fn description(&self) -> PathBuf {
         self.state().join("cluster.json")
     }
 
-    /// An administrator's, over this machine's loopback.
+    /// The administrator's kubeconfig, with an address on this machine's loopback.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.state().join("kubeconfig")
     }
@@ -106,8 +107,8 @@ impl Layout {
         self.programs().join(name)
     }
 
-    /// What containerd sets pods' networks up with. Apart, because one has the name of a program of
-    /// the machine.
+    /// The network plugins of containerd. They have a folder of their own, because one has the name
+    /// of a program of the machine.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.state().join("plugins")
     }
@@ -146,17 +147,17 @@ impl Node {
         format!("node-{}", self.number)
     }
 
-    /// Its part of a component's name, such as `kubelet-1`.
+    /// The name of a component of this node, such as `kubelet-1`.
     pub(crate) fn component(&self, what: &str) -> String {
         format!("{what}-{}", self.number)
     }
 
-    /// One of the addresses for documentation.
+    /// Its address, from a range for documentation.
     pub(crate) fn address(&self) -> Ipv4Addr {
         Ipv4Addr::new(192, 0, 2, 10 + self.octet())
     }
 
-    /// The pods' part of it.
+    /// Its range of the pods' addresses.
     pub(crate) fn pods(&self) -> String {
         format!("10.244.{}.0/24", self.octet())
     }
@@ -175,7 +176,7 @@ impl Node {
         Path::new("/run/netns").join(self.namespace())
     }
 
-    /// The name of the pods' network, by which the plugins keep their files.
+    /// The name of the pods' network, which names the plugins' files.
     pub(crate) fn pod_network(&self) -> String {
         format!("{}-{}-pods", self.cluster, self.number)
     }
@@ -205,17 +206,17 @@ impl Node {
         self.run.join("containerd.sock")
     }
 
-    /// Of shims; containerd allows 38 characters.
+    /// The sockets of shims; containerd allows 38 characters.
     pub(crate) fn shim_sockets(&self) -> PathBuf {
         self.run.join("s")
     }
 
-    /// The pods' addresses that are in use.
+    /// The leases of pods' addresses.
     pub(crate) fn leases(&self) -> PathBuf {
         self.run.join("leases")
     }
 
-    /// The folder of additions to containerd's configuration, which others put there.
+    /// The folder of drop-ins for containerd's configuration.
     pub(crate) fn drop_ins(&self) -> PathBuf {
         self.state.join("conf.d")
     }
@@ -224,7 +225,7 @@ impl Node {
         self.state.join("kubelet")
     }
 
-    /// What the kubelet sees in the place of the machine's folder for plugins of devices.
+    /// The folder that the kubelet sees in place of the machine's folder for device plugins.
     pub(crate) fn device_plugins(&self) -> PathBuf {
         self.state.join("device-plugins")
     }
@@ -233,7 +234,7 @@ impl Node {
         self.state.join("pod-logs")
     }
 
-    /// What Sampan's shim keeps for the node.
+    /// The shim's files of this node.
     pub(crate) fn sampan(&self) -> PathBuf {
         self.state.join("sampan")
     }

@@ -1,4 +1,4 @@
-//! What is mounted in this process's view, and taking away what lies below the cluster's own folders.
+//! Lists the mounts of this mount namespace, and removes those below the cluster's folders.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,25 +10,25 @@ use rustix::mount::{
     MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, unmount,
 };
 
-/// A line of the kernel's list.
+/// A line of `/proc/self/mountinfo`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// What of the file system is mounted.
+    /// The part of the file system that is mounted.
     pub(crate) root: PathBuf,
-    /// Where.
+    /// The mount point.
     pub(crate) point: PathBuf,
-    /// The kind of file system.
+    /// The type of the file system.
     pub(crate) kind: String,
 }
 
-/// All mounts, in the order they were made.
+/// All mounts, in the order of their creation.
 pub(crate) fn all() -> Result<Vec<Mount>> {
     let file = "/proc/self/mountinfo";
     let text = fs::read_to_string(file).with_context(|| format!("failed to read {file}"))?;
     Ok(text.lines().filter_map(parse).collect())
 }
 
-/// Those at or below one of the folders.
+/// The mount points at or below one of the folders.
 pub(crate) fn below(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let points = all()?.into_iter().map(|mount| mount.point);
     Ok(points
@@ -36,7 +36,7 @@ pub(crate) fn below(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Where the file system is mounted that a folder is of.
+/// The mount point of the file system that holds a folder.
 pub(crate) fn of(folder: &Path) -> Result<PathBuf> {
     let real = resolved(folder)?;
     let points = all()?.into_iter().map(|mount| mount.point);
@@ -49,7 +49,8 @@ fn deepest_above(folder: &Path, points: impl Iterator<Item = PathBuf>) -> Option
         .max_by_key(|point| point.components().count())
 }
 
-/// Makes what is mounted below a folder in one mount namespace appear in those that were copied from it.
+/// Makes a folder a shared mount, so that mounts below it appear in mount namespaces copied from
+/// this one.
 pub(crate) fn share(folder: &Path) -> Result<()> {
     let real = resolved(folder)?;
     let failed = || format!("failed to share what is mounted below {}", real.display());
@@ -64,12 +65,12 @@ fn resolved(folder: &Path) -> Result<PathBuf> {
     real.with_context(|| format!("failed to find {}", folder.display()))
 }
 
-/// Takes away all mounts at or below the folders, the latest first.
+/// Unmounts everything at or below the folders, the latest mounts first.
 pub(crate) fn remove_below(folders: &[PathBuf]) -> Result<()> {
     for point in below(folders)?.iter().rev() {
-        // Who still uses it may go on; it is no longer here.
+        // Processes that still use the mount may go on; it is only detached here.
         match unmount(point, UnmountFlags::DETACH) {
-            // It went with one that was taken away before.
+            // It went with a mount that was removed before.
             Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
             Err(error) => {
                 return Err(error)
@@ -80,7 +81,7 @@ pub(crate) fn remove_below(folders: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// From a line such as `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
+/// Parses a line such as `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
 fn parse(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut fields = left.split(' ').skip(3);
@@ -91,7 +92,7 @@ fn parse(line: &str) -> Option<Mount> {
     })
 }
 
-/// Spaces and the like are written as `\040`.
+/// Spaces and some other characters are written as `\040`.
 fn unescaped(path: &str) -> PathBuf {
     let bytes = path.as_bytes();
     let mut plain = Vec::new();

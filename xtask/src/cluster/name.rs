@@ -1,5 +1,5 @@
-//! What a cluster is called. All that it leaves on the machine carries this name, so that two clusters
-//! never meet.
+//! The name of a cluster. Everything that a cluster leaves on the machine carries it, so that two
+//! clusters never meet.
 
 use std::fmt;
 use std::path::Path;
@@ -9,35 +9,35 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// The name is a part of paths of sockets, which the kernel and containerd keep short.
-const LONGEST: usize = 20;
+/// The name is a part of socket paths, which the kernel and containerd limit.
+const MAX_LENGTH: usize = 20;
 
 /// A name: small letters, digits and dashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name(String);
 
 impl Name {
-    /// The one of a checkout.
+    /// The name of a checkout's cluster.
     pub(crate) fn of_checkout(root: &Path) -> Name {
         Name(digits(root))
     }
 
-    /// The one of a checkout's tests, which have a cluster of their own.
+    /// The name of the cluster of a checkout's tests.
     pub(crate) fn of_tests(root: &Path) -> Name {
         Name(format!("test-{}", digits(root)))
     }
 
-    /// The one of a checkout's benchmarks.
+    /// The name of the cluster of a checkout's benchmarks.
     pub(crate) fn of_benchmarks(root: &Path) -> Name {
         Name(format!("bench-{}", digits(root)))
     }
 
-    /// The one that critest runs on, which has no Kubernetes.
+    /// The name of critest's cluster, which has no Kubernetes.
     pub(crate) fn of_critest(root: &Path) -> Name {
         Name(format!("critest-{}", digits(root)))
     }
 
-    /// What everything outside of the cluster's own folders is called after.
+    /// The prefix of all names outside of the cluster's own folders.
     pub(crate) fn prefix(&self) -> String {
         format!("sampan-{self}")
     }
@@ -60,11 +60,11 @@ impl FromStr for Name {
         let edges = text.starts_with('-') || text.ends_with('-');
         if text.is_empty() || edges || !text.chars().all(allowed) {
             return Err(
-                "a name is of small letters and digits, with dashes between them".to_owned(),
+                "a name consists of small letters and digits, with dashes between them".to_owned(),
             );
         }
-        if text.len() > LONGEST {
-            return Err(format!("a name has at most {LONGEST} characters"));
+        if text.len() > MAX_LENGTH {
+            return Err(format!("a name has at most {MAX_LENGTH} characters"));
         }
         Ok(Name(text.to_owned()))
     }

@@ -1,6 +1,6 @@
-//! The cluster's network: a namespace for each node, and one that holds the bridge between them. The
-//! machine's own namespace has no part in it, so neither its addresses nor its rules are touched.
+//! Makes the cluster's network: a namespace for each node, and one for the bridge between them.
 //!
+//! The machine's own namespace has no part in it, so neither its addresses nor its rules change.
 //! The bridge is in no node's namespace: bridged frames would pass that node's connection tracking
 //! twice, and Services would fail between nodes.
 
@@ -14,7 +14,7 @@ use crate::cargo::{output, run, shown};
 
 const BRIDGE: &str = "nodes";
 
-/// Makes whatever is missing of it.
+/// Makes the missing parts of the network.
 pub(crate) fn make(layout: &Layout, nodes: &[Node]) -> Result<()> {
     let switch = layout.switch();
     if !namespace_exists(&switch) {
@@ -58,7 +58,8 @@ fn make_node(switch: &str, node: &Node) -> Result<()> {
     .concat())?;
     ip(&[&inside[..], &["link", "set", "lo", "up"]].concat())?;
     ip(&[&inside[..], &["link", "set", "eth0", "up"]].concat())?;
-    // Kubernetes looks for the node's address where the default route leads. It leads nowhere.
+    // Kubernetes takes the node's address from the interface of the default route, so there must be
+    // one. It leads nowhere.
     ip(&[&inside[..], &["route", "replace", "default", "dev", "eth0"]].concat())?;
     let mut forward = inside_of(node);
     forward.args(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]);
@@ -67,13 +68,13 @@ fn make_node(switch: &str, node: &Node) -> Result<()> {
 
 /// A command that runs in a node's namespace, once its program and arguments are added.
 pub(crate) fn inside_of(node: &Node) -> Command {
-    // Not `ip netns exec`: that hides the control groups behind a fresh /sys.
+    // `ip netns exec` would hide the control groups behind a fresh /sys.
     let mut command = Command::new("nsenter");
     command.arg(format!("--net={}", node.namespace_path().display()));
     command
 }
 
-/// The cluster's namespaces that exist.
+/// The existing namespaces of the cluster.
 pub(crate) fn namespaces(layout: &Layout) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir("/run/netns") {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -90,7 +91,7 @@ pub(crate) fn namespaces(layout: &Layout) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes all of it. Interfaces, addresses and rules go with their namespaces.
+/// Removes the network. Interfaces, addresses and rules go with their namespaces.
 pub(crate) fn remove(layout: &Layout) -> Result<()> {
     for namespace in namespaces(layout)? {
         ip(&["netns", "delete", &namespace])?;
@@ -98,7 +99,8 @@ pub(crate) fn remove(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Whether a namespace belongs to the cluster: another's name may begin with this one's.
+/// Whether a namespace belongs to the cluster. The name of another cluster may begin with this
+/// one's.
 fn is_of(layout: &Layout, namespace: &str) -> bool {
     let prefix = layout.name().prefix();
     let rest = namespace

@@ -1,5 +1,7 @@
-//! A node: containerd, the kubelet and kube-proxy, with files, sockets, control groups and a network of
-//! its own, so that several of them live on one machine.
+//! A node: containerd, the kubelet and kube-proxy.
+//!
+//! Files, sockets, control groups and the network are the node's own, so that one machine can hold
+//! several nodes.
 
 mod settings;
 
@@ -13,21 +15,21 @@ use super::keys::{Keys, node_user};
 use super::kubeconfig;
 use super::layout::{Layout, Node};
 use super::mounts;
-use super::processes::{Component, Cover};
-use super::state::Memory;
+use super::processes::{BindMount, Component};
+use super::state::SavedState;
 
 pub(crate) const CONTAINERD: &str = "containerd";
 pub(crate) const KUBELET: &str = "kubelet";
 pub(crate) const PROXY: &str = "kube-proxy";
 
-/// Where every kubelet listens for plugins of devices, whatever it is told.
+/// The folder of device plugins' sockets, which the kubelet has no setting for.
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
-/// Where programs of the machine are, which these call: iptables, mount, conntrack.
+/// The machine's programs that these call: iptables, mount, conntrack.
 const MACHINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Makes the node's folders, writes what containerd reads, and tells how it is run.
-pub(crate) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> Result<Component> {
+/// Makes the node's folders, writes containerd's settings, and returns the component.
+pub(crate) fn containerd(layout: &Layout, node: &Node, saved: &SavedState) -> Result<Component> {
     for folder in [
         node.state().to_owned(),
         node.run().to_owned(),
@@ -42,12 +44,12 @@ pub(crate) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> Resul
     }
     let file = |name: &str| node.state().join(name);
     let settings = file("containerd.toml");
-    write(&settings, &settings::containerd(layout, node, memory))?;
+    write(&settings, &settings::containerd(layout, node, saved))?;
     write(
         &file("cni/net.d/10-pods.conflist"),
         &settings::network(node),
     )?;
-    for registry in memory.registries(layout) {
+    for registry in saved.registries(layout) {
         registry_settings(layout, node, &registry)?;
     }
     let arguments = vec![format!("--config={}", settings.display())];
@@ -57,18 +59,19 @@ pub(crate) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> Resul
     Ok(containerd)
 }
 
-/// Has the node's containerd ask the cluster's registry for images of a host.
+/// Makes the node's containerd ask the cluster's registry for images of a host.
 pub(crate) fn registry_settings(layout: &Layout, node: &Node, host: &str) -> Result<()> {
     let folder = node.state().join("registries").join(host);
     write(&folder.join("hosts.toml"), &settings::registry(layout))
 }
 
-/// Writes what the kubelet and kube-proxy read, and tells how they are run, once containerd answers.
+/// Writes the settings of the kubelet and kube-proxy, and returns the components. containerd must
+/// answer first.
 pub(crate) fn clients(
     layout: &Layout,
     keys: &Keys,
     node: &Node,
-    memory: &Memory,
+    saved: &SavedState,
 ) -> Result<[Component; 2]> {
     let file = |name: &str| node.state().join(name);
     let server = control_plane::inside(layout);
@@ -78,7 +81,7 @@ pub(crate) fn clients(
     let (kubelet, proxy) = (file("kubelet.yaml"), file("kube-proxy.yaml"));
     write(
         &kubelet,
-        &settings::kubelet(keys, node, memory.cgroup_driver),
+        &settings::kubelet(keys, node, saved.cgroup_driver),
     )?;
     write(&proxy, &settings::proxy(node, &proxy_user))?;
     let no_names = "# There is no name server beyond the cluster.\n";
@@ -92,10 +95,11 @@ pub(crate) fn clients(
         format!("--node-ip={}", node.address()),
     ];
     let mut kubelet = component(layout, node, KUBELET, arguments, kubelet);
-    // Two that listen here at the same moment end, and a later one removes the socket of an earlier one.
-    kubelet.covers.push(Cover {
-        place: DEVICE_PLUGINS.into(),
-        by: node.device_plugins(),
+    // Two kubelets that listen here at the same moment end, and a later one removes the socket of
+    // an earlier one.
+    kubelet.bind_mounts.push(BindMount {
+        target: DEVICE_PLUGINS.into(),
+        source: node.device_plugins(),
     });
     mounts::share(&node.kubelet_root())?;
     let arguments = vec![format!("--config={}", proxy.display())];
@@ -114,16 +118,16 @@ fn component(
     Component {
         name: node.component(what),
         namespace: Some(node.namespace()),
-        // The link's target, so that a new version is another program.
+        // The link's target, so that a new version counts as another program.
         program: program.canonicalize().unwrap_or(program),
         arguments,
         environment: vec![("PATH", path)],
         files: vec![settings],
-        covers: Vec::new(),
+        bind_mounts: Vec::new(),
     }
 }
 
-/// Writes a file unless it says so already.
+/// Writes a file unless it has this content already.
 fn write(file: &Path, text: &str) -> Result<()> {
     let write = || {
         if fs::read(file).is_ok_and(|is| is == text.as_bytes()) {

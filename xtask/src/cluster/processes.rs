@@ -1,5 +1,7 @@
-//! The cluster's processes: started so that they outlive us, recorded so that the next command finds
-//! them, and never confused with others that got the same number.
+//! Starts, records and stops the cluster's processes.
+//!
+//! They outlive this program. A record lets a later command find each of them, and is never
+//! confused with another process that got the same number.
 
 mod record;
 
@@ -19,34 +21,35 @@ use super::mounts;
 use crate::hex;
 use record::Record;
 
-/// How often it is looked whether a process has ended.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often to check whether a process has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Closes what may be open besides in whoever called us, such as a lock or a pipe that somebody waits for: the
-/// cluster's processes outlive them. More digits no POSIX shell need take.
-const LET_GO: &str = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- && ";
+/// Closes descriptors inherited from the caller, such as a lock or a pipe that another process
+/// waits for: the cluster's processes outlive it. POSIX shells need not support descriptors of more
+/// than one digit.
+const CLOSE_INHERITED: &str = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- && ";
 
-/// A program of the cluster, and how it is run.
+/// A program of the cluster, with its arguments and environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Component {
-    /// Names its record and its log.
+    /// The name of its record and its log.
     pub(crate) name: String,
-    /// A network namespace by its name; ours when there is none.
+    /// The name of its network namespace; `None` for this program's own.
     pub(crate) namespace: Option<String>,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Files that it reads once when it starts: if one changes, it is started anew.
+    /// Files that it reads once when it starts. A change of one restarts it.
     pub(crate) files: Vec<PathBuf>,
-    /// Folders of the machine in whose places it alone sees others.
-    pub(crate) covers: Vec<Cover>,
+    /// Folders of the machine that are replaced in its own mount namespace.
+    pub(crate) bind_mounts: Vec<BindMount>,
 }
 
-/// A folder that a program sees another in the place of, since it cannot be told to use another.
+/// A folder that a program sees in place of another that it has no setting for.
 #[derive(Debug, Clone)]
-pub(crate) struct Cover {
-    pub(crate) place: PathBuf,
-    pub(crate) by: PathBuf,
+pub(crate) struct BindMount {
+    pub(crate) target: PathBuf,
+    pub(crate) source: PathBuf,
 }
 
 /// The processes of one cluster.
@@ -54,10 +57,10 @@ pub(crate) struct Cover {
 pub(crate) struct Processes {
     records: PathBuf,
     logs: PathBuf,
-    /// An empty folder for each component. A kubelet's log collection removes entries of its working directory when
-    /// a container has no log path.
+    /// An empty folder for each component. A kubelet's log collection removes entries of its
+    /// working directory when a container has no log path.
     working_directories: PathBuf,
-    /// Files that a process writes its number to, to be counted as one of the cluster's.
+    /// The `cgroup.procs` files of the cluster's groups, which each process joins.
     groups: Vec<PathBuf>,
 }
 
@@ -71,8 +74,8 @@ impl Processes {
         }
     }
 
-    /// Starts a component unless it runs already just so; one that runs otherwise is stopped first.
-    /// Tells whether it was started.
+    /// Starts a component unless it already runs in this form; a different one is stopped first.
+    /// Returns whether it was started.
     pub(crate) fn ensure(&self, component: &Component) -> Result<bool> {
         let fingerprint = component.fingerprint()?;
         if let Some(record) = self.running(&component.name)? {
@@ -102,20 +105,21 @@ impl Processes {
             command.arg(format!("--net=/run/netns/{namespace}"));
         }
         let mut script = String::new();
-        if !component.covers.is_empty() {
-            // What is shared stays so, or containerd would not see the volumes that a kubelet mounts.
+        if !component.bind_mounts.is_empty() {
+            // Shared mounts stay shared, or containerd would not see the volumes that a kubelet
+            // mounts.
             command.args(["unshare", "--mount", "--propagation", "unchanged"]);
-            for cover in &component.covers {
-                script += &cover.steps()?;
+            for bind_mount in &component.bind_mounts {
+                script += &bind_mount.shell_commands()?;
             }
         }
-        // Each of these replaces itself by the next, so the number stays.
+        // Each of these commands replaces itself by the next, so the process keeps its number.
         let join = self
             .groups
             .iter()
             .map(|group| format!("echo $$ > {} && ", shell_quoted(&group.to_string_lossy())));
         script.extend(join);
-        script += LET_GO;
+        script += CLOSE_INHERITED;
         script += "exec \"$0\" \"$@\"";
         command
             .args(["sh", "-c", &script])
@@ -140,7 +144,7 @@ impl Processes {
             .with_context(|| format!("failed to write {}", file.display()))
     }
 
-    /// The record of a component that runs.
+    /// The record of a running component.
     pub(crate) fn running(&self, name: &str) -> Result<Option<Record>> {
         let file = self.record(name);
         let bytes = match fs::read(&file) {
@@ -152,8 +156,8 @@ impl Processes {
         Ok(record.is_alive()?.then_some(record))
     }
 
-    /// Ends components, all at the same time: each kindly, and after the patience by force.
-    pub(crate) fn stop_all(&self, names: &[&str], patience: Duration) -> Result<()> {
+    /// Ends components, all at the same time: each by SIGTERM, and after the timeout by SIGKILL.
+    pub(crate) fn stop_all(&self, names: &[&str], timeout: Duration) -> Result<()> {
         for name in names {
             if let Some(record) = self.running(name)? {
                 record
@@ -161,26 +165,26 @@ impl Processes {
                     .with_context(|| format!("failed to end {name}"))?;
             }
         }
-        names.iter().try_for_each(|name| self.stop(name, patience))
+        names.iter().try_for_each(|name| self.stop(name, timeout))
     }
 
-    /// Ends a component: kindly, and after the patience by force.
-    pub(crate) fn stop(&self, name: &str, patience: Duration) -> Result<()> {
+    /// Ends a component by SIGTERM, and after the timeout by SIGKILL.
+    pub(crate) fn stop(&self, name: &str, timeout: Duration) -> Result<()> {
         if let Some(record) = self.running(name)? {
             let mut kind = Signal::TERM;
             let mut since = Instant::now();
             while record.is_alive()? {
-                if since.elapsed() >= patience && kind != Signal::KILL {
+                if since.elapsed() >= timeout && kind != Signal::KILL {
                     kind = Signal::KILL;
                     since = Instant::now();
-                } else if since.elapsed() >= patience.max(Duration::from_secs(10)) {
-                    bail!("{name}, process {}, does not end", record.pid);
+                } else if since.elapsed() >= timeout.max(Duration::from_secs(10)) {
+                    bail!("{name}, process {}, did not end after SIGKILL", record.pid);
                 }
                 record
                     .signal(kind)
                     .with_context(|| format!("failed to end {name}"))?;
-                // Nothing tells of the end of a process that is not our child.
-                thread::sleep(GLANCE);
+                // There is no notice of the end of a process that is not a child.
+                thread::sleep(POLL_INTERVAL);
             }
         }
         match fs::remove_file(self.record(name)) {
@@ -189,7 +193,7 @@ impl Processes {
         }
     }
 
-    /// The names of all components that were ever started and not stopped.
+    /// The names of all components that were started and not stopped.
     pub(crate) fn recorded(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.records) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -205,7 +209,7 @@ impl Processes {
         Ok(names)
     }
 
-    /// Where a component writes what it says.
+    /// The log of a component.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs.join(format!("{name}.log"))
     }
@@ -223,7 +227,7 @@ impl Component {
             &self.namespace,
             &self.arguments,
             &self.environment,
-            &self.covers,
+            &self.bind_mounts,
         );
         hash.update(format!("{how:?}"));
         for file in &self.files {
@@ -234,25 +238,26 @@ impl Component {
     }
 }
 
-impl Cover {
-    /// What a shell does in a mount namespace of its own. What is mounted below a slave is not seen elsewhere.
-    fn steps(&self) -> Result<String> {
-        for folder in [&self.place, &self.by] {
+impl BindMount {
+    /// The shell commands that replace the folder in a new mount namespace. Mounts below a slave
+    /// stay invisible elsewhere.
+    fn shell_commands(&self) -> Result<String> {
+        for folder in [&self.target, &self.source] {
             fs::create_dir_all(folder)
                 .with_context(|| format!("failed to make {}", folder.display()))?;
         }
-        let below = mounts::of(&self.place)?;
+        let below = mounts::of(&self.target)?;
         let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
         Ok(format!(
             "mount --make-slave {} && mount --bind {} {} && ",
             quoted(&below),
-            quoted(&self.by),
-            quoted(&self.place)
+            quoted(&self.source),
+            quoted(&self.target)
         ))
     }
 }
 
-/// A word for a POSIX shell.
+/// Quotes a word for a POSIX shell.
 pub(crate) fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -277,7 +282,7 @@ mod tests {
             arguments: vec!["1000".to_owned()],
             environment: Vec::new(),
             files: Vec::new(),
-            covers: Vec::new(),
+            bind_mounts: Vec::new(),
         };
         assert!(processes.running("sleeper").unwrap().is_none());
         assert!(processes.ensure(&component).unwrap());

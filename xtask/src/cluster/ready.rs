@@ -1,4 +1,4 @@
-//! Waiting until something is ready, and telling what it was that did not become so.
+//! Waits until something is ready, and reports what failed to become so.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,14 +9,14 @@ use anyhow::{Result, bail};
 
 use super::processes::Processes;
 
-/// How long anything may take to become ready, on a machine that has other work as well.
-const PATIENCE: Duration = Duration::from_mins(3);
-/// How often it is looked.
-const GLANCE: Duration = Duration::from_millis(150);
-/// How many lines of a log are shown.
-const TAIL: usize = 15;
+/// How long anything may take to become ready, on a machine with other work.
+const READY_TIMEOUT: Duration = Duration::from_mins(3);
+/// How often to check.
+const POLL_INTERVAL: Duration = Duration::from_millis(150);
+/// How many lines of a log an error shows.
+const LOG_TAIL_LINES: usize = 15;
 
-/// Waits until the check says so; fails when it takes too long, or when a component ends that it takes.
+/// Waits until the check succeeds; fails after the timeout, or when a required component ends.
 pub(crate) fn wait(
     processes: &Processes,
     what: &str,
@@ -33,16 +33,19 @@ pub(crate) fn wait(
                 bail!("{component} has ended{}", tail(processes, component));
             }
         }
-        if begun.elapsed() >= PATIENCE {
+        if begun.elapsed() >= READY_TIMEOUT {
             let tails = components.iter().map(|name| tail(processes, name));
             let tails: String = tails.collect();
-            bail!("{what} is not ready after {} s{tails}", PATIENCE.as_secs());
+            bail!(
+                "{what} is not ready after {} s{tails}",
+                READY_TIMEOUT.as_secs()
+            );
         }
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// The end of a component's log, and where the rest is.
+/// The end of a component's log, and the path of the rest.
 fn tail(processes: &Processes, component: &str) -> String {
     let log = processes.log(component);
     let text = match fs::read(&log) {
@@ -51,7 +54,7 @@ fn tail(processes: &Processes, component: &str) -> String {
     };
     let lines: Vec<_> = text.lines().collect();
     let mut tail = format!("\n  the end of {}:", log.display());
-    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+    for line in &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..] {
         // Writing to a string does not fail.
         let _ = write!(tail, "\n  | {line}");
     }

@@ -1,4 +1,4 @@
-//! Restarting a node's containerd, as an upgrade of it does: its pods are to go on meanwhile.
+//! Restarts a node's containerd, as an upgrade of it does. Pods must go on meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,24 @@ use super::layout::Layout;
 use super::node;
 use super::processes::Processes;
 use super::ready;
-use super::state::{Lock, Memory};
+use super::state::{Lock, SavedState};
 use crate::packages;
 
-/// How long containerd may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long containerd may take to end after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Ends containerd, kindly or at once, starts it again, and waits until it answers.
+/// Ends containerd by SIGTERM or SIGKILL, starts it again, and waits until it answers.
 pub(super) fn containerd(
     layout: &Layout,
-    memory: &Memory,
+    saved: &SavedState,
     number: usize,
     kill: bool,
 ) -> Result<()> {
-    if !(1..=memory.nodes).contains(&number) {
-        bail!("the cluster has the nodes 1 to {}", memory.nodes);
+    if !(1..=saved.nodes).contains(&number) {
+        bail!(
+            "there is no such node; the cluster has the nodes 1 to {}",
+            saved.nodes
+        );
     }
     let _lock = Lock::take(layout)?;
     let node = layout.node(number);
@@ -33,11 +36,11 @@ pub(super) fn containerd(
     let processes = Processes::new(layout, groups.entrances(&own));
     let name = node.component(node::CONTAINERD);
     let begun = Instant::now();
-    let patience = if kill { Duration::ZERO } else { PATIENCE };
-    processes.stop(&name, patience)?;
-    processes.ensure(&node::containerd(layout, &node, memory)?)?;
+    let timeout = if kill { Duration::ZERO } else { STOP_TIMEOUT };
+    processes.stop(&name, timeout)?;
+    processes.ensure(&node::containerd(layout, &node, saved)?)?;
     ready::wait(&processes, &name, &[&name], || {
-        packages::starts_quietly(images::ctr(layout, &node).arg("version"))
+        packages::succeeds_quietly(images::ctr(layout, &node).arg("version"))
     })?;
     eprintln!(
         "{name} answers again after {:.1} s",

@@ -1,4 +1,4 @@
-//! What runs beside Kubernetes: a registry of images, and the way into the cluster from outside.
+//! Runs the services beside Kubernetes: a registry of images, and the forwarder into the cluster.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::forward::Route;
 use super::layout::{API_PORT, Layout, REGISTRY_PORT};
 use super::processes::Component;
-use super::state::Memory;
+use super::state::SavedState;
 
 pub(crate) const FORWARDER: &str = "forwarder";
 pub(crate) const REGISTRY: &str = "registry";
@@ -33,12 +33,12 @@ pub(crate) fn registry(layout: &Layout) -> Result<Component> {
         arguments: vec!["serve".to_owned(), settings.display().to_string()],
         environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
         files: vec![settings],
-        covers: Vec::new(),
+        bind_mounts: Vec::new(),
     })
 }
 
-/// What makes the API server and the registry reachable from this machine.
-pub(crate) fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
+/// The process that makes the API server and the registry reachable from this machine.
+pub(crate) fn forwarder(layout: &Layout, saved: &SavedState) -> Result<Component> {
     let node = layout.node(1);
     let route = |listen, port| Route {
         listen,
@@ -46,8 +46,8 @@ pub(crate) fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
         target: (node.address(), port).into(),
     };
     let routes = [
-        route(memory.api, API_PORT),
-        route(memory.registry, REGISTRY_PORT),
+        route(saved.api, API_PORT),
+        route(saved.registry, REGISTRY_PORT),
     ];
     let mut arguments = vec!["cluster".to_owned(), "forward".to_owned()];
     arguments.extend(routes.iter().map(ToString::to_string));
@@ -58,11 +58,11 @@ pub(crate) fn forwarder(layout: &Layout, memory: &Memory) -> Result<Component> {
         arguments,
         environment: Vec::new(),
         files: Vec::new(),
-        covers: Vec::new(),
+        bind_mounts: Vec::new(),
     })
 }
 
-/// This program, at a place where a build does not take it away while it runs.
+/// A copy of this program, which a build does not replace while it runs.
 fn copy_of_this(layout: &Layout) -> Result<PathBuf> {
     let copy = layout.state().join(FORWARDER);
     let unfinished = copy.with_extension("new");

@@ -1,5 +1,7 @@
-//! What a cluster remembers between two commands: whose it is, how many nodes it has, its ports on this
-//! machine's loopback; and the description that tests and tools read.
+//! Saves a cluster's state between two commands: its checkout, its count of nodes and its ports on
+//! this machine's loopback.
+//!
+//! Also writes the description that tests and tools read.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,38 +15,38 @@ use serde_json::json;
 use super::arguments::CgroupDriver;
 use super::layout::{Layout, Node, REGISTRY_PORT};
 
-/// Where each node's containerd tells its metrics, inside the node's network.
+/// The metrics address of each node's containerd, inside the node's network.
 pub(crate) const METRICS: &str = "127.0.0.1:1338";
 
-/// Keeps two commands on one cluster apart, as long as it lives.
+/// Excludes other commands on the same cluster while it lives.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "the lock is held by the open file")] File);
 
-/// What is remembered.
+/// The saved state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Memory {
-    /// The checkout that it was started from.
+pub(crate) struct SavedState {
+    /// The checkout that the cluster was started from.
     pub(crate) checkout: PathBuf,
     pub(crate) nodes: usize,
     pub(crate) metrics_server: bool,
-    /// Whether containerd knows the project's runtime from the beginning.
-    #[serde(default = "known")]
+    /// Whether containerd has the project's runtime from the beginning.
+    #[serde(default = "sampan_by_default")]
     pub(crate) sampan: bool,
     #[serde(default)]
     pub(crate) cgroup_driver: CgroupDriver,
-    /// The API server's, on this machine's loopback.
+    /// The API server's address on this machine's loopback.
     pub(crate) api: SocketAddr,
-    /// The registry's.
+    /// The registry's address on this machine's loopback.
     pub(crate) registry: SocketAddr,
 }
 
-/// Clusters of before always had it.
-fn known() -> bool {
+/// The value in states of older versions, which lack this field.
+fn sampan_by_default() -> bool {
     true
 }
 
 impl Lock {
-    /// Takes the cluster's folder, made if it is missing; waits for others.
+    /// Makes the cluster's folder if it is missing, and locks it; waits for other commands.
     pub(crate) fn take(layout: &Layout) -> Result<Lock> {
         let state = layout.state();
         loop {
@@ -56,7 +58,7 @@ impl Lock {
         }
     }
 
-    /// Nothing if there is no such cluster.
+    /// Locks the folder of an existing cluster; `None` if there is none.
     pub(crate) fn take_existing(layout: &Layout) -> Result<Option<Lock>> {
         let state = layout.state();
         let folder = match File::open(&state) {
@@ -64,36 +66,41 @@ impl Lock {
             folder => folder.with_context(|| format!("failed to open {}", state.display()))?,
         };
         if folder.try_lock().is_err() {
-            eprintln!("  another command is at work on this cluster; waiting");
+            eprintln!("  another command is running on this cluster; waiting");
             folder
                 .lock()
                 .context("failed to wait for another command")?;
         }
-        // Whoever held it may have removed it, and somebody may have made it anew.
+        // The previous holder may have removed the folder, and another command may have made a new
+        // one.
         Ok(is_same(&folder, &state)?.then_some(Lock(folder)))
     }
 }
 
 fn is_same(open: &File, path: &Path) -> Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
-    let is = open.metadata().context("failed to look at a folder")?;
+    let is = open
+        .metadata()
+        .context("failed to read the metadata of a folder")?;
     match fs::metadata(path) {
         Ok(there) => Ok((is.dev(), is.ino()) == (there.dev(), there.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("failed to look at {}", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("failed to read the metadata of {}", path.display()))
+        }
     }
 }
 
-impl Memory {
-    /// Nothing of a cluster that never was.
-    pub(crate) fn read(layout: &Layout) -> Result<Option<Memory>> {
+impl SavedState {
+    /// Reads the state; `None` if there is no such cluster.
+    pub(crate) fn read(layout: &Layout) -> Result<Option<SavedState>> {
         let file = file(layout);
         let bytes = match fs::read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.with_context(|| format!("failed to read {}", file.display()))?,
         };
-        let memory = serde_json::from_slice(&bytes);
-        memory
+        let saved = serde_json::from_slice(&bytes);
+        saved
             .map(Some)
             .with_context(|| format!("{} is damaged", file.display()))
     }
@@ -102,7 +109,7 @@ impl Memory {
         replace(&file(layout), &serde_json::to_vec_pretty(self)?)
     }
 
-    /// Refuses the cluster of another checkout, which only a name that was given can lead to.
+    /// Fails for a cluster of another checkout, which only an explicit name can lead to.
     pub(crate) fn check_checkout(&self, layout: &Layout, root: &Path) -> Result<()> {
         if self.checkout != root {
             bail!(
@@ -127,20 +134,21 @@ impl Memory {
         }
     }
 
-    /// How the registry is called by the kubelet and by pods.
+    /// The registry's address for the kubelet and for pods.
     pub(crate) fn registry_in_cluster(layout: &Layout) -> String {
         format!("{}:{REGISTRY_PORT}", layout.node(1).address())
     }
 
-    /// All names of the registry: what was pushed to this machine's loopback is pulled by that name, too.
+    /// All names of the registry. What was pushed to this machine's loopback can be pulled by that
+    /// name, too.
     pub(crate) fn registries(&self, layout: &Layout) -> [String; 2] {
         [
-            Memory::registry_in_cluster(layout),
+            SavedState::registry_in_cluster(layout),
             self.registry.to_string(),
         ]
     }
 
-    /// Writes what tests and tools read.
+    /// Writes the description that tests and tools read.
     pub(crate) fn describe(&self, layout: &Layout) -> Result<()> {
         let node = |node: Node| {
             json!({
@@ -166,7 +174,7 @@ impl Memory {
             "name": layout.name().as_str(),
             "kubeconfig": layout.kubeconfig(),
             "registry": self.registry.to_string(),
-            "registry_in_cluster": Memory::registry_in_cluster(layout),
+            "registry_in_cluster": SavedState::registry_in_cluster(layout),
             "tools": layout.programs(),
             "logs": layout.logs(),
             "nodes": nodes,
@@ -189,7 +197,7 @@ fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("failed to write {}", file.display()))
 }
 
-/// An address of this machine's loopback that is free: the wanted one if it is.
+/// A free address of this machine's loopback; the wanted one if it is free.
 pub(crate) fn free_address(wanted: Option<SocketAddr>) -> Result<SocketAddr> {
     if let Some(wanted) = wanted.filter(|wanted| TcpListener::bind(wanted).is_ok()) {
         return Ok(wanted);

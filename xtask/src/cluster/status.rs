@@ -1,4 +1,4 @@
-//! What a cluster tells of itself to people and to shells.
+//! Prints the state of a cluster for people and for shells.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,12 +9,12 @@ use anyhow::Result;
 use super::layout::Layout;
 use super::name::Name;
 use super::processes::{Processes, shell_quoted};
-use super::state::Memory;
+use super::state::SavedState;
 use super::{DESCRIPTION, existing};
 
-/// Prints what runs and where; fails unless all of it does.
+/// Prints the components and their logs; fails unless all of them run.
 pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {
-    let (layout, memory) = existing(layout)?;
+    let (layout, saved) = existing(layout)?;
     let processes = Processes::new(&layout, Vec::new());
     let mut whole = true;
     println!("cluster {}", layout.name());
@@ -30,7 +30,7 @@ pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {
             processes.log(&name).display()
         );
     }
-    for node in memory.all_nodes(&layout) {
+    for node in saved.all_nodes(&layout) {
         println!(
             "  {:<24} {:<16} containerd at {}",
             node.name(),
@@ -38,11 +38,11 @@ pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {
             node.containerd_socket().display()
         );
     }
-    println!("  API server               https://{}", memory.api);
+    println!("  API server               https://{}", saved.api);
     println!(
         "  registry                 {} here, {} or the same in the cluster",
-        memory.registry,
-        Memory::registry_in_cluster(&layout)
+        saved.registry,
+        SavedState::registry_in_cluster(&layout)
     );
     if !whole {
         println!("`cargo xtask cluster up` starts again what has ended");
@@ -54,22 +54,22 @@ pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {
     })
 }
 
-/// Says how to use a cluster that has come up.
-pub(crate) fn tell_use(layout: &Layout, named: Option<&Name>) -> Result<()> {
-    let (_, memory) = existing(layout)?;
+/// Prints how to use a cluster that has come up.
+pub(crate) fn print_usage(layout: &Layout, named: Option<&Name>) -> Result<()> {
+    let (_, saved) = existing(layout)?;
     let name = named
         .map(|name| format!(" --name {name}"))
         .unwrap_or_default();
     eprintln!("  to use it:    eval \"$(cargo xtask cluster{name} env)\"; kubectl get pods -A");
     eprintln!(
         "  its registry: {}, for the kubelet as well",
-        memory.registry
+        saved.registry
     );
     eprintln!("  to end it:    cargo xtask cluster{name} down");
     Ok(())
 }
 
-/// Variables for whoever uses the cluster.
+/// The variables of a cluster's users.
 pub(crate) fn variables(layout: &Layout) -> Vec<(&'static str, OsString)> {
     let mut path = layout.programs().into_os_string();
     if let Some(before) = env::var_os("PATH") {
@@ -83,7 +83,7 @@ pub(crate) fn variables(layout: &Layout) -> Vec<(&'static str, OsString)> {
     ]
 }
 
-/// The same for a POSIX shell to evaluate.
+/// The same, for a POSIX shell to evaluate.
 pub(crate) fn environment(layout: &Layout) -> String {
     let lines = variables(layout)
         .into_iter()

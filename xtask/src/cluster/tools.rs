@@ -1,6 +1,8 @@
-//! The programs of a real cluster, built from Go modules. Each folder of `tools/` is a module without
-//! source: its `tool` lines name what is built, its `go.sum` pins every byte of it. What was built is kept in
-//! the user's cache, under a hash of all that decides what comes out.
+//! Builds the programs of a real cluster from Go modules.
+//!
+//! Each folder of `tools/` is a module without source: its `tool` lines name what is built, its
+//! `go.sum` pins every byte of it. Results are kept in the user's cache, under a hash of everything
+//! that decides them.
 
 mod catalogue;
 
@@ -14,31 +16,31 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cache::{cache, digits, once};
+use crate::cache::{build_once, cache, content_key};
 use crate::cargo::shown;
 use crate::repository::Repository;
-use catalogue::{Kind, MODULES, Module, SMALL};
+use catalogue::{C_PROGRAMS, Kind, MODULES, Module};
 
-/// How often a long build gives a sign of life.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// How often a long build prints a line.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A built program.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) file: PathBuf,
-    /// Whether only containerd calls it, as a plugin of its network.
+    /// Whether it is a CNI plugin, which only containerd calls.
     pub(crate) is_plugin: bool,
 }
 
-/// Builds whatever is missing of all programs; of the optional ones, those that are named.
+/// Builds what is missing of all required programs and of the named optional ones.
 pub(crate) fn provide(repository: &Repository, optional: &[&str]) -> Result<Vec<Program>> {
     build_missing(repository, |name, is_optional| {
         !is_optional || optional.contains(&name)
     })
 }
 
-/// Builds whatever is missing of the named folders of `tools/`.
+/// Builds what is missing of the named folders of `tools/`.
 pub(crate) fn provide_only(repository: &Repository, folders: &[&str]) -> Result<Vec<Program>> {
     build_missing(repository, |name, _| folders.contains(&name))
 }
@@ -54,36 +56,36 @@ fn build_missing(
     for module in modules.filter(|module| wanted(module.folder, module.optional)) {
         let source = repository.root().join("tools").join(module.folder);
         let folder = cache.join(format!("{}-{}", module.folder, key(&source, module)?));
-        once(&cache, module.folder, &folder, module.about, |folder| {
+        build_once(&cache, module.folder, &folder, module.about, |folder| {
             build(&source, module, folder)
         })?;
         for (program, _) in module.programs {
             programs.push(Program {
                 name: program,
                 file: folder.join(program),
-                is_plugin: module.of_plugins,
+                is_plugin: module.are_plugins,
             });
         }
     }
-    for small in SMALL
+    for program in C_PROGRAMS
         .iter()
-        .filter(|small| wanted(small.name, small.optional))
+        .filter(|program| wanted(program.name, program.optional))
     {
         programs.push(Program {
-            name: small.name,
-            file: compile(repository, &cache, small.name)?,
+            name: program.name,
+            file: compile(repository, &cache, program.name)?,
             is_plugin: false,
         });
     }
     Ok(programs)
 }
 
-/// Compiles a program that is one file of C.
+/// Compiles a program of one C file.
 fn compile(repository: &Repository, cache: &Path, name: &str) -> Result<PathBuf> {
     let source = repository.root().join(format!("tools/{name}/{name}.c"));
     let text = fs::read(&source).with_context(|| format!("failed to read {}", source.display()))?;
-    let folder = cache.join(format!("{name}-{}", digits(&text)));
-    once(cache, name, &folder, "a moment", |folder| {
+    let folder = cache.join(format!("{name}-{}", content_key(&text)));
+    build_once(cache, name, &folder, "a moment", |folder| {
         let mut command = Command::new("cc");
         command
             .args(["-static", "-Os", "-s", "-o"])
@@ -99,7 +101,7 @@ fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
         let mut command = Command::new("go");
         command
             .current_dir(source)
-            // What is pinned is built, by the compiler that is there.
+            // The installed compiler builds the pinned modules.
             .env("GOTOOLCHAIN", "local")
             .env("GOWORK", "off")
             .env("GOFLAGS", "-mod=readonly")
@@ -136,7 +138,7 @@ fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs a build to its end, with a sign of life now and then.
+/// Runs a build to its end, and prints a line at intervals.
 fn finish(mut command: Command) -> Result<()> {
     command.stdin(Stdio::null());
     let child = command.spawn();
@@ -152,11 +154,11 @@ fn wait(mut child: Child) -> Result<ExitStatus> {
     let begun = Instant::now();
     let (ended, end) = mpsc::channel();
     thread::spawn(move || {
-        // Whoever waits receives it.
+        // The receiver is the caller, which waits.
         let _ = ended.send(child.wait());
     });
     loop {
-        match end.recv_timeout(SIGN_OF_LIFE) {
+        match end.recv_timeout(PROGRESS_INTERVAL) {
             Ok(status) => return status.context("failed to wait for a build"),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 eprintln!("    {:>4} s", begun.elapsed().as_secs());
@@ -180,5 +182,5 @@ fn key(source: &Path, module: &Module) -> Result<String> {
             fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
         all.extend(bytes);
     }
-    Ok(digits(&all))
+    Ok(content_key(&all))
 }

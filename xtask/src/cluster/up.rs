@@ -1,6 +1,7 @@
-//! `cargo xtask cluster up`: from whatever there is to a cluster that is ready. Every step looks first
-//! whether it has been done, so that a cluster that was half started, or of which a part has died, is made whole,
-//! and nothing else is touched.
+//! `cargo xtask cluster up`: starts a cluster, or completes one.
+//!
+//! Each step first checks whether it has been done. A cluster that was half started, or that lost a
+//! part, is completed, and nothing else changes.
 
 use std::time::Instant;
 
@@ -8,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::arguments::{CgroupDriver, Up};
 use super::control_plane;
+use super::foundation;
 use super::functions;
-use super::ground;
 use super::images;
 use super::install;
 use super::keys::Keys;
@@ -19,7 +20,7 @@ use super::node;
 use super::processes::Processes;
 use super::ready;
 use super::services;
-use super::state::{Lock, Memory, free_address};
+use super::state::{Lock, SavedState, free_address};
 use super::tools;
 use crate::arguments::{Functions, Toolchain};
 use crate::cargo;
@@ -30,7 +31,7 @@ use crate::repository::Repository;
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
 
-/// What a cluster needs of the machine.
+/// The tools that a cluster needs.
 pub(crate) const NEEDS: &[Need] = &[
     Need::Root,
     Need::Go,
@@ -45,7 +46,7 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::ControlGroups,
 ];
 
-/// What a cluster needs where all of it is built.
+/// The tools that a cluster needs when everything is built.
 const RUN_NEEDS: &[Need] = &[
     Need::Root,
     Need::Networks,
@@ -57,7 +58,7 @@ const RUN_NEEDS: &[Need] = &[
     Need::ControlGroups,
 ];
 
-/// What Sampan and its functions need besides.
+/// The tools that Sampan and its functions need in addition.
 pub(crate) const OWN_NEEDS: &[Need] = &[Need::Protoc, Need::Components, Need::Postgres, Need::Pip];
 
 pub(crate) fn run(
@@ -75,7 +76,7 @@ pub(crate) fn run(
         let own = if up.bare { &[] } else { OWN_NEEDS };
         check(machine, own)
     })?;
-    let before = Memory::read(layout)?;
+    let before = SavedState::read(layout)?;
     let metrics_server = up.metrics_server || before.is_some_and(|before| before.metrics_server);
     let optional: &[&str] = if metrics_server {
         &["metrics-server"]
@@ -94,15 +95,15 @@ pub(crate) fn run(
         step("the functions", || build_functions(repository, machine))?;
     }
     let _lock = Lock::take(layout)?;
-    let memory = remember(repository, layout, up)?;
-    let nodes = memory.all_nodes(layout);
-    let processes = step("the ground", || {
-        ground::make(repository, layout, &nodes, &programs)
+    let saved = update_state(repository, layout, up)?;
+    let nodes = saved.all_nodes(layout);
+    let processes = step("control groups and networks", || {
+        foundation::make(repository, layout, &nodes, &programs)
     })?;
     let keys = Keys::make(layout, &nodes)?;
-    let server = format!("https://{}", memory.api);
+    let server = format!("https://{}", saved.api);
     kubeconfig::write(&layout.kubeconfig(), &server, &keys, "admin")?;
-    memory.describe(layout)?;
+    saved.describe(layout)?;
     let kubectl = Kubectl::new(layout);
 
     step("the control plane", || {
@@ -110,10 +111,10 @@ pub(crate) fn run(
             processes.ensure(&component)?;
         }
         processes.ensure(&services::registry(layout)?)?;
-        processes.ensure(&services::forwarder(layout, &memory)?)?;
-        // They start meanwhile.
+        processes.ensure(&services::forwarder(layout, &saved)?)?;
+        // They start in parallel.
         for node in &nodes {
-            processes.ensure(&node::containerd(layout, node, &memory)?)?;
+            processes.ensure(&node::containerd(layout, node, &saved)?)?;
         }
         let parts = [
             control_plane::ETCD,
@@ -124,7 +125,8 @@ pub(crate) fn run(
         ready::wait(&processes, "the API server", &parts, || {
             kubectl.succeeds(&["get", "--raw=/readyz"])
         })?;
-        // They end at once when they may not read what the API server makes as it starts.
+        // They end at once if they may not read the objects that the API server creates as it
+        // starts.
         for component in control_plane::controllers(layout, &keys)? {
             processes.ensure(&component)?;
         }
@@ -133,7 +135,7 @@ pub(crate) fn run(
     step("the nodes", || {
         let archive = images::archive(layout)?;
         for node in &nodes {
-            start_node(layout, &keys, node, &memory, &processes)?;
+            start_node(layout, &keys, node, &saved, &processes)?;
         }
         for node in &nodes {
             images::import_base(layout, node, &archive)?;
@@ -145,7 +147,7 @@ pub(crate) fn run(
         kubectl.apply(COREDNS)?;
         wait_for_deployment(&processes, &nodes, &kubectl, "coredns")
     })?;
-    if memory.metrics_server {
+    if saved.metrics_server {
         step("the metrics server", || {
             kubectl.apply(METRICS_SERVER)?;
             wait_for_deployment(&processes, &nodes, &kubectl, "metrics-server")?;
@@ -166,9 +168,9 @@ pub(crate) fn run(
     }
     if up.functions() {
         let functions = step("the nine functions", || {
-            functions::deploy(repository, &memory, &processes, &kubectl)
+            functions::deploy(repository, &saved, &processes, &kubectl)
         })?;
-        functions::tell(repository, &functions)?;
+        functions::print_examples(repository, &functions)?;
     }
     eprintln!(
         "the cluster is up after {:.1} s",
@@ -177,7 +179,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// Says what is being done and how long it took.
+/// Prints the name of a step and how long it took.
 fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {name}");
     let begun = Instant::now();
@@ -198,27 +200,30 @@ fn check(machine: &Machine, needs: &[Need]) -> Result<()> {
     let lines = missing
         .iter()
         .map(|missing| format!("\n  {}: {}", missing.what, missing.remedy));
-    bail!("this machine lacks{}", lines.collect::<String>());
+    bail!(
+        "this machine lacks required tools:{}",
+        lines.collect::<String>()
+    );
 }
 
-fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory> {
-    let before = Memory::read(layout)?;
+fn update_state(repository: &Repository, layout: &Layout, up: &Up) -> Result<SavedState> {
+    let before = SavedState::read(layout)?;
     if let Some(before) = &before {
         before.check_checkout(layout, repository.root())?;
     }
     let has = before.as_ref().map_or(0, |before| before.nodes);
     let nodes = up.nodes.map_or(has.max(1), usize::from);
     if nodes < has {
-        bail!("the cluster has {has} nodes, and a node cannot be taken away; `down` it first");
+        bail!("the cluster has {has} nodes, and a node cannot be removed; run `down` first");
     }
-    // As long as the forwarder runs, it holds its ports, which are not free to others.
+    // A running forwarder holds its ports, so they do not count as free.
     let processes = Processes::new(layout, Vec::new());
     let held = processes.running(services::FORWARDER)?.is_some();
     let address = |before: Option<std::net::SocketAddr>| match before {
         Some(address) if held => Ok(address),
         before => free_address(before),
     };
-    let memory = Memory {
+    let saved = SavedState {
         checkout: repository.root().to_owned(),
         nodes,
         metrics_server: up.metrics_server
@@ -232,26 +237,26 @@ fn remember(repository: &Repository, layout: &Layout, up: &Up) -> Result<Memory>
         api: address(before.as_ref().map(|before| before.api))?,
         registry: address(before.as_ref().map(|before| before.registry))?,
     };
-    if memory.cgroup_driver == CgroupDriver::Systemd && nodes > 1 {
-        bail!("systemd has one slice for pods, so the cluster has one node");
+    if saved.cgroup_driver == CgroupDriver::Systemd && nodes > 1 {
+        bail!("the cluster must have one node: systemd has one slice for pods");
     }
-    memory.write(layout)?;
-    Ok(memory)
+    saved.write(layout)?;
+    Ok(saved)
 }
 
-/// Starts what needs containerd, which must answer first.
+/// Starts the components that need containerd, which must answer first.
 fn start_node(
     layout: &Layout,
     keys: &Keys,
     node: &Node,
-    memory: &Memory,
+    saved: &SavedState,
     processes: &Processes,
 ) -> Result<()> {
     let containerd = node.component(node::CONTAINERD);
     ready::wait(processes, &containerd, &[&containerd], || {
-        packages::starts_quietly(images::ctr(layout, node).arg("version"))
+        packages::succeeds_quietly(images::ctr(layout, node).arg("version"))
     })?;
-    for component in node::clients(layout, keys, node, memory)? {
+    for component in node::clients(layout, keys, node, saved)? {
         processes.ensure(&component)?;
     }
     Ok(())

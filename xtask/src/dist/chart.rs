@@ -1,4 +1,4 @@
-//! The chart, packaged by helm.
+//! Packages the chart with helm.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::repository::Repository;
 
-/// Where built tools are, if somebody says so.
+/// The variable with the folder of built tools.
 const TOOLS: &str = "SAMPAN_TOOLS";
 
 /// Packages the chart with the version of the programs, and with the images as its defaults.
@@ -29,7 +29,7 @@ pub(super) fn package(
         .with_context(|| format!("failed to read {}", values.display()))?;
     let text = with_images(&text, prefix, version)?;
     fs::write(&values, text).with_context(|| format!("failed to write {}", values.display()))?;
-    forget_times(&staged)?;
+    reset_times(&staged)?;
     let status = Command::new(&helm)
         .arg("package")
         .arg(staged.join("sampan"))
@@ -40,18 +40,18 @@ pub(super) fn package(
         .status()
         .with_context(|| format!("failed to run {}", helm.display()))?;
     if !status.success() {
-        bail!("helm does not package the chart");
+        bail!("helm failed to package the chart");
     }
     fs::remove_dir_all(&staged).context("failed to remove the copy of the chart")
 }
 
-/// The values with the images that were made, in place of the two empty ones.
+/// The values with the built images in place of the two empty ones.
 fn with_images(values: &str, prefix: &str, version: &str) -> Result<String> {
     let empty = "\n  image: \"\"\n";
     let mut text = values.to_owned();
     for name in ["operator", "node-installer"] {
         if !text.contains(empty) {
-            bail!("the chart's values have no empty image for the {name}");
+            bail!("values.yaml of the chart has no empty image for the {name}");
         }
         text = text.replacen(empty, &format!("\n  image: {prefix}/{name}:{version}\n"), 1);
     }
@@ -68,14 +68,15 @@ fn helm() -> Result<PathBuf> {
     })
 }
 
-/// Gives all files one time, which helm writes into the package: the first that every archive can hold.
-fn forget_times(folder: &Path) -> Result<()> {
+/// Sets one time on all files, because helm writes it into the package: the first that every
+/// archive format can hold.
+fn reset_times(folder: &Path) -> Result<()> {
     let failed = || format!("failed to change the times of {}", folder.display());
     let time = SystemTime::UNIX_EPOCH + Duration::from_hours(87648);
     for entry in fs::read_dir(folder).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
         if path.is_dir() {
-            forget_times(&path)?;
+            reset_times(&path)?;
         } else {
             File::options()
                 .append(true)

@@ -1,7 +1,9 @@
-//! The images of our own programs: a program, the libraries that it loads, and what they read.
+//! Makes the images of the project's own programs: a program, the libraries that it loads, and the
+//! files that they read.
 //!
-//! There is no distribution below them: no shell, no package manager, nothing to keep up to date but glibc, which
-//! comes from the machine that builds. Static programs would need neither, but glibc's do not resolve names.
+//! There is no distribution below them, so there is no shell and no package manager. Only glibc has
+//! to be kept up to date; it comes from the machine that builds. A static program would need no
+//! libraries, but static glibc does not resolve names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,8 +15,8 @@ use super::programs::{Program, libraries};
 use crate::oci::{self, Layer, Layout, Platform};
 
 /// The user of images that need no rights.
-const NOBODY: &str = "65532:65532";
-/// What a program is called in its image.
+const NON_ROOT_USER: &str = "65532:65532";
+/// The folder of a program in its image.
 const FOLDER: &str = "usr/local/bin";
 /// The shim's libraries in the installer's image, for nodes that lack them.
 const SHIM_LIBRARIES: &str = "usr/local/lib/sampan";
@@ -22,10 +24,11 @@ const SHIM_LIBRARIES: &str = "usr/local/lib/sampan";
 const CARRIED: [&str; 2] = ["libseccomp.so.2", "libgcc_s.so.1"];
 /// Where this machine has the certificates of authorities, for programs that talk to others over TLS.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Loaded by name, and so not among the libraries of a program: how glibc resolves host names.
+/// The libraries that glibc loads by name to resolve host names, so that they are not among a
+/// program's libraries.
 const RESOLVERS: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
 
-/// An image that is to be made.
+/// An image to make.
 pub(super) struct Image {
     pub(super) name: &'static str,
     about: &'static str,
@@ -56,7 +59,7 @@ pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
             name: "node-installer",
             about: "Puts Sampan's containerd shim on a node",
             main: "sampan-node-installer",
-            // The chart sets the user: root for the node, nobody for the rest.
+            // The chart sets the user: root for the node installer, 65532 for the rest.
             user: "0:0",
             layer: installer,
         },
@@ -64,19 +67,19 @@ pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
             name: "cli",
             about: "The command line of Sampan",
             main: "sampan",
-            user: NOBODY,
+            user: NON_ROOT_USER,
             layer: tree(program("sampan")?)?.folder("tmp", 0o1777),
         },
     ])
 }
 
-/// The operator's.
+/// The operator's image.
 pub(super) fn operator(programs: &[Program]) -> Result<Image> {
     Ok(Image {
         name: "operator",
         about: "Sampan's operator: turns WasmFunctions into Deployments, Services and Ingresses",
         main: "sampan-operator",
-        user: NOBODY,
+        user: NON_ROOT_USER,
         layer: tree(named(programs, "sampan-operator")?)?,
     })
 }
@@ -87,12 +90,12 @@ fn named<'a>(programs: &'a [Program], name: &str) -> Result<&'a Program> {
 }
 
 impl Image {
-    /// What the packed image is called.
+    /// The file name of the packed image.
     pub(super) fn archive_name(&self, version: &str) -> String {
         format!("sampan-{}-{version}.oci.tar", self.name)
     }
 
-    /// Writes it as a layout, and packed into one file.
+    /// Writes the image as a layout, and packed into one file.
     pub(super) fn write(&self, folder: &Path, reference: &str, version: &str) -> Result<()> {
         let label = |name: &str| format!("org.opencontainers.image.{name}");
         let image = oci::Image::new(Platform::current())
@@ -111,7 +114,7 @@ impl Image {
     }
 }
 
-/// A program with everything that it needs.
+/// A program with its libraries and the files that it reads.
 fn tree(program: &Program) -> Result<Layer> {
     let mut layer = Layer::new()
         .file(&format!("{FOLDER}/{}", program.name), &program.file, 0o755)
@@ -143,7 +146,7 @@ fn tree(program: &Program) -> Result<Layer> {
     Ok(layer.file(CERTIFICATES.trim_start_matches('/'), certificates, 0o644))
 }
 
-/// The file behind links.
+/// The file that a path leads to, links resolved.
 fn real(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("failed to read {}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The programs that are handed out: without symbols, and with a list of the libraries that each loads.
+//! Makes the released programs: without symbols, and with a list of the libraries that each loads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::repository::Repository;
 
-/// What is handed out.
+/// The programs of a release.
 const NAMES: [&str; 4] = [
     "sampan",
     "sampan-operator",
@@ -16,7 +16,7 @@ const NAMES: [&str; 4] = [
     "containerd-shim-sampan-v1",
 ];
 
-/// A program as it is handed out.
+/// A released program.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) name: &'static str,
@@ -36,7 +36,7 @@ pub(super) fn strip(repository: &Repository, folder: &Path) -> Result<Vec<Progra
             .status()
             .context("failed to run strip, which Debian's binutils has")?;
         if !status.success() {
-            bail!("strip does not take {}", built.display());
+            bail!("strip failed on {}", built.display());
         }
         programs.push(Program { name, file });
     }
@@ -51,18 +51,18 @@ pub(super) fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
         .output()
         .context("failed to run ldd")?;
     if !output.status.success() {
-        bail!("ldd does not take {}", program.display());
+        bail!("ldd failed on {}", program.display());
     }
     parse(&String::from_utf8_lossy(&output.stdout))
         .with_context(|| format!("failed to find the libraries of {}", program.display()))
 }
 
-/// The paths of ldd's answer: `NAME => PATH (ADDRESS)` or `PATH (ADDRESS)`.
+/// Parses the paths in ldd's output: `NAME => PATH (ADDRESS)` or `PATH (ADDRESS)`.
 fn parse(text: &str) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for line in text.lines() {
         let line = line.trim();
-        // What the kernel puts into every process.
+        // The kernel maps the vDSO into every process.
         if line.is_empty() || line.starts_with("linux-vdso") || line == "statically linked" {
             continue;
         }

@@ -1,4 +1,4 @@
-//! `SHA256SUMS`: the hashes of all files, as `sha256sum --check` reads them.
+//! Writes `SHA256SUMS`: the hashes of all files, as `sha256sum --check` reads them.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,10 +9,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// What the list is called.
+/// The file name of the list.
 const NAME: &str = "SHA256SUMS";
 
-/// Writes the list of the files of a folder and its programs. Layouts hold their own hashes.
+/// Writes the list for the files of a folder and for its programs. Image layouts hold their own
+/// hashes.
 pub(super) fn write(folder: &Path) -> Result<()> {
     let mut lines = Vec::new();
     for inside in ["", "bin"] {

@@ -1,8 +1,9 @@
-//! The small Debian below the images of form `distro`: the packages that every Debian has, and those that a program
-//! on the network needs, assembled without a container engine and without running any of their scripts.
+//! Assembles the small Debian below the images of the form `distro`.
 //!
-//! apt chooses and verifies the packages of the machine's own release, so that glibc is the one that the program
-//! was linked with. What is made is kept in the user's cache, under a hash of the packages.
+//! It holds the packages that every Debian has, and those that a program on the network needs. No
+//! container engine takes part, and no script of a package runs. The program apt chooses and
+//! verifies packages of the machine's own release, so that glibc is the one that the program was
+//! linked with. The result is kept in the user's cache, under a hash of the packages.
 
 use std::fs;
 use std::io::{Cursor, Read as _};
@@ -11,12 +12,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cache::{cache, digits, once};
+use crate::cache::{build_once, cache, content_key};
 use crate::cargo::{output, shown};
 use crate::oci::{Layer, Packed};
 use crate::packages;
 
-/// What is asked for; apt adds what these depend on. `?essential` is what no Debian is without.
+/// The requested packages; apt adds their dependencies. `?essential` selects what every Debian has.
 const PACKAGES: [&str; 5] = [
     "?essential",
     "usr-is-merged",
@@ -25,14 +26,14 @@ const PACKAGES: [&str; 5] = [
     "tzdata",
 ];
 
-/// Changes with what is made of the packages.
+/// Changes with the way in which the packages are assembled.
 const RECIPE: &str = "2";
 
-/// Who runs a function: without these lines a container of user 65532 has root's group.
+/// The user of a function: without these lines a container of user 65532 has root's group.
 const USER: &str = "nonroot:x:65532:65532:nonroot:/nonexistent:/usr/sbin/nologin\n";
 const GROUP: &str = "nonroot:x:65532:\n";
 
-/// What Debian's own slim images leave out. Licences stay.
+/// Paths that Debian's own slim images leave out. Licences stay.
 const LEFT_OUT: [&str; 6] = [
     "usr/share/doc/",
     "usr/share/info/",
@@ -45,15 +46,15 @@ const LEFT_OUT: [&str; 6] = [
 /// The folders that are links to those below `usr`.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
-/// The layer, made unless it is there.
+/// Returns the layer, made unless it is in the cache.
 pub(super) fn provide() -> Result<Packed> {
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("failed to make {}", cache.display()))?;
     let scratch = cache.join("apt");
     let apt = Apt::new(&scratch)?;
-    let key = digits(format!("{RECIPE} {}", apt.files()?.join(" ")).as_bytes());
+    let key = content_key(format!("{RECIPE} {}", apt.files()?.join(" ")).as_bytes());
     let folder = cache.join(format!("debian-{key}"));
-    once(&cache, "debian", &folder, "half a minute", |folder| {
+    build_once(&cache, "debian", &folder, "half a minute", |folder| {
         let archives = folder.join("archives");
         let layer = assemble(&apt.download(&archives)?)?;
         fs::remove_dir_all(&archives)
@@ -63,7 +64,7 @@ pub(super) fn provide() -> Result<Packed> {
     Packed::open(&folder)
 }
 
-/// apt, for a system that has no package yet.
+/// apt for a system without any package.
 struct Apt<'a> {
     folder: &'a Path,
 }
@@ -81,7 +82,7 @@ impl Apt<'_> {
     fn files(&self) -> Result<Vec<String>> {
         let list = || text(self.install(self.folder).arg("--print-uris"));
         let said = list().or_else(|_| {
-            // The lists of what there is may not be known.
+            // The package lists may be missing.
             packages::update()?;
             list()
         })?;
@@ -92,13 +93,13 @@ impl Apt<'_> {
             .map(str::to_owned)
             .collect();
         if files.is_empty() {
-            bail!("apt-get names no package of a new system");
+            bail!("apt-get listed no package for a new system");
         }
         files.sort();
         Ok(files)
     }
 
-    /// Downloads them, and reads them sorted.
+    /// Downloads the packages, and reads them in sorted order.
     fn download(&self, archives: &Path) -> Result<Vec<Archive>> {
         let partial = archives.join("partial");
         fs::create_dir_all(&partial)
@@ -120,7 +121,7 @@ impl Apt<'_> {
                 "-oDir::State::status={}",
                 self.folder.join("status").display()
             ))
-            // Neither what the machine has cached nor its locks are ours.
+            // The machine's package cache and its locks stay untouched.
             .arg(set("Dir::Cache", self.folder))
             .arg(set("Dir::Cache::archives", archives))
             .args([
@@ -137,10 +138,10 @@ impl Apt<'_> {
 
 fn text(command: &mut Command) -> Result<String> {
     let bytes = output(command)?;
-    String::from_utf8(bytes).with_context(|| format!("{} wrote no UTF-8", shown(command)))
+    String::from_utf8(bytes).with_context(|| format!("{} wrote invalid UTF-8", shown(command)))
 }
 
-/// A package's files, and what it says of itself.
+/// A package's files, and its control fields.
 struct Archive {
     name: String,
     files: Vec<u8>,
@@ -150,8 +151,12 @@ struct Archive {
 impl Archive {
     fn read(file: &Path) -> Result<Archive> {
         let ask = |what: &str| output(Command::new("dpkg-deb").arg(what).arg(file));
-        let fields = String::from_utf8(ask("--field")?)
-            .with_context(|| format!("{} describes itself in no UTF-8", file.display()))?;
+        let fields = String::from_utf8(ask("--field")?).with_context(|| {
+            format!(
+                "the control fields of {} are not valid UTF-8",
+                file.display()
+            )
+        })?;
         Ok(Archive {
             name: file.display().to_string(),
             files: ask("--fsys-tarfile")?,
@@ -160,7 +165,7 @@ impl Archive {
     }
 }
 
-/// One layer of all packages, with what their scripts would have made that programs look for.
+/// Makes one layer of all packages, with the results of their scripts that programs look for.
 fn assemble(archives: &[Archive]) -> Result<Layer> {
     let mut layer = Layer::new();
     for name in MERGED {
@@ -190,18 +195,18 @@ fn assemble(archives: &[Archive]) -> Result<Layer> {
     }
     Ok(layer
         .bytes("etc/ssl/certs/ca-certificates.crt", certificates, 0o644)
-        // Who looks for what is installed, to find what is out of date, reads this.
+        // Scanners for outdated packages read this file.
         .text("var/lib/dpkg/status", &status, 0o644)
         .folder("tmp", 0o1777))
 }
 
-/// A package's fields, as of one that is installed.
+/// The fields of a package, with the status of an installed one.
 fn installed(fields: &str) -> String {
     let (first, rest) = fields.split_once('\n').unwrap_or((fields, ""));
     format!("{first}\nStatus: install ok installed\n{rest}\n")
 }
 
-/// What `update-ca-certificates` makes: all that are shipped, in one file.
+/// The file that `update-ca-certificates` makes: all shipped certificates.
 fn certificates(layer: &Layer) -> Vec<u8> {
     let shipped = layer
         .paths()
@@ -215,13 +220,13 @@ fn unpack(mut layer: Layer, files: &[u8]) -> Result<Layer> {
     let mut archive = tar::Archive::new(Cursor::new(files));
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let path = place(&entry.path()?)?;
+        let path = image_path(&entry.path()?)?;
         if path.is_empty() || is_left_out(&path) {
             continue;
         }
         let mode = entry.header().mode()? & 0o7777;
         layer = match entry.header().entry_type() {
-            // A link that merges two folders stays one.
+            // A link that merges two folders stays a link.
             tar::EntryType::Directory => layer.folder(&path, mode),
             tar::EntryType::Regular => {
                 let mut bytes = Vec::new();
@@ -229,32 +234,34 @@ fn unpack(mut layer: Layer, files: &[u8]) -> Result<Layer> {
                 layer.bytes(&path, bytes, mode)
             }
             tar::EntryType::Symlink => {
-                let target = entry.link_name()?.context("a link to nothing")?;
-                let target = target.to_str().context("a link that is no UTF-8")?;
+                let target = entry.link_name()?.context("a link has no target")?;
+                let target = target
+                    .to_str()
+                    .context("the target of a link is not valid UTF-8")?;
                 layer.link(&path, target)
             }
             tar::EntryType::Link => {
-                let target = place(&entry.link_name()?.context("a link to nothing")?)?;
+                let target = image_path(&entry.link_name()?.context("a link has no target")?)?;
                 let bytes = layer.bytes_of(&target);
                 let bytes = bytes
                     .with_context(|| format!("a link to {target}"))?
                     .to_vec();
                 layer.bytes(&path, bytes, mode)
             }
-            other => bail!("{path} is a {other:?}"),
+            other => bail!("{path} has the unsupported type {other:?}"),
         };
     }
     Ok(layer)
 }
 
-/// Where a file of a package goes, below `usr` whatever the package says; empty for the root.
-fn place(path: &Path) -> Result<String> {
+/// The path of a package's file in the image, always below `usr`; empty for the root.
+fn image_path(path: &Path) -> Result<String> {
     let mut parts = Vec::new();
     for part in path.components() {
         match part {
             Component::CurDir | Component::RootDir => {}
             Component::Normal(part) => {
-                parts.push(part.to_str().context("a path that is no UTF-8")?);
+                parts.push(part.to_str().context("a path is not valid UTF-8")?);
             }
             Component::ParentDir | Component::Prefix(_) => {
                 bail!("{} leads out of the image", path.display())
@@ -335,7 +342,11 @@ mod tests {
     #[test]
     fn a_path_stays_in_the_image() {
         fn check(path: &str, expected: Option<&str>) {
-            assert_eq!(place(Path::new(path)).ok().as_deref(), expected, "{path}");
+            assert_eq!(
+                image_path(Path::new(path)).ok().as_deref(),
+                expected,
+                "{path}"
+            );
         }
         check("./", Some(""));
         check("./bin/sh", Some("usr/bin/sh"));
@@ -345,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_is_told_as_dpkg_does() {
+    fn installed_packages_are_listed_as_by_dpkg() {
         let told = installed("Package: a\nVersion: 1\n");
         assert_eq!(
             told,

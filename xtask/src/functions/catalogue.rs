@@ -1,6 +1,8 @@
-//! Which functions there are: the packages of the functions' workspace that build both a component
-//! and a program, which names them. Those with a `function.yaml` are served; the others are only
-//! measured.
+//! Lists the functions: the packages of the functions' workspace that build both a component and a
+//! program.
+//!
+//! The program gives a function its name. Functions with a `function.yaml` are served; the others
+//! are only measured.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,28 +16,29 @@ use crate::repository::Repository;
 /// The file that makes `sampan up` serve a function.
 pub(super) const FILE: &str = "function.yaml";
 
-/// The folder of what is not served, which `sampan up` does not look into.
+/// The folder of functions that are not served; `sampan up` skips it.
 const MEASURED: &str = "bench";
 
-/// A function, as its package says.
+/// A function, as described by its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) package: String,
-    /// Its component's file, as cargo names it.
+    /// The file of its component, as cargo names it.
     pub(super) component: String,
     pub(super) folder: PathBuf,
-    /// Whether `sampan up` is to find it.
+    /// Whether `sampan up` finds it.
     pub(super) is_served: bool,
 }
 
 impl Function {
-    /// Whether `sampan up` is to find it, or it is only measured.
+    /// Whether `sampan up` finds it; otherwise it is only measured.
     pub(crate) fn is_served(&self) -> bool {
         self.is_served
     }
 
-    /// What is pushed of it, once staged: its `function.yaml`, which names the component, or else the component.
+    /// The staged file to push: its `function.yaml`, which names the component, or else the
+    /// component.
     pub(crate) fn staged(&self, repository: &Repository) -> PathBuf {
         let folder = self.staged_in(&repository.staged());
         if self.is_served {
@@ -45,12 +48,12 @@ impl Function {
         }
     }
 
-    /// Its component, once staged.
+    /// Its staged component.
     pub(crate) fn staged_component(&self, repository: &Repository) -> PathBuf {
         self.component_in(&self.staged_in(&repository.staged()))
     }
 
-    /// The path and query of a call that shows what it does; that of the published experiments, for the nine.
+    /// The path and query of an example call; for the nine, the call of the published experiments.
     pub(crate) fn example(&self, repository: &Repository) -> Result<String> {
         if !self.is_served {
             return Ok("/".to_owned());
@@ -78,7 +81,7 @@ impl Function {
         folder.join(format!("{}.wasm", self.name))
     }
 
-    /// The functions with these names, or all.
+    /// The functions with these names, or all if no name is given.
     pub(crate) fn select(repository: &Repository, names: &[String]) -> Result<Vec<Function>> {
         let mut command = cargo::functions_workspace(repository, "metadata");
         command.arg("--no-deps");
@@ -112,7 +115,7 @@ fn select(mut all: Vec<Function>, names: &[String]) -> Result<Vec<Function>> {
             "there is no function `{name}`; there are {}",
             known.join(", ")
         ),
-        None if all.is_empty() => bail!("there is no package of a function in functions/"),
+        None if all.is_empty() => bail!("functions/ has no package of a function"),
         None => {}
     }
     all.retain(|function| names.is_empty() || names.contains(&function.name));

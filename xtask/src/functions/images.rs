@@ -1,8 +1,8 @@
-//! Container images of the functions' native programs, made without a container engine. Each comes in two
-//! forms: the hardest rival of a component, and what people ship.
+//! Makes container images of the functions' native programs, without a container engine.
 //!
-//! Both keep OpenFaaS's contract for a container, which the program itself does: port 8080, `GET /_/health`, a
-//! lock file while it is healthy, and SIGTERM lets requests end.
+//! Each comes in two forms: the strongest competitor of a component, and what is usually deployed.
+//! Both keep OpenFaaS's contract for a container: port 8080, `GET /_/health`, a lock file while it
+//! is healthy, and SIGTERM lets requests end. The program itself implements it.
 
 use std::env;
 use std::fs;
@@ -18,12 +18,12 @@ use crate::cargo;
 use crate::oci::{Image, Layer, Layout, Packed, Platform};
 use crate::repository::Repository;
 
-/// Who runs a function: nobody of the machine.
-const NOBODY: &str = "65532:65532";
-/// Where OpenFaaS looks whether a container is healthy.
+/// The user of a function, which no machine has.
+const NON_ROOT_USER: &str = "65532:65532";
+/// The file by which OpenFaaS sees that a container is healthy.
 const LOCK_FILE: &str = "/tmp/.lock";
 
-/// What is around the program.
+/// The content of an image beside the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Nothing: the program is static.
@@ -43,7 +43,7 @@ impl Form {
     }
 }
 
-/// Makes images of programs that are built.
+/// Makes images of built programs.
 #[derive(Debug)]
 pub(crate) struct Maker<'a> {
     repository: &'a Repository,
@@ -78,14 +78,15 @@ pub(super) fn run(
 }
 
 impl<'a> Maker<'a> {
-    /// Builds the static programs and the Debian, unless they are there. The dynamic programs must be built.
+    /// Builds the static programs and the Debian layer, unless they exist. The dynamic programs
+    /// must be built.
     pub(crate) fn prepare(repository: &'a Repository, functions: &[Function]) -> Result<Maker<'a>> {
         cargo::run(&mut static_programs(repository, functions))?;
         let base = base::provide()?;
         Ok(Maker { repository, base })
     }
 
-    /// The program that is in an image.
+    /// The program in an image.
     pub(crate) fn program(&self, function: &Function, form: Form) -> PathBuf {
         let built = self.repository.functions_target();
         let folder = match form {
@@ -95,7 +96,7 @@ impl<'a> Maker<'a> {
         folder.join(&function.name)
     }
 
-    /// What the layer below the program is made of, which another image is told by.
+    /// The identity of the layer below the program; a different layer makes a different image.
     pub(crate) fn below(&self, form: Form) -> &str {
         match form {
             Form::Scratch => "",
@@ -121,14 +122,14 @@ impl<'a> Maker<'a> {
         image
             .entrypoint([&path])
             .environment("FUNCTION_LOCK_FILE", LOCK_FILE)
-            .user(NOBODY)
+            .user(NON_ROOT_USER)
             .label("org.opencontainers.image.title", &function.name)
             .label("org.opencontainers.image.licenses", "Apache-2.0")
     }
 }
 
-/// A static program, with what it reads of a system: names of users and where names of hosts are looked up; and a place
-/// for its lock file.
+/// A static program with the files that it reads: names of users, and the order of name resolution.
+/// Also a folder for its lock file.
 fn alone(path: &str, program: &Path) -> Layer {
     Layer::new()
         .file(inside(path), program, 0o755)
@@ -142,13 +143,13 @@ fn alone(path: &str, program: &Path) -> Layer {
         .folder("tmp", 0o1777)
 }
 
-/// As a layer has it.
+/// The path as an entry of a layer.
 fn inside(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-/// The machine's own target. It is named, so that what is linked statically is built apart from the rest, and
-/// programs that only help to build are not linked so.
+/// The machine's own target. Naming it keeps static linking apart from the other builds, and build
+/// scripts and procedural macros are not linked statically.
 fn target() -> String {
     format!("{}-unknown-linux-gnu", env::consts::ARCH)
 }
@@ -173,11 +174,11 @@ fn static_programs(repository: &Repository, functions: &[Function]) -> Command {
 mod tests {
     use super::*;
 
-    /// What faas-cli deploys, beside the images.
+    /// The definition that faas-cli deploys.
     const STACK: &str = include_str!("../../../deploy/openfaas/stack.yml");
 
     #[test]
-    fn a_static_program_has_all_that_it_reads_around_it() {
+    fn the_image_of_a_static_program_has_the_files_that_it_reads() {
         let layer = alone("/aes", Path::new("/absent"));
         let expected = [
             "aes",

@@ -1,5 +1,7 @@
-//! Puts built functions where `sampan up`, the tests and the benchmarks look for them. A file is
-//! replaced at once and only when it changed, because somebody may be watching the folder.
+//! Copies built functions to where `sampan up`, the tests and the benchmarks look for them.
+//!
+//! A file is replaced atomically and only when it changed, because a process may be watching the
+//! folder.
 
 use std::fs;
 use std::io;
@@ -17,14 +19,14 @@ pub(super) fn stage(repository: &Repository, function: &Function) -> Result<()> 
     let component = built.join(TARGET).join("release").join(&function.component);
     let folder = function.staged_in(&staged);
     if function.is_served {
-        place(&function.folder.join(FILE), &folder.join(FILE))?;
+        stage_file(&function.folder.join(FILE), &folder.join(FILE))?;
     }
-    place(&component, &function.component_in(&folder))?;
+    stage_file(&component, &function.component_in(&folder))?;
     let program = built.join("release").join(&function.name);
-    place(&program, &staged.join("bin").join(&function.name))
+    stage_file(&program, &staged.join("bin").join(&function.name))
 }
 
-fn place(from: &Path, to: &Path) -> Result<()> {
+fn stage_file(from: &Path, to: &Path) -> Result<()> {
     copy(from, to)
         .with_context(|| format!("failed to stage {} as {}", from.display(), to.display()))
 }
@@ -36,7 +38,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
-    let new = beside(to);
+    let new = temporary_path(to);
     fs::copy(from, &new)?;
     fs::rename(&new, to)
 }
@@ -48,8 +50,8 @@ fn is_same(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// A name that nobody takes for a function's, and nobody else stages under.
-fn beside(path: &Path) -> PathBuf {
+/// A temporary name that no function has and no other process uses.
+fn temporary_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.new", process::id()))
 }
@@ -65,20 +67,20 @@ mod tests {
         let modified = || fs::metadata(&to).unwrap().modified().unwrap();
 
         fs::write(&from, "one").unwrap();
-        place(&from, &to).unwrap();
+        stage_file(&from, &to).unwrap();
         let first = modified();
-        place(&from, &to).unwrap();
+        stage_file(&from, &to).unwrap();
         assert_eq!(modified(), first);
 
         fs::write(&from, "two").unwrap();
-        place(&from, &to).unwrap();
+        stage_file(&from, &to).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "two");
         assert_eq!(fs::read_dir(to.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]
-    fn what_was_not_built_is_named() {
-        let error = place(Path::new("/absent/aes.wasm"), Path::new("/absent/staged"));
+    fn an_error_names_the_missing_file() {
+        let error = stage_file(Path::new("/absent/aes.wasm"), Path::new("/absent/staged"));
         assert!(error.unwrap_err().to_string().contains("/absent/aes.wasm"));
     }
 }

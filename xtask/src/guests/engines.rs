@@ -1,6 +1,7 @@
-//! The guests with a language engine in them: a script of JavaScript and one of Python, made into
-//! components by the tools of their languages. They are built once and again when a source changes,
-//! because their tools are large.
+//! Builds the guests that contain a language engine: a script of JavaScript and one of Python.
+//!
+//! The tools of their languages make them into components. They are built once and again when a
+//! source changes, because the tools are large.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::cargo;
 use crate::metadata::Metadata;
 use crate::repository::Repository;
 
-/// What an engine's guest is made of, below the folder of the guests.
+/// The sources of each guest, below the folder of the guests.
 const JAVASCRIPT: [&str; 4] = [
     "world.wit",
     "javascript/function.js",
@@ -21,10 +22,10 @@ const JAVASCRIPT: [&str; 4] = [
 ];
 const PYTHON: [&str; 3] = ["world.wit", "python/function.py", "python/requirements.txt"];
 
-/// The crate that brings WASI's interfaces.
+/// The crate that contains WASI's interfaces.
 const INTERFACES: &str = "wasip2";
 
-/// One guest: the commands that build it from a copy of its sources, and what they make.
+/// One guest: the commands that build it from a copy of its sources, and the result.
 pub(crate) struct Engine {
     commands: Vec<Command>,
     stamp: PathBuf,
@@ -33,7 +34,7 @@ pub(crate) struct Engine {
     pub(super) name: &'static str,
 }
 
-/// Both guests, with the folder that they are built in made ready.
+/// Both guests, with their build folders prepared.
 pub(super) fn all(repository: &Repository) -> Result<[Engine; 2]> {
     let folder = repository.guests_target().join("engines");
     let interfaces = folder.join("wit");
@@ -61,7 +62,7 @@ pub(super) fn all(repository: &Repository) -> Result<[Engine; 2]> {
 }
 
 impl Engine {
-    /// The commands to run: none when it is built of these very sources.
+    /// The build commands; empty if the guest was built from these sources.
     pub(super) fn commands(&mut self) -> Vec<Command> {
         let built = fs::read_to_string(&self.stamp);
         if self.component.is_file() && built.is_ok_and(|built| built == self.sources) {
@@ -70,7 +71,7 @@ impl Engine {
         std::mem::take(&mut self.commands)
     }
 
-    /// Notes that it is built.
+    /// Records that the guest is built.
     pub(super) fn built(&self) -> Result<()> {
         fs::write(&self.stamp, &self.sources)
             .with_context(|| format!("failed to write {}", self.stamp.display()))
@@ -106,7 +107,7 @@ fn python(folder: &Path, interfaces: &Path) -> Vec<Command> {
     commands
 }
 
-/// Copies the sources to where they are built, and returns all of their texts.
+/// Copies the sources to the build folder, and returns all of their texts.
 fn copy_sources(repository: &Repository, sources: &[&str], folder: &Path) -> Result<String> {
     let mut texts = String::new();
     for source in sources {
@@ -120,18 +121,18 @@ fn copy_sources(repository: &Repository, sources: &[&str], folder: &Path) -> Res
     Ok(texts)
 }
 
-/// Lays out the world beside the interfaces that it includes.
+/// Copies the world and the interfaces that it includes.
 fn copy_interfaces(repository: &Repository, folder: &Path) -> Result<()> {
     let metadata = Metadata::read(cargo::guests_workspace(repository, "metadata"))?;
     let package = metadata
         .packages
         .iter()
         .find(|package| package.name == INTERFACES);
-    let package = package.with_context(|| format!("the guests do not use {INTERFACES}"))?;
+    let package = package.with_context(|| format!("the guests do not depend on {INTERFACES}"))?;
     let (from, to) = (package.folder().join("wit/deps"), folder.join("deps"));
     fs::create_dir_all(&to).with_context(|| format!("failed to make {}", to.display()))?;
-    let files =
-        fs::read_dir(&from).with_context(|| format!("no interfaces in {}", from.display()))?;
+    let files = fs::read_dir(&from)
+        .with_context(|| format!("failed to read the interfaces in {}", from.display()))?;
     for file in files {
         let file = file.context("failed to list the interfaces")?;
         fs::copy(file.path(), to.join(file.file_name())).context("failed to copy an interface")?;

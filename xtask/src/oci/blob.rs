@@ -1,4 +1,4 @@
-//! The blobs of a layout: files named for the hash of what is in them.
+//! Writes the blobs of a layout: files named by the hash of their content.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,13 +10,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// Names a blob.
+/// The descriptor of a blob.
 #[derive(Debug, Clone)]
 pub(super) struct Descriptor {
     pub(super) media_type: &'static str,
     pub(super) digest: String,
     pub(super) size: u64,
-    /// For an entry of an index.
+    /// The platform, for an entry of an index.
     pub(super) platform: Option<Value>,
 }
 
@@ -45,7 +45,7 @@ impl Descriptor {
     }
 }
 
-/// A blob while it is written.
+/// A blob that is being written.
 #[derive(Debug)]
 pub(super) struct Blob {
     folder: PathBuf,
@@ -91,7 +91,7 @@ impl Write for Blob {
     }
 }
 
-/// Hashes and counts what passes through.
+/// Hashes and counts the bytes that pass through.
 #[derive(Debug)]
 pub(super) struct Hashed<W> {
     inner: W,
@@ -108,7 +108,7 @@ impl<W: Write> Hashed<W> {
         }
     }
 
-    /// What it wrote to, the hash in hexadecimal digits, and the count of bytes.
+    /// Returns the inner writer, the hash in hexadecimal digits, and the count of bytes.
     pub(super) fn finish(self) -> (W, String, u64) {
         (self.inner, hex::digits(&self.hash.finalize()), self.size)
     }

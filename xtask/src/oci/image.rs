@@ -1,4 +1,4 @@
-//! An image of one platform: layers, and how a container of it is started.
+//! Describes an image of one platform: layers, and the configuration of its containers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::layer::Layer;
 use super::packed::Packed;
 use super::{CONFIG, MANIFEST};
 
-/// What an image runs on, in Go's words.
+/// The platform of an image, with Go's names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Platform {
     os: String,
@@ -19,7 +19,7 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// Linux on a processor that Go calls so: `amd64`, `arm64`.
+    /// Linux on a processor with Go's name: `amd64`, `arm64`.
     pub(crate) fn linux(architecture: &str) -> Platform {
         Platform {
             os: "linux".to_owned(),
@@ -27,7 +27,7 @@ impl Platform {
         }
     }
 
-    /// This machine.
+    /// The platform of this machine.
     pub(crate) fn current() -> Platform {
         Platform::linux(match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -36,7 +36,7 @@ impl Platform {
         })
     }
 
-    /// The processor, as Go calls it.
+    /// Go's name of the processor.
     pub(crate) fn architecture(&self) -> &str {
         &self.architecture
     }
@@ -53,7 +53,7 @@ enum Part {
     Packed(Packed),
 }
 
-/// An image, to be written into a [`Layout`](super::Layout).
+/// An image to write into a [`Layout`](super::Layout).
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     platform: Platform,
@@ -66,7 +66,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// An empty one.
+    /// An image without layers.
     pub(crate) fn new(platform: Platform) -> Image {
         Image {
             platform,
@@ -79,56 +79,56 @@ impl Image {
         }
     }
 
-    /// Puts a layer above the others.
+    /// Adds a layer on top.
     #[must_use]
     pub(crate) fn layer(mut self, layer: Layer) -> Image {
         self.layers.push(Part::Tree(layer));
         self
     }
 
-    /// Puts a layer that was packed before above the others.
+    /// Adds a layer on top that was packed before.
     #[must_use]
     pub(crate) fn packed(mut self, layer: Packed) -> Image {
         self.layers.push(Part::Packed(layer));
         self
     }
 
-    /// What a container runs.
+    /// Sets the entrypoint of a container.
     #[must_use]
     pub(crate) fn entrypoint<const N: usize>(mut self, words: [&str; N]) -> Image {
         self.entrypoint = words.map(str::to_owned).to_vec();
         self
     }
 
-    /// What it is told, unless whoever starts it says otherwise.
+    /// Sets the default arguments of the entrypoint.
     #[must_use]
     pub(crate) fn arguments<const N: usize>(mut self, words: [&str; N]) -> Image {
         self.arguments = words.map(str::to_owned).to_vec();
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Adds an environment variable.
     #[must_use]
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Image {
         self.environment.push(format!("{name}={value}"));
         self
     }
 
-    /// Who runs it, as `UID:GID`.
+    /// Sets the user, as `UID:GID`.
     #[must_use]
     pub(crate) fn user(mut self, user: &str) -> Image {
         self.user = Some(user.to_owned());
         self
     }
 
-    /// Labels it, such as with `org.opencontainers.image.version`.
+    /// Adds a label, such as `org.opencontainers.image.version`.
     #[must_use]
     pub(crate) fn label(mut self, name: &str, value: &str) -> Image {
         self.labels.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Writes its blobs, and returns what leads to them.
+    /// Writes the blobs of the image, and returns the descriptor of its manifest.
     pub(super) fn write(&self, layout: &Path) -> Result<Descriptor> {
         let layers = self.layers.iter().map(|layer| match layer {
             Part::Tree(layer) => layer.write(layout),

@@ -1,5 +1,5 @@
-//! One layer of an image: a tree of files. Everything belongs to root and has no time, so that the
-//! same files are the same layer.
+//! Packs a tree of files into one layer of an image. Everything belongs to root and has no time, so
+//! that the same files give the same layer.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,8 +13,8 @@ use super::blob::{Blob, Descriptor, Hashed};
 
 pub(super) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// A tree of files, by their paths without a leading `/`. Folders on the way to a file need not be
-/// named.
+/// A tree of files, by their paths without a leading `/`. Parent folders need no entry of their
+/// own.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Layer {
     entries: BTreeMap<String, Entry>,
@@ -38,26 +38,26 @@ impl Layer {
         Layer::default()
     }
 
-    /// Adds a folder with a mode of its own.
+    /// Adds a folder with its own mode.
     #[must_use]
     pub(crate) fn folder(self, path: &str, mode: u32) -> Layer {
         self.with(path, Entry::Folder { mode })
     }
 
-    /// Adds a file of this machine, read when the image is written.
+    /// Adds a file of this machine, which is read when the image is written.
     #[must_use]
     pub(crate) fn file(self, path: &str, from: &Path, mode: u32) -> Layer {
         let source = Source::Path(from.to_owned());
         self.with(path, Entry::File { source, mode })
     }
 
-    /// Adds a file that holds the text.
+    /// Adds a file with this text.
     #[must_use]
     pub(crate) fn text(self, path: &str, text: &str, mode: u32) -> Layer {
         self.bytes(path, text.as_bytes().to_vec(), mode)
     }
 
-    /// Adds a file that holds the bytes.
+    /// Adds a file with these bytes.
     #[must_use]
     pub(crate) fn bytes(self, path: &str, bytes: Vec<u8>, mode: u32) -> Layer {
         let source = Source::Bytes(bytes);
@@ -71,7 +71,7 @@ impl Layer {
         self.with(path, Entry::Link { target })
     }
 
-    /// The bytes of a file that was added with them.
+    /// The bytes of a file that was added as bytes or text.
     pub(crate) fn bytes_of(&self, path: &str) -> Option<&[u8]> {
         match self.entries.get(path)? {
             Entry::File {
@@ -82,7 +82,7 @@ impl Layer {
         }
     }
 
-    /// The paths of everything in it, sorted.
+    /// The paths of all entries, sorted.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
@@ -97,10 +97,11 @@ impl Layer {
         self
     }
 
-    /// Writes it as a blob, and tells the hash of what is in it uncompressed.
+    /// Writes the layer as a blob, and returns its descriptor and the hash of its uncompressed
+    /// content.
     pub(super) fn write(&self, layout: &Path) -> Result<(Descriptor, String)> {
         let blob = Blob::create(layout)?;
-        // The operating system's byte says "unknown": it would differ from machine to machine.
+        // The header's operating system is "unknown", since it would differ between machines.
         let packed = GzBuilder::new()
             .operating_system(255)
             .write(blob, Compression::default());

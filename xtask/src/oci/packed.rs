@@ -1,4 +1,4 @@
-//! A layer that was packed before, kept in a folder: what many images stand on is read and compressed once.
+//! Keeps a packed layer in a folder, so that the base of many images is read and compressed once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::blob::Descriptor;
 use super::layer::{LAYER, Layer};
 
-/// Tells what is in the folder.
+/// The file that describes the layer.
 const NOTE: &str = "layer.json";
 const BLOBS: &str = "blobs/sha256";
 
@@ -25,7 +25,7 @@ struct Note {
     /// The hash of the packed bytes, in hexadecimal digits.
     hash: String,
     size: u64,
-    /// The digest of what is in it uncompressed.
+    /// The digest of the uncompressed content.
     id: String,
 }
 
@@ -43,7 +43,7 @@ impl Packed {
             .with_context(|| format!("failed to write {}", file.display()))
     }
 
-    /// The layer that is in a folder.
+    /// Opens the packed layer of a folder.
     pub(crate) fn open(folder: &Path) -> Result<Packed> {
         let file = folder.join(NOTE);
         let bytes =
@@ -61,12 +61,13 @@ impl Packed {
         &self.note.hash
     }
 
-    /// How large it is packed, in bytes.
+    /// The size of the packed bytes.
     pub(crate) fn size(&self) -> u64 {
         self.note.size
     }
 
-    /// Puts it among the blobs of a layout, and tells the hash of what is in it uncompressed.
+    /// Copies the layer to the blobs of a layout, and returns its descriptor and the hash of its
+    /// uncompressed content.
     pub(super) fn write(&self, layout: &Path) -> Result<(Descriptor, String)> {
         let blob = |folder: &Path| folder.join(BLOBS).join(&self.note.hash);
         let (from, to) = (blob(&self.folder), blob(layout));
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_on_a_packed_layer_is_the_one_on_the_tree() {
+    fn a_packed_layer_gives_the_same_image_as_its_tree() {
         let folder = tempfile::tempdir().unwrap();
         let tree = Layer::new().text("etc/os-release", "ID=debian\n", 0o644);
         let packed = folder.path().join("packed");

@@ -1,5 +1,5 @@
-//! The tests on a real Kubernetes: a cluster of their own is started for them and, however they end, taken
-//! down after them.
+//! Runs the tests on a real Kubernetes. A cluster is started for them and taken down after them,
+//! however they end.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::recorder::Recorder;
 use crate::bench::IMAGES;
 use crate::cargo;
-use crate::cluster::{DESCRIPTION, NEEDS, OWN_NEEDS, of_tests, stock};
+use crate::cluster::{DESCRIPTION, NEEDS, OWN_NEEDS, provide_bench_images, test_cluster};
 use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
@@ -16,26 +16,26 @@ use crate::repository::Repository;
 /// The package of the tests.
 pub(super) const PACKAGE: &str = "sampan-cluster-tests";
 
-/// Its folder.
+/// The folder of that package.
 pub(super) const FOLDER: &str = "tests/cluster";
 
-/// What the tests need of the machine, beside what their cluster does.
+/// The needs of the tests, in addition to those of their cluster.
 const TESTS: &[Need] = &[Need::Nginx, Need::Curl, Need::Stress];
 
 pub(super) fn needs() -> Vec<Need> {
     [NEEDS, OWN_NEEDS, TESTS].concat()
 }
 
-/// Two nodes: one would hide what goes wrong between them.
+/// Two nodes, because one would hide failures between nodes.
 const NODES: &str = "2";
 
-/// Looking often shows soon what is done twice.
+/// Frequent reconciles soon reveal work that is done twice.
 const RESYNC: &str = "10s";
 
 pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) -> Result<()> {
-    let (name, description) = of_tests(repository)?;
+    let (name, description) = test_cluster(repository)?;
     let cluster = |words: &[&str]| {
-        // Not this very file: the stages before may have made cargo link it anew.
+        // Not the running file: an earlier stage may have made cargo link it anew.
         let mut command = Command::new(repository.program("xtask"));
         command
             .current_dir(repository.root())
@@ -45,12 +45,12 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
         command
     };
     super::build_own_guests(repository, recorder)?;
-    // What an earlier run was made to leave would be another start.
+    // An earlier run may have kept its cluster, and a test starts from a new one.
     let tested = recorder
         .run(&mut cluster(&["down"]))
         .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES, "--resync", RESYNC])))
         .and_then(|()| {
-            let images = stock(repository, &name)?.file;
+            let images = provide_bench_images(repository, &name)?.file;
             let mut tests = cargo::main_workspace(repository, "test");
             tests
                 .args([
@@ -67,7 +67,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
             recorder.run(&mut tests)
         });
     if keep {
-        recorder.say(&format!(
+        recorder.log_line(&format!(
             "the cluster was kept: cargo xtask cluster --name {name} env, and down"
         ))?;
         return tested;

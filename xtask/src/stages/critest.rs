@@ -1,4 +1,4 @@
-//! critest, the validation tests of CRI: all of it, or a short part.
+//! Runs critest, the validation tests of CRI: all of it, or a short part.
 
 use anyhow::{Result, bail};
 
@@ -26,10 +26,10 @@ pub(super) fn run_part(
     let comparison = run(repository, part)?;
     let table = comparison.to_string();
     for line in table.lines() {
-        recorder.say(line)?;
+        recorder.log_line(line)?;
     }
     let (same, wrong) = (comparison.same, comparison.failures());
-    recorder.say(&format!(
+    recorder.log_line(&format!(
         "test result: critest. {same} passed; {wrong} failed; 0 ignored"
     ))?;
     eprint!("{table}");

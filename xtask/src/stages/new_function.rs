@@ -1,5 +1,5 @@
-//! What `sampan new` writes, built: the tests serve it. The compiler is this program's business, so that
-//! no test has to know which one there is.
+//! Builds the project that `sampan new` writes; the tests serve it. This program chooses the
+//! compiler, so that no test depends on it.
 
 use std::fs;
 use std::io;
@@ -12,20 +12,20 @@ use super::recorder::Recorder;
 use crate::repository::Repository;
 use crate::toolchain::Toolchain;
 
-/// Tells tests where the new function is.
+/// The variable with the folder of the new function.
 pub(super) const FOLDER: &str = "SAMPAN_NEW_FUNCTION_DIR";
 
-/// What it is called.
+/// The name of the new function.
 const NAME: &str = "first-steps";
 
-/// Makes and builds it with the `sampan` that was built before.
+/// Makes and builds the function with the `sampan` that was built before.
 pub(super) fn build(
     repository: &Repository,
     toolchain: Toolchain,
     recorder: &mut Recorder,
 ) -> Result<PathBuf> {
     let folder = repository.logs().join(NAME);
-    // The build is kept: it holds a standard library, which takes the compiler half a minute.
+    // The target folder is kept: it holds a standard library that takes half a minute to compile.
     let (target, kept) = (folder.join("target"), folder.with_extension("target"));
     let renew = || {
         move_if_there(&target, &kept)?;

@@ -1,5 +1,7 @@
-//! Runs the commands of a stage: all that they say goes to a file, a line of it at a time is shown,
-//! and what matters of it when they fail.
+//! Runs the commands of a stage and records their output.
+//!
+//! All output goes to a file. One line at a time is shown as progress, and the relevant part after
+//! a failure.
 
 mod tally;
 
@@ -16,13 +18,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::cargo::shown;
 pub(super) use tally::Tally;
 
-/// How often a sign of life is given where lines cannot be written over.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// How often to print progress where lines cannot be overwritten.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How wide a line of progress may be.
+/// The most characters of a line of progress.
 const WIDTH: usize = 100;
 
-/// A stage's record.
+/// The recorder of a stage.
 #[derive(Debug)]
 pub(super) struct Recorder {
     log: PathBuf,
@@ -49,12 +51,12 @@ impl Recorder {
             })
     }
 
-    /// Where all of it is.
+    /// The file with the whole output.
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
 
-    /// How the tests went that it was told of.
+    /// The counts of all tests in the recorded output.
     pub(super) fn tests(&self) -> Tally {
         self.tally
     }
@@ -65,15 +67,15 @@ impl Recorder {
             .try_for_each(|mut command| self.run(&mut command))
     }
 
-    /// Runs a command to its end; fails when it does.
+    /// Runs a command to its end; fails when the command fails.
     pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
-        self.say(&format!("$ {}", shown(command).trim_matches('`')))?;
+        self.log_line(&format!("$ {}", shown(command).trim_matches('`')))?;
         let (reader, writer) = io::pipe().context("failed to make a pipe")?;
         let both = writer.try_clone().context("failed to share a pipe")?;
         command.stdin(Stdio::null()).stdout(both).stderr(writer);
         let started = command.spawn();
         let mut child = started.with_context(|| format!("failed to start {}", shown(command)))?;
-        // The command holds ends of the pipe, which would never close.
+        // The command holds ends of the pipe, which would keep it open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let lines = read(reader);
         self.record(&lines)?;
@@ -87,13 +89,13 @@ impl Recorder {
     }
 
     /// Adds a line to the record.
-    pub(super) fn say(&mut self, line: &str) -> Result<()> {
+    pub(super) fn log_line(&mut self, line: &str) -> Result<()> {
         self.tally.read(line);
         let written = writeln!(self.file, "{line}");
         written.with_context(|| format!("failed to write {}", self.log.display()))
     }
 
-    /// Shows what matters of a failure.
+    /// Shows the relevant part of a failure.
     pub(super) fn show_failure(&self) -> Result<()> {
         let text = fs::read(&self.log);
         let text = text.with_context(|| format!("failed to read {}", self.log.display()))?;
@@ -104,7 +106,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Takes the line of progress away.
+    /// Clears the line of progress.
     pub(super) fn finish(&self) {
         if self.terminal {
             eprint!("\r\x1b[2K");
@@ -114,9 +116,9 @@ impl Recorder {
     fn record(&mut self, lines: &Receiver<String>) -> Result<()> {
         let mut latest = String::new();
         loop {
-            match lines.recv_timeout(SIGN_OF_LIFE) {
+            match lines.recv_timeout(PROGRESS_INTERVAL) {
                 Ok(line) => {
-                    self.say(&line)?;
+                    self.log_line(&line)?;
                     latest = line;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -136,20 +138,20 @@ impl Recorder {
             .collect();
         if self.terminal {
             eprint!("\r\x1b[2K    {seconds:>4} s  {line}");
-        } else if self.shown_at.elapsed() >= SIGN_OF_LIFE {
+        } else if self.shown_at.elapsed() >= PROGRESS_INTERVAL {
             self.shown_at = Instant::now();
             eprintln!("    {seconds:>4} s  {line}");
         }
     }
 }
 
-/// The lines of a pipe, until everybody has closed it.
+/// The lines of a pipe, until all of its writers are closed.
 fn read(reader: PipeReader) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(reader).split(b'\n') {
             let Ok(line) = line else { return };
-            // The receiver goes only when the record cannot be written.
+            // The receiver is dropped only when the record cannot be written.
             if sender
                 .send(String::from_utf8_lossy(&line).into_owned())
                 .is_err()
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_streams_are_recorded_and_a_failure_is_one() {
+    fn both_streams_are_recorded_and_a_failed_command_is_an_error() {
         fn check(script: &str, expected: &str, success: bool) {
             let folder = tempfile::tempdir().unwrap();
             let mut recorder = Recorder::create(folder.path(), "unit").unwrap();

@@ -1,4 +1,4 @@
-//! How the stages went: a table, and one line that counts their tests.
+//! Prints the results of the stages: a table, and one line with the counts of their tests.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::recorder::Tally;
 
-/// How one went.
+/// The outcome of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Passed,
@@ -23,7 +23,7 @@ struct Line {
     note: String,
 }
 
-/// How all of them went so far.
+/// The outcomes of all stages so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     lines: Vec<Line>,
@@ -40,7 +40,7 @@ impl Outcome {
 }
 
 impl Report {
-    /// Adds a stage, and says so at once.
+    /// Adds a stage, and prints its line at once.
     pub(super) fn add(
         &mut self,
         stage: &'static str,
@@ -60,7 +60,7 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Success when something passed and nothing failed.
+    /// Success if something passed and nothing failed.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::from(!self.is_success()))
     }
@@ -70,8 +70,8 @@ impl Report {
         has(Outcome::Passed) && !has(Outcome::Failed)
     }
 
-    /// All tests, and each stage that is itself the test: one without any, and one that failed or was
-    /// skipped although none of its tests was.
+    /// All tests, and one for each stage without any, or that failed or was skipped although none
+    /// of its tests was.
     fn total(&self) -> Tally {
         let mut total = Tally::default();
         for line in &self.lines {
@@ -109,7 +109,7 @@ impl fmt::Display for Report {
         for line in &self.lines {
             writeln!(formatter, "{line}")?;
         }
-        // Those who run this read the last line, so its form is fixed.
+        // Scripts read the last line, so its form is fixed.
         let Tally {
             passed,
             failed,
@@ -164,7 +164,7 @@ mod tests {
             "9 passed, 2 failed, 0 skipped",
             false,
         );
-        // What does not compile fails without a test.
+        // A stage that does not compile fails without a test.
         check(&[(Failed, 0, 0)], "0 passed, 1 failed, 0 skipped", false);
         check(&[(Failed, 3, 0)], "3 passed, 1 failed, 0 skipped", false);
         check(&[(Skipped, 0, 0)], "0 passed, 0 failed, 1 skipped", false);

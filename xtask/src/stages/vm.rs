@@ -1,5 +1,8 @@
-//! Tests in an emulated machine with cgroup version 2 and systemd. The short form: the shim's own tests in part, and
-//! its limits beside runc's. The long form: all of them, the node installer, and pods of a kubelet with systemd's driver.
+//! Runs tests in an emulated machine with cgroup version 2 and systemd.
+//!
+//! - The short form: a part of the shim's own tests, and its limits beside runc's.
+//! - The long form: all of the shim's tests, the node installer, and pods of a kubelet with systemd's
+//!   driver.
 
 mod programs;
 
@@ -21,18 +24,19 @@ use crate::repository::Repository;
 use crate::vm::{self, Image, Vm};
 use programs::TestProgram;
 
-/// How much is tested.
+/// The selection of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Short,
     Long,
 }
 
-/// Selects how the shim's tests write the control groups of their bundles.
+/// The variable that selects the form of the cgroup path in the bundles of the shim's tests.
 const CGROUP_FORM: &str = "SAMPAN_TEST_CGROUP_FORM";
 const CGROUP_FORMS: [&str; 2] = ["path", "systemd"];
 
-/// Where the suite of limits writes the document with its table; here, whether the checkout takes it over.
+/// The variable that makes the suite of limits write its table into the document; here, that makes
+/// the checkout take it over.
 const WRITE_TABLE: &str = "SAMPAN_WRITE_TABLE";
 const DOCUMENT: &str = "docs/shim.md";
 
@@ -51,7 +55,7 @@ const fn of_shim(name: &'static str) -> TestProgram {
 
 const LIMITS: TestProgram = of_shim("limits");
 
-/// The shim's tests, and whether the short form has them.
+/// The shim's tests, and whether the short form includes them.
 const SHIM: &[(TestProgram, bool)] = &[
     (of_shim("functions"), false),
     (of_shim("guards"), false),
@@ -118,7 +122,7 @@ pub(super) fn run(
         Form::Long => all_programs(repository)?,
     };
     let vm = Vm::boot(image, &vm::shares(repository)?, &repository.logs())?;
-    recorder.say(&vm.summary()?)?;
+    recorder.log_line(&vm.summary()?)?;
     let mut suite = Suite {
         repository,
         vm: &vm,
@@ -129,14 +133,14 @@ pub(super) fn run(
     };
     let tested = suite.run(form);
     if tested.is_err() {
-        recorder.say("the journal of the machine:")?;
-        recorder.say(&vm.journal()?)?;
+        recorder.log_line("the journal of the machine:")?;
+        recorder.log_line(&vm.journal()?)?;
     }
     let ended = vm.power_off();
     tested.and(ended)
 }
 
-/// What is run in a machine, and what of it failed so far.
+/// The commands to run in a machine, and the names of those that have failed.
 struct Suite<'a> {
     repository: &'a Repository,
     vm: &'a Vm,
@@ -147,7 +151,7 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// Runs all of it, and fails when a part did.
+    /// Runs everything, and fails if a part failed.
     fn run(&mut self, form: Form) -> Result<()> {
         for cgroup_form in CGROUP_FORMS {
             for (program, short) in SHIM {
@@ -159,7 +163,7 @@ impl Suite<'_> {
         if form == Form::Long {
             self.test(INSTALLER, &[])?;
             let critest = self.xtask("test critest --built")?;
-            self.note("critest", &critest)?;
+            self.run_and_record("critest", &critest)?;
             self.pods()?;
         }
         if !self.failed.is_empty() {
@@ -173,7 +177,8 @@ impl Suite<'_> {
         if program != LIMITS || env::var_os(WRITE_TABLE).is_none() {
             return self.test(program, &[form]);
         }
-        // A layer of the machine takes what is written, and the next form adds its column to it.
+        // The machine's overlay takes the written document, so it is copied to the checkout. The
+        // next form adds its column to that.
         let document = self.repository.root().join(DOCUMENT);
         let path = document.to_string_lossy().into_owned();
         self.test(program, &[form, (WRITE_TABLE, &path)])?;
@@ -181,7 +186,7 @@ impl Suite<'_> {
         fs::write(&document, text).with_context(|| format!("failed to write {path}"))
     }
 
-    /// Runs a test program. Its failure is noted, and the others run.
+    /// Runs a test program. A failure is recorded, and the others still run.
     fn test(&mut self, program: TestProgram, variables: &[(&str, &str)]) -> Result<()> {
         let file = &self.built[&program];
         let folder = self.repository.root().join(program.package);
@@ -210,17 +215,18 @@ impl Suite<'_> {
             shell_quoted(&file.to_string_lossy())
         );
         let shown: Vec<_> = variables.iter().map(|(_, value)| *value).collect();
-        self.note(&format!("{} ({})", program.name, shown.join(" ")), &line)
+        self.run_and_record(&format!("{} ({})", program.name, shown.join(" ")), &line)
     }
 
-    /// Runs a line, and notes its failure.
-    fn note(&mut self, name: &str, line: &str) -> Result<()> {
+    /// Runs a shell line, and records its failure.
+    fn run_and_record(&mut self, name: &str, line: &str) -> Result<()> {
         let begun = std::time::Instant::now();
         let ran = self.recorder.run(&mut self.vm.command(line, TIMEOUT));
         self.recorder
-            .say(&format!("{name}: {:.0} s", begun.elapsed().as_secs_f64()))?;
+            .log_line(&format!("{name}: {:.0} s", begun.elapsed().as_secs_f64()))?;
         if let Err(error) = ran {
-            self.recorder.say(&format!("error: {name}: {error:#}"))?;
+            self.recorder
+                .log_line(&format!("error: {name}: {error:#}"))?;
             self.failed.push(name.to_owned());
         }
         Ok(())
@@ -231,13 +237,13 @@ impl Suite<'_> {
         let up = self
             .xtask("cluster up --built --no-functions --metrics-server --cgroup-driver systemd")?;
         let before = self.failed.len();
-        self.note("the cluster", &up)?;
+        self.run_and_record("the cluster", &up)?;
         if self.failed.len() == before {
             for program in PODS {
                 self.test(program, &[])?;
             }
             let down = self.xtask("cluster down")?;
-            self.note("the end of the cluster", &down)?;
+            self.run_and_record("the end of the cluster", &down)?;
         }
         Ok(())
     }
@@ -245,12 +251,12 @@ impl Suite<'_> {
     /// A line that calls `xtask` in the machine.
     fn xtask(&self, words: &str) -> Result<String> {
         let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
-        // The folder of all caches: `sampan/tools` is in it.
+        // The parent of `sampan/tools`, which is the value of `XDG_CACHE_HOME`.
         let tools = cache()?;
         let caches = tools
             .ancestors()
             .nth(2)
-            .context("the cache has no folder around it")?;
+            .context("the cache folder has no parent")?;
         Ok(format!(
             "export CI=true XDG_CACHE_HOME={} CARGO_TARGET_DIR={}; cd {} && {} {words}",
             quoted(caches),
@@ -260,7 +266,7 @@ impl Suite<'_> {
         ))
     }
 
-    /// What the tests of pods know the cluster by.
+    /// A shell line that sets the variables of the cluster for its tests.
     fn cluster_environment(&self, program: TestProgram) -> String {
         if !PODS.contains(&program) {
             return String::new();

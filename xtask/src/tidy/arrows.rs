@@ -1,4 +1,6 @@
-//! The arrows between the crates, compared with ARCHITECTURE.md both ways. The document has a block
+//! Compares the arrows between the crates with ARCHITECTURE.md, in both directions.
+//!
+//! The document has a block
 //!
 //! ````text
 //! ```arrows
@@ -11,8 +13,8 @@
 //! ````
 //!
 //! Each package of the workspace has one line with `->` and all packages of the workspace that it
-//! uses, those of its tests left out. A line with `-/>` names packages, also of others, that it must
-//! not need to be built, not even by way of others.
+//! uses, except those that only its tests use. A line with `-/>` names packages, also of
+//! registries, that the package must not depend on, not even indirectly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +22,7 @@ use super::{ARCHITECTURE, Problem};
 use crate::markdown::{self, Line};
 use crate::metadata::{Metadata, Package};
 
-/// What a package uses, by names.
+/// The packages that each package uses, by name.
 type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +33,8 @@ enum Rule<'a> {
 
 pub(super) fn check(architecture: Option<&str>, workspace: &Metadata) -> Vec<Problem> {
     let Some(block) = architecture.and_then(|text| markdown::block(text, "arrows")) else {
-        let message = "there must be a block ```arrows with lines `package -> package, package`";
+        let message =
+            "the file must have a block ```arrows with lines `package -> package, package`";
         return vec![Problem::new(ARCHITECTURE, message)];
     };
     let mut problems = Vec::new();
@@ -41,12 +44,12 @@ pub(super) fn check(architecture: Option<&str>, workspace: &Metadata) -> Vec<Pro
             None => {}
             Some(Ok(Rule::Uses(user, used))) => {
                 let before = drawn.insert(user, used);
-                let again = before.map(|_| format!("`{user}` has a line already"));
+                let again = before.map(|_| format!("`{user}` has another line"));
                 problems.extend(again.map(|message| problem(line, message)));
             }
             Some(Ok(Rule::Never(user, never))) => {
                 let broken = never.iter().filter_map(|used| path(workspace, user, used));
-                problems.extend(broken.map(|path| problem(line, format!("{path} must not be"))));
+                problems.extend(broken.map(|path| problem(line, format!("{path} is forbidden"))));
             }
             Some(Err(message)) => problems.push(problem(line, message.to_owned())),
         }
@@ -60,7 +63,7 @@ fn problem(line: Line<'_>, message: String) -> Problem {
     Problem::new(ARCHITECTURE, message).at(line.number)
 }
 
-/// Nothing for a line without a rule.
+/// `None` for a line without a rule.
 fn parse(line: &str) -> Option<Result<Rule<'_>, &'static str>> {
     let line = line.split('#').next().unwrap_or_default().trim();
     if line.is_empty() {
@@ -107,15 +110,15 @@ fn compare(drawn: &Arrows<'_>, real: &Arrows<'_>) -> Vec<String> {
     let mut messages = Vec::new();
     for (user, used) in real {
         let Some(shown) = drawn.get(user) else {
-            messages.push(format!("the arrows of `{user}` are not drawn"));
+            messages.push(format!("the arrows of `{user}` are missing"));
             continue;
         };
         let extra = used
             .difference(shown)
-            .map(|used| format!("`{user} -> {used}` is not drawn"));
+            .map(|used| format!("the arrow `{user} -> {used}` is missing"));
         let gone = shown
             .difference(used)
-            .map(|used| format!("`{user} -> {used}` is no more"));
+            .map(|used| format!("the arrow `{user} -> {used}` is outdated"));
         messages.extend(extra.chain(gone));
     }
     let unknown = drawn.keys().filter(|user| !real.contains_key(*user));
@@ -123,7 +126,7 @@ fn compare(drawn: &Arrows<'_>, real: &Arrows<'_>) -> Vec<String> {
     messages
 }
 
-/// A way from a package of the workspace to another package, if there is one: the shortest.
+/// The shortest path from a package of the workspace to another package, if there is one.
 fn path(workspace: &Metadata, from: &str, to: &str) -> Option<String> {
     let graph = workspace.graph();
     let names: BTreeMap<_, _> = workspace
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_told_both_ways() {
+    fn differences_are_reported_both_ways() {
         fn check(drawn: &[(&'static str, &[&'static str])], expected: &[&str]) {
             let drawn = drawn
                 .iter()
@@ -188,9 +191,15 @@ mod tests {
             assert_eq!(compare(&drawn, &real), expected);
         }
         check(&[("a", &["b"]), ("b", &[])], &[]);
-        check(&[("a", &[]), ("b", &[])], &["`a -> b` is not drawn"]);
-        check(&[("a", &["b"]), ("b", &["a"])], &["`b -> a` is no more"]);
-        check(&[("a", &["b"])], &["the arrows of `b` are not drawn"]);
+        check(
+            &[("a", &[]), ("b", &[])],
+            &["the arrow `a -> b` is missing"],
+        );
+        check(
+            &[("a", &["b"]), ("b", &["a"])],
+            &["the arrow `b -> a` is outdated"],
+        );
+        check(&[("a", &["b"])], &["the arrows of `b` are missing"]);
         check(
             &[("a", &["b"]), ("b", &[]), ("c", &[])],
             &["there is no package `c`"],

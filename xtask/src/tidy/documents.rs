@@ -1,4 +1,4 @@
-//! Rules for documents: links inside the repository lead somewhere, and what is published is there.
+//! Checks the documents: links inside the repository resolve, and published files exist.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::Problem;
 use super::sources::Sources;
 use crate::markdown;
 
-/// Files that must be there, and why.
+/// Published files, with the reason why each must exist.
 const PUBLISHED: [(&str, &str); 1] = [(
     "docs/function.schema.json",
     "editors check function.yaml with it",
@@ -28,7 +28,7 @@ fn check_links(sources: &Sources, path: &Path, text: &str) -> Vec<Problem> {
     let broken = inside.filter(|link| !resolves(sources, path, link.text));
     broken
         .map(|link| {
-            let message = format!("the link `{}` leads nowhere", link.text);
+            let message = format!("the link `{}` does not resolve", link.text);
             Problem::new(path, message).at(link.number)
         })
         .collect()
@@ -52,7 +52,7 @@ fn resolves(sources: &Sources, document: &Path, link: &str) -> bool {
     if target != Path::new("") && !sources.has(&target) {
         return false;
     }
-    // Lines of code can be linked to as well; only documents have headings.
+    // Links to lines of code have a fragment too, but only documents have headings.
     let is_document = target
         .extension()
         .is_some_and(|extension| extension == "md");
@@ -62,7 +62,7 @@ fn resolves(sources: &Sources, document: &Path, link: &str) -> bool {
         || text.is_none_or(|text| markdown::anchors(text).iter().any(|known| known == anchor))
 }
 
-/// The path from the root, or nothing when it leads out of it.
+/// The path from the root; `None` when it leads out of the repository.
 fn join(document: &Path, file: &str) -> Option<PathBuf> {
     let mut path = match file.strip_prefix('/') {
         Some(_) => PathBuf::new(),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_there() {
+    fn a_missing_published_file_is_reported() {
         assert_eq!(check(&Sources::of(&[])).len(), 1);
         assert_eq!(
             check(&Sources::of(&[("docs/function.schema.json", "{}")])),

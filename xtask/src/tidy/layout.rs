@@ -1,5 +1,4 @@
-//! Rules for every Rust file: it opens by saying what it is for, it is short, and its name says more
-//! than that it is shared.
+//! Checks every Rust file: it opens with its purpose, it is short, and its name is specific.
 
 use std::path::Path;
 
@@ -7,9 +6,9 @@ use super::Problem;
 use super::sources::Sources;
 
 /// The most lines of a file. Aim for 150; past this, split it by noun.
-const MOST_LINES: usize = 400;
+const MAX_LINES: usize = 400;
 
-/// Names that say nothing, of files and of folders.
+/// Names of files and folders that say nothing about the content.
 const EMPTY_NAMES: [&str; 8] = [
     "util", "utils", "common", "helper", "helpers", "imp", "misc", "shared",
 ];
@@ -28,12 +27,12 @@ fn check_file(path: &Path, text: &str) -> Vec<Problem> {
         .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
     if !first.starts_with("//!") {
-        let message = "the file must open with `//!`: what it owns, and what it refuses";
+        let message = "the file must open with `//!`: what it does, and what it leaves out";
         problems.push(Problem::new(path, message).at(1));
     }
     let lines = text.lines().count();
-    if lines > MOST_LINES {
-        let message = format!("the file has {lines} lines; split what has more than {MOST_LINES}");
+    if lines > MAX_LINES {
+        let message = format!("the file has {lines} lines; split it below {MAX_LINES}");
         problems.push(Problem::new(path, message));
     }
     let empty = path.iter().find_map(|part| {
@@ -41,7 +40,7 @@ fn check_file(path: &Path, text: &str) -> Vec<Problem> {
         EMPTY_NAMES.iter().find(|&&empty| empty == name)
     });
     if let Some(name) = empty {
-        let message = format!("`{name}` is no name; say what is in it");
+        let message = format!("the name `{name}` says nothing; name the file by its content");
         problems.push(Problem::new(path, message));
     }
     problems
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_says_what_it_is_for_and_is_short_and_named() {
+    fn a_file_opens_with_its_purpose_and_is_short_and_named() {
         fn check(path: &str, text: &str, expected: &[&str]) {
             let problems = check_file(Path::new(path), text);
             assert_eq!(problems.len(), expected.len(), "{path}: {problems:?}");

@@ -1,5 +1,5 @@
-//! Where the dependencies come from and what they are licensed under: registries only, and licences
-//! that deny.toml allows. Exceptions that nothing needs are problems too.
+//! Checks the sources and licences of the dependencies: registries only, and licences that
+//! deny.toml allows. An unused exception is a problem too.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::metadata::{Metadata, Package};
 
 pub(super) fn check(policy: &Policy, workspaces: &[&Metadata]) -> Vec<Problem> {
     let packages = workspaces.iter().flat_map(|workspace| &workspace.packages);
-    // A package without a source is on this disk, and so one of ours.
+    // A package of the project has no source, because it is on this disk.
     let foreign = packages.filter(|package| package.source.is_some());
     let (mut problems, mut used) = (Vec::new(), BTreeSet::new());
     for package in foreign {
@@ -24,7 +24,7 @@ pub(super) fn check(policy: &Policy, workspaces: &[&Metadata]) -> Vec<Problem> {
         .chain(clarifications)
         .filter(|package| !used.contains(package.as_str()));
     problems.extend(idle.map(|package| {
-        let message = format!("what is said of `{package}` is not needed");
+        let message = format!("the entry of `{package}` is unused; remove it");
         Problem::new(FILE, message)
     }));
     problems.sort_by(|one, other| one.message.cmp(&other.message));
@@ -52,11 +52,11 @@ fn check_licence<'a>(
         Some(found.expression.as_str())
     };
     let Some(text) = package.license.as_deref().or_else(clarified) else {
-        return problem(format!("{} does not say its licence", name(package)));
+        return problem(format!("{} does not declare a licence", name(package)));
     };
     let Ok(expression) = Expression::parse_mode(text, ParseMode::LAX) else {
         return problem(format!(
-            "{} has the licence `{text}`, which is no SPDX",
+            "{} has the licence `{text}`, which is not an SPDX expression",
             name(package)
         ));
     };
@@ -127,8 +127,8 @@ mod tests {
         check("a", Some("GPL-3.0 OR Apache-2.0"), None);
         check("a", Some("Apache-2.0 WITH LLVM-exception"), None);
         check("a", Some("MIT AND GPL-3.0"), Some("does not allow"));
-        check("a", Some("mine"), Some("no SPDX"));
-        check("a", None, Some("does not say"));
+        check("a", Some("mine"), Some("not an SPDX"));
+        check("a", None, Some("does not declare"));
         check("a", Some("CDLA-Permissive-2.0"), Some("does not allow"));
         check("roots", Some("CDLA-Permissive-2.0"), None);
         check("silent", None, None);

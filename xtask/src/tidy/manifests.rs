@@ -1,5 +1,5 @@
-//! Rules for manifests: every package has the workspace's lints, and no dependency has a version of its
-//! own, so that each stands once.
+//! Checks the manifests: every package inherits the workspace's lints and the versions of its
+//! dependencies.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) fn check(root: &Path, workspace: &Metadata) -> Result<Vec<Problem>> {
         let text = fs::read_to_string(path);
         let text = text.with_context(|| format!("failed to read {}", shown.display()))?;
         let manifest: Table = toml::from_str(&text)
-            .with_context(|| format!("failed to understand {}", shown.display()))?;
+            .with_context(|| format!("failed to parse {}", shown.display()))?;
         problems.extend(check_manifest(shown, &manifest));
     }
     Ok(problems)
@@ -29,7 +29,7 @@ pub(super) fn check(root: &Path, workspace: &Metadata) -> Result<Vec<Problem>> {
 fn check_manifest(path: &Path, manifest: &Table) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !manifest.get("lints").is_some_and(is_inherited) {
-        let message = "there must be `[lints]` with `workspace = true`";
+        let message = "the manifest must have `[lints]` with `workspace = true`";
         problems.push(Problem::new(path, message));
     }
     for kind in KINDS {

@@ -1,5 +1,7 @@
-//! The part of deny.toml that is checked here. The file is that of `cargo deny`, which checks more of
-//! it, such as advisories, where it is installed.
+//! Reads the part of deny.toml that tidy checks.
+//!
+//! The file belongs to `cargo deny`, which checks more of it, such as advisories, where it is
+//! installed.
 
 use std::fs;
 use std::path::Path;
@@ -7,23 +9,23 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// The file.
+/// The path of the file.
 pub(super) const FILE: &str = "deny.toml";
 
-/// What dependencies may be.
+/// The rules for dependencies.
 #[derive(Debug)]
 pub(super) struct Policy {
-    /// The targets that are built for; what others need is no dependency.
+    /// The targets of a build; a package that only other targets need is no dependency.
     pub(super) targets: Vec<String>,
     /// Licences that any package may have, by their SPDX identifiers.
     pub(super) licences: Vec<String>,
-    /// Licences that one package may have besides.
+    /// Further licences of single packages.
     pub(super) exceptions: Vec<Exception>,
-    /// Licences of packages that have a text but do not name it.
+    /// Licences of packages that contain a licence text but do not name it.
     pub(super) clarifications: Vec<Clarification>,
 }
 
-/// What a package's text of a licence is.
+/// The licence of a package's text.
 #[derive(Debug, Deserialize)]
 pub(super) struct Clarification {
     #[serde(rename = "crate")]
@@ -31,7 +33,7 @@ pub(super) struct Clarification {
     pub(super) expression: String,
 }
 
-/// More licences for one package.
+/// Further licences of one package.
 #[derive(Debug, Deserialize)]
 pub(super) struct Exception {
     #[serde(rename = "crate")]
@@ -63,7 +65,7 @@ impl Policy {
     pub(super) fn read(root: &Path) -> Result<Policy> {
         let text = fs::read_to_string(root.join(FILE));
         let text = text.with_context(|| format!("failed to read {FILE}"))?;
-        Policy::parse(&text).with_context(|| format!("failed to understand {FILE}"))
+        Policy::parse(&text).with_context(|| format!("failed to parse {FILE}"))
     }
 
     pub(super) fn parse(text: &str) -> Result<Policy> {

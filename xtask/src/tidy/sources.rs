@@ -1,4 +1,5 @@
-//! The files of the repository: what git tracks, and what it would track if it were added.
+//! Reads the files of the repository: all that git tracks, and untracked files that it does not
+//! ignore.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// All files, by their paths from the root. Those that are no UTF-8 have no text.
+/// All files, by their paths from the root. A file that is not valid UTF-8 has no text.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     files: BTreeMap<PathBuf, Option<String>>,
@@ -41,7 +42,7 @@ impl Sources {
             let path = PathBuf::from(String::from_utf8_lossy(name).into_owned());
             match fs::read(root.join(&path)) {
                 Ok(bytes) => files.insert(path, String::from_utf8(bytes).ok()),
-                // Tracked and removed, or a link to a folder: not a file now.
+                // A removed file that is still tracked, or a link to a folder.
                 Err(error) if is_no_file(&error) => continue,
                 Err(error) => {
                     return Err(error)
@@ -64,12 +65,12 @@ impl Sources {
             .filter(move |(path, _)| path.extension().is_some_and(|is| is == extension))
     }
 
-    /// The text of one file.
+    /// The text of one file, if it exists and is UTF-8.
     pub(super) fn text(&self, path: &str) -> Option<&str> {
         self.files.get(Path::new(path))?.as_deref()
     }
 
-    /// Whether there is such a file, or a folder with files.
+    /// Whether the path is a file, or a folder with files.
     pub(super) fn has(&self, path: &Path) -> bool {
         let from = self.files.range(path.to_owned()..);
         from.map(|(file, _)| file)

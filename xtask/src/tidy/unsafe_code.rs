@@ -1,4 +1,7 @@
-//! Unsafe code stands only in the files that ARCHITECTURE.md lists, in a block
+//! Checks that unsafe code is only in the files that ARCHITECTURE.md lists, and that each of them
+//! has some.
+//!
+//! The document has a block
 //!
 //! ````text
 //! ```unsafe
@@ -6,7 +9,7 @@
 //! ```
 //! ````
 //!
-//! and every listed file has some. That each use has its reason is a lint's business.
+//! A lint checks that each use has its reason.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +18,7 @@ use super::sources::Sources;
 use super::{ARCHITECTURE, Problem};
 use crate::markdown;
 
-/// What follows the keyword, in pieces so that this file is not found.
+/// The keyword with what follows it, split so that this file does not match.
 const USES: [&str; 6] = [
     concat!("unsafe", " {"),
     concat!("unsafe", " fn"),
@@ -27,7 +30,7 @@ const USES: [&str; 6] = [
 
 pub(super) fn check(architecture: Option<&str>, sources: &Sources) -> Vec<Problem> {
     let Some(block) = architecture.and_then(|text| markdown::block(text, "unsafe")) else {
-        let message = "there must be a block ```unsafe with the files that have unsafe code";
+        let message = "the file must have a block ```unsafe with the files that have unsafe code";
         return vec![Problem::new(ARCHITECTURE, message)];
     };
     let listed = block.iter().map(|line| line.text.trim());
@@ -55,7 +58,7 @@ pub(super) fn check(architecture: Option<&str>, sources: &Sources) -> Vec<Proble
     problems
 }
 
-/// The line of the first use outside of comments, counted from 1.
+/// The line number of the first use outside of comments, counted from 1.
 fn first_use(text: &str) -> Option<usize> {
     let is_use = |line: &str| {
         let code = line.split("//").next().unwrap_or_default();

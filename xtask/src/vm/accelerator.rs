@@ -1,4 +1,4 @@
-//! The choice between hardware virtualisation and plain emulation.
+//! Chooses between hardware virtualisation and plain emulation.
 
 use std::fs::{self, OpenOptions};
 
@@ -21,8 +21,8 @@ impl Accelerator {
         Ok(Self::choose(&processor, device.is_ok()))
     }
 
-    /// The device alone is not enough: some hosts have a KVM without hardware virtualisation below it, which boots
-    /// only kernels made for it.
+    /// The device alone is not enough. Some hosts have a KVM without hardware virtualisation below
+    /// it, which boots only kernels made for it.
     fn choose(processor: &str, device: bool) -> Self {
         let flags = processor.lines().find(|line| line.starts_with("flags"));
         let mut flags = flags.unwrap_or_default().split_whitespace();

@@ -1,4 +1,4 @@
-//! One boot of an image: the process of QEMU, folders shared with it, and its end.
+//! Boots an image: the QEMU process, the folders shared with it, and its end.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,16 +18,16 @@ use super::recipe::Image;
 use crate::cargo::output;
 use crate::cluster::shell_quoted;
 
-/// How long a boot may take: half a minute under emulation, and other work may be going on.
+/// How long a boot may take. It takes half a minute under emulation without other work.
 const BOOT_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How long a power-off may take before the machine is ended.
+/// How long a power-off may take before QEMU is killed.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Names the folders of sockets, before the process that owns each.
+/// The prefix of the folders of sockets; the number of the owning process follows.
 const PREFIX: &str = "sampan-vm-";
 
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many lines of the console an error shows.
 const CONSOLE_LINES: usize = 20;
@@ -35,17 +35,18 @@ const CONSOLE_LINES: usize = 20;
 /// Memory in MiB.
 const MEMORY: &str = "3072";
 
-/// A folder of this machine that appears in the other under the same path. What is written there stays there.
+/// A folder of this machine that appears in the emulated one under the same path. Writes to it stay
+/// there.
 #[derive(Debug, Clone)]
 pub(crate) struct Share(pub(crate) PathBuf);
 
-/// A machine that runs. It ends with this value.
+/// A running machine, which ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Vm {
     // In the order in which they end.
     login: Login,
     qemu: Qemu,
-    _folder: Folder,
+    _folder: SocketFolder,
     console: PathBuf,
     accelerator: Accelerator,
     took: Duration,
@@ -54,24 +55,25 @@ pub(crate) struct Vm {
 #[derive(Debug)]
 struct Qemu(Child);
 
-/// A folder for sockets, whose paths must be short.
+/// A folder of sockets, which need short paths.
 #[derive(Debug)]
-struct Folder(PathBuf);
+struct SocketFolder(PathBuf);
 
 impl Vm {
-    /// Boots an image, and returns when it is up. The console's output goes to a file in the folder of logs.
+    /// Boots an image, and returns when the machine is up. The console's output goes to a file in
+    /// the folder of logs.
     pub(crate) fn boot(image: Image, shares: &[Share], logs: &Path) -> Result<Self> {
         let files = image::provide(image)?;
         let accelerator = Accelerator::detect()?;
         fs::create_dir_all(logs).with_context(|| format!("failed to make {}", logs.display()))?;
         let log = |kind: &str| logs.join(format!("vm-{}-{kind}.log", image.name()));
         let console = log("console");
-        let folder = Folder::make()?;
+        let folder = SocketFolder::make()?;
         let port = free_port()?;
         let mut command = command(&files, shares, accelerator, &console, port);
         let said = File::create(log("qemu")).context("failed to write the log of QEMU")?;
         command
-            // Changes of the disk go there, into a file without a name.
+            // QEMU writes changes of the disk there, into an unlinked file.
             .env("TMPDIR", std::env::temp_dir())
             .stdin(Stdio::null())
             .stdout(said.try_clone()?)
@@ -87,15 +89,16 @@ impl Vm {
             took: Duration::ZERO,
         };
         vm.wait_for_login(begun)
-            .with_context(|| format!("what QEMU wrote is in {}", log("qemu").display()))?;
+            .with_context(|| format!("QEMU's output is in {}", log("qemu").display()))?;
         vm.mount(shares)?;
         vm.run("systemctl is-system-running --wait >/dev/null || { systemctl --failed --no-pager >&2; false; }")
-            .context("the machine did not start up well")?;
+            .context("the machine started with failed units")?;
         vm.took = begun.elapsed();
         Ok(vm)
     }
 
-    /// A line of the machine's shell, as root, ended there when it takes longer than the timeout.
+    /// A command that runs a line in the machine's shell, as root. The machine ends the line when
+    /// it takes longer than the timeout.
     pub(crate) fn command(&self, line: &str, timeout: Duration) -> Command {
         let seconds = timeout.as_secs();
         let line = format!(
@@ -105,13 +108,13 @@ impl Vm {
         self.login.command(&line)
     }
 
-    /// Runs a short line, and returns what it printed.
+    /// Runs a short line, and returns its stdout.
     pub(crate) fn run(&self, line: &str) -> Result<String> {
         let printed = output(&mut self.command(line, BOOT_TIMEOUT))?;
-        String::from_utf8(printed).with_context(|| format!("no UTF-8 from {line}"))
+        String::from_utf8(printed).with_context(|| format!("invalid UTF-8 in the output of {line}"))
     }
 
-    /// What it is, and how long the boot took.
+    /// The system, the accelerator and the duration of the boot.
     pub(crate) fn summary(&self) -> Result<String> {
         let about =
             self.run("uname -r; systemctl --version | head -n 1; stat -fc %T /sys/fs/cgroup")?;
@@ -124,9 +127,9 @@ impl Vm {
         ))
     }
 
-    /// How a person logs in.
+    /// The command by which a person logs in.
     pub(crate) fn login(&self) -> String {
-        self.login.line()
+        self.login.ssh_command()
     }
 
     /// The latest messages of the journal, for the record of a failure.
@@ -134,13 +137,13 @@ impl Vm {
         self.run("journalctl --boot --no-pager --lines 300")
     }
 
-    /// Waits until the machine is switched off by a person.
+    /// Waits until a person switches the machine off.
     pub(crate) fn wait(mut self) -> Result<()> {
         self.qemu.0.wait().context("failed to wait for QEMU")?;
         Ok(())
     }
 
-    /// Switches it off.
+    /// Switches the machine off.
     pub(crate) fn power_off(mut self) -> Result<()> {
         // The connection may break before the answer.
         let _ = self
@@ -158,11 +161,11 @@ impl Vm {
         {
             if begun.elapsed() > POWER_OFF_TIMEOUT {
                 bail!(
-                    "the machine is not off after {} s; it is ended",
+                    "the machine is still on after {} s; killing QEMU",
                     POWER_OFF_TIMEOUT.as_secs()
                 );
             }
-            thread::sleep(GLANCE);
+            thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
@@ -183,7 +186,8 @@ impl Vm {
         self.login.connect()
     }
 
-    /// Mounts the shares, each below a layer that takes what is written and goes with the machine.
+    /// Mounts the shares, each below an overlay that takes writes and is discarded with the
+    /// machine.
     fn mount(&self, shares: &[Share]) -> Result<()> {
         let options = "trans=virtio,version=9p2000.L,msize=1048576,cache=loose,ro";
         for (number, Share(folder)) in shares.iter().enumerate() {
@@ -220,7 +224,7 @@ fn command(
 ) -> Command {
     let mut command = Command::new("setpriv");
     command
-        // It must not outlive this program, however that ends.
+        // Makes the kernel end QEMU with this program, however that ends.
         .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-M", "q35"])
         .args(accelerator.arguments())
         .args([
@@ -241,13 +245,13 @@ fn command(
             "-append",
             "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off panic=-1",
         ])
-        // The kept disk is only read.
+        // The cached disk is only read.
         .arg("-drive")
         .arg(format!(
             "file={},if=virtio,format=raw,cache=unsafe,snapshot=on",
             quoted(&files.disk())
         ))
-        // Nothing outside is reached from there.
+        // The machine reaches nothing outside.
         .arg("-nic")
         .arg(format!(
             "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"
@@ -263,7 +267,7 @@ fn command(
     command
 }
 
-/// A path among QEMU's options, where a comma is written twice.
+/// A path among QEMU's options, where a comma is doubled.
 fn quoted(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
@@ -276,10 +280,10 @@ fn free_port() -> Result<u16> {
         .port())
 }
 
-impl Folder {
+impl SocketFolder {
     fn make() -> Result<Self> {
         let folder = std::env::temp_dir();
-        remove_left(&folder).with_context(|| format!("failed to clear {}", folder.display()))?;
+        remove_stale(&folder).with_context(|| format!("failed to clear {}", folder.display()))?;
         let path = folder.join(format!("{PREFIX}{}", process::id()));
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
         made.with_context(|| format!("failed to make {}", path.display()))?;
@@ -287,8 +291,8 @@ impl Folder {
     }
 }
 
-/// Removes folders of processes that were killed.
-fn remove_left(folder: &Path) -> io::Result<()> {
+/// Removes the folders of processes that were killed.
+fn remove_stale(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -305,15 +309,15 @@ fn remove_left(folder: &Path) -> io::Result<()> {
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // It may have ended.
+        // QEMU may have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl Drop for Folder {
+impl Drop for SocketFolder {
     fn drop(&mut self) {
-        // Sockets in a folder for temporary files: nothing depends on their removal.
+        // The folder is in the temporary directory, and nothing depends on its removal.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -328,14 +332,14 @@ mod tests {
         let living = rustix::process::getppid().unwrap().as_raw_nonzero();
         let names = [
             (format!("{PREFIX}{living}"), true),
-            // More than any number of a process.
+            // Greater than any process number.
             (format!("{PREFIX}{}", u32::MAX), false),
             (format!("{PREFIX}other"), true),
         ];
         for (name, _) in &names {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        remove_left(folder.path()).unwrap();
+        remove_stale(folder.path()).unwrap();
         for (name, stays) in &names {
             assert_eq!(folder.path().join(name).exists(), *stays, "{name}");
         }

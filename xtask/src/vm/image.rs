@@ -1,4 +1,4 @@
-//! An image, built once and kept: the disk, its kernel, and the key that its root lets in.
+//! Builds an image once and caches it: the disk, its kernel, and the private key of root's login.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::recipe::{self, Image};
-use crate::cache::{cache, digits, once};
+use crate::cache::{build_once, cache, content_key};
 use crate::cargo::output;
 
 /// The files of an image.
@@ -36,13 +36,13 @@ impl Files {
     }
 }
 
-/// The image, built unless it is there.
+/// Returns the image, built unless it is in the cache.
 pub(super) fn provide(image: Image) -> Result<Files> {
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("failed to make {}", cache.display()))?;
-    let (name, key) = (image.name(), digits(recipe::text(image).as_bytes()));
+    let (name, key) = (image.name(), content_key(recipe::text(image).as_bytes()));
     let folder = cache.join(format!("vm-{name}-{key}"));
-    once(&cache, name, &folder, "two minutes", |folder| {
+    build_once(&cache, name, &folder, "two minutes", |folder| {
         build(
             image,
             &Files {
@@ -66,7 +66,7 @@ fn build(image: Image, files: &Files) -> Result<()> {
     take(&root, "vmlinuz-", &files.kernel())?;
     take(&root, "initrd.img-", &files.first_root())?;
     let mut disk = Command::new("mke2fs");
-    // Without a journal: the disk lives as long as one boot.
+    // Without a journal, because the disk lives as long as one boot.
     disk.args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"])
         .arg(&root);
     output(disk.arg(files.disk()).arg(recipe::DISK))?;
@@ -84,7 +84,7 @@ fn bootstrap(image: Image, root: &Path) -> Command {
     }
     let modules = recipe::BOOT_MODULES.replace('\n', "\\n");
     command
-        // Before the kernel's package makes the first root.
+        // The setting must exist before the kernel's package makes the initial ramdisk.
         .arg(format!(
             "--essential-hook=mkdir -p \"$1/etc/initramfs-tools/conf.d\" && \
              echo MODULES=list > \"$1/etc/initramfs-tools/conf.d/vm.conf\" && \
@@ -115,7 +115,7 @@ fn add_files(root: &Path) -> Result<()> {
         fs::remove_file(&resolver)?;
     }
     write(&resolver, b"")?;
-    // Tests look for it there.
+    // Tests expect busybox at this path.
     let busybox = root.join("usr/bin/busybox");
     if !busybox.exists() {
         symlink("../../bin/busybox", &busybox).context("failed to link busybox")?;
@@ -123,7 +123,7 @@ fn add_files(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets the key's owner in as root.
+/// Lets the key's owner log in as root.
 fn allow(key: &Path, root: &Path) -> Result<()> {
     let public = key.with_extension("pub");
     let text = fs::read(&public).with_context(|| format!("failed to read {}", public.display()))?;
@@ -131,7 +131,7 @@ fn allow(key: &Path, root: &Path) -> Result<()> {
     write(&file, &text)?;
     let folder = root.join("root/.ssh");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
-        .with_context(|| format!("failed to close {}", folder.display()))
+        .with_context(|| format!("failed to restrict the permissions of {}", folder.display()))
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Root's login over ssh: one connection, kept by a process of ours and shared by all commands.
+//! Logs in to the machine as root over ssh. One connection is shared by all commands.
 
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::packages::starts;
+use crate::packages::is_available;
 
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The delay between two attempts.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// How long the server may take for its first line. QEMU accepts connections long before the server does.
+/// How long the server may take to send its first line. QEMU accepts connections long before the
+/// server runs.
 const BANNER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the exchange of keys may take under emulation.
@@ -30,7 +31,7 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// A login that is not connected yet. The folder gets a socket.
+    /// A login without a connection. ssh's control socket goes to the folder.
     pub(super) fn new(port: u16, key: PathBuf, folder: &Path) -> Self {
         Self {
             port,
@@ -52,17 +53,17 @@ impl Login {
         };
         let answered = banner().is_ok_and(|first| &first == b"SSH-");
         if !answered {
-            thread::sleep(PAUSE);
+            thread::sleep(RETRY_DELAY);
         }
         answered
     }
 
-    /// Connects.
+    /// Opens the shared connection.
     pub(super) fn connect(&mut self) -> Result<()> {
         let mut command = Command::new("setpriv");
-        // It must not outlive this program, however that ends.
+        // Makes the kernel end ssh with this program, however that ends.
         command.args(["--pdeathsig", "KILL", "ssh", "-M", "-N"]);
-        // Commands of a machine that stands still end with an error after ten minutes.
+        // If the machine hangs, commands end with an error after ten minutes.
         command.args([
             "-o",
             "ServerAliveInterval=60",
@@ -72,29 +73,29 @@ impl Login {
         let child = self
             .options(&mut command)
             .stdin(Stdio::null())
-            // It says that the machine went away, which is what it is switched off for.
+            // ssh reports on stderr that the machine went away, which is expected at its end.
             .stderr(Stdio::null())
             .spawn();
         self.connection = Some(child.context("failed to start setpriv")?);
         let begun = Instant::now();
-        while !starts(self.options(Command::new("ssh").args(["-O", "check"]))) {
+        while !is_available(self.options(Command::new("ssh").args(["-O", "check"]))) {
             if begun.elapsed() > LOGIN_TIMEOUT {
                 bail!("no login within {} s", LOGIN_TIMEOUT.as_secs());
             }
-            thread::sleep(PAUSE);
+            thread::sleep(RETRY_DELAY);
         }
         Ok(())
     }
 
-    /// A command line of the machine's shell, as root.
+    /// A command that runs a line in the machine's shell, as root.
     pub(super) fn command(&self, line: &str) -> Command {
         let mut command = Command::new("ssh");
         self.options(&mut command).arg(line);
         command
     }
 
-    /// How a person logs in.
-    pub(super) fn line(&self) -> String {
+    /// The command by which a person logs in.
+    pub(super) fn ssh_command(&self) -> String {
         format!(
             "ssh -i {} -p {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1",
             self.key.display(),
@@ -109,7 +110,7 @@ impl Login {
             .arg("-S")
             .arg(&self.control)
             .args(["-p", &self.port.to_string()])
-            // The machine is ours, and reached on loopback only.
+            // The machine belongs to this program and is reached on loopback only.
             .args(["-o", "StrictHostKeyChecking=no"])
             .args(["-o", "UserKnownHostsFile=/dev/null"])
             .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes"])
@@ -120,7 +121,7 @@ impl Login {
 impl Drop for Login {
     fn drop(&mut self) {
         if let Some(mut connection) = self.connection.take() {
-            // It may have ended with the machine.
+            // ssh may have ended with the machine.
             let _ = connection.kill();
             let _ = connection.wait();
         }

@@ -1,4 +1,4 @@
-//! The recipe of an image: a Debian release, its packages and the files added to it.
+//! Defines an image: a Debian release, its packages and the files added to it.
 
 use clap::ValueEnum;
 
@@ -64,7 +64,7 @@ pub(super) const LEFT_OUT: &[&str] = &[
     "/usr/share/man/*",
 ];
 
-/// Modules of the first root: with all of them, each boot would unpack five times as much.
+/// Modules of the initial ramdisk. With all modules, each boot would unpack five times as much.
 pub(super) const BOOT_MODULES: &str = "virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n";
 
 /// Files of the root, by their paths.
@@ -74,7 +74,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("etc/fstab", "/dev/vda / ext4 rw,noatime 0 1\n"),
     ("etc/modules-load.d/vm.conf", "9pnet_virtio\n9p\n"),
     (
-        // The address that QEMU forwards to. Asking for it takes seconds of each boot.
+        // QEMU forwards to this address. Requesting one by DHCP takes seconds of each boot.
         "etc/systemd/network/10-vm.network",
         "[Match]\nName=eth0\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n",
     ),
@@ -86,7 +86,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
 
 pub(super) const ENABLED: &[&str] = &["systemd-networkd.service", "ssh.service"];
 
-/// Units that a machine of minutes has no use for.
+/// Units that are useless in a machine that lives for minutes.
 pub(super) const MASKED: &[&str] = &[
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -98,7 +98,7 @@ pub(super) const MASKED: &[&str] = &[
     "systemd-networkd-wait-online.service",
 ];
 
-/// The size of the disk, most of which takes no place.
+/// The size of the disk. The file is sparse.
 pub(super) const DISK: &str = "16G";
 
 /// Everything that decides the image, for the key of the cache.

@@ -1,5 +1,7 @@
-//! Whom PostgreSQL runs as. It refuses root, so root hands it to an account that exists already and
-//! may do little; anybody else runs it as they are. No account is ever made.
+//! Chooses the account that PostgreSQL runs as.
+//!
+//! PostgreSQL rejects root. If this process is root, it uses an existing account with few rights;
+//! otherwise PostgreSQL runs as the current user. No account is ever made.
 
 use std::fs;
 use std::io;
@@ -12,17 +14,19 @@ use thiserror::Error;
 
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// The accounts that are fit for it, the best first: the one of Debian's package, and nobody's.
-const FIT: [&str; 2] = ["postgres", "nobody"];
+/// The suitable accounts, the preferred one first: that of Debian's package, and `nobody`.
+const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
-/// Why there is nobody to run it as.
+/// Why there is no account.
 #[derive(Debug, Error)]
 pub enum AccountError {
-    /// The accounts cannot be read.
+    /// The list of accounts cannot be read.
     #[error("failed to read {ACCOUNTS}")]
     Read(#[source] io::Error),
-    /// None of them is fit.
-    #[error("PostgreSQL does not run as root, and there is neither `postgres` nor `nobody` here")]
+    /// None of the suitable accounts exists.
+    #[error(
+        "PostgreSQL does not run as root, and neither the account `postgres` nor `nobody` exists"
+    )]
     None,
 }
 
@@ -34,13 +38,15 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The account to change to; none when this process is nobody special.
+    /// The account to change to; `None` if this process is not root.
     pub(super) fn choose() -> Result<Option<Account>, AccountError> {
         if !geteuid().is_root() {
             return Ok(None);
         }
         let accounts = fs::read_to_string(ACCOUNTS).map_err(AccountError::Read)?;
-        let account = FIT.iter().find_map(|name| Account::find(&accounts, name));
+        let account = CANDIDATES
+            .iter()
+            .find_map(|name| Account::find(&accounts, name));
         account.map(Some).ok_or(AccountError::None)
     }
 
@@ -57,8 +63,8 @@ impl Account {
     }
 }
 
-/// A command that runs as the account, in the folder, with nothing of our environment that would
-/// change what PostgreSQL does, and in a process group of its own, which our Ctrl-C does not reach.
+/// A command that runs as the account, in the folder. Its environment has nothing that would change
+/// PostgreSQL's behaviour. It has a process group of its own, which Ctrl-C does not reach.
 pub(super) fn command(program: &Path, account: Option<&Account>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command

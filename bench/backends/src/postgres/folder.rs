@@ -1,5 +1,5 @@
-//! The folder of a cluster: private to whoever runs it, and with a path that is short enough for a
-//! Unix socket.
+//! Makes the folder of a cluster: private to its account, and with a path that is short enough for
+//! a Unix socket.
 
 use std::env;
 use std::fs::Permissions;
@@ -15,36 +15,36 @@ use super::account::Account;
 
 const PREFIX: &str = "sampan-postgres-";
 
-/// The longest path that a Unix socket may have, its final NUL counted.
-const LONGEST_SOCKET: usize = 108;
+/// The greatest length of a Unix socket's path, including its final NUL.
+const MAX_SOCKET_PATH_LENGTH: usize = 108;
 
-/// What PostgreSQL calls its socket, with room for what makes the folder's name unique.
+/// The name of PostgreSQL's socket, with space for the folder's unique suffix.
 const SOCKET_NAME: &str = "sampan-postgres-xxxxxx/.s.PGSQL.5432";
 
-/// Where to go when the user's own temporary folder won't do.
-const ELSEWHERE: [&str; 2] = ["/tmp", "/var/tmp"];
+/// Alternatives to the user's own temporary folder.
+const ALTERNATIVES: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// Why there is no folder.
 #[derive(Debug, Error)]
 pub enum FolderError {
-    /// No temporary folder is fit.
+    /// No temporary folder is suitable.
     #[error("neither TMPDIR nor /tmp or /var/tmp is short enough and open to all users")]
     NoPlace,
     /// The folder cannot be made.
     #[error("failed to make a folder in {}", folder.display())]
     Create {
-        /// Where.
+        /// The parent.
         folder: PathBuf,
         /// The cause.
         source: io::Error,
     },
 }
 
-/// Makes it, and gives it to the account.
+/// Makes the folder, and gives it to the account.
 pub(super) fn create(account: Option<&Account>) -> Result<TempDir, FolderError> {
     let parents = [env::temp_dir()]
         .into_iter()
-        .chain(ELSEWHERE.map(PathBuf::from));
+        .chain(ALTERNATIVES.map(PathBuf::from));
     let mut fit = parents.filter(|parent| is_short(parent) && is_open(parent, account));
     let parent = fit.next().ok_or(FolderError::NoPlace)?;
     let made = private().tempdir_in(&parent);
@@ -60,7 +60,7 @@ pub(super) fn create(account: Option<&Account>) -> Result<TempDir, FolderError> 
     })
 }
 
-/// Whoever gets in is trusted by the server, so only its owner may.
+/// The server trusts every client that can enter, so only its owner may.
 fn private() -> Builder<'static, 'static> {
     let mut builder = Builder::new();
     builder
@@ -80,10 +80,10 @@ pub(super) fn data(folder: &Path) -> PathBuf {
 }
 
 fn is_short(parent: &Path) -> bool {
-    parent.join(SOCKET_NAME).as_os_str().as_bytes().len() < LONGEST_SOCKET
+    parent.join(SOCKET_NAME).as_os_str().as_bytes().len() < MAX_SOCKET_PATH_LENGTH
 }
 
-/// Whether another account can walk down to it. Who stays who they are needs no leave.
+/// Whether the account can reach the folder. Without a change of account, no check is needed.
 fn is_open(parent: &Path, account: Option<&Account>) -> bool {
     const ENTER: u32 = 0o001;
     let open = |folder: &Path| {

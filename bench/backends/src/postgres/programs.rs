@@ -1,4 +1,4 @@
-//! Finds PostgreSQL's programs. Debian keeps them out of `PATH`, one folder a version.
+//! Finds PostgreSQL's programs. Debian keeps them out of `PATH`, in one folder for each version.
 
 use std::env;
 use std::fs;
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Where Debian and Ubuntu install servers, each in `VERSION/bin`.
+/// The folder of servers on Debian and Ubuntu, each in `VERSION/bin`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Why there are none.
+/// Why the programs are missing.
 #[derive(Debug, Error)]
 pub enum ProgramsError {
-    /// The folder that was asked for lacks one.
+    /// The requested folder lacks one.
     #[error("there are no `initdb` and `postgres` in {}", .0.display())]
     NotThere(PathBuf),
-    /// They are in none of the usual folders.
+    /// None of the usual folders has them.
     #[error("there are no `initdb` and `postgres` in {DEBIAN}/*/bin or PATH")]
     NotInstalled,
     /// The usual folder cannot be read.
@@ -53,7 +53,7 @@ impl Programs {
     }
 }
 
-/// The folders of the installed versions, the newest first; none when nothing was ever installed.
+/// The folders of the installed versions, the newest first; empty if none is installed.
 fn versions(root: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -69,7 +69,7 @@ fn versions(root: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(versions.into_iter().map(|(_, folder)| folder).collect())
 }
 
-/// `15` or `9.6`, so that 9.6 is older than 10.
+/// Parses `15` or `9.6`, so that 9.6 is older than 10.
 fn version(name: &str) -> Option<Vec<u32>> {
     name.split('.').map(|part| part.parse().ok()).collect()
 }

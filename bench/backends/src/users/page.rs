@@ -1,16 +1,17 @@
-//! What a reader asks for in the query: the count of the rows (`_count=*`), or a page of them
-//! (`_page` from 1, `_page_size`). Anything else is refused, so that no filter is taken for granted
-//! that is not there.
+//! Parses the query of a read: the count of the rows (`_count=*`), or a page of them (`_page` from
+//! 1, `_page_size`).
+//!
+//! Other parameters are errors, so that no unsupported filter is silently ignored.
 
 use thiserror::Error;
 
-/// The rows of a page when the reader does not say.
-const USUAL_SIZE: i64 = 100;
+/// The default count of rows of a page.
+const DEFAULT_SIZE: i64 = 100;
 
 /// The most rows of a page.
-const MOST_ROWS: i64 = 1000;
+const MAX_ROWS: i64 = 1000;
 
-/// The last page that can be asked for; it keeps the offset far from overflowing.
+/// The last page that can be requested; it keeps the offset far from an overflow.
 const LAST_PAGE: i64 = 1_000_000_000;
 
 /// What to read.
@@ -22,7 +23,7 @@ pub(super) enum Selection {
     Page(Page),
 }
 
-/// A stretch of the rows.
+/// A range of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) limit: i64,
@@ -46,14 +47,14 @@ pub(super) enum SelectionError {
 
 impl Selection {
     pub(super) fn parse(query: &str) -> Result<Selection, SelectionError> {
-        let (mut count, mut number, mut size) = (false, 1, USUAL_SIZE);
+        let (mut count, mut number, mut size) = (false, 1, DEFAULT_SIZE);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "_count" if value == "*" || value.eq_ignore_ascii_case("%2A") => count = true,
                 "_count" => return Err(SelectionError::Count(value.to_owned())),
                 "_page" => number = within("_page", value, LAST_PAGE)?,
-                "_page_size" => size = within("_page_size", value, MOST_ROWS)?,
+                "_page_size" => size = within("_page_size", value, MAX_ROWS)?,
                 other => return Err(SelectionError::Unknown(other.to_owned())),
             }
         }

@@ -1,4 +1,4 @@
-//! A user, as it comes and as it is stored: nine texts, each of them there, and nothing else.
+//! A user as received and as stored: exactly nine texts, all of them required.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub(super) struct User {
     pub(super) building_number: String,
 }
 
-/// A user with the number that the table gave it.
+/// A user with its number in the table.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     pub(super) id: i64,
@@ -30,7 +30,7 @@ pub(super) struct Row {
     pub(super) user: User,
 }
 
-/// Why bytes are no user.
+/// Why bytes are not a user.
 #[derive(Debug, Error)]
 pub(super) enum UserError {
     #[error("the body must be a JSON object of the nine texts of a user")]
@@ -56,7 +56,7 @@ impl User {
     ];
 
     pub(super) fn parse(bytes: &[u8]) -> Result<User, UserError> {
-        // The derived reader would take an array of nine texts as well.
+        // The derived deserializer would accept an array of nine texts as well.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(UserError::NotObject);
         }

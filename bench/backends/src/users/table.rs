@@ -1,5 +1,6 @@
-//! The table of users: creates it, adds to it, reads it, through a pool of connections. Values only
-//! ever travel as parameters; the texts of the statements are made of constants.
+//! The table of users: creates it, inserts and reads rows, through a pool of connections.
+//!
+//! Values are always passed as parameters; the statements consist of constants.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use super::row::{Row, User};
 /// The most connections to the database.
 const CONNECTIONS: usize = 16;
 
-/// How long a request may wait for one of them, and for a new one to be made.
-const WAIT_TIME: Duration = Duration::from_secs(5);
+/// How long a request may wait for a connection, and for a new one to be made.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 static CREATE: LazyLock<String> = LazyLock::new(|| {
     let columns = User::COLUMNS.join(" text NOT NULL, ");
@@ -43,19 +44,19 @@ static READ: LazyLock<String> = LazyLock::new(|| {
 
 const COUNT: &str = "SELECT count(*) FROM public.users";
 
-/// Why the table does not do what it is asked to.
+/// Why a statement failed.
 #[derive(Debug, Error)]
 pub enum TableError {
-    /// The database cannot be reached, or has no room for one more connection.
+    /// The database cannot be reached, or has no free connection.
     #[error("the database cannot be reached")]
     Unreachable(#[source] PoolError),
-    /// The connection broke, or the database is going down.
+    /// The connection broke, or the database is shutting down.
     #[error("the connection to the database broke")]
     Broken(#[source] tokio_postgres::Error),
-    /// The database refuses the values.
+    /// The database rejects the values.
     #[error("the database refuses these values")]
     Values(#[source] tokio_postgres::Error),
-    /// Anything else: the statements and the database do not fit together.
+    /// Anything else: the statements do not match the database.
     #[error("the database failed")]
     Failed(#[source] tokio_postgres::Error),
 }
@@ -65,7 +66,7 @@ pub(crate) struct Table {
     pool: Pool,
 }
 
-/// Connects, and creates the table when it is not there.
+/// Connects, and creates the table if it does not exist.
 pub(crate) async fn connect(config: Config) -> Result<Table, TableError> {
     let manager_config = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
@@ -74,9 +75,9 @@ pub(crate) async fn connect(config: Config) -> Result<Table, TableError> {
     let pool = Pool::builder(manager)
         .max_size(CONNECTIONS)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(WAIT_TIME))
-        .create_timeout(Some(WAIT_TIME))
-        .recycle_timeout(Some(WAIT_TIME))
+        .wait_timeout(Some(ACQUIRE_TIMEOUT))
+        .create_timeout(Some(ACQUIRE_TIMEOUT))
+        .recycle_timeout(Some(ACQUIRE_TIMEOUT))
         .build()
         .expect("a pool with time limits and a runtime can be built");
     let table = Table { pool };
@@ -153,17 +154,16 @@ fn row(row: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
     })
 }
 
-/// Tells whose fault it is by the class of the database's code, the first two of its characters.
+/// Classifies an error by the class of the database's code, its first two characters.
 fn classify(error: tokio_postgres::Error) -> TableError {
     match error
         .code()
         .map(SqlState::code)
         .and_then(|code| code.get(..2))
     {
-        // Data exceptions and constraints.
+        // Data exceptions and constraint violations.
         Some("22" | "23") => TableError::Values(error),
-        // Connections, resources, and what an operator or a shutdown ends; without a code the
-        // connection itself failed.
+        // Connections, resources, and shutdowns. Without a code the connection itself failed.
         Some("08" | "53" | "57" | "58") | None => TableError::Broken(error),
         Some(_) => TableError::Failed(error),
     }

@@ -1,4 +1,4 @@
-//! What the tests share: a client, and waiting on a condition.
+//! Shared code of the tests: an HTTP client, and waiting for a condition.
 #![allow(
     dead_code,
     clippy::allow_attributes,
@@ -16,8 +16,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Longer than anything takes here.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than any wait takes here.
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -58,16 +58,16 @@ impl Http {
     }
 }
 
-/// Waits until the condition holds, looking again every few milliseconds.
+/// Waits until the condition holds, and checks it every few milliseconds.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The processes whose command line names the path.
+/// The processes with the path in their command line.
 pub(crate) fn processes_of(path: &Path) -> Vec<PathBuf> {
     let path = path.to_str().unwrap().as_bytes();
     let entries = std::fs::read_dir("/proc").unwrap();

@@ -1,4 +1,4 @@
-//! A connection over which answers of HTTP/1.1 are read whole, and their bodies thrown away.
+//! A connection that reads HTTP/1.1 answers whole and discards their bodies.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::PATIENCE;
+use super::REQUEST_TIMEOUT;
 
 /// The most bytes of a head, and of a line between chunks.
-const MOST_HEAD: usize = 64 * 1024;
+const MAX_HEAD_LENGTH: usize = 64 * 1024;
 /// The most fields of a head.
-const MOST_FIELDS: usize = 64;
+const MAX_FIELDS: usize = 64;
 
-/// A connection with what was read of it and not yet used.
+/// A connection with its unread bytes.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
-/// How an answer's body ends.
+/// How the body of an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     Length(u64),
@@ -30,24 +30,24 @@ enum Body {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&address, REQUEST_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
         Ok(Self {
             stream,
             unread: Vec::new(),
         })
     }
 
-    /// Sends a request and reads the answer to its end; the status.
+    /// Sends a request, reads the answer to its end, and returns the status.
     pub(crate) fn ask(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request)?;
         let (status, body, head) = loop {
             if let Some(found) = head(&self.unread)? {
                 break found;
             }
-            if self.unread.len() > MOST_HEAD {
-                return Err(bad("the answer's head does not end"));
+            if self.unread.len() > MAX_HEAD_LENGTH {
+                return Err(bad("the head of the answer is too long"));
             }
             self.more()?;
         };
@@ -60,8 +60,9 @@ impl Connection {
         Ok(status)
     }
 
-    /// Waits until the other side has closed, and resets what is left of the connection: else thousands of requests
-    /// a second would fill the node's table with connections that linger for minutes, and nothing would get through.
+    /// Waits until the server has closed, and resets the rest of the connection. Otherwise
+    /// thousands of requests a second would fill the node's connection tracking with lingering
+    /// entries, and new connections would fail.
     pub(crate) fn close(mut self) -> io::Result<()> {
         while self.fill()? > 0 {
             self.unread.clear();
@@ -84,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Whether there was one before the end.
+    /// Skips a chunk; whether there was one before the end.
     fn skip_chunk(&mut self) -> io::Result<bool> {
         let line = self.line()?;
         let size = line.split(';').next().unwrap_or_default().trim();
@@ -105,8 +106,8 @@ impl Connection {
                 self.unread.drain(..end + 2);
                 return Ok(line);
             }
-            if self.unread.len() > MOST_HEAD {
-                return Err(bad("a line does not end"));
+            if self.unread.len() > MAX_HEAD_LENGTH {
+                return Err(bad("a line is too long"));
             }
             self.more()?;
         }
@@ -127,9 +128,10 @@ impl Connection {
     }
 }
 
-/// The status, how the body ends and where the head does; nothing while it is not whole.
+/// Parses a head: the status, the end of the body and the length of the head. `None` while it is
+/// incomplete.
 fn head(bytes: &[u8]) -> io::Result<Option<(u16, Body, usize)>> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut answer = httparse::Response::new(&mut fields);
     let parsed = answer.parse(bytes).map_err(io::Error::other)?;
     let httparse::Status::Complete(end) = parsed else {
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_on_one_connection_are_told_apart_however_they_arrive() {
+    fn answers_on_one_connection_are_separated_however_they_arrive() {
         let answers = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc\
                        HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nT: x\r\n\r\n\
                        HTTP/1.1 201 Made\r\n\r\nto the end";
@@ -196,7 +198,8 @@ mod tests {
             for byte in answers.bytes() {
                 stream.write_all(&[byte]).unwrap();
             }
-            // What is not read when a socket closes would reset the connection, which is how the client ends it.
+            // Unread bytes at the close of a socket would reset the connection, which is what the
+            // client does at its end.
             stream.shutdown(Shutdown::Write).unwrap();
             let ended = io::copy(&mut stream, &mut io::sink());
             assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);

@@ -1,9 +1,11 @@
-//! An open load: requests are due at fixed times, whether or not those before are answered.
+//! Generates an open load: requests are due at fixed times, whether or not earlier ones are
+//! answered.
 //!
-//! Each client has a request at a time. If one is still waited for when the next is due, the next one's time counts
-//! from when it was due and not from when it could be sent: a server that stalls makes all of them slow, as it
-//! would for real clients, and not only the one that met it (what is called coordinated omission). If the client
-//! was free, the time counts from when it really sent, which a sleeping thread does some microseconds late.
+//! Each client has one request at a time. If it still waits when the next is due, the time of the
+//! next counts from its due time and not from its sending. A stalled server thus makes all of these
+//! requests slow, as it would for real clients. Otherwise only the one that met the stall would be
+//! slow (coordinated omission). If the client was free, the time counts from the actual sending,
+//! since a sleeping thread wakes some microseconds late.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Target, microseconds};
 
-/// How requests are due.
+/// The parameters of an open load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Open {
     pub(crate) clients: u32,
@@ -22,13 +24,13 @@ pub(crate) struct Open {
     pub(crate) keeps_alive: bool,
 }
 
-/// What a load gave.
+/// The result of a load.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
-    /// Of what was answered, in microseconds.
+    /// The times of the answers, in microseconds.
     pub(crate) times: Vec<u64>,
     pub(crate) failed: u64,
-    /// What failed first.
+    /// The first failure.
     pub(crate) failure: Option<String>,
     pub(crate) seconds: f64,
 }
@@ -61,7 +63,7 @@ impl Outcome {
     }
 }
 
-/// Runs the load, a thread a client.
+/// Runs the load, with a thread for each client.
 pub(crate) fn open(target: &Target, load: &Open) -> io::Result<Outcome> {
     let begin = Instant::now() + Duration::from_millis(20);
     let outcome = thread::scope(|scope| {
@@ -86,7 +88,7 @@ fn client(target: &Target, load: &Open, number: u32, begin: Instant) -> Outcome 
     let interval = f64::from(load.clients) / load.rate;
     let mut kept = None;
     let mut outcome = Outcome::default();
-    // Clients begin one after the other, so that requests of all together are evenly due.
+    // Clients begin one after the other, so that the requests of all together are evenly spaced.
     for turn in 0_u32.. {
         let part = f64::from(turn) + f64::from(number) / f64::from(load.clients);
         let due = Duration::from_secs_f64(interval * part);
@@ -107,7 +109,7 @@ fn client(target: &Target, load: &Open, number: u32, begin: Instant) -> Outcome 
     outcome
 }
 
-/// Whether the status is 200.
+/// Sends a request; whether the status is 200.
 fn ask(
     kept: &mut Option<Connection>,
     address: SocketAddr,
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers at once but for one pause, on one connection.
+    /// A server with immediate answers except for one stall, on one connection.
     fn stalling(pause: Duration) -> Target {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -165,7 +167,8 @@ mod tests {
         };
         let outcome = open(&stalling(pause), &load).unwrap();
         assert_eq!(outcome.failed, 0);
-        // 30 were due during the pause. A generator that waited with them would have one slow time.
+        // 30 requests were due during the stall. A generator that waited with them would have one
+        // slow time.
         let slow = outcome.times.iter().filter(|time| **time > 50_000).count();
         assert!(slow >= 15, "{slow} of {:?}", outcome.times);
     }

@@ -1,4 +1,5 @@
-//! Many pods from nothing: from the request for them to the first answer of each, and of the last one.
+//! Measures many pods from none: the time from the request for them to the first answer of each,
+//! and of the last one.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, TryRecvError};
@@ -12,10 +13,10 @@ use crate::paper::load::{Target, microseconds};
 use crate::paper::plan::Unit;
 use crate::paper::sample::{Record, Series};
 
-/// How long all may take to answer.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// Between two rounds of looks.
-const PAUSE: Duration = Duration::from_millis(2);
+/// How long all pods may take to answer.
+const ALL_ANSWERS_TIMEOUT: Duration = Duration::from_mins(5);
+/// The delay between two rounds of requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Bench {
     pub(super) async fn burst(&mut self, unit: &Unit, count: u32) -> Result<Vec<Record>> {
@@ -23,8 +24,8 @@ impl Bench {
         let path = self.fleet.images.function(function)?.path();
         let mut pods = self.fleet.empty(function, *kind).await?;
         let (send, targets) = mpsc::channel();
-        let inside = self.fleet.inside.clone();
-        let asking = inside.run(move || answers(&targets, count as usize));
+        let netns_thread = self.fleet.netns_thread.clone();
+        let asking = netns_thread.run(move || answers(&targets, count as usize));
         let begun = Instant::now();
         self.fleet.scale(function, *kind, count).await?;
         let watching = async {
@@ -41,7 +42,7 @@ impl Bench {
                     })
                     .await?;
                 for pod in new {
-                    // When the other side has given up, it says why.
+                    // If the receiver has ended, its own result has the error.
                     drop(send.send(pod.target(&path)?));
                     known.insert(pod.name);
                 }
@@ -63,7 +64,8 @@ impl Bench {
     }
 }
 
-/// Asks all that arrive until each has answered; when each did.
+/// Requests an answer of all arriving pods until each has answered, and returns the time of each
+/// answer.
 fn answers(targets: &mpsc::Receiver<Target>, count: usize) -> Result<Vec<Instant>> {
     let begun = Instant::now();
     let mut silent: Vec<Target> = Vec::new();
@@ -73,7 +75,7 @@ fn answers(targets: &mpsc::Receiver<Target>, count: usize) -> Result<Vec<Instant
             match targets.try_recv() {
                 Ok(target) => silent.push(target),
                 Err(TryRecvError::Disconnected) if silent.is_empty() => {
-                    bail!("only {} of {count} pods came up", answers.len());
+                    bail!("only {} of {count} pods started", answers.len());
                 }
                 Err(_) => break,
             }
@@ -85,13 +87,13 @@ fn answers(targets: &mpsc::Receiver<Target>, count: usize) -> Result<Vec<Instant
             }
             _ => true,
         });
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > ALL_ANSWERS_TIMEOUT {
             bail!(
-                "after {PATIENCE:?}, {} of {count} pods have answered",
+                "after {ALL_ANSWERS_TIMEOUT:?}, {} of {count} pods have answered",
                 answers.len()
             );
         }
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(answers)
 }

@@ -1,8 +1,9 @@
-//! What an idle pod takes: all its processes, with its shim and its pause process if it has one; what they
-//! share with others is divided among those.
+//! Measures the memory of an idle pod: all of its processes, including its shim and its pause
+//! process if it has one.
 //!
-//! Some are started and weighed, then more: what each further one adds is without what all of them share, which a
-//! node has once however many there are.
+//! Memory that is shared with others is divided among them. Some pods are started and measured,
+//! then more. The growth with each further pod leaves out what all of them share, which a node has
+//! only once.
 
 use anyhow::Result;
 
@@ -31,7 +32,7 @@ impl Bench {
         ])
     }
 
-    /// Has so many pods up, and weighs each in kibibytes.
+    /// Runs this many pods, and returns the memory of each in kibibytes.
     async fn weigh(&mut self, unit: &Unit, pods: &mut Pods, count: u32) -> Result<Vec<f64>> {
         let Unit { function, kind, .. } = unit;
         self.fleet.scale(function, *kind, count).await?;

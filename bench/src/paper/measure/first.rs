@@ -1,5 +1,7 @@
-//! The first request to a new pod: delete the old one, wait until the new one runs and the old one is gone, let
-//! the node come to rest, send one request.
+//! Measures the first request to a new pod.
+//!
+//! The old pod is deleted. When the new one runs and the old one is gone, the node gets a moment to
+//! settle; then one request is sent.
 
 use std::time::Duration;
 
@@ -9,14 +11,14 @@ use kube::api::DeleteParams;
 use super::Bench;
 use crate::paper::manifest::Profile;
 use crate::paper::plan::Unit;
-use crate::paper::pods::{Pods, Seen};
+use crate::paper::pods::{PodState, Pods};
 use crate::paper::sample::{Record, Series};
 
-/// What a script that calls `kubectl wait` takes at least before it sends its request: meanwhile the
-/// kubelet and containerd finish with the pod, and it is the function that is measured.
-const REST: Duration = Duration::from_millis(300);
-/// How long a pod that runs may not listen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The minimum delay of a script that calls `kubectl wait` before its request. Meanwhile the
+/// kubelet and containerd finish with the pod, so that only the function is measured.
+const SETTLE_TIME: Duration = Duration::from_millis(300);
+/// How long a running pod may take to listen.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Bench {
     pub(super) async fn first(&mut self, unit: &Unit, rounds: u32) -> Result<Vec<Record>> {
@@ -25,10 +27,12 @@ impl Bench {
         let mut times = Vec::new();
         for _ in 0..rounds {
             pod = self.replace(&mut pods, &pod).await?;
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(SETTLE_TIME).await;
             let target = self.fleet.target(function, &pod)?;
-            let inside = &self.fleet.inside;
-            let time = inside.run(move || Ok(target.first(PATIENCE)?)).await?;
+            let netns_thread = &self.fleet.netns_thread;
+            let time = netns_thread
+                .run(move || Ok(target.first(LISTEN_TIMEOUT)?))
+                .await?;
             ensure!(
                 time.is_some(),
                 "the first answer of {} is not 200",
@@ -40,7 +44,7 @@ impl Bench {
     }
 
     /// Deletes a pod, and waits until another one runs in its place and it is gone itself.
-    pub(super) async fn replace(&self, pods: &mut Pods, old: &Seen) -> Result<Seen> {
+    pub(super) async fn replace(&self, pods: &mut Pods, old: &PodState) -> Result<PodState> {
         let api = self.fleet.namespace.pods();
         api.delete(&old.name, &DeleteParams::default()).await?;
         pods.until("another one runs in its place", |seen| {

@@ -1,15 +1,17 @@
-//! From a pod's creation to its start and to its first answer, its image being on the node.
+//! Measures the time from a pod's creation to its start and to its first answer, with its image on
+//! the node.
 //!
-//! Kubernetes' own times have whole seconds: what is taken is when a watch told of the pod's creation (which the
-//! controller reports as `SuccessfulCreate` in the same moment, but only for 25 pods of a set and then one in five
-//! minutes) and when one told of the event `Started`.
+//! Kubernetes' own times have whole seconds. The times here are those at which a watch reported the
+//! pod's creation and the event `Started`. The controller reports the creation as
+//! `SuccessfulCreate` at the same moment. But it does so only for 25 pods of a set and then for one
+//! in five minutes.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use futures_util::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::Event as Told;
+use k8s_openapi::api::core::v1::Event as KubeEvent;
 use kube::Api;
 use kube::api::DeleteParams;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -23,7 +25,7 @@ use crate::paper::plan::Unit;
 use crate::paper::sample::{Record, Series};
 
 /// How long an event or an answer may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const EVENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Bench {
     pub(super) async fn instantiation(&mut self, unit: &Unit, rounds: u32) -> Result<Vec<Record>> {
@@ -37,7 +39,8 @@ impl Bench {
             let log = Log::from_now(&containerd_log)?;
             let api = self.fleet.namespace.pods();
             let old_name = old.name.clone();
-            // All at once: what a watch tells while the deletion is being answered must not wait for that.
+            // Concurrently: an event that arrives before the deletion is answered must not wait for
+            // that.
             let delete = async {
                 api.delete(&old_name, &DeleteParams::default()).await?;
                 anyhow::Ok(())
@@ -51,8 +54,10 @@ impl Bench {
                     })
                     .await?;
                 let target = pod.target(&path)?;
-                let inside = &self.fleet.inside;
-                let answered = inside.run(move || Ok(target.until_ok(PATIENCE)?)).await?;
+                let netns_thread = &self.fleet.netns_thread;
+                let answered = netns_thread
+                    .run(move || Ok(target.until_ok(EVENT_TIMEOUT)?))
+                    .await?;
                 anyhow::Ok((pod, answered))
             };
             let ((), (pod, answered), started) =
@@ -75,11 +80,11 @@ impl Bench {
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = watcher::Result<Event<Told>>>>>;
+type Events = Pin<Box<dyn Stream<Item = watcher::Result<Event<KubeEvent>>>>>;
 
-/// A watch of the events that containers were started, past those that there are.
+/// A watch of the start events of containers, after the existing ones.
 async fn started(namespace: &Namespace) -> Result<Events> {
-    let api: Api<Told> = Api::namespaced(namespace.client(), namespace.name());
+    let api: Api<KubeEvent> = Api::namespaced(namespace.client(), namespace.name());
     let config = watcher::Config::default().fields("reason=Started,involvedObject.kind=Pod");
     let mut events: Events = Box::pin(watcher(api, config));
     loop {
@@ -89,9 +94,9 @@ async fn started(namespace: &Namespace) -> Result<Events> {
     }
 }
 
-/// When a pod other than the old one was told to be started.
+/// The time of the start event of a pod other than the old one.
 async fn next_started(events: &mut Events, old: &str) -> Result<Instant> {
-    let told = async {
+    let reported = async {
         loop {
             let event = events.next().await.context("the watch has ended")??;
             if let Event::Apply(event) = event
@@ -101,7 +106,7 @@ async fn next_started(events: &mut Events, old: &str) -> Result<Instant> {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, told)
+    tokio::time::timeout(EVENT_TIMEOUT, reported)
         .await
-        .context("no event tells that the new pod was started")?
+        .context("no event reports the start of the new pod")?
 }

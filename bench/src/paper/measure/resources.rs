@@ -1,4 +1,5 @@
-//! Processor time of a request, and the most memory that a pod takes, by its container's control group.
+//! Measures the processor time of a request and the peak memory of a pod, by its container's
+//! control group.
 
 use anyhow::{Result, ensure};
 
@@ -16,13 +17,13 @@ impl Bench {
         let pid = processes::main_of(&self.fleet.namespace, &pod.name).await?;
         let group = ControlGroup::of(pid)?;
         let idle = group.memory()?;
-        // Those of no account come first, so that none of them is counted.
+        // The warm-up requests come first, so that none of them is counted.
         self.run_serial(unit, End::Requests(0)).await?;
         let target = self.fleet.target(function, &pod)?;
         let before = group.processor_nanoseconds()?;
         let outcome = self
             .fleet
-            .inside
+            .netns_thread
             .run(move || Ok(super::serial(&target, End::Requests(requests))))
             .await?;
         let spent = group.processor_nanoseconds()?.saturating_sub(before);

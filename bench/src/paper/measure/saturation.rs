@@ -1,4 +1,5 @@
-//! Rising loads on one pod with a limited processor, until it breaks: answers a second and their times.
+//! Measures rising loads on one pod with a limited processor until it fails: answers a second and
+//! their times.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use crate::paper::manifest::Profile;
 use crate::paper::plan::Unit;
 use crate::paper::sample::{Load, Record, Series};
 
-/// Connections, which are kept.
+/// The count of kept connections.
 const CLIENTS: u32 = 32;
 /// Requests a second of the first load.
-const FIRST: f64 = 32.0;
-/// What each load is of the one before.
-const RISE: f64 = std::f64::consts::SQRT_2;
-/// A load is too much when fewer than these of it are answered.
-const BROKEN: f64 = 0.85;
+const FIRST_RATE: f64 = 32.0;
+/// The ratio of each load to the previous one.
+const RATE_FACTOR: f64 = std::f64::consts::SQRT_2;
+/// The fraction of answered requests below which a load is too much.
+const MIN_ANSWERED: f64 = 0.85;
 
 impl Bench {
     pub(super) async fn saturation(
@@ -29,7 +30,7 @@ impl Bench {
         let (_, pod) = self.fleet.one(function, *kind, Profile::Processor).await?;
         let target = self.fleet.target(function, &pod)?;
         let mut records = Vec::new();
-        let mut offered = FIRST;
+        let mut offered = FIRST_RATE;
         for _ in 0..steps {
             let load = Open {
                 clients: CLIENTS,
@@ -38,8 +39,8 @@ impl Bench {
                 keeps_alive: true,
             };
             let target = target.clone();
-            let inside = &self.fleet.inside;
-            let outcome = inside.run(move || Ok(open(&target, &load)?)).await?;
+            let netns_thread = &self.fleet.netns_thread;
+            let outcome = netns_thread.run(move || Ok(open(&target, &load)?)).await?;
             ensure!(
                 !outcome.times.is_empty(),
                 "no request was answered in {}: {:?}",
@@ -52,10 +53,10 @@ impl Bench {
                 load: Some(Load { offered, achieved }),
                 ..Record::new(unit, Series::Response, outcome.times)
             });
-            if achieved < offered * BROKEN {
+            if achieved < offered * MIN_ANSWERED {
                 break;
             }
-            offered *= RISE;
+            offered *= RATE_FACTOR;
         }
         Ok(records)
     }

@@ -1,4 +1,5 @@
-//! Numbers from samples: summaries and ratios by experiment, series, function and kind. Pure.
+//! Computes figures from samples: summaries and ratios by experiment, series, function and kind.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use crate::paper::kind::Kind;
 use crate::paper::sample::{Run, Series};
 use crate::paper::summary::{Ratio, Summary, Turns, float, quantile};
 
-/// What samples are of.
+/// The key of samples.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     experiment: Experiment,
@@ -22,21 +23,21 @@ struct Key {
 pub(super) struct Figures {
     samples: BTreeMap<Key, Turns>,
     failed: BTreeMap<(Experiment, String, Kind), u64>,
-    /// Of the experiment of saturation, in the order of rising loads.
+    /// The points of the saturation experiment, by rising load.
     pub(super) loads: BTreeMap<(String, Kind), Vec<Point>>,
 }
 
-/// An answer to a load.
+/// The result of one load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
     pub(super) offered: f64,
     pub(super) achieved: f64,
-    /// Milliseconds.
+    /// In milliseconds.
     pub(super) median: f64,
     pub(super) p99: f64,
 }
 
-/// A component's median against a container's; less is better in all series.
+/// The ratio of a component's median to a container's; less is better in all series.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Compared {
     pub(super) experiment: Experiment,
@@ -77,7 +78,7 @@ impl Figures {
                 kind: unit.kind,
             };
             let turns = turns.entry(key).or_default();
-            // By its number, so that turns of both kinds at one time stand beside each other.
+            // By its number, so that turns of both kinds at one time are next to each other.
             let turn = unit.turn as usize;
             if turns.len() <= turn {
                 turns.resize(turn + 1, Vec::new());
@@ -105,7 +106,7 @@ impl Figures {
         kinds.into_iter().collect()
     }
 
-    /// Samples by turn.
+    /// The samples by turn.
     pub(super) fn turns(
         &self,
         experiment: Experiment,
@@ -131,13 +132,13 @@ impl Figures {
         Summary::of(self.turns(experiment, series, function, kind)?)
     }
 
-    /// Requests that failed.
+    /// The count of failed requests.
     pub(super) fn failed(&self, experiment: Experiment, function: &str, kind: Kind) -> u64 {
         let key = (experiment, function.to_owned(), kind);
         self.failed.get(&key).copied().unwrap_or_default()
     }
 
-    /// Components against containers of one kind, by function.
+    /// The ratios of components to containers of one kind, by function.
     pub(super) fn compared(
         &self,
         experiment: Experiment,
@@ -161,7 +162,7 @@ impl Figures {
             .collect()
     }
 
-    /// How many idle pods there is memory for in a gibibyte: those that were up, and further ones in what is left.
+    /// How many idle pods fit into a gibibyte: the measured ones, and further ones in the rest.
     pub(super) fn pods_in_gibibyte(&self, function: &str, kind: Kind) -> Option<f64> {
         const GIBIBYTE: f64 = 1024.0 * 1024.0;
         let experiment = Experiment::Density;
@@ -180,13 +181,13 @@ impl Figures {
             .max_by(f64::total_cmp)
     }
 
-    /// Kinds of the experiment of saturation.
+    /// The kinds of the saturation experiment.
     pub(super) fn loaded_kinds(&self) -> Vec<Kind> {
         let kinds: BTreeSet<Kind> = self.loads.keys().map(|(_, kind)| *kind).collect();
         kinds.into_iter().collect()
     }
 
-    /// Functions of the experiment of saturation.
+    /// The functions of the saturation experiment.
     pub(super) fn loaded(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.loads.keys().map(|(name, _)| name.as_str()).collect();
         names.into_iter().collect()

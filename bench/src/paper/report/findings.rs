@@ -1,13 +1,14 @@
-//! Who wins where, in plain words. Pure.
+//! Sums up the comparison in sentences: which side wins where. Pure.
 //!
-//! A side wins where the interval of the ratio lies wholly on its side of 1; else there is no difference to tell.
+//! A side wins where the whole interval of the ratio is on its side of 1; otherwise there is no
+//! significant difference.
 
 use super::figures::{Compared, Figures};
 use crate::paper::experiment::Experiment;
 use crate::paper::kind::Kind;
 use crate::paper::sample::Series;
 
-/// What is compared, in the words of a sentence.
+/// The compared series, as the subject of a sentence.
 const COMPARED: [(Experiment, Series, &str); 12] = [
     (
         Experiment::Serial,
@@ -71,7 +72,7 @@ const COMPARED: [(Experiment, Series, &str); 12] = [
     ),
 ];
 
-/// Sentences of each kind.
+/// The sentences for each side.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Findings {
     pub(super) container: Vec<String>,
@@ -92,18 +93,18 @@ pub(super) fn find(figures: &Figures) -> Findings {
         Some((side(ratio), function, ratio))
     });
     let words = "most answers a second at equal limits";
-    findings.tell(Experiment::Saturation, words, capacities);
+    findings.add_sentences(Experiment::Saturation, words, capacities);
     findings
 }
 
-/// On whose side a ratio is of which more is better and which has no interval: the container's, nobody's, the
+/// The side of a ratio without an interval, where more is better: the container's, neither, or the
 /// component's.
 fn side(ratio: f64) -> usize {
-    // Loads rise in steps, and a run differs from the next by as much.
-    const APART: f64 = 0.03;
-    if ratio < 1.0 - APART {
+    // Loads rise in steps, and two runs differ by this much.
+    const MIN_DIFFERENCE: f64 = 0.03;
+    if ratio < 1.0 - MIN_DIFFERENCE {
         0
-    } else if ratio > 1.0 + APART {
+    } else if ratio > 1.0 + MIN_DIFFERENCE {
         2
     } else {
         1
@@ -111,7 +112,7 @@ fn side(ratio: f64) -> usize {
 }
 
 impl Findings {
-    /// Each kind's sentences under a heading.
+    /// The sentences of each side under a heading.
     pub(super) fn lists(&self) -> [(&'static str, &[String]); 3] {
         [
             ("Where the container wins", &self.container),
@@ -131,11 +132,11 @@ impl Findings {
             };
             (side, one.function.as_str(), one.ratio.value)
         });
-        self.tell(experiment, words, sides);
+        self.add_sentences(experiment, words, sides);
     }
 
-    /// Adds a sentence to each side that has functions, which are given with their sides and ratios.
-    fn tell<'a>(
+    /// Adds a sentence to each side that has functions. They are given with their sides and ratios.
+    fn add_sentences<'a>(
         &mut self,
         experiment: Experiment,
         words: &str,

@@ -1,4 +1,4 @@
-//! What the project has set out to reach, beside what was measured. Pure.
+//! Compares the measured figures with the project's goals. Pure.
 
 use super::figures::{Compared, Figures};
 use super::unit::shown_ratio as shown;
@@ -7,25 +7,25 @@ use crate::paper::kind::Kind;
 use crate::paper::sample::Series;
 use crate::statistics::geometric_mean;
 
-/// A goal and what became of it.
+/// A goal and its result.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct GoalResult {
     pub(super) experiment: Experiment,
     pub(super) goal: &'static str,
     pub(super) measured: String,
-    /// Nothing when it was not measured.
+    /// `None` if it was not measured.
     pub(super) is_reached: Option<bool>,
 }
 
 /// How the ratios of an experiment are judged.
 enum Rule {
     GeometricMean(f64),
-    /// Each, with others for some functions.
+    /// Each ratio, with other limits for some functions.
     Each(f64, &'static [(&'static str, f64)]),
 }
 
 impl Rule {
-    /// What was measured, and whether that is enough.
+    /// The measured value as text, and whether it meets the rule.
     fn judge(&self, ratios: &[Compared]) -> (String, bool) {
         match self {
             Self::GeometricMean(most) => {
@@ -60,7 +60,7 @@ impl Rule {
 }
 
 /// Every goal.
-pub(super) fn judge(figures: &Figures) -> Vec<Verdict> {
+pub(super) fn judge(figures: &Figures) -> Vec<GoalResult> {
     let rules = [
         (
             Experiment::Serial,
@@ -113,7 +113,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Verdict> {
         ),
     ];
     let rules = rules.into_iter();
-    let mut verdicts: Vec<Verdict> = rules
+    let mut results: Vec<GoalResult> = rules
         .map(|(experiment, series, rival, goal, rule)| {
             let ratios = figures.compared(experiment, series, rival);
             let (measured, is_reached) = match ratios.as_slice() {
@@ -123,7 +123,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Verdict> {
                     (measured, Some(is_reached))
                 }
             };
-            Verdict {
+            GoalResult {
                 experiment,
                 goal,
                 measured,
@@ -131,12 +131,12 @@ pub(super) fn judge(figures: &Figures) -> Vec<Verdict> {
             }
         })
         .collect();
-    verdicts.push(density(figures));
-    verdicts
+    results.push(density(figures));
+    results
 }
 
 /// More is better here, and counts are compared.
-fn density(figures: &Figures) -> Verdict {
+fn density(figures: &Figures) -> GoalResult {
     let of = |function: &str, kind| figures.pods_in_gibibyte(function, kind);
     let ratios: Vec<f64> = figures
         .functions(Experiment::Density, Series::FurtherPodMemory)
@@ -144,7 +144,7 @@ fn density(figures: &Figures) -> Verdict {
         .filter_map(|function| Some(of(function, Kind::Wasm)? / of(function, Kind::Scratch)?))
         .collect();
     let mean = geometric_mean(&ratios);
-    Verdict {
+    GoalResult {
         experiment: Experiment::Density,
         goal: "idle pods in 1 GiB: at least twice as many, geometric mean",
         measured: if ratios.is_empty() {
@@ -156,10 +156,10 @@ fn density(figures: &Figures) -> Verdict {
     }
 }
 
-/// What stands above the rows of verdicts.
+/// The head of the table of goals.
 pub(super) const HEAD: [&str; 4] = ["experiment", "goal", "measured", ""];
 
-impl Verdict {
+impl GoalResult {
     /// A row of the table of goals.
     pub(super) fn row(&self) -> Vec<String> {
         let word = match self.is_reached {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_is_reached_or_says_by_what_it_was_missed() {
+    fn a_goal_is_reached_or_reports_what_missed_it() {
         fn check(rule: &Rule, ratios: &[(&str, f64)], expected: (&str, bool)) {
             let (measured, is_reached) = rule.judge(&compared(ratios));
             assert_eq!((measured.as_str(), is_reached), expected);

@@ -1,9 +1,9 @@
-//! The page: one file that needs nothing else, in the reader's choice of light and dark.
+//! Renders the report as one HTML page without external resources, for light and dark themes.
 
 use std::fmt::Write as _;
 
 use super::Report;
-use super::goals::{HEAD, Verdict};
+use super::goals::{GoalResult, HEAD};
 use super::sections::Part;
 
 const STYLE: &str = "
@@ -58,7 +58,7 @@ fn write(page: &mut String, report: &Report<'_>) -> std::fmt::Result {
         )?;
     }
     writeln!(page, "<h2>Goals</h2>")?;
-    words(page, &HEAD, report.goals.iter().map(Verdict::row))?;
+    words(page, &HEAD, report.goals.iter().map(GoalResult::row))?;
     for (title, lines) in report.findings.lists() {
         list(page, title, lines)?;
     }

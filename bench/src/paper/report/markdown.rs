@@ -1,9 +1,9 @@
-//! The text: the same tables without plots.
+//! Renders the report as Markdown: the same tables without plots.
 
 use std::fmt::Write as _;
 
 use super::Report;
-use super::goals::{HEAD, Verdict};
+use super::goals::{GoalResult, HEAD};
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let mut text = String::new();
@@ -22,7 +22,7 @@ fn write(text: &mut String, report: &Report<'_>) -> std::fmt::Result {
         writeln!(text, "- **{name}**: {fact}")?;
     }
     writeln!(text, "\n## Goals\n")?;
-    let goals: Vec<Vec<String>> = report.goals.iter().map(Verdict::row).collect();
+    let goals: Vec<Vec<String>> = report.goals.iter().map(GoalResult::row).collect();
     table(text, &HEAD, &goals)?;
     for (title, lines) in report.findings.lists() {
         list(text, title, lines)?;

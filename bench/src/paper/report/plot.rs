@@ -1,8 +1,8 @@
-//! Plots as SVG, drawn by `plotters`: they take their ink from the page around them, and so are readable on light
-//! and on dark.
+//! Draws plots as SVG with `plotters`. Their ink is the page's text colour, so they are readable on
+//! light and on dark.
 //!
-//! Colours are of the palette of Okabe and Ito, which the colour-blind can tell apart, chosen for three parts of
-//! contrast on white and on black alike.
+//! The colours are those of Okabe and Ito's palette, which colour-blind readers can distinguish.
+//! They have a contrast of at least three on white and on black.
 
 mod bars;
 mod curves;
@@ -19,12 +19,12 @@ pub(super) use ratios::ratios;
 
 use crate::paper::kind::Kind;
 
-/// What stands for the ink of the page while a plot is drawn.
+/// The placeholder of the page's text colour while a plot is drawn.
 const INK: RGBColor = RGBColor(1, 2, 3);
-/// The same as it is written.
+/// The same in SVG.
 const INK_WRITTEN: &str = "#010203";
 
-/// A kind's colour.
+/// The colour of a kind.
 fn colour(kind: Kind) -> RGBColor {
     match kind {
         Kind::Wasm => RGBColor(0, 114, 178),
@@ -33,7 +33,7 @@ fn colour(kind: Kind) -> RGBColor {
     }
 }
 
-/// Makes what was drawn part of a page.
+/// Makes a drawn plot a part of a page.
 fn inlined(svg: &str, title: &str) -> String {
     let title = super::html::escaped(title);
     let svg = svg.replace(INK_WRITTEN, "currentColor").replacen(
@@ -44,9 +44,10 @@ fn inlined(svg: &str, title: &str) -> String {
     svg.trim().to_owned()
 }
 
-/// Makes a plot a file of its own, which has its own ink and ground.
+/// Makes a plot a file of its own, with its own ink and background.
 pub(super) fn standalone(svg: &str) -> String {
-    // With a ground of its own: a page in dark may be shown by a browser in light.
+    // It needs its own background, because a browser with a light theme may show a page with a dark
+    // one.
     let style = "<style>svg { color: #1b1b1b; background: #ffffff } \
                  @media (prefers-color-scheme: dark) { svg { color: #e6e6e6; background: #161616 } }</style>";
     match svg.find('>') {

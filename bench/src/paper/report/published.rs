@@ -1,12 +1,13 @@
-//! The published figures, to stand beside those that were measured.
+//! The published figures, for comparison with the measured ones.
 //!
-//! Source: V. Kjorveziroski and S. Filiposka, WebAssembly Orchestration in the Context of Serverless Computing, Journal of
-//! Network and Systems Management 31, 62, 2023: means of Wasm and of a container of `OpenFaaS`.
+//! Source: V. Kjorveziroski and S. Filiposka, WebAssembly Orchestration in the Context of
+//! Serverless Computing, Journal of Network and Systems Management 31, 62, 2023: means of Wasm and
+//! of a container of `OpenFaaS`.
 
 use crate::paper::experiment::Experiment;
 use crate::paper::sample::Series;
 
-/// About what of each serial response the network was, in milliseconds.
+/// About how much of each serial response was the network, in milliseconds.
 const NETWORK: f64 = 38.0;
 
 /// A function's means, the component first.
@@ -115,7 +116,7 @@ const ROWS: [Row; 9] = [
     ),
 ];
 
-/// The published ratio of an experiment, if this series is what it measured.
+/// The published ratio of an experiment, if it measured this series.
 pub(super) fn ratio(experiment: Experiment, series: Series, function: &str) -> Option<f64> {
     let row = ROWS.iter().find(|row| row.function == function)?;
     let [ours, theirs] = match (experiment, series) {
@@ -129,8 +130,8 @@ pub(super) fn ratio(experiment: Experiment, series: Series, function: &str) -> O
     Some(ours / theirs)
 }
 
-/// The serial ratio without the time of the network, where more than two milliseconds are left of both: of less,
-/// the rounding of the means would be the most.
+/// The serial ratio without the time of the network, if both have more than two milliseconds left.
+/// With less, the rounding of the means would dominate.
 pub(super) fn without_network(function: &str) -> Option<f64> {
     let row = ROWS.iter().find(|row| row.function == function)?;
     let [ours, theirs] = row.serial.map(|mean| mean - NETWORK);

@@ -1,4 +1,4 @@
-//! Tables and plots of each experiment. Pure.
+//! Builds the tables and plots of each experiment. Pure.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ use crate::paper::summary::Ratio;
 /// An experiment in the report.
 pub(super) struct Section {
     pub(super) experiment: Experiment,
-    /// How it was measured, in a sentence or two.
+    /// The method of measurement, in a sentence or two.
     pub(super) method: &'static str,
     pub(super) parts: Vec<Part>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Part {
     pub(super) plot: Option<String>,
 }
 
-/// What of an experiment is shown: a series, its title, and whether it has a plot.
+/// A shown series of an experiment: its title, and whether it has a plot.
 type Shown = (Series, &'static str, bool);
 
 const RESPONSE: Shown = (Series::Response, "Response time", true);
@@ -111,7 +111,7 @@ fn shows(experiment: Experiment) -> (&'static str, &'static [Shown]) {
     }
 }
 
-/// Every experiment that was run.
+/// The sections of every experiment that was run.
 pub(super) fn all(figures: &Figures) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
     for experiment in Experiment::ALL {
@@ -160,7 +160,7 @@ fn part(
     let has_published = |function: &&str| published::ratio(experiment, series, function).is_some();
     let functions = figures.functions(experiment, series);
     let is_published = functions.iter().any(has_published);
-    // A size is one number.
+    // A size is a single number.
     let is_one = experiment == Experiment::Size;
     let columns: &[&str] = if is_one {
         &[""]
@@ -244,7 +244,7 @@ fn published_ratio(experiment: Experiment, series: Series, function: &str) -> St
     }
 }
 
-/// How many idle pods there is memory for.
+/// The count of idle pods that fit into the memory.
 fn density(figures: &Figures) -> Part {
     let kinds = figures.kinds(Experiment::Density, Series::FurtherPodMemory);
     let functions = figures.functions(Experiment::Density, Series::FurtherPodMemory);
@@ -272,7 +272,7 @@ fn density(figures: &Figures) -> Part {
     }
 }
 
-/// The most that was answered, and how fast at about half of it.
+/// The greatest throughput, and the response time at about half of it.
 fn saturation(figures: &Figures) -> Result<Part> {
     let kinds = figures.loaded_kinds();
     let mut head = vec!["function".to_owned()];

@@ -1,8 +1,8 @@
-//! How figures are written.
+//! Formats figures in the units of their series.
 
 use crate::paper::sample::Series;
 
-/// What a series' values are shown as.
+/// The unit of a series' values in the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     Milliseconds,
@@ -29,12 +29,12 @@ impl Unit {
         }
     }
 
-    /// What a value of the series is in this unit.
+    /// A value of the series in this unit.
     pub(super) fn scaled(series: Series, value: f64) -> f64 {
         match series {
             Series::IdleMemory | Series::PeakMemory => value / f64::from(1 << 20),
             Series::PodMemory | Series::FurtherPodMemory => value / 1024.0,
-            // Microseconds as milliseconds, nanoseconds as microseconds, bytes as kilobytes.
+            // Microseconds to milliseconds, nanoseconds to microseconds, or bytes to kilobytes.
             _ => value / 1000.0,
         }
     }
@@ -49,7 +49,7 @@ impl Unit {
     }
 }
 
-/// Three digits that say something, and no more.
+/// A value with three significant digits.
 pub(super) fn shown(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -59,7 +59,7 @@ pub(super) fn shown(value: f64) -> String {
     }
 }
 
-/// A ratio; a small one as a fraction.
+/// A ratio; a small one is shown as a fraction.
 pub(super) fn shown_ratio(ratio: f64) -> String {
     if ratio < 0.1 {
         format!("1/{:.0}", 1.0 / ratio)

@@ -1,4 +1,5 @@
-//! What a native program can be told: by a flag, else by the environment. Unknown flags are refused.
+//! Parses the options of a native program: from flags, or else from the environment. Unknown flags
+//! are errors.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,13 +11,13 @@ use thiserror::Error;
 /// The options of a native program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Where it listens.
+    /// The address to listen on.
     pub(super) listen: SocketAddr,
-    /// A file that exists while it is healthy, for watchdogs that look for one.
+    /// A file that exists while the program is healthy, for watchdogs that check for one.
     pub(super) lock_file: Option<PathBuf>,
 }
 
-/// Why the options can't be used.
+/// Why the options cannot be used.
 #[derive(Debug, Error)]
 pub(super) enum OptionsError {
     #[error("{0}")]
@@ -28,7 +29,7 @@ pub(super) enum OptionsError {
 const PORT: u16 = 8080;
 
 impl Options {
-    /// `None` when help is asked for.
+    /// `None` when help is requested.
     pub(super) fn from_environment() -> Result<Option<Options>, OptionsError> {
         let port = env::var_os("PORT").map(|port| port.to_string_lossy().into_owned());
         let lock_file = env::var_os("FUNCTION_LOCK_FILE").map(PathBuf::from);

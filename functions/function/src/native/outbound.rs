@@ -1,5 +1,6 @@
-//! Outbound HTTP of the native programs: one client with a pool of connections. Plain HTTP only: a native program in a
-//! mesh or a sidecar leaves TLS to it.
+//! Outbound HTTP of the native programs: one client with a pool of connections.
+//!
+//! It supports plain HTTP only: in a mesh or beside a sidecar, TLS is their task.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::{Http, OutboundError, OutboundRequest, OutboundResponse};
 
-/// How long an exchange may take. A component has its own deadline instead.
+/// The timeout of an exchange. A component has its own deadline instead.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The way out of a native program.
+/// The HTTP client of a native program.
 pub(super) struct Outbound {
     client: Client<HttpConnector, Full<Bytes>>,
 }

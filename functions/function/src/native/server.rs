@@ -1,5 +1,7 @@
-//! The server of a native program: accepts connections, answers requests in the task of their connection, and drains on
-//! SIGTERM. It sets no deadlines: whatever runs the program in front of it does.
+//! The server of a native program: accepts connections, answers requests in the task of their
+//! connection, and drains on SIGTERM.
+//!
+//! It sets no deadlines, which are the task of the proxy in front of it.
 
 use std::convert::Infallible;
 use std::fs;
@@ -27,13 +29,13 @@ use crate::function::respond;
 use crate::{Function, Method, Request, Response};
 
 /// How long requests that have begun may take after SIGTERM.
-const DRAIN: Duration = Duration::from_secs(30);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait when the operating system has no descriptor for another connection.
-const EXHAUSTED: Duration = Duration::from_millis(10);
+/// The delay before accepting again when the operating system has no descriptor left.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// The path that a watchdog asks. It is not the function's.
-const HEALTH: &str = "/_/health";
+/// The path of the watchdog's health check, which is not the function's.
+const HEALTH_PATH: &str = "/_/health";
 
 /// Why the program ends.
 #[derive(Debug, Error)]
@@ -60,7 +62,7 @@ pub(super) fn run(
     function: &'static impl Function,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServerError> {
-    // Dropping the runtime would end the work that is drained, so it outlives the server.
+    // The runtime outlives the server, because dropping it would end the work that is drained.
     let runtime = Runtime::new().map_err(ServerError::Runtime)?;
     runtime.block_on(serve(options, function, ready))
 }
@@ -85,8 +87,8 @@ async fn serve(
         _ = interrupt.recv() => {}
     }
     drop(lock_file);
-    // Requests that don't end in time are cut off.
-    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+    // Requests that do not end in time are cut off.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
     Ok(())
 }
 
@@ -96,16 +98,17 @@ async fn accept(
     function: &'static impl Function,
     graceful: &GracefulShutdown,
 ) {
-    // One for the life of the process: a reference is cheaper to give to every request than a count.
+    // One for the life of the process: a reference costs a request less than a reference count.
     let outbound: &'static Outbound = Box::leak(Box::new(Outbound::new()));
     let builder = auto::Builder::new(TokioExecutor::new());
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Either this connection has gone already, or there is no descriptor for it until another one goes.
-            tokio::time::sleep(EXHAUSTED).await;
+            // Either this connection has gone already, or no descriptor is free until another
+            // connection ends.
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
-        // A connection that can't be told to hurry is served all the same.
+        // A connection without the option is served anyway.
         let _ = stream.set_nodelay(true);
         let service = service_fn(move |request| async move {
             Ok::<_, Infallible>(answer(function, outbound, &request).await)
@@ -113,7 +116,7 @@ async fn accept(
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        // An error here is the client's: it has gone, or it doesn't speak HTTP.
+        // An error here is the client's: it has gone, or it does not speak HTTP.
         tokio::spawn(graceful.watch(connection));
     }
 }
@@ -123,7 +126,7 @@ async fn answer(
     outbound: &Outbound,
     request: &HttpRequest<Incoming>,
 ) -> HttpResponse<Full<Bytes>> {
-    if request.uri().path() == HEALTH {
+    if request.uri().path() == HEALTH_PATH {
         return into_http(Response::text("healthy\n"));
     }
     let method = match *request.method() {
@@ -135,7 +138,7 @@ async fn answer(
     into_http(respond(function, method, &target, outbound).await)
 }
 
-/// The server of `hyper` adds the length, and leaves the body out of an answer to HEAD.
+/// hyper's server adds the length, and leaves the body out of an answer to HEAD.
 fn into_http(response: Response) -> HttpResponse<Full<Bytes>> {
     let mut http = HttpResponse::new(Full::new(Bytes::from(response.body)));
     *http.status_mut() =
@@ -169,7 +172,7 @@ impl LockFile {
 impl Drop for LockFile {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // It may be gone already, which is as good.
+            // It may be gone already.
             let _ = fs::remove_file(path);
         }
     }

@@ -1,5 +1,6 @@
-//! Outbound HTTP of the components, over `wasi:http/outgoing-handler`. It blocks the instance while it waits, so its
-//! futures are ready at the first poll.
+//! Outbound HTTP of the components, over `wasi:http/outgoing-handler`.
+//!
+//! It blocks the instance while it waits, so its futures are ready at the first poll.
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
@@ -10,10 +11,10 @@ use wasip2::io::streams::StreamError;
 
 use crate::{Http, OutboundError, OutboundRequest, OutboundResponse, Url};
 
-/// The most that is asked of the host at once.
+/// The most bytes of one read.
 const PIECE: u64 = 256 * 1024;
 
-/// The way out of a component.
+/// The HTTP client of a component.
 pub(super) struct Outbound;
 
 impl Http for Outbound {
@@ -35,11 +36,11 @@ fn exchange(request: OutboundRequest<'_>) -> Result<IncomingResponse, OutboundEr
     let sent = send(body, request.json);
     pending.subscribe().block();
     match pending.get() {
-        // A request that is denied or cut off takes no more of its body: the cause is here, and the
-        // body only knows that nobody takes it.
+        // If the request was denied or cut off, the rest of its body is not accepted. The cause is
+        // in this error; the body's error only says that its reader is gone.
         Some(Ok(Err(code))) => Err(failed(code)),
         Some(Ok(Ok(answer))) => sent.map(|()| answer),
-        Some(Err(())) | None => Err(refused("to say what became of the request")),
+        Some(Err(())) | None => Err(refused("to report the outcome of the request")),
     }
 }
 
@@ -111,7 +112,7 @@ fn refused(what: &str) -> OutboundError {
     OutboundError::Transport(format!("the host refused {what}"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
 fn failed(code: ErrorCode) -> OutboundError {
     OutboundError::Transport(format!("{code:?}"))
 }

@@ -1,10 +1,11 @@
-//! The four functions of WASI preview 1 that Rust's standard library calls in a function: to say why
-//! it panics, to look for `RUST_BACKTRACE`, and to end.
+//! The four functions of WASI preview 1 that Rust's standard library calls in a function.
 //!
-//! The linker takes these for the imports of those names. Without them it would add the adapter from
-//! preview 1 to 0.2, a core module with twenty imports of its own, which every instance would set up
-//! and next to none use. Where one is missing here, for a function that calls more of the standard
-//! library, the linker adds the adapter after all.
+//! It calls them to print a panic message, to look for `RUST_BACKTRACE`, and to end.
+//!
+//! The linker takes these for the imports of those names. Without them it would add the adapter
+//! from preview 1 to 0.2, a core module with twenty imports of its own. Every instance would set
+//! that up, and almost none would use it. If a function calls more of the standard library, an
+//! import is missing here, and the linker adds the adapter after all.
 
 use core::slice;
 
@@ -16,17 +17,17 @@ const IO: i32 = 29;
 
 const STDERR: i32 = 2;
 
-/// What one call of the host's takes.
+/// The most bytes that one call of the host takes.
 const PIECE: usize = 4096;
 
-/// A piece of what is to be written; preview 1's `ciovec`.
+/// A slice of the bytes to write; preview 1's `ciovec`.
 #[repr(C)]
 struct Piece {
     bytes: *const u8,
     length: usize,
 }
 
-/// `fd_write`, to standard error alone.
+/// `fd_write`, for standard error only.
 #[expect(unsafe_code, reason = "the linker finds it by its name")]
 #[unsafe(export_name = "__imported_wasi_snapshot_preview1_fd_write")]
 extern "C" fn fd_write(descriptor: i32, pieces: i32, count: i32, written: i32) -> i32 {
@@ -36,8 +37,8 @@ extern "C" fn fd_write(descriptor: i32, pieces: i32, count: i32, written: i32) -
     let stderr = get_stderr();
     let mut length = 0;
     for index in 0..count as usize {
-        // SAFETY: preview 1 has the caller, which is the standard library, give `count` pieces at
-        // `pieces`, each with `length` bytes at `bytes`, that nobody changes during the call.
+        // SAFETY: by preview 1, the caller, which is the standard library, passes `count` slices at
+        // `pieces`, each with `length` bytes at `bytes`. Nothing changes them during the call.
         let bytes = unsafe {
             let piece = &*(pieces as *const Piece).add(index);
             slice::from_raw_parts(piece.bytes, piece.length)
@@ -49,16 +50,16 @@ extern "C" fn fd_write(descriptor: i32, pieces: i32, count: i32, written: i32) -
         }
         length += bytes.len();
     }
-    // SAFETY: preview 1 has the caller give the address of a size that is its own.
+    // SAFETY: by preview 1, the caller passes the address of a size of its own.
     unsafe { *(written as *mut usize) = length };
     SUCCESS
 }
 
-/// `environ_sizes_get`: no variables. Functions ask WASI 0.2 for theirs.
+/// `environ_sizes_get`: no variables. Functions read their variables from WASI 0.2.
 #[expect(unsafe_code, reason = "the linker finds it by its name")]
 #[unsafe(export_name = "__imported_wasi_snapshot_preview1_environ_sizes_get")]
 extern "C" fn environ_sizes_get(count: i32, bytes: i32) -> i32 {
-    // SAFETY: preview 1 has the caller give the addresses of two sizes that are its own.
+    // SAFETY: by preview 1, the caller passes the addresses of two sizes of its own.
     unsafe {
         *(count as *mut usize) = 0;
         *(bytes as *mut usize) = 0;
@@ -73,7 +74,7 @@ extern "C" fn environ_get(_variables: i32, _bytes: i32) -> i32 {
     SUCCESS
 }
 
-/// `proc_exit`: a function does not end the program that it is part of, so this is a trap.
+/// `proc_exit`: a function must not end the program that it is part of, so this is a trap.
 #[expect(unsafe_code, reason = "the linker finds it by its name")]
 #[unsafe(export_name = "__imported_wasi_snapshot_preview1_proc_exit")]
 extern "C" fn proc_exit(_code: i32) -> ! {

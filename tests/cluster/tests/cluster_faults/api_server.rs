@@ -1,15 +1,15 @@
-//! An API server that is away.
+//! Tests an API server that is down.
 
 use k8s_openapi::api::core::v1::Pod;
 use sampan_cluster_tests::{
     Load, Namespace, Shell, cluster_command, hello, processes_of, push, signal, until,
 };
 
-use crate::{TURN, call};
+use crate::{NODES_LOCK, call};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_25_functions_answer_while_the_api_server_is_away() {
-    let _turn = TURN.lock().await;
+async fn scenario_25_functions_answer_while_the_api_server_is_down() {
+    let _lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("away").await;
     let cluster = namespace.cluster().clone();
     let image = push(&cluster, &hello(), "away/hello");
@@ -28,7 +28,7 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
     let load = Load::start(&shell, "hello", "/").await;
 
     signal(&cluster.process_of("kube-apiserver"), "-KILL");
-    until("the API server is away", || {
+    until("the API server is down", || {
         !kubectl.run(&["get", "--raw", "/readyz"]).status.success()
     })
     .await;
@@ -36,17 +36,18 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
         assert_eq!(call(node, &address, "/"), Some(200));
     }
     let outcome = async {
-        // It is back, and everything that was there is.
+        // It is back with all of its objects.
         let up = cluster_command(&cluster.name, &["up", "--bare"]);
         assert!(up.status.success(), "{up:?}");
-        load.more().await;
+        load.wait_for_requests().await;
         load.stop().await
     };
     let outcome = outcome.await;
     assert_eq!(outcome.bad, 0, "{outcome:?}");
     assert!(outcome.good > 20, "{outcome:?}");
 
-    // Once more: now a function's process is killed, which the kubelet starts again without asking anybody.
+    // Once more. Now a function's process is killed; the kubelet restarts it without the API
+    // server.
     signal(&cluster.process_of("kube-apiserver"), "-KILL");
     let old = processes_of(&containers);
     signal(&old[0].to_string(), "-KILL");
@@ -59,7 +60,7 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
     assert!(up.status.success(), "{up:?}");
     namespace.wait_until_ready("hello");
     let started = namespace
-        .wait_for::<Pod>(&pod, "tell of its restart", |pod: Option<&Pod>| {
+        .wait_for::<Pod>(&pod, "report its restart", |pod: Option<&Pod>| {
             let status = pod.and_then(|pod| pod.status.as_ref());
             let mut containers = status
                 .into_iter()
@@ -68,7 +69,7 @@ async fn scenario_25_functions_answer_while_the_api_server_is_away() {
         })
         .await;
     assert!(started.is_some());
-    // And the operator goes on.
+    // The operator goes on as well.
     kubectl.output(&["scale", "wfn", "hello", "--replicas=1"]);
     let one = "--for=jsonpath={.status.readyReplicas}=1";
     kubectl.output(&["wait", "wfn/hello", one, "--timeout=120s"]);

@@ -1,15 +1,15 @@
-//! Calls of containerd that are repeated or come at the wrong time, by `ctr`.
+//! Tests containerd's calls that are repeated or out of order, with `ctr`.
 
 use std::fs;
 
 use sampan_cluster_tests::{Cluster, Node, hello, push, until};
 
-use crate::TURN;
+use crate::NODES_LOCK;
 
-/// What the containers are called.
-const ROUNDS: [&str; 2] = ["first", "second"];
+/// The names of the containers.
+const CONTAINERS: [&str; 2] = ["first", "second"];
 
-/// `ctr` on a node, in a namespace of the test's own: the exit code and what it says.
+/// Runs `ctr` on a node, in a namespace of the test's own: whether it succeeded, and its output.
 fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) -> (bool, String) {
     let output = cluster.ctr_within(node, "scenario-20").args(words).output();
     let output = output.expect("failed to start ctr");
@@ -20,21 +20,21 @@ fn ctr(cluster: &Cluster, node: &Node, words: &[&str]) -> (bool, String) {
     )
 }
 
-/// What is removed again however the test ends.
-struct Scene<'a>(&'a Cluster, &'a Node);
+/// Removes the containers if the test panics.
+struct Cleanup<'a>(&'a Cluster, &'a Node);
 
-impl Drop for Scene<'_> {
+impl Drop for Cleanup<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
         }
-        for round in ROUNDS {
+        for container in CONTAINERS {
             for words in [
-                &["tasks", "delete", "--force", round][..],
-                &["containers", "delete", round],
-                &["snapshots", "remove", round],
+                &["tasks", "delete", "--force", container][..],
+                &["containers", "delete", container],
+                &["snapshots", "remove", container],
             ] {
-                // Whatever there is of it.
+                // Each of these may not exist.
                 let _ = ctr(self.0, self.1, words);
             }
         }
@@ -42,8 +42,8 @@ impl Drop for Scene<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
-    let _turn = TURN.lock().await;
+async fn scenario_20_repeated_calls_of_containerd_are_answered() {
+    let _lock = NODES_LOCK.lock().await;
     let cluster = Cluster::find();
     let node = &cluster.nodes[0];
     let image = push(&cluster, &hello(), "twice/hello");
@@ -56,10 +56,10 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
         let (good, said) = ctr(&cluster, node, words);
         assert!(!good && said.contains(why), "ctr {words:?}: {said}");
     };
-    let scene = Scene(&cluster, node);
+    let cleanup = Cleanup(&cluster, node);
     run(&["images", "pull", "--local", "--plain-http", &image]);
     let group = format!("{}/scenario-20", node.cgroup);
-    for round in ROUNDS {
+    for container in CONTAINERS {
         run(&[
             "run",
             "--detach",
@@ -68,38 +68,39 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
             "--cgroup",
             &group,
             &image,
-            round,
+            container,
         ]);
         let tasks = run(&["tasks", "list"]);
         assert!(
-            tasks.contains(round) && tasks.contains("RUNNING"),
+            tasks.contains(container) && tasks.contains("RUNNING"),
             "{tasks}"
         );
-        refused(&["tasks", "delete", round], "running");
+        refused(&["tasks", "delete", container], "running");
         refused(
-            &["tasks", "exec", "--exec-id", "x", round, "sh"],
+            &["tasks", "exec", "--exec-id", "x", container, "sh"],
             "not supported",
         );
-        refused(&["tasks", "pause", "nobody"], "not found");
-        run(&["tasks", "pause", round]);
-        run(&["tasks", "resume", round]);
-        run(&["tasks", "kill", "--signal", "SIGKILL", round]);
+        refused(&["tasks", "pause", "absent"], "not found");
+        run(&["tasks", "pause", container]);
+        run(&["tasks", "resume", container]);
+        run(&["tasks", "kill", "--signal", "SIGKILL", container]);
         until("it has ended", || {
             run(&["tasks", "list"]).contains("STOPPED")
         })
         .await;
         refused(
-            &["tasks", "kill", "--signal", "SIGKILL", round],
+            &["tasks", "kill", "--signal", "SIGKILL", container],
             "already finished",
         );
-        let (_, said) = ctr(&cluster, node, &["tasks", "delete", round]);
+        let (_, said) = ctr(&cluster, node, &["tasks", "delete", container]);
         assert!(!said.contains("panic"), "{said}");
-        refused(&["tasks", "delete", round], "not found");
-        run(&["containers", "delete", round]);
-        refused(&["containers", "delete", round], "not found");
+        refused(&["tasks", "delete", container], "not found");
+        run(&["containers", "delete", container]);
+        refused(&["containers", "delete", container], "not found");
     }
     run(&["images", "remove", &image]);
-    // containerd collects what the image had meanwhile, and who finds it gone complains.
+    // containerd collects the image's content meanwhile, and the command fails if it finds content
+    // removed.
     until("nothing of the image is left", || {
         ctr(&cluster, node, &["content", "prune", "references"]).0
     })
@@ -111,6 +112,6 @@ async fn scenario_20_whatever_containerd_asks_twice_is_answered_twice() {
         !lines.any(|line| String::from_utf8_lossy(&line).contains("scenario-20"))
     })
     .await;
-    drop(scene);
+    drop(cleanup);
     run(&["namespaces", "remove", "scenario-20"]);
 }

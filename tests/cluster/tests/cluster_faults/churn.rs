@@ -1,21 +1,21 @@
-//! Pods that come and go while something is in their way: nothing of them is left.
+//! Tests pods that start and end while their node is disturbed: nothing of them is left.
 
 use std::process::{Child, Command, Stdio};
 
-use sampan_cluster_tests::{BUSYBOX, Namespace, Traces, hello, push};
+use sampan_cluster_tests::{BUSYBOX, LeftoverSearch, Namespace, hello, push};
 
-use crate::TURN;
+use crate::NODES_LOCK;
 
-/// How many pods of each runtime come and go at once.
+/// How many pods of each runtime start and end at once.
 const PODS: usize = 4;
 
-/// How often containerd is restarted while they do.
+/// How often containerd is restarted meanwhile.
 const RESTARTS: usize = 4;
 
-/// How often pods come and go beside a busy disk.
+/// How often pods start and end beside a busy disk.
 const ROUNDS: usize = 2;
 
-/// Pods of both runtimes, whose names end in a number.
+/// Pods of both runtimes, with a number at the end of their names.
 fn pods(image: &str, round: usize) -> String {
     let pod = |name: &str, runtime: &str, container: &str| {
         format!(
@@ -67,13 +67,13 @@ fn wait_until_gone(namespace: &Namespace, round: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_15_pods_come_and_go_while_containerd_is_restarted() {
-    let turn = TURN.lock().await;
+    let lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("comings").await;
     let cluster = namespace.cluster().clone();
     let image = push(&cluster, &hello(), "comings/hello");
-    let mut traces = Vec::new();
+    let mut searches = Vec::new();
     for round in 0..RESTARTS {
-        // It hits pods that are made, that start and that end, wherever each has come to.
+        // The restart hits pods at any point of their creation, start and end.
         namespace.apply(&pods(&image, round));
         if round > 0 {
             begin_to_delete(&namespace, round - 1);
@@ -85,15 +85,16 @@ async fn scenario_15_pods_come_and_go_while_containerd_is_restarted() {
         if round > 0 {
             wait_until_gone(&namespace, round - 1);
         }
-        traces.push(Traces::of_functions(&namespace));
+        searches.push(LeftoverSearch::of_functions(&namespace));
     }
-    // Others may go on while the kubelets clear away.
-    drop(turn);
+    // Other tests may go on while the kubelets clean up.
+    drop(lock);
     namespace.delete().await;
-    // Nothing of any round's functions is left, whichever call was cut. A containerd that is killed while it deletes a
-    // bundle or calls the network's plugins leaves that folder, lease or rule itself, and now and then a shim of runc.
-    for round in traces {
-        round.wait_for_none_of(&["process", "mount", "cgroup", "socket"]);
+    // Nothing of any round's functions is left, whichever call was interrupted. Some leftovers are
+    // containerd's own. If it is killed while it deletes a bundle or calls the network plugins, it
+    // leaves that folder, lease or rule. Now and then it also leaves a shim of runc.
+    for search in searches {
+        search.wait_for_none_of(&["process", "mount", "cgroup", "socket"]);
     }
 }
 
@@ -102,7 +103,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, and ends what it has started when it is asked.
+        // It may have ended by itself. On SIGTERM it ends its own children.
         let number = self.0.id().to_string();
         let _ = Command::new("kill").arg(number).status();
         let _ = self.0.wait();
@@ -111,11 +112,11 @@ impl Drop for Running {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_18_pods_come_and_go_beside_a_busy_disk() {
-    let turn = TURN.lock().await;
+    let lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("busy").await;
     let cluster = namespace.cluster().clone();
     let image = push(&cluster, &hello(), "busy/hello");
-    // On the disk that the nodes have their files on.
+    // On the disk of the nodes' files.
     let state = cluster.nodes[0].kubelet_root.parent().unwrap();
     let folder = tempfile::tempdir_in(state).unwrap();
     let stress = Command::new("stress-ng")
@@ -134,21 +135,21 @@ async fn scenario_18_pods_come_and_go_beside_a_busy_disk() {
         .stderr(Stdio::null())
         .spawn();
     let stress = Running(stress.expect("failed to start stress-ng"));
-    let mut traces = Vec::new();
+    let mut searches = Vec::new();
     for round in 0..ROUNDS {
         namespace.apply(&pods(&image, round));
         wait_until_running(&namespace, round);
-        traces.push(Traces::of(&namespace));
+        searches.push(LeftoverSearch::of(&namespace));
         begin_to_delete(&namespace, round);
     }
     for round in 0..ROUNDS {
         wait_until_gone(&namespace, round);
     }
     drop(stress);
-    // Others may go on while the kubelets clear away.
-    drop(turn);
+    // Other tests may go on while the kubelets clean up.
+    drop(lock);
     namespace.delete().await;
-    for round in traces {
-        round.wait_for_none();
+    for search in searches {
+        search.wait_for_none();
     }
 }

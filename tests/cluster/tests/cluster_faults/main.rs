@@ -1,5 +1,5 @@
-//! What befalls nodes: a containerd that comes and goes, busy and full disks, readers that stall, an API server that
-//! is away.
+//! Tests faults of nodes: restarts of containerd, busy and full disks, stalled readers of logs, and
+//! an API server or an operator that is down.
 
 mod api_server;
 mod calls;
@@ -11,10 +11,10 @@ mod readers;
 use sampan_cluster_tests::Node;
 use tokio::sync::Mutex;
 
-/// Each of these does something to whole nodes, so they take turns.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Held by each test, because each disturbs whole nodes.
+static NODES_LOCK: Mutex<()> = Mutex::const_new(());
 
-/// A call from a node, past the API server: the status, or none without an answer.
+/// Calls a path from a node, past the API server. Returns the status, or `None` without an answer.
 fn call(node: &Node, address: &str, path: &str) -> Option<u16> {
     let output = node
         .inside("curl")

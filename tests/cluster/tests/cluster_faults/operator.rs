@@ -1,35 +1,35 @@
-//! An operator that is away.
+//! Tests an operator that is down.
 
 use std::process::Output;
 
 use sampan_cluster_tests::{Cluster, Namespace, hello, push};
 
-use crate::TURN;
+use crate::NODES_LOCK;
 
-/// The operator's release.
+/// The namespace of the operator's release.
 const SYSTEM: &str = "sampan-system";
 
-/// No operator, until this is dropped.
-struct Away {
+/// Keeps the operator scaled to zero, until this is dropped.
+struct ScaledDown {
     cluster: Cluster,
     replicas: String,
 }
 
-impl Away {
-    fn begin(cluster: &Cluster) -> Away {
+impl ScaledDown {
+    fn begin(cluster: &Cluster) -> ScaledDown {
         let kubectl = cluster.kubectl().within(SYSTEM);
         let path = "jsonpath={.spec.replicas}";
         let replicas = kubectl.output(&["get", "deployment", "sampan-operator", "-o", path]);
-        let away = Away {
+        let scaled_down = ScaledDown {
             cluster: cluster.clone(),
             replicas,
         };
-        let scaled = away.scale("0");
+        let scaled = scaled_down.scale("0");
         assert!(scaled.status.success(), "{scaled:?}");
         let pods = ["wait", "pods", "-l", "app.kubernetes.io/component=operator"];
         let gone = ["--for=delete", "--timeout=120s"];
         kubectl.output(&[pods.as_slice(), &gone].concat());
-        away
+        scaled_down
     }
 
     fn scale(&self, replicas: &str) -> Output {
@@ -39,7 +39,7 @@ impl Away {
     }
 }
 
-impl Drop for Away {
+impl Drop for ScaledDown {
     fn drop(&mut self) {
         let scaled = self.scale(&self.replicas);
         let kubectl = self.cluster.kubectl().within(SYSTEM);
@@ -50,14 +50,14 @@ impl Drop for Away {
             "--timeout=120s",
         ];
         if !scaled.status.success() || !kubectl.run(&status).status.success() {
-            eprintln!("the operator is still away: {scaled:?}");
+            eprintln!("the operator is still down: {scaled:?}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_29_what_is_deleted_while_the_operator_is_away_is_gone() {
-    let _turn = TURN.lock().await;
+async fn scenario_29_deletions_complete_while_the_operator_is_down() {
+    let _lock = NODES_LOCK.lock().await;
     let first = Namespace::create("deleted").await;
     let second = Namespace::create("emptied").await;
     let cluster = first.cluster().clone();
@@ -66,8 +66,8 @@ async fn scenario_29_what_is_deleted_while_the_operator_is_away_is_gone() {
         namespace.deploy("hello", &image, "  replicas: 1\n");
         namespace.wait_until_ready("hello");
     }
-    let away = Away::begin(&cluster);
-    // One function, and a whole namespace: nothing waits for the operator.
+    let scaled_down = ScaledDown::begin(&cluster);
+    // One function, and a whole namespace: no deletion waits for the operator.
     let kubectl = first.kubectl();
     kubectl.output(&["delete", "wfn", "hello", "--timeout=60s"]);
     let kinds = "deployment,replicaset,pod,service,endpointslice";
@@ -75,9 +75,9 @@ async fn scenario_29_what_is_deleted_while_the_operator_is_away_is_gone() {
         !said.contains("hello")
     });
     second.delete().await;
-    // What was changed meanwhile is looked at when it is back.
+    // The operator picks up earlier changes when it is back.
     first.deploy("hello", &image, "  replicas: 1\n");
-    drop(away);
+    drop(scaled_down);
     first.wait_until_ready("hello");
     first.delete().await;
 }

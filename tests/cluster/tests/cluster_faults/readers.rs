@@ -1,10 +1,10 @@
-//! What functions print, while nobody reads it.
+//! Tests output of functions that containerd does not read.
 
 use sampan_cluster_tests::{Namespace, guest, push, signal};
 
-use crate::{TURN, call};
+use crate::{NODES_LOCK, call};
 
-/// Stops a process until this is dropped.
+/// A stopped process, which continues when this is dropped.
 struct Stopped(String);
 
 impl Stopped {
@@ -21,13 +21,13 @@ impl Drop for Stopped {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_19_a_containerd_that_reads_no_logs_holds_up_no_function() {
-    let _turn = TURN.lock().await;
+async fn scenario_19_a_containerd_that_reads_no_logs_delays_no_function() {
+    let _lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("stalled").await;
     let cluster = namespace.cluster().clone();
     let node = &cluster.nodes[0];
     let image = push(&cluster, &guest("probe"), "stalled/probe");
-    let here = format!("  limits: {{ output: 1Mi }}\n{}", node.only_there());
+    let here = format!("  limits: {{ output: 1Mi }}\n{}", node.node_selector());
     namespace.deploy("probe", &image, &here);
     namespace.wait_until_ready("probe");
     let address = namespace.service_address("probe");
@@ -38,7 +38,7 @@ async fn scenario_19_a_containerd_that_reads_no_logs_holds_up_no_function() {
     }
     drop(stopped);
     assert_eq!(call(node, &address, "/panic"), Some(500));
-    // What is printed once it reads again arrives, and the lines that were lost are told of.
+    // Later output arrives once containerd reads again, with a line about the lost lines.
     let said = namespace.until(&["logs", "deployment/probe"], |said| {
         said.contains("this is why")
     });

@@ -1,4 +1,4 @@
-//! The fields of a `WasmFunction`, as they are seen from outside of its pod.
+//! Tests the fields of a `WasmFunction` by their effects outside of its pod.
 
 mod pod;
 
@@ -6,7 +6,7 @@ use std::fs;
 
 use sampan_cluster_tests::{Namespace, PrivateRegistry, Shell, guest, hello, push};
 
-/// Where the private registry listens: nobody else does on that node.
+/// The port of the private registry. No other program on that node uses it.
 const PRIVATE: u16 = 5055;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,9 +15,9 @@ async fn an_image_is_pulled_with_the_secret_that_is_named() {
     let cluster = namespace.cluster().clone();
     let node = &cluster.nodes[0];
     let registry = PrivateRegistry::start(&cluster, node, PRIVATE);
-    // A namespace's name is nobody else's, so the node cannot have the image.
+    // The namespace's name is unique, so the node cannot have the image.
     let image = registry.push(&hello(), namespace.name());
-    let here = node.only_there();
+    let here = node.node_selector();
     namespace.deploy("hello", &image, &here);
     let reason = "jsonpath={.status.conditions[?(@.type==\"Ready\")]['reason','message']}";
     let said = namespace.until(&["get", "wfn/hello", "-o", reason], |said| {
@@ -62,7 +62,7 @@ async fn variables_come_from_values_maps_and_secrets() {
   template: { envFrom: [{ prefix: ALL_, configMapRef: { name: settings } }] }
 "#;
     namespace.deploy("probe", &image, env);
-    // What is named and missing is told of.
+    // A missing source is reported by its name.
     let reason = "jsonpath={.status.conditions[?(@.type==\"Ready\")]['reason','message']}";
     namespace.until(&["get", "wfn/probe", "-o", reason], |said| {
         said.contains("ConfigurationMissing") && said.contains("settings")
@@ -92,7 +92,7 @@ async fn variables_come_from_values_maps_and_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_seen_by_whoever_calls() {
+async fn callers_see_the_limits() {
     let namespace = Namespace::create("limits").await;
     let image = push(namespace.cluster(), &guest("probe"), "limits/probe");
     let small = "  limits: { memory: 4Mi, timeout: 1s }\n";
@@ -119,7 +119,7 @@ async fn limits_are_seen_by_whoever_calls() {
     let small = got(&shell.get("small", "/grow").await);
     let plain = got(&shell.get("plain", "/grow").await);
     assert!(small < 5 && plain > 100 && plain < 129, "{small} {plain}");
-    // One request at a time, and nobody waits: the second is told when to come again.
+    // One request at a time and no queue: the second is rejected with `Retry-After`.
     let other = Shell::start(&namespace, None).await;
     let held = other.try_get("narrow", 80, "/never");
     let refused = async {
@@ -139,7 +139,7 @@ async fn limits_are_seen_by_whoever_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_reach_whom_the_rules_allow_and_nobody_else() {
+async fn calls_reach_only_what_the_rules_allow() {
     let namespace = Namespace::create("outbound").await;
     let cluster = namespace.cluster().clone();
     let image = push(&cluster, &guest("probe"), "outbound/probe");
@@ -162,7 +162,7 @@ async fn calls_reach_whom_the_rules_allow_and_nobody_else() {
     let denied = "HttpRequestDenied";
     check("none", &format!("target.{own}.svc/"), denied).await;
     check("some", &format!("target.{own}.svc/"), "200").await;
-    // Neither another port, nor another name of it, nor what every pod can reach.
+    // Another port, another name of the target, and addresses that every pod can reach are denied.
     check("some", &format!("target.{own}.svc:81/"), denied).await;
     check("some", &format!("target.{own}.svc.cluster.local/"), denied).await;
     check("some", "target/", denied).await;
@@ -173,13 +173,13 @@ async fn calls_reach_whom_the_rules_allow_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_told_where_somebody_asks_for_them() {
+async fn metrics_are_served_only_where_they_are_configured() {
     let namespace = Namespace::create("metrics").await;
     let image = push(namespace.cluster(), &guest("probe"), "metrics/probe");
-    namespace.deploy("told", &image, "  metrics: {}\n");
+    namespace.deploy("served", &image, "  metrics: {}\n");
     namespace.deploy("elsewhere", &image, "  metrics: { port: 9191 }\n");
     namespace.deploy("silent", &image, "");
-    for name in ["told", "elsewhere", "silent"] {
+    for name in ["served", "elsewhere", "silent"] {
         namespace.wait_until_ready(name);
     }
     let shell = Shell::start(&namespace, None).await;
@@ -189,29 +189,35 @@ async fn metrics_are_told_where_somebody_asks_for_them() {
         status.pod_ip.expect("an address")
     };
     for path in ["/", "/", "/panic"] {
-        shell.get("told", path).await;
+        shell.get("served", path).await;
     }
-    let told = address("told").await;
-    let metrics = shell.get_at(&told, 9090, "/metrics").await;
+    let served = address("served").await;
+    let metrics = shell.get_at(&served, 9090, "/metrics").await;
     let text = metrics.text();
     for line in [
-        r#"function_requests_total{function="told",code="200"} 2"#,
-        r#"function_requests_total{function="told",code="500"} 1"#,
-        r#"function_requests_in_progress{function="told"} 0"#,
+        r#"function_requests_total{function="served",code="200"} 2"#,
+        r#"function_requests_total{function="served",code="500"} 1"#,
+        r#"function_requests_in_progress{function="served"} 0"#,
     ] {
         assert!(text.contains(line), "no {line} in {text}");
     }
-    assert_eq!(shell.get_at(&told, 9090, "/healthz").await.text(), "ok\n");
-    assert_eq!(shell.get_at(&told, 9090, "/readyz").await.text(), "ready\n");
-    // It is another port than the function's, which answers every path itself.
-    assert_eq!(shell.get_at(&told, 8080, "/metrics").await.text(), "probe");
+    assert_eq!(shell.get_at(&served, 9090, "/healthz").await.text(), "ok\n");
+    assert_eq!(
+        shell.get_at(&served, 9090, "/readyz").await.text(),
+        "ready\n"
+    );
+    // The function's own port is another one, and answers every path.
+    assert_eq!(
+        shell.get_at(&served, 8080, "/metrics").await.text(),
+        "probe"
+    );
     let elsewhere = address("elsewhere").await;
     let health = shell.get_at(&elsewhere, 9191, "/healthz").await;
     assert_eq!(health.text(), "ok\n");
     assert!(shell.try_get(&elsewhere, 9090, "/healthz").await.is_err());
     let silent = address("silent").await;
     assert!(shell.try_get(&silent, 9090, "/healthz").await.is_err());
-    let pod = namespace.json(&["pods", "-l", "sampan.dev/function=told"]);
+    let pod = namespace.json(&["pods", "-l", "sampan.dev/function=served"]);
     let pod = &pod["items"][0];
     assert_eq!(pod["metadata"]["annotations"]["prometheus.io/port"], "9090");
     assert_eq!(pod["spec"]["containers"][0]["ports"][1]["name"], "metrics");

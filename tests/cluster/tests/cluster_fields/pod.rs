@@ -1,4 +1,4 @@
-//! What a pod's fields become, as the kernel tells it.
+//! Tests how a pod's fields take effect in the kernel.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use kube::runtime::wait::conditions;
 use sampan_cluster_tests::{BUSYBOX, Namespace, Shell, hello, processes_of, push, status_of};
 use serde_json::Value;
 
-/// A limit of a container's control group, whichever version it has.
+/// A limit of a container's control group, of either version.
 fn limit_of(process: i32, controller: &str, files: [&str; 2]) -> String {
     let groups =
         fs::read_to_string(format!("/proc/{process}/cgroup")).expect("a process has groups");
@@ -105,14 +105,14 @@ async fn the_template_is_the_rest_of_the_pod() {
     let tolerations = pods[0]["spec"]["tolerations"].as_array().unwrap();
     assert!(tolerations.iter().any(|one| one["key"] == "special"));
 
-    // The sidecar serves what the init container wrote.
+    // The sidecar serves the file that the init container wrote.
     let shell = Shell::start(&namespace, None).await;
     assert_eq!(shell.get("hello", "/").await.text(), "Hello!\n");
     let address = pods[0]["status"]["podIP"].as_str().unwrap();
     let page = shell.get_at(address, 8081, "/index.html").await;
     assert_eq!(page.text(), "a page\n");
 
-    // What the kernel says of the function's process.
+    // The state of the function's process in the kernel.
     let id = pods[0]["status"]["containerStatuses"]
         .as_array()
         .unwrap()
@@ -226,12 +226,12 @@ spec:
         "{}",
         said(&own)
     );
-    // An added program is confined as the first one is.
+    // A process added by exec is confined as the first one is.
     let confined = exec(&["grep", "-E", "^(Seccomp|NoNewPrivs):", "/proc/self/status"]);
-    let told = said(&confined);
+    let fields = said(&confined);
     assert!(
-        told.contains("Seccomp:\t2") && told.contains("NoNewPrivs:\t1"),
-        "{told}"
+        fields.contains("Seccomp:\t2") && fields.contains("NoNewPrivs:\t1"),
+        "{fields}"
     );
     namespace.delete().await;
 }

@@ -1,5 +1,5 @@
-//! A WASI command that answers the CGI way (RFC 3875): the request is in its environment and on
-//! standard input, the answer on standard output.
+//! A WASI command that answers by CGI (RFC 3875): the request is in its environment and on standard
+//! input, the answer on standard output.
 
 use std::env::var;
 use std::io::Read as _;

@@ -1,5 +1,7 @@
-//! A WASI command that shows what it was given, reads and writes the files of arguments such as `read=/a` and
-//! `write=/a`, and ends with the code in its last argument.
+//! A WASI command that prints its arguments, variables and input.
+//!
+//! It reads and writes the files of arguments such as `read=/a` and `write=/a`, and exits with the
+//! code in its last argument.
 
 use std::io::{Read as _, Write as _};
 

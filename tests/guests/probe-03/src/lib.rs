@@ -1,5 +1,10 @@
-//! A wasi:http 0.3 handler: `/echo` answers with the request's body and trailers as they come,
-//! `/sleep` after ten milliseconds, `/spin` never, `/panic` not at all, anything else with a text.
+//! A wasi:http 0.3 handler with one behaviour for each path.
+//!
+//! - `/echo` answers with the request's body and trailers as they arrive.
+//! - `/sleep` answers after ten milliseconds.
+//! - `/spin` never answers.
+//! - `/panic` panics.
+//! - Any other path answers with a text.
 
 use std::hint::black_box;
 
@@ -44,7 +49,7 @@ fn text(text: &'static str) -> Response {
     drop(trailers);
     let (response, _sent) = Response::new(Fields::new(), Some(body), trailers_end);
     spawn_local(async move {
-        // What the client does not read any more is nobody's loss.
+        // The write fails when the client has gone away.
         let _ = writer.write_all(text.as_bytes().to_vec()).await;
     });
     response

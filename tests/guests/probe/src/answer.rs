@@ -1,4 +1,4 @@
-//! Answers: a text, what came in, or no end.
+//! Writes answers: a text, an echo of the request, or an endless body.
 
 use wasip2::http::types::{
     Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
@@ -20,7 +20,7 @@ pub(crate) fn text(out: ResponseOutparam, text: &str) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// Answers with the request's body, as it comes, and its trailers.
+/// Answers with the request's body and trailers as they arrive.
 pub(crate) fn echo(request: IncomingRequest, out: ResponseOutparam) {
     let incoming = request.consume().expect("it is asked for once");
     let response = OutgoingResponse::new(Fields::new());

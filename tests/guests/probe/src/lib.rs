@@ -1,4 +1,4 @@
-//! A wasi:http 0.2 handler with one behaviour a path, most of them bad: `/NAME?NUMBER` or
+//! A wasi:http 0.2 handler with one behaviour for each path, most of them bad: `/NAME?NUMBER` or
 //! `/NAME?TEXT`.
 
 mod answer;
@@ -92,7 +92,7 @@ fn recurse(depth: u64) -> u64 {
     recurse(depth + 1) + frame[(depth % 64) as usize]
 }
 
-/// Writes this many bytes of lines with escapes of terminals.
+/// Writes this many bytes of lines with terminal escapes.
 fn print(bytes: u64) {
     let line = b"\x1b[31mred\x1b[0m \x07 and a title \x1b]0;owned\x07 and more\n";
     let piece = line.repeat(4096 / line.len());

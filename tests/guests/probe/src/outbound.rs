@@ -1,4 +1,4 @@
-//! Outbound calls: one, or as many as it gets.
+//! Makes outbound calls: one, or as many as the host allows.
 
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
@@ -6,7 +6,7 @@ use wasip2::http::types::{
     Scheme,
 };
 
-/// Calls `http://AUTHORITY/PATH`; the status, or the error as wasi:http names it.
+/// Calls `http://AUTHORITY/PATH`, and returns the status, or the name of the error in wasi:http.
 pub(crate) fn call(target: &str) -> String {
     match begin(target).and_then(|pending| end(&pending)) {
         Ok(answer) => answer.status().to_string(),
@@ -14,7 +14,7 @@ pub(crate) fn call(target: &str) -> String {
     }
 }
 
-/// Begins calls without ending any; how many it got, and the error that ended it.
+/// Begins calls without ending any, and returns their count and the error of the last one.
 pub(crate) fn hold(target: &str) -> String {
     let mut open = Vec::new();
     loop {

@@ -1,4 +1,5 @@
-//! Compares the results of both runtimes: what runc passes, Sampan passes, or the documentation says why not.
+//! Compares the results of both runtimes: Sampan must pass what runc passes, or the documentation
+//! must give the reason.
 
 use std::fmt;
 
@@ -8,11 +9,12 @@ use super::Part;
 use super::exceptions::Exceptions;
 use super::results::{Outcome, Results};
 
-/// How many specs runc passes at least on any machine that can hold critest. Fewer mean that it did not work.
-const LEAST_WHOLE: usize = 60;
-const LEAST_SHORT: usize = 10;
+/// The fewest specs that runc passes on any machine that can run critest. A lower count means that
+/// critest did not work.
+const MIN_PASSED_WHOLE: usize = 60;
+const MIN_PASSED_SHORT: usize = 10;
 
-/// A spec that differs, or an entry of the documentation that is not true.
+/// A spec that differs, or an outdated entry of the documentation.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     spec: String,
@@ -24,14 +26,15 @@ struct Row {
 /// The results, as a table.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Comparison {
-    /// Both pass.
+    /// Specs that pass with both runtimes.
     pub(crate) same: usize,
-    /// Neither passes: this machine's limits, or an image that cannot be made.
+    /// Specs that pass with neither, because of this machine's limits or an image that cannot be
+    /// made.
     neither: Vec<String>,
-    /// Passed at the second attempt, with the runtime's name.
+    /// Specs that passed at the second attempt, with the runtime's name.
     repeated: Vec<String>,
     explained: Vec<Row>,
-    /// Each is a failure.
+    /// Differences without a reason in the documentation, and outdated entries. Each is a failure.
     unexplained: Vec<Row>,
 }
 
@@ -44,8 +47,8 @@ impl Comparison {
     ) -> Result<Comparison> {
         let passed = runc.count(|outcome| *outcome == Outcome::Passed);
         let least = match part {
-            Part::Short => LEAST_SHORT,
-            Part::Whole => LEAST_WHOLE,
+            Part::Short => MIN_PASSED_SHORT,
+            Part::Whole => MIN_PASSED_WHOLE,
         };
         if passed < least {
             bail!("runc passed {passed} specs, and at least {least} were expected");
@@ -65,12 +68,12 @@ impl Comparison {
         Ok(comparison)
     }
 
-    /// Whether all that differs is explained.
+    /// Whether nothing is unexplained.
     pub(crate) fn is_success(&self) -> bool {
         self.unexplained.is_empty()
     }
 
-    /// How many specs or entries are wrong.
+    /// The count of unexplained rows.
     pub(crate) fn failures(&self) -> usize {
         self.unexplained.len()
     }
@@ -97,13 +100,13 @@ impl Comparison {
                     None => self.unexplained.push(row(said)),
                 }
             }
-            // More than runc is no fault, and what is skipped with both says nothing.
+            // A spec that only Sampan passes is no fault, and a spec that is skipped says nothing.
             (Outcome::Failed(_) | Outcome::Skipped, _) => {}
         }
     }
 
-    /// Adds the entries of specs that Sampan passes, or that do not exist. A spec that runc does not pass on this
-    /// machine says nothing about its entry.
+    /// Adds entries of specs that Sampan passes, or that do not exist. A spec that runc fails on
+    /// this machine says nothing about its entry.
     fn add_stale(&mut self, exceptions: &Exceptions, sampan: &Results) {
         for spec in exceptions.0.keys() {
             let outcome = sampan.outcomes.get(spec);
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     fn results(pairs: &[(&str, Outcome)]) -> Results {
-        let many = (0..LEAST_WHOLE).map(|number| (format!("other {number}"), Outcome::Passed));
+        let many = (0..MIN_PASSED_WHOLE).map(|number| (format!("other {number}"), Outcome::Passed));
         let pairs = pairs.iter();
         let pairs = pairs.map(|(name, outcome)| ((*name).to_owned(), outcome.clone()));
         Results {
@@ -195,7 +198,7 @@ mod tests {
         check(Passed, failed(), true, Part::Whole, 0);
         check(failed(), failed(), false, Part::Whole, 0);
         check(failed(), Passed, false, Part::Whole, 0);
-        // An entry that is not true any more is one as well, unless only some specs ran.
+        // An outdated entry is a failure, unless only some specs ran.
         check(Passed, Passed, true, Part::Whole, 1);
         check(failed(), Passed, true, Part::Whole, 1);
         check(Passed, Passed, true, Part::Short, 0);
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_in_which_runc_passes_little_is_none() {
+    fn a_run_in_which_runc_passes_few_specs_is_an_error() {
         let none = Results::default();
         let compared = Comparison::of(&none, &none, &Exceptions::default(), Part::Short);
         assert!(compared.is_err());

@@ -1,4 +1,4 @@
-//! The specs that Sampan is known not to pass, from the table of docs/shim.md.
+//! Reads the known exceptions of critest from the table of docs/shim.md.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::repository::Repository;
 
 const DOCUMENT: &str = "docs/shim.md";
 
-/// The head of the table. Its rows are read.
+/// The head of the table; its rows are the exceptions.
 const HEAD: &str = "| spec of critest | why it does not pass |";
 
 /// Reasons by the names of specs.
@@ -38,14 +38,14 @@ fn parse(text: &str) -> Result<Exceptions> {
     {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [spec, reason] = cells[..] else {
-            bail!("this row has not two cells: {row}");
+            bail!("this row must have two cells: {row}");
         };
         if reason.is_empty() {
             bail!("`{spec}` has no reason");
         }
         let spec = spec.trim_matches('`').to_owned();
         if exceptions.0.insert(spec, reason.to_owned()).is_some() {
-            bail!("this row is there twice: {row}");
+            bail!("this row is a duplicate: {row}");
         }
     }
     Ok(exceptions)

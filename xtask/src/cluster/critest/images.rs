@@ -1,5 +1,7 @@
-//! The images that critest pulls, made from programs of this machine and served by a registry under the names
-//! that critest gives. containerd asks that registry instead of the public ones.
+//! Makes the images that critest pulls, from programs of this machine.
+//!
+//! A registry of the cluster serves them under critest's names. containerd asks that registry
+//! instead of the public ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use crate::cluster::images::{self, PAUSE, STATIC_BUSYBOX, alone, busybox_layer, 
 use crate::cluster::layout::{Layout, Node};
 use crate::cluster::network;
 use crate::cluster::node::registry_settings;
-use crate::cluster::state::Memory;
+use crate::cluster::state::SavedState;
 use crate::oci::{self, Image, Layer, Platform};
 
 /// The public registries that critest names.
@@ -37,24 +39,24 @@ nogroup:x:65534:
 
 const NGINX: &str = "/usr/sbin/nginx";
 
-/// What specs run that a static busybox lacks.
+/// Programs that specs run and that a static busybox lacks.
 const PROGRAMS: [&str; 2] = ["/usr/bin/ipcs", "/usr/bin/pgrep"];
 
-/// Has a node's containerd ask the cluster's registry for the images of public ones.
+/// Makes a node's containerd ask the cluster's registry for images of the public registries.
 pub(super) fn redirect(layout: &Layout, node: &Node) -> Result<()> {
     REGISTRIES
         .iter()
         .try_for_each(|host| registry_settings(layout, node, host))
 }
 
-/// Fills the registry, and gives every node the image of its sandboxes.
+/// Fills the registry, and gives every node the sandbox image.
 pub(super) fn publish(layout: &Layout, nodes: &[Node]) -> Result<()> {
     let pause = archive(layout, "pause", &[(PAUSE.to_owned(), pause(layout)?)])?;
     for node in nodes {
         import(layout, node, &pause)?;
     }
     let node = nodes.first().context("there is no node")?;
-    let registry = Memory::registry_in_cluster(layout);
+    let registry = SavedState::registry_in_cluster(layout);
     let named: Vec<_> = all(layout)?
         .into_iter()
         .map(|(name, image)| (format!("{registry}/{name}"), image))
@@ -70,7 +72,7 @@ pub(super) fn publish(layout: &Layout, nodes: &[Node]) -> Result<()> {
     for (name, _) in &named {
         ctr(&["push", "--local", "--plain-http", name])?;
     }
-    // Every spec pulls what it uses.
+    // Removed here, because every spec pulls the images that it uses.
     for (name, _) in &named {
         ctr(&["remove", name])?;
     }
@@ -103,7 +105,7 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
         .text("etc/passwd", PASSWD, 0o644)
         .text("etc/group", GROUP, 0o644);
     let base = PROGRAMS.iter().try_fold(base, add_program)?;
-    // A spec masks this program alone, which must not be a link to the one of all others.
+    // A spec masks this program alone, so it must not be a link to busybox.
     let base = base.file("bin/ls", Path::new(STATIC_BUSYBOX), 0o755);
     let busybox = || {
         Image::new(Platform::current())
@@ -131,7 +133,7 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
                 .entrypoint(["/bin/effective-uid"])
                 .arguments([]),
         ),
-        // Another image than that of the sandboxes: a spec removes it under all its names.
+        // Not the image of the sandboxes: a spec removes this one under all its names.
         (
             "pause:3.9".to_owned(),
             pause(layout)?.label("org.opencontainers.image.version", "3.9"),
@@ -168,7 +170,7 @@ fn all(layout: &Layout) -> Result<Vec<(String, Image)>> {
     Ok(images)
 }
 
-/// The server of busybox, which names itself in its log as critest expects.
+/// busybox's HTTP server, which writes its name to the log as critest expects.
 fn with_httpd(image: Image) -> Image {
     let page = Layer::new().text("www/index.html", "It works\n", 0o644);
     let serve = "echo httpd; exec httpd -f -p 80 -h /www";
@@ -198,25 +200,25 @@ fn with_nginx(image: Image, port: u16) -> Result<Image> {
     Ok(image.entrypoint(command).arguments([]))
 }
 
-/// Adds a program of this machine with its libraries, at the same places.
+/// Adds a program of this machine with its libraries, under the same paths.
 fn add_program(mut layer: Layer, program: &&str) -> Result<Layer> {
     let files = libraries(Path::new(program))?.into_iter();
     for file in files.chain([PathBuf::from(program)]) {
         let inside = file.strip_prefix("/").unwrap_or(&file);
-        let inside = inside.to_str().context("a file with a strange name")?;
+        let inside = inside.to_str().context("a path is not valid UTF-8")?;
         layer = layer.file(inside, &file, 0o755);
     }
     Ok(layer)
 }
 
-/// What a program is linked with, where the loader looks for it.
+/// The libraries of a program, under the paths where the loader looks for them.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let text = output(Command::new("ldd").arg(program))?;
-    let text = String::from_utf8(text).context("ldd wrote no UTF-8")?;
+    let text = String::from_utf8(text).context("ldd wrote invalid UTF-8")?;
     Ok(text.lines().filter_map(library).collect())
 }
 
-/// From a line such as `libz.so.1 => /lib/libz.so.1 (0x7f)`, or `/lib64/ld-linux.so.2 (0x7f)`.
+/// Parses a line such as `libz.so.1 => /lib/libz.so.1 (0x7f)`, or `/lib64/ld-linux.so.2 (0x7f)`.
 fn library(line: &str) -> Option<PathBuf> {
     let found = line.split_once("=>").map_or(line, |(_, found)| found);
     let path = found.split_whitespace().next()?;

@@ -1,5 +1,6 @@
-//! What critest and containerd leave on the machine outside of the cluster's folders: the group of all
-//! containers without a parent, and segments of shared memory.
+//! Removes what critest and containerd leave on the machine outside of the cluster's folders.
+//!
+//! These are the control group of all containers without a parent, and segments of shared memory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,32 +11,32 @@ use anyhow::{Context as _, Result};
 use crate::cargo::output;
 use crate::cluster::control_groups::ControlGroups;
 
-/// The group that containerd gives to containers whose pod names no parent, as critest's do.
+/// containerd's control group for containers of pods that name no parent, as critest's do.
 const GROUP: &str = "/k8s.io";
 
-/// The size of a segment of critest's, in bytes.
+/// The size of critest's segments, in bytes.
 const SEGMENT: &str = "1048576";
 
-/// What was there before.
+/// The state of the machine before critest ran.
 #[derive(Debug)]
-pub(super) struct Leftovers {
+pub(super) struct Baseline {
     groups: ControlGroups,
     had_group: bool,
     segments: BTreeSet<String>,
 }
 
-impl Leftovers {
-    pub(super) fn note() -> Result<Leftovers> {
+impl Baseline {
+    pub(super) fn record() -> Result<Baseline> {
         let groups = ControlGroups::find()?;
-        Ok(Leftovers {
+        Ok(Baseline {
             had_group: groups.exists(GROUP),
             groups,
             segments: segments()?,
         })
     }
 
-    /// Removes what was not there before.
-    pub(super) fn remove(&self) -> Result<()> {
+    /// Removes what the baseline lacks.
+    pub(super) fn remove_leftovers(&self) -> Result<()> {
         if !self.had_group {
             self.groups.remove(GROUP)?;
         }
@@ -46,7 +47,7 @@ impl Leftovers {
     }
 }
 
-/// The segments of critest's size that no process uses.
+/// The segments of critest's size that no process has attached.
 fn segments() -> Result<BTreeSet<String>> {
     let file = "/proc/sysvipc/shm";
     let text = fs::read_to_string(file).with_context(|| format!("failed to read {file}"))?;

@@ -27,7 +27,8 @@ const SHORT: [&str; 12] = [
     "should block sethostname with localhost seccomp profile",
 ];
 
-/// Runs it to its end, with its report in a file. Failed specs are no failure here.
+/// Runs critest to its end, with its report in a file. A failed spec is not an error of this
+/// function.
 pub(super) fn run(
     layout: &Layout,
     node: &Node,
@@ -42,7 +43,7 @@ pub(super) fn run(
         fs::create_dir_all(folder)
             .with_context(|| format!("failed to make {}", folder.display()))?;
     }
-    // A report of an earlier run is not this one's.
+    // A report of an earlier run must not be taken for this run's.
     if report.exists() {
         fs::remove_file(report)
             .with_context(|| format!("failed to remove {}", report.display()))?;
@@ -57,8 +58,8 @@ pub(super) fn run(
         .arg(format!("-runtime-handler={handler}"))
         .arg(format!("-ginkgo.json-report={}", report.display()))
         .args(["-ginkgo.no-color", "-ginkgo.timeout=30m"])
-        // A container that ends by itself while it is removed counts as running for a moment after containerd has
-        // deleted its task, and the removal fails then, with any runtime.
+        // A container that ends by itself while it is removed counts as running for a moment after
+        // containerd has deleted its task. The removal then fails, with any runtime.
         .arg("-ginkgo.flake-attempts=2")
         .current_dir(&working)
         .env("TMPDIR", &temporary)

@@ -1,4 +1,4 @@
-//! The results of one run, from ginkgo's report.
+//! Parses the results of one run from ginkgo's report.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,19 +7,19 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-/// How each spec went, by its name.
+/// The outcome of each spec, by its name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Results {
     pub(super) outcomes: BTreeMap<String, Outcome>,
-    /// Those that passed at the second attempt.
+    /// The specs that passed at the second attempt.
     pub(super) repeated: Vec<String>,
 }
 
-/// How a spec went.
+/// The outcome of a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Passed,
-    /// The first line of what it says.
+    /// The first line of its failure message.
     Failed(String),
     Skipped,
 }
@@ -73,7 +73,7 @@ impl Results {
 
 fn parse(bytes: &[u8]) -> Result<Results> {
     let suites: Vec<Suite> =
-        serde_json::from_slice(bytes).context("ginkgo's report has another form")?;
+        serde_json::from_slice(bytes).context("failed to parse ginkgo's report")?;
     let mut results = Results::default();
     for report in suites.into_iter().flat_map(|suite| suite.spec_reports) {
         let failure = report.failure.map(|failure| failure.message);

@@ -1,4 +1,4 @@
-//! The settings of a node's programs, as text.
+//! Renders the settings of a node's programs.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use crate::cluster::arguments::CgroupDriver;
 use crate::cluster::images;
 use crate::cluster::keys::Keys;
 use crate::cluster::layout::{DNS_SERVICE, Layout, Node, PODS, REGISTRY_PORT};
-use crate::cluster::state::{METRICS, Memory};
+use crate::cluster::state::{METRICS, SavedState};
 
-/// The project's runtime.
+/// The settings of the project's runtime.
 const RUNTIME: &str = "
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan]
 runtime_type = 'io.containerd.sampan.v1'
@@ -18,17 +18,17 @@ pod_annotations = ['sampan.dev/*']
 container_annotations = ['sampan.dev/*']
 ";
 
-/// The same, where systemd makes the groups.
+/// The same, with systemd as the cgroup driver.
 const RUNTIME_SYSTEMD: &str = "
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan.options]
 SystemdCgroup = true
 ";
 
-/// containerd's own, with the project's runtime unless an installer is to add it.
-pub(super) fn containerd(layout: &Layout, node: &Node, memory: &Memory) -> String {
+/// containerd's settings, with the project's runtime unless an installer is to add it.
+pub(super) fn containerd(layout: &Layout, node: &Node, saved: &SavedState) -> String {
     let socket = node.containerd_socket();
-    let systemd = memory.cgroup_driver == CgroupDriver::Systemd;
-    let runtime = match (memory.sampan, systemd) {
+    let systemd = saved.cgroup_driver == CgroupDriver::Systemd;
+    let runtime = match (saved.sampan, systemd) {
         (true, true) => [RUNTIME, RUNTIME_SYSTEMD].concat(),
         (true, false) => RUNTIME.to_owned(),
         (false, _) => String::new(),
@@ -105,7 +105,7 @@ SystemdCgroup = {systemd}
     )
 }
 
-/// How containerd asks for the images of a registry: this one speaks plain HTTP.
+/// How containerd reaches a registry: this one speaks plain HTTP.
 pub(super) fn registry(layout: &Layout) -> String {
     let address = layout.node(1).address();
     format!(
@@ -147,8 +147,8 @@ pub(super) fn kubelet(keys: &Keys, node: &Node, driver: CgroupDriver) -> String 
     let server = format!("{}-server", node.component("kubelet"));
     let (driver, group, memory) = match driver {
         CgroupDriver::Cgroupfs => ("cgroupfs", node.control_group(), "50Mi"),
-        // The slice for pods is below the root. The machine is a test's, which makes its memory short; from there, a
-        // kubelet that looks every ten seconds has to see it before the kernel does.
+        // systemd's slice for pods is below the root. A test machine has little memory. From this
+        // threshold a kubelet that checks every ten seconds evicts before the kernel kills.
         CgroupDriver::Systemd => ("systemd", "/".to_owned(), "600Mi"),
     };
     let settings = json!({
@@ -171,7 +171,7 @@ pub(super) fn kubelet(keys: &Keys, node: &Node, driver: CgroupDriver) -> String 
         "staticPodPath": "",
         "cgroupDriver": driver,
         "cgroupRoot": group,
-        // The first version of control groups is what some machines have.
+        // Some machines have only version 1 of control groups.
         "failCgroupV1": false,
         "failSwapOn": false,
         "enforceNodeAllocatable": [],
@@ -182,8 +182,8 @@ pub(super) fn kubelet(keys: &Keys, node: &Node, driver: CgroupDriver) -> String 
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
         "eventRecordQPS": 0,
-        // Images are loaded once and must not be cleared away.
-        // An image that was put on the node is every pod's, also once somebody has pulled it under another name.
+        // Images are loaded once, so they must not be collected. An image on the node is for every
+        // pod, even after a pod has pulled it under another name.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
@@ -207,7 +207,7 @@ pub(super) fn proxy(node: &Node, kubeconfig: &Path) -> String {
         "clientConnection": { "kubeconfig": kubeconfig },
         "hostnameOverride": node.name(),
         "oomScoreAdj": 0,
-        // These are switches of the whole machine.
+        // These would change the whole machine's connection tracking.
         "conntrack": { "maxPerCore": 0, "min": 0 },
     });
     format!("{settings:#}\n")

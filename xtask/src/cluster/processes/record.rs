@@ -1,5 +1,4 @@
-//! A process that was started, and whether it is still that one: a number is given again, but not together
-//! with the time it was first given at.
+//! Identifies a started process by its number and its start time, since the kernel reuses numbers.
 
 use std::fs;
 use std::io;
@@ -13,18 +12,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) pid: i32,
-    /// In the kernel's ticks since the machine started: a number is given again, but not at the same time.
+    /// In the kernel's ticks since boot. Two processes with one number differ in it.
     start: u64,
     boot: String,
-    /// Of all that decides how it runs.
+    /// A hash of everything that decides how the process runs.
     pub(super) fingerprint: String,
 }
 
 impl Record {
-    /// Notes a process that was just started.
+    /// Records a process that was just started.
     pub(super) fn of(pid: u32, fingerprint: String) -> Result<Record> {
-        let pid = i32::try_from(pid).context("a process has too great a number")?;
-        let start = start_time(pid)?.context("it ended at once")?;
+        let pid = i32::try_from(pid).context("the process number is too great")?;
+        let start = start_time(pid)?.context("the process ended at once")?;
         Ok(Record {
             pid,
             start,
@@ -33,14 +32,14 @@ impl Record {
         })
     }
 
-    /// Whether it still runs.
+    /// Whether the process still runs.
     pub(super) fn is_alive(&self) -> Result<bool> {
         Ok(self.boot == boot()? && start_time(self.pid)? == Some(self.start))
     }
 
-    /// Sends it a signal; to nobody if it has just ended.
+    /// Sends it a signal; does nothing if it has just ended.
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.pid).context("a record names no process")?;
+        let pid = Pid::from_raw(self.pid).context("the record has no process number")?;
         match kill_process(pid, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
@@ -48,16 +47,16 @@ impl Record {
     }
 }
 
-/// When a process started; nothing if there is none, or only what its parent has not yet looked at.
+/// The start time of a process; `None` if it has ended, also if its parent has not yet reaped it.
 fn start_time(pid: i32) -> Result<Option<u64>> {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => {
             let parsed = parse_stat(&stat);
             let (state, start) =
-                parsed.with_context(|| format!("/proc/{pid}/stat is strange: {stat}"))?;
+                parsed.with_context(|| format!("failed to parse /proc/{pid}/stat: {stat}"))?;
             Ok((!matches!(state, "Z" | "X")).then_some(start))
         }
-        // The second comes when it ends while it is read.
+        // ESRCH comes when the process ends during the read.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound
                 || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
@@ -68,7 +67,7 @@ fn start_time(pid: i32) -> Result<Option<u64>> {
     }
 }
 
-/// The state and the start time in a line of `/proc/PID/stat`.
+/// Parses the state and the start time from a line of `/proc/PID/stat`.
 fn parse_stat(stat: &str) -> Option<(&str, u64)> {
     // The second field is the program's name in parentheses, which may hold any character.
     let (_, fields) = stat.rsplit_once(')')?;
@@ -77,7 +76,7 @@ fn parse_stat(stat: &str) -> Option<(&str, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// Which of its starts this machine is in.
+/// The identifier of this boot of the machine.
 fn boot() -> Result<String> {
     let file = Path::new("/proc/sys/kernel/random/boot_id");
     let id = fs::read_to_string(file);

@@ -1,22 +1,22 @@
-//! The modules of `tools/`, and how each is built. Versions stand in their `go.mod`.
+//! Lists the modules of `tools/`, and how each is built. Their versions are in their `go.mod`.
 
 /// A module, which is a folder of `tools/`.
 #[derive(Debug)]
 pub(super) struct Module {
     pub(super) folder: &'static str,
-    /// How long it takes.
+    /// How long the build takes.
     pub(super) about: &'static str,
     /// The programs, and the packages that they are built from.
     pub(super) programs: &'static [(&'static str, &'static str)],
-    /// Whether its programs are plugins of containerd's network.
-    pub(super) of_plugins: bool,
-    /// Whether it is built only for who asks for it.
+    /// Whether its programs are CNI plugins.
+    pub(super) are_plugins: bool,
+    /// Whether it is built only on request.
     pub(super) optional: bool,
     pub(super) kind: Kind,
     /// Whether it has parts in C.
     pub(super) with_c: bool,
     pub(super) tags: &'static str,
-    /// Variables that tell a program its version; it would say 0.0.0.
+    /// Variables that give a program its version, which would be 0.0.0 otherwise.
     pub(super) variables: &'static [(&'static str, &'static str)],
 }
 
@@ -33,7 +33,7 @@ const PLAIN: Module = Module {
     folder: "",
     about: "two minutes",
     programs: &[],
-    of_plugins: false,
+    are_plugins: false,
     optional: false,
     kind: Kind::Programs,
     with_c: false,
@@ -72,7 +72,7 @@ pub(super) const MODULES: &[Module] = &[
                 "github.com/containernetworking/plugins/plugins/meta/portmap",
             ),
         ],
-        of_plugins: true,
+        are_plugins: true,
         ..PLAIN
     },
     Module {
@@ -171,22 +171,22 @@ pub(super) const MODULES: &[Module] = &[
     },
 ];
 
-/// A program that is no Go: one file of `tools/FOLDER/`, linked without libraries.
+/// A program in C: one file of `tools/FOLDER/`, linked without libraries.
 #[derive(Debug)]
-pub(super) struct Small {
+pub(super) struct CProgram {
     pub(super) name: &'static str,
-    /// Whether it is built only when it is asked for.
+    /// Whether it is built only on request.
     pub(super) optional: bool,
 }
 
-pub(super) const SMALL: &[Small] = &[
+pub(super) const C_PROGRAMS: &[CProgram] = &[
     // Runs in a sandbox of runc's, and in a sandbox of Sampan's that shares its process namespace.
-    Small {
+    CProgram {
         name: "pause",
         optional: false,
     },
-    // Tells critest whether a program with the set-user-ID bit gets its owner's rights.
-    Small {
+    // Shows critest whether a program with the set-user-ID bit gets its owner's rights.
+    CProgram {
         name: "effective-uid",
         optional: true,
     },
@@ -200,7 +200,7 @@ impl Module {
     }
 }
 
-/// What `go build` calls the program of a package: the last part that is no version.
+/// The name that `go build` gives the program of a package: the last part that is no version.
 pub(super) fn default_name(package: &str) -> &str {
     let is_version = |part: &str| {
         part.strip_prefix('v')
@@ -237,7 +237,7 @@ mod tests {
                     .any(|line| line.trim().trim_start_matches("tool ") == *package);
                 assert!(named, "{program} of {}", module.folder);
             }
-            // What a program says of its version is the version.
+            // The variable holds the version of the module.
             for (variable, value) in module.variables {
                 if value.starts_with('v') {
                     assert!(file.contains(&format!(" {value}")), "{variable}={value}");

@@ -1,15 +1,15 @@
-//! Reads what cargo's test runner says: how many tests passed, failed or were skipped, and what it says
-//! of those that failed.
+//! Parses the output of cargo's test runner: counts of passed, failed and ignored tests, and the
+//! failures' text.
 
 use std::ops::AddAssign;
 
-/// The most lines of a failure that are shown; the file has the rest.
-const MOST_LINES: usize = 200;
+/// The most lines of failures to show; the file has the rest.
+const MAX_LINES: usize = 200;
 
-/// How many lines of the end are shown when nothing says where the failure is.
-const TAIL: usize = 60;
+/// How many of the last lines are shown when the output has no list of failures.
+const TAIL_LINES: usize = 60;
 
-/// A count of tests over many runs.
+/// Counts of tests over many runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds what a line says.
+    /// Adds the counts of a line.
     pub(crate) fn read(&mut self, line: &str) {
         *self += result(line).unwrap_or_default();
     }
@@ -32,7 +32,7 @@ impl AddAssign for Tally {
     }
 }
 
-/// The counts in `test result: ok. 13 passed; 0 failed; 1 ignored; ...`.
+/// Parses the counts in `test result: ok. 13 passed; 0 failed; 1 ignored; ...`.
 fn result(line: &str) -> Option<Tally> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let count = |name: &str| {
@@ -46,8 +46,8 @@ fn result(line: &str) -> Option<Tally> {
     })
 }
 
-/// What a runner says between `failures:` and its result, for each run with failures; otherwise the
-/// end of the text.
+/// The lines between `failures:` and the result, for each run with failures; without any, the end
+/// of the text.
 pub(super) fn failures(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut inside = false;
@@ -60,9 +60,9 @@ pub(super) fn failures(text: &str) -> Vec<&str> {
     }
     if lines.is_empty() {
         let all: Vec<_> = text.lines().collect();
-        return all[all.len().saturating_sub(TAIL)..].to_vec();
+        return all[all.len().saturating_sub(TAIL_LINES)..].to_vec();
     }
-    lines.truncate(MOST_LINES);
+    lines.truncate(MAX_LINES);
     lines
 }
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_shown_and_the_rest_is_not() {
+    fn only_failures_are_shown() {
         let text = "test a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b ----\nboom\n\n\
             test result: FAILED. 1 passed; 1 failed\nnext run\ntest result: ok. 1 passed\n";
         let shown = failures(text);

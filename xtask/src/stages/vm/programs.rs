@@ -1,4 +1,4 @@
-//! The test programs that the machine runs: built here, found among what cargo reports.
+//! Builds the test programs that the machine runs, and finds them in cargo's report.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) struct TestProgram {
     pub(super) name: &'static str,
 }
 
-/// A line of what cargo reports as JSON.
+/// A line of cargo's JSON report.
 #[derive(Debug, Deserialize)]
 struct Artifact {
     target: Option<Target>,
@@ -47,11 +47,11 @@ pub(super) fn build(
     };
     recorder.run(&mut command())?;
     let printed = cargo::output(command().args(["--message-format", "json"]))?;
-    let printed = String::from_utf8(printed).context("cargo wrote no UTF-8")?;
+    let printed = String::from_utf8(printed).context("cargo wrote invalid UTF-8")?;
     find(&printed, repository.root(), wanted)
 }
 
-/// The test programs among the artifacts. Several packages may have one of the same name.
+/// Finds the test programs among the artifacts. Several packages may have one of the same name.
 fn find(
     printed: &str,
     root: &Path,
@@ -60,7 +60,7 @@ fn find(
     let mut found = BTreeMap::new();
     for line in printed.lines() {
         let artifact: Artifact = serde_json::from_str(line)
-            .with_context(|| format!("failed to understand what cargo reports: {line}"))?;
+            .with_context(|| format!("failed to parse cargo's report: {line}"))?;
         let (Some(target), Some(file)) = (artifact.target, artifact.executable) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! Medians as bars on a logarithmic scale, by function, the kinds beside each other.
+//! Draws medians as bars on a logarithmic scale, by function, with the kinds beside each other.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -12,7 +12,7 @@ use crate::paper::report::unit::{Unit, shown};
 use crate::paper::sample::Series;
 
 const HEIGHT: i32 = 360;
-/// Where the values' axis is.
+/// The position of the values' axis.
 const LEFT: i32 = 72;
 
 pub(in crate::paper::report) fn bars(

@@ -1,5 +1,6 @@
-//! Answers a second against their time at rising loads, a panel a function: medians as thick lines, 99th percentiles
-//! as thin ones.
+//! Draws answers a second against their time at rising loads, with a panel for each function.
+//!
+//! Medians are thick lines, 99th percentiles thin ones.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -10,7 +11,7 @@ use super::{INK, colour};
 use crate::paper::kind::Kind;
 use crate::paper::report::figures::{Figures, Point};
 
-/// Panels beside each other.
+/// The count of panels beside each other.
 const COLUMNS: usize = 3;
 const WIDTH: i32 = 320;
 const HEIGHT: i32 = 230;

@@ -1,4 +1,4 @@
-//! Strips of samples with boxes over them, by function, the kinds beside each other.
+//! Draws strips of samples with boxes over them, by function, with the kinds beside each other.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -14,12 +14,12 @@ use crate::paper::sample::Series;
 use crate::paper::summary::{Random, Summary, Turns, float};
 
 const HEIGHT: u32 = 400;
-/// Dots of a strip at most: chosen at random, always the same ones.
-const DOTS: usize = 80;
-/// Where the values' axis is.
+/// The most dots of a strip, from a reproducible random choice.
+const MAX_DOTS: usize = 80;
+/// The position of the values' axis.
 const LEFT: i32 = 64;
-/// Between the boxes of one function, as a part of a function's width.
-const APART: f64 = 0.3;
+/// The distance between the boxes of one function, as a part of a function's width.
+const BOX_DISTANCE: f64 = 0.3;
 
 /// A strip with its box.
 struct Strip {
@@ -60,7 +60,7 @@ pub(in crate::paper::report) fn distributions(
         legend(area, &title, &kinds)?;
         let bottom = i32::try_from(HEIGHT)? - 28;
         let right = i32::try_from(WIDTH)? - 8;
-        // Strips go beyond their boxes; the farthest dots lie at the edge.
+        // Strips go beyond their boxes; the farthest dots are drawn at the edge.
         let scale = Log::new(low / 1.1, high * 1.4, bottom, i32::try_from(LEGEND)?);
         grid(area, LEFT, right, &scale.round_values(), |value| {
             scale.at(value)
@@ -71,7 +71,7 @@ pub(in crate::paper::report) fn distributions(
             text(area, function, HPos::Center, (pixel(middle), bottom + 14))?;
             for (place, strip) in strips.iter().enumerate() {
                 let aside = float(place as u64) - float(strips.len() as u64 - 1) / 2.0;
-                let apart = (width * APART).min(90.0);
+                let apart = (width * BOX_DISTANCE).min(90.0);
                 paint(area, strip, middle + aside * apart, apart, scale)?;
             }
         }
@@ -84,10 +84,12 @@ fn strip(kind: Kind, series: Series, turns: &Turns) -> Option<Strip> {
     let summary = Summary::of(turns)?;
     let all = turns.sorted();
     let mut random = Random::seeded();
-    let dots = if all.len() <= DOTS {
+    let dots = if all.len() <= MAX_DOTS {
         all
     } else {
-        (0..DOTS).map(|_| all[random.below(all.len())]).collect()
+        (0..MAX_DOTS)
+            .map(|_| all[random.below(all.len())])
+            .collect()
     };
     Some(Strip {
         kind,

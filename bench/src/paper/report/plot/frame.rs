@@ -1,4 +1,4 @@
-//! What all plots share: a canvas, text, a legend, an axis of values.
+//! Shared parts of all plots: a canvas, text, a legend, an axis of values.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -11,12 +11,12 @@ use crate::paper::report::unit::shown;
 
 /// The width of a plot, in pixels.
 pub(super) const WIDTH: u32 = 960;
-/// Room above for the legend.
+/// The height of the legend above the plot.
 pub(super) const LEGEND: u32 = 30;
 /// The size of letters.
 const LETTERS: u32 = 15;
 
-/// Where a plot is drawn.
+/// The drawing area of a plot.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Draws a plot.
@@ -34,12 +34,12 @@ pub(super) fn draw(
     Ok(inlined(&svg, title))
 }
 
-/// Drawing into a string does not fail but by a mistake in the plot.
+/// Drawing into a string fails only by a mistake in the plot.
 pub(super) fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("a plot cannot be drawn: {error}")
 }
 
-/// How text lies at its place.
+/// A style of letters with a horizontal anchor.
 pub(super) fn letters(horizontal: HPos, size: u32) -> TextStyle<'static> {
     ("sans-serif", size)
         .into_font()
@@ -47,7 +47,7 @@ pub(super) fn letters(horizontal: HPos, size: u32) -> TextStyle<'static> {
         .pos(Pos::new(horizontal, VPos::Center))
 }
 
-/// Ordinary text.
+/// Draws ordinary text.
 pub(super) fn text(area: &Area<'_>, words: &str, horizontal: HPos, at: (i32, i32)) -> Result<()> {
     area.draw(&Text::new(
         words.to_owned(),
@@ -57,10 +57,10 @@ pub(super) fn text(area: &Area<'_>, words: &str, horizontal: HPos, at: (i32, i32
     .map_err(failed)
 }
 
-/// The kinds with their colours, at the top.
+/// Draws the kinds with their colours, at the top.
 pub(super) fn legend(area: &Area<'_>, title: &str, kinds: &[Kind]) -> Result<()> {
     text(area, title, HPos::Left, (10, 14))?;
-    // Letters are about so wide; nothing here knows the reader's font.
+    // An estimate of the width; the reader's font is unknown here.
     let wide = |kind: &Kind| i32::try_from(kind.title().len() * 7 + 36);
     let mut left = i32::try_from(WIDTH)? - 10;
     for kind in kinds {
@@ -75,7 +75,8 @@ pub(super) fn legend(area: &Area<'_>, title: &str, kinds: &[Kind]) -> Result<()>
     Ok(())
 }
 
-/// Lines across at the values of an axis, with their numbers at its left. `at` gives the height of a value.
+/// Draws lines across at the values of an axis, with their numbers at the left. `at` gives the
+/// height of a value.
 pub(super) fn grid(
     area: &Area<'_>,
     left: i32,
@@ -92,14 +93,14 @@ pub(super) fn grid(
     Ok(())
 }
 
-/// The least and the greatest of an axis' values, of which none is negative.
+/// The least and the greatest value of an axis without negative values.
 pub(super) fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::MAX, 0.0_f64), |(low, high), value| {
         (low.min(value), high.max(value))
     })
 }
 
-/// A value of an axis without zeros at its end.
+/// A value of an axis without trailing zeros.
 pub(super) fn short(value: f64) -> String {
     let text = shown(value);
     if text.contains('.') {
@@ -119,7 +120,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// From `low` at the pixel `from` to `high` at the pixel `to`, a little wider at both ends.
+    /// A scale from `low` at the pixel `from` to `high` at the pixel `to`, a little wider at both
+    /// ends.
     pub(super) fn new(low: f64, high: f64, from: i32, to: i32) -> Self {
         let low = low.max(1e-9);
         let high = high.max(low);
@@ -131,7 +133,7 @@ impl Log {
         }
     }
 
-    /// The pixel of a value; those beyond an end lie at it.
+    /// The pixel of a value; a value beyond an end is drawn at the end.
     #[expect(clippy::cast_possible_truncation, reason = "pixels")]
     pub(super) fn at(self, value: f64) -> i32 {
         let value = value.clamp(self.low, self.high);
@@ -139,7 +141,8 @@ impl Log {
         self.from + (f64::from(self.to - self.from) * part).round() as i32
     }
 
-    /// Round values on it: 1, 2 and 5 of each power of ten, or fewer of them where there are many.
+    /// Round values on the scale: 1, 2 and 5 of each power of ten, or fewer of them if there are
+    /// many.
     pub(super) fn round_values(self) -> Vec<f64> {
         let within = |steps: &[f64]| -> Vec<f64> {
             (-9..13)

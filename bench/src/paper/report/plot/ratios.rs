@@ -1,5 +1,6 @@
-//! The plot of the ratios: by function, a panel an experiment; a dot with its interval, and the published ratio as a
-//! ring beside it.
+//! Draws the plot of the ratios: by function, with a panel for each experiment.
+//!
+//! A ratio is a dot with its interval; the published ratio is a ring beside it.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -12,7 +13,7 @@ use crate::paper::kind::Kind;
 use crate::paper::report::figures::{Compared, Figures};
 use crate::paper::sample::Series;
 
-/// What has a panel.
+/// The series with a panel.
 const PANELS: [(Experiment, Series, &str); 6] = [
     (Experiment::Serial, Series::Response, "serial"),
     (Experiment::First, Series::Response, "first request"),
@@ -25,12 +26,12 @@ const PANELS: [(Experiment, Series, &str); 6] = [
     (Experiment::Size, Series::Fetched, "size"),
     (Experiment::Density, Series::FurtherPodMemory, "idle memory"),
 ];
-/// Room at the left for the functions' names.
+/// The space at the left for the functions' names.
 const LEFT: i32 = 130;
 const TOP: i32 = 60;
 const ROW: i32 = 30;
 
-/// Nothing when no two kinds were compared.
+/// `None` when no two kinds were compared.
 pub(in crate::paper::report) fn ratios(figures: &Figures) -> Result<Option<String>> {
     let panels: Vec<(&str, Vec<Compared>)> = PANELS
         .iter()
@@ -66,7 +67,8 @@ pub(in crate::paper::report) fn ratios(figures: &Figures) -> Result<Option<Strin
     Ok(Some(plot))
 }
 
-/// What is written at an axis between these ends: few enough to be read, and more than the 1 that is always there.
+/// The numbers at an axis between these ends: few enough to be readable, and more than the 1 that
+/// is always there.
 fn numbers(low: f64, high: f64) -> Vec<f64> {
     let values: &[f64] = if high / low < 5.0 {
         &[0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
@@ -96,7 +98,7 @@ fn panel(
         HPos::Center,
         (i32::midpoint(left, right), TOP - 14),
     )?;
-    // The published size is against images like the larger ones of today: it would be no fair ring.
+    // The published size is against images like today's larger ones, so a ring would be unfair.
     let published = |one: &Compared| one.published.filter(|_| one.series != Series::Fetched);
     let values = compared
         .iter()

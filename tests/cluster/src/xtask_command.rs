@@ -1,4 +1,4 @@
-//! `cargo xtask`, as people call it.
+//! Runs `cargo xtask` commands.
 
 use std::env;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 
 use crate::Cluster;
 
-/// `cargo xtask`, to be given words.
+/// `cargo xtask`, ready for arguments.
 ///
-/// It is the program behind `cargo xtask`, as it was built with this test: `cargo` would build it anew when somebody
-/// edits it meanwhile, and wait for whoever builds something else.
+/// This is the program that was built together with this test. Calling `cargo` would rebuild it
+/// after an edit, and wait for other builds.
 pub fn xtask() -> Command {
     let this = env::current_exe().expect("a test has a path");
     let [release, target] = [2, 3].map(|above| {
@@ -20,13 +20,13 @@ pub fn xtask() -> Command {
     let mut command = Command::new(release.join("xtask"));
     command
         .current_dir(root.expect("the package is in a checkout"))
-        // It would take that of this package for its own.
+        // This package's folder would be taken for that of xtask.
         .env_remove("CARGO_MANIFEST_DIR")
         .env("CARGO_TARGET_DIR", target);
     command
 }
 
-/// Runs `cargo xtask cluster` for the cluster of this name, however it ends.
+/// Runs `cargo xtask cluster` for the cluster of this name; a failure is no panic.
 pub fn cluster_command(name: &str, words: &[&str]) -> Output {
     let mut command = xtask();
     command.args(["cluster", "--name", name]).args(words);
@@ -34,7 +34,7 @@ pub fn cluster_command(name: &str, words: &[&str]) -> Output {
 }
 
 impl Cluster {
-    /// The process of a component, as `cargo xtask cluster status` tells it.
+    /// The process of a component, from `cargo xtask cluster status`.
     pub fn process_of(&self, component: &str) -> String {
         let output = cluster_command(&self.name, &["status"]);
         let status = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -46,7 +46,7 @@ impl Cluster {
             .to_owned()
     }
 
-    /// Restarts a node's containerd; `node` is counted from 1, and `kill` ends it at once.
+    /// Restarts a node's containerd. `node` is counted from 1; `kill` ends containerd at once.
     pub fn restart_containerd(&self, node: usize, kill: bool) {
         let node = node.to_string();
         let mut words = vec!["restart-containerd", "--node", &node];
@@ -58,7 +58,7 @@ impl Cluster {
     }
 }
 
-/// A cluster of a test's own, which goes when this is dropped.
+/// A cluster of a test's own, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct OwnCluster {
     /// The cluster.
@@ -67,9 +67,9 @@ pub struct OwnCluster {
 }
 
 impl OwnCluster {
-    /// Starts one of one node, without Sampan.
+    /// Starts a cluster of one node, without Sampan.
     pub fn bare(prefix: &str) -> OwnCluster {
-        // This process's number is nobody else's.
+        // No other test has this process's number.
         let name = format!("{prefix}-{}", std::process::id());
         let up = cluster_command(&name, &["up", "--bare"]);
         let said = String::from_utf8_lossy(&up.stderr).into_owned();
@@ -88,16 +88,16 @@ impl OwnCluster {
         }
     }
 
-    /// Runs `cargo xtask cluster` for it, and tells what it prints when it ends well.
+    /// Runs `cargo xtask cluster` for it, and returns its output; panics if it fails.
     pub fn command(&self, words: &[&str]) -> String {
         let output = cluster_command(&self.cluster.name, words);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "cluster {words:?}: {said}");
-        String::from_utf8(output.stdout).expect("xtask wrote no UTF-8")
+        String::from_utf8(output.stdout).expect("xtask wrote invalid UTF-8")
     }
 }
 
-/// Ends a cluster, however its test ends.
+/// Removes a cluster at the end of its test, also after a panic.
 #[derive(Debug)]
 struct Down(String);
 

@@ -1,4 +1,4 @@
-//! A process that ends with this one, however this one ends.
+//! A process that is killed when this process ends, also if this process is killed.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Starts the program, tells its number, and kills it when its own input ends, which it does with us.
+/// Starts the program, prints its process number, and kills it at the end of its own stdin. The
+/// kernel closes that with this process.
 const SCRIPT: &str = r#"
 trap '' INT TERM
 "$0" "$@" >>"$LOG" 2>&1 &
@@ -17,21 +18,21 @@ kill -9 $!
 wait
 "#;
 
-/// A process that runs.
+/// A running process.
 #[derive(Debug)]
-pub(super) struct Kept {
-    keeper: Child,
+pub(super) struct KillOnExit {
+    shell: Child,
     pid: u32,
 }
 
-impl Kept {
-    /// Starts a program whose output goes to a file.
+impl KillOnExit {
+    /// Starts a program with its output in a file.
     pub(super) async fn start(
         program: &Path,
         arguments: &[String],
         environment: &[(&str, String)],
         log: &Path,
-    ) -> Result<Kept> {
+    ) -> Result<KillOnExit> {
         let shown = program.display();
         let mut command = Command::new("sh");
         command
@@ -43,23 +44,23 @@ impl Kept {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let started = command.spawn();
-        let mut keeper = started.with_context(|| format!("failed to start {shown}"))?;
-        let output = keeper.stdout.take().context("sh has no output")?;
+        let mut shell = started.with_context(|| format!("failed to start {shown}"))?;
+        let output = shell.stdout.take().context("sh has no output")?;
         let line = BufReader::new(output).lines().next_line().await?;
         let pid = line.and_then(|line| line.trim().parse().ok());
         let pid = pid.with_context(|| format!("failed to start {shown}"))?;
-        Ok(Kept { keeper, pid })
+        Ok(KillOnExit { shell, pid })
     }
 
-    /// Its number.
+    /// The process number.
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Kills it, and waits until it is gone.
     pub(super) async fn end(mut self) -> Result<()> {
-        drop(self.keeper.stdin.take());
-        self.keeper
+        drop(self.shell.stdin.take());
+        self.shell
             .wait()
             .await
             .context("failed to wait for the end of a process")?;
@@ -72,16 +73,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_ends_when_it_is_let_go() {
+    async fn end_kills_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let arguments = ["-c".to_owned(), "echo here; exec sleep 600".to_owned()];
-        let kept = Kept::start(Path::new("/bin/sh"), &arguments, &[], &log)
+        let child = KillOnExit::start(Path::new("/bin/sh"), &arguments, &[], &log)
             .await
             .unwrap();
-        let process = format!("/proc/{}", kept.pid());
+        let process = format!("/proc/{}", child.pid());
         assert!(Path::new(&process).exists());
-        kept.end().await.unwrap();
+        child.end().await.unwrap();
         assert!(!Path::new(&process).exists());
     }
 }

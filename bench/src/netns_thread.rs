@@ -1,5 +1,6 @@
-//! Looking at pods from inside their node's network, where alone they can be reached: a thread of its own enters
-//! that network namespace and asks; its sockets stay there.
+//! Runs code in a node's network namespace, from where alone its pods can be reached.
+//!
+//! A thread of its own enters the namespace; its sockets stay there.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,46 +15,45 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::oneshot;
 
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A job for the thread.
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread inside a network namespace. It ends when this is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Inside(mpsc::Sender<Job>);
+pub(crate) struct NetnsThread(mpsc::Sender<Job>);
 
-impl Inside {
+impl NetnsThread {
     /// Enters a network namespace.
     pub(crate) fn enter(netns: &Path) -> Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (entered, answer) = mpsc::channel();
         let path: PathBuf = netns.to_owned();
-        thread::Builder::new()
-            .name("inside".into())
-            .spawn(move || {
-                let outcome = enter(&path);
-                let is_inside = outcome.is_ok();
-                if entered.send(outcome).is_err() || !is_inside {
-                    return;
-                }
-                for job in queue {
-                    job();
-                }
-            })?;
+        thread::Builder::new().name("netns".into()).spawn(move || {
+            let outcome = enter(&path);
+            let is_inside = outcome.is_ok();
+            if entered.send(outcome).is_err() || !is_inside {
+                return;
+            }
+            for job in queue {
+                job();
+            }
+        })?;
         answer.recv().context("the thread has ended")??;
         Ok(Self(jobs))
     }
 
-    /// Runs something there. Jobs run one after the other; threads that one starts are there as well.
+    /// Runs a job in the namespace. Jobs run one after the other; threads that a job starts are in
+    /// the namespace as well.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (send, answer) = oneshot::channel();
         let job: Job = Box::new(move || {
-            // Whoever asked may have gone away.
+            // The caller may have ended.
             drop(send.send(job()));
         });
         self.0
@@ -62,13 +62,13 @@ impl Inside {
         answer.await.context("the thread has ended")?
     }
 
-    /// Gets a path over a connection of its own; the answer's status and body.
+    /// Gets a path over a connection of its own, and returns the status and the body.
     pub(crate) async fn get(&self, address: SocketAddr, path: &str) -> Result<(u16, String)> {
         let path = path.to_owned();
         self.run(move || get(address, &path)).await
     }
 
-    /// Asks again and again until the answer is 200, and says when it was.
+    /// Repeats a request until the status is 200, and returns the time of that.
     pub(crate) async fn until_ok(&self, address: SocketAddr, within: Duration) -> Result<Instant> {
         self.run(move || {
             let begun = Instant::now();
@@ -79,7 +79,8 @@ impl Inside {
                     _ if begun.elapsed() > within => {
                         bail!("{address} does not answer: {outcome:?}");
                     }
-                    // A pause between two looks, not a wait: what is measured comes in milliseconds.
+                    // A short delay between two requests, because the measured times are
+                    // milliseconds.
                     _ => thread::sleep(Duration::from_micros(500)),
                 }
             }
@@ -94,15 +95,20 @@ fn enter(netns: &Path) -> Result<()> {
         .with_context(|| format!("failed to enter {}; this needs root", netns.display()))
 }
 
-/// One request of HTTP/1.0, whose answer ends with its connection.
+/// One HTTP/1.0 request; the answer ends with its connection.
 fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, REQUEST_TIMEOUT)?;
+    stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
-    let status = head.split_whitespace().nth(1).context("no status")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("the answer is incomplete")?;
+    let status = head
+        .split_whitespace()
+        .nth(1)
+        .context("the answer has no status")?;
     Ok((status.parse()?, body.to_owned()))
 }

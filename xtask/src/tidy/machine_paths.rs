@@ -1,17 +1,18 @@
-//! No file that is meant for all carries traces of one machine: paths of somebody's, or hosts of
-//! package registries, which are the business of each client's own configuration.
+//! Checks that no file names paths of one machine or hosts of package registries.
+//!
+//! Each client's own configuration selects its registries.
 
 use super::Problem;
 use super::sources::Sources;
 
-/// Folders that exist on somebody's machine only. In pieces, because this file is checked too.
+/// Folders that exist on one machine only. They are split, because this file is checked too.
 const PATHS: [&str; 3] = [
     concat!("/ro", "ot/"),
     concat!("/ho", "me/"),
     concat!("/wo", "rk/"),
 ];
 
-/// Hosts of registries, in pieces for the same reason.
+/// Hosts of registries, split for the same reason.
 const HOSTS: [&str; 10] = [
     concat!("index.crates", ".io"),
     concat!("static.crates", ".io"),
@@ -29,7 +30,7 @@ pub(super) fn check(sources: &Sources) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, text) in sources.texts() {
         for (index, line) in text.lines().enumerate() {
-            if let Some(message) = trace(line) {
+            if let Some(message) = machine_path_or_host(line) {
                 problems.push(Problem::new(path, message).at(index + 1));
             }
         }
@@ -37,16 +38,16 @@ pub(super) fn check(sources: &Sources) -> Vec<Problem> {
     problems
 }
 
-fn trace(line: &str) -> Option<String> {
+fn machine_path_or_host(line: &str) -> Option<String> {
     let path = PATHS.iter().find(|path| has_path(line, path));
-    let path = path.map(|path| format!("`{path}` is a path of one machine"));
+    let path = path.map(|path| format!("`{path}` is a path of one machine; remove it"));
     path.or_else(|| {
         let host = HOSTS.iter().find(|host| line.contains(*host));
         host.map(|host| format!("`{host}` is a host of a registry; leave it to its clients"))
     })
 }
 
-/// Whether the folder stands there as the start of a path, not as a part of one.
+/// Whether the folder occurs at the start of a path, not inside of one.
 fn has_path(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -59,9 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traces_of_a_machine_are_found() {
+    fn paths_of_a_machine_are_found() {
         fn check(line: &str, expected: bool) {
-            assert_eq!(trace(line).is_some(), expected, "{line}");
+            assert_eq!(machine_path_or_host(line).is_some(), expected, "{line}");
         }
         check(concat!("see /ro", "ot/.cargo"), true);
         check(concat!("let path = \"/wo", "rk/main\";"), true);

@@ -1,4 +1,4 @@
-//! What a cluster stands on before any of its processes runs: programs, control groups, networks.
+//! Prepares what the cluster's processes need: programs, control groups and networks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use super::control_groups::{self, ControlGroups};
 use super::layout::{Layout, Node};
 use super::network;
 use super::processes::Processes;
+use super::sysctls;
 use super::tools::Program;
-use super::tunables;
 use crate::repository::Repository;
 
-/// The project's shim, as containerd looks for it.
+/// The file name of the shim, by containerd's rule for its runtime type.
 const SHIM: &str = "containerd-shim-sampan-v1";
 
-/// What must be there before any process is.
+/// Makes all of it, before any process of the cluster starts.
 pub(crate) fn make(
     repository: &Repository,
     layout: &Layout,
     nodes: &[Node],
     programs: &[Program],
 ) -> Result<Processes> {
-    tunables::note(layout)?;
+    sysctls::save(layout)?;
     for folder in [layout.programs(), layout.plugins()] {
         fs::create_dir_all(&folder)
             .with_context(|| format!("failed to make {}", folder.display()))?;
@@ -47,7 +47,8 @@ pub(crate) fn make(
     Ok(Processes::new(layout, groups.entrances(&own)))
 }
 
-/// A folder with all programs of a cluster, for whoever starts some of them without one.
+/// A folder with all programs of a cluster, for tests and benchmarks that start some without a
+/// cluster.
 pub(super) fn tools(repository: &Repository, programs: &[Program]) -> Result<PathBuf> {
     let folder = repository.target().join("tools");
     fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
@@ -72,7 +73,7 @@ fn link(file: &Path, link: &Path) -> Result<()> {
     make().with_context(|| format!("failed to make {}", link.display()))
 }
 
-/// Takes over the shim that was built last. Pods that run keep theirs.
+/// Copies the shim that was built last. Running pods keep theirs.
 fn copy_shim(repository: &Repository, layout: &Layout) -> Result<()> {
     let (built, shim) = (repository.program(SHIM), layout.program(SHIM));
     if !built.exists() {

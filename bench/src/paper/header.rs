@@ -1,4 +1,5 @@
-//! What ran, and on what: read from git, the cluster and the machine for the header of the samples.
+//! Gathers the header of the samples from git, the cluster and the machine: versions, limits and
+//! hardware.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,13 +16,13 @@ use super::scale::Scale;
 use crate::cluster::Cluster;
 use crate::report::processor;
 
-/// All of it.
+/// Gathers the header.
 pub(super) async fn gather(cluster: &Cluster, client: Client, scale: Scale) -> Result<Header> {
     let nodes: Api<Node> = Api::all(client);
     let name = &cluster.node()?.name;
     let node = nodes.get(name).await?;
     let status = node.status.and_then(|status| status.node_info);
-    let node = status.with_context(|| format!("{name} does not tell its versions"))?;
+    let node = status.with_context(|| format!("{name} has no versions in its status"))?;
     let root = git(&["rev-parse", "--show-toplevel"])?;
     let lock = PathBuf::from(&root).join("Cargo.lock");
     let lock =
@@ -43,17 +44,18 @@ pub(super) async fn gather(cluster: &Cluster, client: Client, scale: Scale) -> R
     })
 }
 
-/// The commit that is checked out, and whether files differ from it.
+/// The current commit, marked if tracked files differ from it.
 fn revision() -> Result<String> {
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    // Results of earlier runs may lie around; nothing else may.
+    // Results of earlier runs may be untracked; nothing else may.
     let changed = git(&["status", "--porcelain", "--", ".", ":!bench/results"])?;
     let mark = if changed.is_empty() { "" } else { "-dirty" };
     Ok(format!("{commit}{mark}"))
 }
 
 fn git(words: &[&str]) -> Result<String> {
-    run(Command::new("git").args(words)).context("the samples say which revision they are of")
+    run(Command::new("git").args(words))
+        .context("failed to find the revision for the samples' header")
 }
 
 fn runc(cluster: &Cluster) -> Result<String> {
@@ -105,7 +107,7 @@ fn machine(system: String) -> Result<Machine> {
     })
 }
 
-/// What a folder of results is called: the day and the machine.
+/// The name of a folder of results: the day and the machine.
 pub(super) fn folder_name(header: &Header) -> String {
     let day = header.date.split('T').next().unwrap_or(&header.date);
     let mut name = format!("{day}-");

@@ -1,4 +1,4 @@
-//! When the program ends: at a signal, or when whoever started it closes the pipe that is its stdin.
+//! Waits for the end of the program: a signal, or the end of its stdin, which the caller closes.
 
 use std::io;
 use std::thread;
@@ -6,26 +6,28 @@ use std::thread;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// What is waited for.
-pub(crate) struct Until {
+/// The causes of the end.
+pub(crate) struct Shutdown {
     interrupted: Signal,
     terminated: Signal,
     hung_up: Signal,
-    /// Sends nothing; it closes with stdin, or never.
+    /// Receives nothing; it closes with stdin, or never.
     stdin: mpsc::Receiver<()>,
-    /// Held so that the channel stays open when stdin does not count.
+    /// Held so that the channel stays open when the end of stdin does not count.
     _open: Option<mpsc::Sender<()>>,
 }
 
-impl Until {
-    pub(crate) fn new(until_stdin_closes: bool) -> io::Result<Until> {
+impl Shutdown {
+    pub(crate) fn new(until_stdin_closes: bool) -> io::Result<Shutdown> {
         let (sender, stdin) = mpsc::channel(1);
         let open = if until_stdin_closes {
-            // A thread rather than a task: one that blocks in `read` does not hold up the end.
+            // A thread rather than a task: a task that blocks in `read` would delay the end of the
+            // runtime.
             thread::Builder::new()
                 .name("stdin".to_owned())
                 .spawn(move || {
-                    // An error ends it as well; nobody can close what cannot be read.
+                    // An error ends the program as well, because the end of stdin could not be
+                    // noticed any more.
                     let _read = io::copy(&mut io::stdin().lock(), &mut io::sink());
                     drop(sender);
                 })?;
@@ -33,7 +35,7 @@ impl Until {
         } else {
             Some(sender)
         };
-        Ok(Until {
+        Ok(Shutdown {
             interrupted: signal(SignalKind::interrupt())?,
             terminated: signal(SignalKind::terminate())?,
             hung_up: signal(SignalKind::hangup())?,
@@ -42,7 +44,7 @@ impl Until {
         })
     }
 
-    pub(crate) async fn end(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupted.recv() => {}
             _ = self.terminated.recv() => {}

@@ -1,7 +1,7 @@
-//! What is measured on a cluster: every function as a component and as container images, pushed to the registry
-//! and pulled to the nodes, so that no pod waits for an image.
+//! Provides the images that benchmarks use: every function as a component and as container images.
 //!
-//! Tags are made of what is in an image: a node that has the tag has the image.
+//! They are pushed to the registry and pulled to the nodes, so that no pod waits for an image. Tags
+//! are made of an image's content: a node that has the tag has the image.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,26 +11,26 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::functions::{Needs, push};
+use super::functions::{BackendAccess, push};
 use super::images::{ctr, import};
 use super::layout::{Layout, Node};
-use super::state::Memory;
-use crate::cache::digits;
+use super::state::SavedState;
+use crate::cache::content_key;
 use crate::cargo::output;
 use crate::functions::{Form, Function, Maker};
 use crate::oci;
 use crate::repository::Repository;
 
-/// What is there of each function, and the file that says so.
+/// The images of each function, and the file that lists them.
 #[derive(Debug)]
-pub(crate) struct Stock {
-    pub(crate) functions: BTreeMap<String, Stocked>,
+pub(crate) struct BenchImages {
+    pub(crate) functions: BTreeMap<String, FunctionImages>,
     pub(crate) file: PathBuf,
 }
 
-/// A function's images, and how it is called.
+/// A function's images, and an example call.
 #[derive(Debug, Serialize)]
-pub(crate) struct Stocked {
+pub(crate) struct FunctionImages {
     pub(crate) wasm: String,
     pub(crate) scratch: String,
     distro: String,
@@ -39,32 +39,36 @@ pub(crate) struct Stocked {
     outbound: Vec<String>,
 }
 
-pub(super) fn fill(repository: &Repository, layout: &Layout, memory: &Memory) -> Result<Stock> {
+pub(super) fn provide(
+    repository: &Repository,
+    layout: &Layout,
+    saved: &SavedState,
+) -> Result<BenchImages> {
     eprintln!("==> the images of the functions");
     let functions = Function::select(repository, &[])?;
     let maker = Maker::prepare(repository, &functions)?;
-    let nodes = memory.all_nodes(layout);
+    let nodes = saved.all_nodes(layout);
     let folder = layout.state().join("bench-images");
     let mut images = oci::Layout::create(&folder)?;
-    let mut stock = BTreeMap::new();
+    let mut all_images = BTreeMap::new();
     for function in &functions {
         let component = function.staged_component(repository);
-        let wasm = reference(memory, function, "wasm", &component, "")?;
+        let wasm = reference(saved, function, "wasm", &component, "")?;
         push(repository, &function.staged(repository), &wasm)?;
         let mut add = |form: Form| -> Result<String> {
             let (program, below) = (maker.program(function, form), maker.below(form));
-            let reference = reference(memory, function, form.name(), &program, below)?;
+            let reference = reference(saved, function, form.name(), &program, below)?;
             images.add(&reference, &maker.image(function, form))?;
             Ok(reference)
         };
         let (scratch, distro) = (add(Form::Scratch)?, add(Form::Distro)?);
         let example = function.example(repository)?;
         let query = example.split_once('?').map_or("", |(_, query)| query);
-        let Needs {
+        let BackendAccess {
             environment,
             outbound,
-        } = Needs::of(&function.name);
-        let stocked = Stocked {
+        } = BackendAccess::of(&function.name);
+        let function_images = FunctionImages {
             wasm,
             scratch,
             distro,
@@ -72,38 +76,38 @@ pub(super) fn fill(repository: &Repository, layout: &Layout, memory: &Memory) ->
             env: environment,
             outbound,
         };
-        stock.insert(function.name.clone(), stocked);
+        all_images.insert(function.name.clone(), function_images);
     }
     let archive = folder.with_extension("tar");
     images.archive(&archive)?;
     for node in &nodes {
         import(layout, node, &archive)?;
     }
-    // Tens of megabytes that are in containerd now.
+    // Tens of megabytes that containerd holds by now.
     fs::remove_dir_all(&folder)
         .and_then(|()| fs::remove_file(&archive))
         .with_context(|| format!("failed to remove {}", folder.display()))?;
-    for stocked in stock.values() {
-        for image in [&stocked.scratch, &stocked.distro] {
+    for function_images in all_images.values() {
+        for image in [&function_images.scratch, &function_images.distro] {
             move_image(layout, &layout.node(1), "push", image)?;
         }
         for node in &nodes {
-            move_image(layout, node, "pull", &stocked.wasm)?;
+            move_image(layout, node, "pull", &function_images.wasm)?;
         }
     }
     let file = layout.state().join("bench-images.json");
-    let all = serde_json::json!({ "functions": stock });
+    let all = serde_json::json!({ "functions": all_images });
     fs::write(&file, serde_json::to_vec_pretty(&all)?)
         .with_context(|| format!("failed to write {}", file.display()))?;
-    Ok(Stock {
-        functions: stock,
+    Ok(BenchImages {
+        functions: all_images,
         file,
     })
 }
 
-/// What an image is called, for the machine and for the kubelet.
+/// The name of an image, for this machine and for the kubelet.
 fn reference(
-    memory: &Memory,
+    saved: &SavedState,
     function: &Function,
     kind: &str,
     file: &Path,
@@ -111,8 +115,11 @@ fn reference(
 ) -> Result<String> {
     let mut bytes = fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
     bytes.extend_from_slice(below.as_bytes());
-    let (registry, name) = (memory.registry, &function.name);
-    Ok(format!("{registry}/bench/{name}:{kind}-{}", digits(&bytes)))
+    let (registry, name) = (saved.registry, &function.name);
+    Ok(format!(
+        "{registry}/bench/{name}:{kind}-{}",
+        content_key(&bytes)
+    ))
 }
 
 /// Pushes an image of a node to the registry, or pulls one from it.

@@ -1,6 +1,8 @@
-//! What is built for tests is what is built for programs: no dependency of tests alone turns on a feature
-//! of a package that the programs use as well. It would be compiled twice, with all that stands on it, and
-//! the tests would test another program.
+//! Checks that programs and tests build shared packages with the same features.
+//!
+//! A dependency that only tests have must not turn on a feature of a package that the programs use
+//! as well. That package and its dependents would be compiled twice, and the tests would run
+//! another program than the built one.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +13,7 @@ use super::Problem;
 use crate::cargo;
 use crate::repository::Repository;
 
-/// Packages with their versions, and the features that are on.
+/// Packages with their versions, and their enabled features.
 type Features = BTreeMap<String, String>;
 
 pub(super) fn check(repository: &Repository) -> Result<Vec<Problem>> {
@@ -34,10 +36,10 @@ fn output(command: &mut Command) -> Result<String> {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{} failed:\n{}", cargo::shown(command), said.trim());
     }
-    String::from_utf8(output.stdout).context("`cargo tree` wrote no UTF-8")
+    String::from_utf8(output.stdout).context("`cargo tree` wrote invalid UTF-8")
 }
 
-/// From lines such as `serde v1.0.1|default,derive (*)`.
+/// Parses lines such as `serde v1.0.1|default,derive (*)`.
 fn parse(tree: &str) -> Features {
     let packages = tree.lines().filter_map(|line| {
         let (package, features) = line.split_once('|')?;
@@ -51,8 +53,8 @@ fn compare(programs: &Features, tests: &Features) -> Vec<Problem> {
     let both = programs.iter().filter_map(|(package, features)| {
         let more = tests.get(package).filter(|more| *more != features)?;
         let message = format!(
-            "`{package}` has the features `{features}` in programs and `{more}` in tests; make what \
-             turns them on no dev-dependency"
+            "`{package}` has the features `{features}` in programs and `{more}` in tests; make the \
+             dependency that enables them a normal one"
         );
         Some(Problem::new("Cargo.toml", message))
     });
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_of_tests_alone_are_told() {
+    fn features_of_tests_alone_are_reported() {
         fn check(programs: &str, tests: &str, expected: &[&str]) {
             let problems = compare(&parse(programs), &parse(tests));
             let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();

@@ -1,4 +1,5 @@
-//! What lies around on a node: processes, mounts, control groups, network namespaces, sockets and files.
+//! Lists the resources of pods on a node: processes, mounts, control groups, network namespaces,
+//! sockets and files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,15 +12,15 @@ use anyhow::{Context as _, Result};
 
 use crate::cluster::Node;
 
-/// Where the network plugins keep what they did.
+/// The folder of the network plugins' results.
 const RESULTS: &str = "/var/lib/cni/results";
 
-/// Names of everything that a pod may leave behind.
+/// The names of everything that a pod may leave behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Census(BTreeSet<String>);
+pub(super) struct NodeSnapshot(BTreeSet<String>);
 
-impl Census {
-    /// What is there now.
+impl NodeSnapshot {
+    /// The current names.
     pub(super) fn take(node: &Node) -> Result<Self> {
         let mut found = BTreeSet::new();
         processes(node, &mut found)?;
@@ -64,9 +65,10 @@ impl Census {
         Ok(Self(found))
     }
 
-    /// What is there beyond this once nothing is, or nothing has gone for as long as `patience`: the kubelet removes the
-    /// sandboxes of pods that are gone once a minute, one after the other.
-    pub(super) async fn left(&self, node: &Node, patience: Duration) -> Result<Left> {
+    /// The names that this snapshot lacks. Returns when there are none, or when none has
+    /// disappeared for the timeout. The kubelet removes the sandboxes of deleted pods once a
+    /// minute, one after another.
+    pub(super) async fn leftovers(&self, node: &Node, timeout: Duration) -> Result<Leftovers> {
         let (mut least, mut since) = (usize::MAX, Instant::now());
         loop {
             let now = Self::take(node)?;
@@ -74,24 +76,24 @@ impl Census {
             if left.len() < least {
                 (least, since) = (left.len(), Instant::now());
             }
-            if left.is_empty() || since.elapsed() > patience {
-                return Ok(Left(left));
+            if left.is_empty() || since.elapsed() > timeout {
+                return Ok(Leftovers(left));
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 }
 
-/// What was left behind.
-pub(super) struct Left(Vec<String>);
+/// The names that were left behind.
+pub(super) struct Leftovers(Vec<String>);
 
-impl Left {
+impl Leftovers {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for Leftovers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return formatter.write_str("nothing");
@@ -104,7 +106,8 @@ impl fmt::Display for Left {
     }
 }
 
-/// Processes of the node's shims and pods, by number: what lives on was left.
+/// The processes of the node's shims and pods, by number. A process that is in a later snapshot was
+/// left.
 fn processes(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
     let socket = node.containerd.display().to_string();
     let group = node.cgroup.display().to_string();
@@ -124,7 +127,7 @@ fn processes(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process whose groups are these is in one below a node's.
+/// Whether one of a process's groups is below a node's group.
 fn is_below(groups: &str, node: &str) -> bool {
     let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     paths.any(|path| {
@@ -154,12 +157,9 @@ fn mounts(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// What the network plugins keep of each interface, in one folder for all networks.
+/// The network plugins' results for each interface, in one folder for all networks.
 fn results(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
-    let network = node
-        .leases
-        .file_name()
-        .context("a network without a name")?;
+    let network = node.leases.file_name().context("a network has no name")?;
     let prefix = format!("{}-", network.to_string_lossy());
     let names = entries(Path::new(RESULTS))?;
     let ours = names.into_iter().filter(|name| name.starts_with(&prefix));
@@ -167,7 +167,7 @@ fn results(node: &Node, found: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// A control group and all below it.
+/// A control group and all groups below it.
 fn groups(group: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     for name in entries(group)? {
         let below = group.join(name);
@@ -179,7 +179,7 @@ fn groups(group: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// The names in a folder; none where there is no such folder.
+/// The names in a folder; empty if there is no such folder.
 fn entries(folder: &Path) -> Result<Vec<String>> {
     match fs::read_dir(folder) {
         Ok(entries) => entries

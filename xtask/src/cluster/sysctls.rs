@@ -1,5 +1,7 @@
-//! A kubelet sets some of the kernel's switches, for the whole machine. They are noted before the first
-//! cluster of this user starts, and put back when its last one is gone.
+//! Saves and restores the kernel settings that a kubelet changes for the whole machine.
+//!
+//! They are saved before the first cluster of this user starts, and restored when the last one is
+//! gone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +12,8 @@ use anyhow::{Context as _, Result};
 
 use super::layout::Layout;
 
-/// What a kubelet sets where it differs.
-const TUNABLES: [&str; 6] = [
+/// The settings that a kubelet changes where they differ.
+const SYSCTLS: [&str; 6] = [
     "vm/overcommit_memory",
     "vm/panic_on_oom",
     "kernel/panic",
@@ -20,12 +22,12 @@ const TUNABLES: [&str; 6] = [
     "kernel/keys/root_maxbytes",
 ];
 
-/// Notes how they are, unless another cluster has.
-pub(crate) fn note(layout: &Layout) -> Result<()> {
-    note_in(&file(layout), Path::new("/proc/sys"))
+/// Saves the current values, unless another cluster has.
+pub(crate) fn save(layout: &Layout) -> Result<()> {
+    save_to(&file(layout), Path::new("/proc/sys"))
 }
 
-/// Puts them back if this was the last cluster.
+/// Restores the values if this was the last cluster.
 pub(crate) fn restore(layout: &Layout) -> Result<()> {
     let others = fs::read_dir(layout.clusters())
         .with_context(|| format!("failed to read {}", layout.clusters().display()))?;
@@ -42,33 +44,33 @@ fn file(layout: &Layout) -> PathBuf {
     layout.clusters().join("tunables.json")
 }
 
-fn note_in(file: &Path, switches: &Path) -> Result<()> {
+fn save_to(file: &Path, proc_sys: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
     let mut values = BTreeMap::new();
-    for name in TUNABLES {
-        let switch = switches.join(name);
-        let value = fs::read_to_string(&switch)
-            .with_context(|| format!("failed to read {}", switch.display()))?;
+    for name in SYSCTLS {
+        let sysctl = proc_sys.join(name);
+        let value = fs::read_to_string(&sysctl)
+            .with_context(|| format!("failed to read {}", sysctl.display()))?;
         values.insert(name, value.trim().to_owned());
     }
     fs::write(file, serde_json::to_vec(&values)?)
         .with_context(|| format!("failed to write {}", file.display()))
 }
 
-fn restore_from(file: &Path, switches: &Path) -> Result<()> {
+fn restore_from(file: &Path, proc_sys: &Path) -> Result<()> {
     let bytes = match fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         bytes => bytes.with_context(|| format!("failed to read {}", file.display()))?,
     };
     let values: BTreeMap<String, String> =
         serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))?;
-    for name in TUNABLES {
+    for name in SYSCTLS {
         if let Some(value) = values.get(name) {
-            let switch = switches.join(name);
-            fs::write(&switch, value)
-                .with_context(|| format!("failed to write {}", switch.display()))?;
+            let sysctl = proc_sys.join(name);
+            fs::write(&sysctl, value)
+                .with_context(|| format!("failed to write {}", sysctl.display()))?;
         }
     }
     fs::remove_file(file).with_context(|| format!("failed to remove {}", file.display()))
@@ -79,24 +81,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn switches_are_noted_once_and_put_back() {
+    fn values_are_saved_once_and_restored() {
         let folder = tempfile::tempdir().unwrap();
-        let (file, switches) = (folder.path().join("noted"), folder.path().join("sys"));
+        let (file, proc_sys) = (folder.path().join("noted"), folder.path().join("sys"));
         let set = |value: &str| {
-            for name in TUNABLES {
-                let switch = switches.join(name);
-                fs::create_dir_all(switch.parent().unwrap()).unwrap();
-                fs::write(switch, value).unwrap();
+            for name in SYSCTLS {
+                let sysctl = proc_sys.join(name);
+                fs::create_dir_all(sysctl.parent().unwrap()).unwrap();
+                fs::write(sysctl, value).unwrap();
             }
         };
-        restore_from(&file, &switches).unwrap();
+        restore_from(&file, &proc_sys).unwrap();
         set("0\n");
-        note_in(&file, &switches).unwrap();
+        save_to(&file, &proc_sys).unwrap();
         set("1\n");
-        note_in(&file, &switches).unwrap();
-        restore_from(&file, &switches).unwrap();
-        for name in TUNABLES {
-            assert_eq!(fs::read_to_string(switches.join(name)).unwrap(), "0");
+        save_to(&file, &proc_sys).unwrap();
+        restore_from(&file, &proc_sys).unwrap();
+        for name in SYSCTLS {
+            assert_eq!(fs::read_to_string(proc_sys.join(name)).unwrap(), "0");
         }
         assert!(!file.exists());
     }

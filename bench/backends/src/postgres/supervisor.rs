@@ -1,6 +1,8 @@
-//! Runs the server under a keeper: a few lines of shell, which outlive us if they must. The keeper
-//! holds a pipe from us; when that closes, because we closed it or because we died, however we died,
-//! it stops the server, waits for it and removes the folder. So nothing has to be swept up later.
+//! Runs the server under a supervising shell, which outlives this process if needed.
+//!
+//! The shell holds a pipe from this process. When the pipe closes, the shell stops the server,
+//! waits for its end and removes the folder. The kernel closes the pipe even if this process is
+//! killed, so nothing has to be cleaned up later.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::account::{self, Account};
 use super::folder;
 
-/// The arguments are the folder and the server's command. SIGINT is PostgreSQL's fast shutdown. The
-/// loop is there because a signal to the keeper ends `wait` early.
+/// The arguments are the folder and the server's command. SIGINT is PostgreSQL's fast shutdown. A
+/// signal to the shell ends `wait` early, hence the loop.
 const SCRIPT: &str = r#"
 exec 3<&0 </dev/null
 folder=$1; shift
@@ -33,7 +35,7 @@ cd / && rm -rf -- "$folder"
 exit "$status"
 "#;
 
-/// How the server is set up: on the socket only, and fast rather than safe, because its rows need not
+/// The server's settings: a socket only, and fast rather than durable, because its rows need not
 /// survive a crash.
 const SETTINGS: [&str; 8] = [
     "listen_addresses=",
@@ -47,20 +49,20 @@ const SETTINGS: [&str; 8] = [
 ];
 
 /// How long a stop may take before the server is killed.
-const STOP_TIME: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of what it says is kept.
+/// How many lines of its stderr are kept.
 const KEPT_LINES: usize = 20;
 
-/// A running server and its keeper.
-pub(super) struct Keeper {
+/// A running server and its supervising shell.
+pub(super) struct Supervisor {
     pipe: Mutex<Option<ChildStdin>>,
     group: Pid,
-    watched: Arc<Watched>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Default)]
-struct Watched {
+struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -71,89 +73,89 @@ struct State {
     ended: bool,
 }
 
-impl Keeper {
+impl Supervisor {
     pub(super) fn start(
         postgres: &Path,
         account: Option<&Account>,
         folder: &Path,
-    ) -> io::Result<Keeper> {
+    ) -> io::Result<Supervisor> {
         let mut command = account::command(Path::new("/bin/sh"), account, folder);
-        command.args(["-c", SCRIPT, "sampan-keeper"]).arg(folder);
+        command.args(["-c", SCRIPT, "sampan-postgres"]).arg(folder);
         command.arg(postgres).arg("-D").arg(folder::data(folder));
         command.arg("-k").arg(folder::socket(folder));
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
         let mut child = command.stdin(Stdio::piped()).spawn()?;
-        let keeper = Keeper {
+        let supervisor = Supervisor {
             pipe: Mutex::new(child.stdin.take()),
             group: Pid::from_child(&child),
-            watched: Arc::default(),
+            shared: Arc::default(),
         };
-        let watched = Arc::clone(&keeper.watched);
+        let shared = Arc::clone(&supervisor.shared);
         thread::Builder::new()
             .name("postgres".to_owned())
-            .spawn(move || watched.watch(child))?;
-        Ok(keeper)
+            .spawn(move || shared.watch(child))?;
+        Ok(supervisor)
     }
 
-    /// Whether the server ended, for whatever reason.
+    /// Whether the server has ended.
     pub(super) fn ended(&self) -> bool {
-        self.watched.lock().ended
+        self.shared.lock().ended
     }
 
-    /// The end of what the server said, on one line.
-    pub(super) fn said(&self) -> String {
-        let said = &self.watched.lock().said;
+    /// The end of the server's stderr, on one line.
+    pub(super) fn stderr_tail(&self) -> String {
+        let said = &self.shared.lock().said;
         said.iter()
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join("; ")
     }
 
-    /// Stops the server and waits for its end and for its folder's.
+    /// Stops the server, and waits for its end and for the removal of its folder.
     pub(super) fn stop(&self) {
-        // Closing the pipe is the order.
+        // The shell stops the server when the pipe closes.
         drop(
             self.pipe
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
-        if !self.watched.wait(STOP_TIME) {
-            // It is stuck. A killed group can't be waited for in vain.
+        if !self.shared.wait(STOP_TIMEOUT) {
+            // It hangs. A killed process group always ends, so the second wait succeeds.
             let _gone = kill_process_group(self.group, Signal::KILL);
-            self.watched.wait(STOP_TIME);
+            self.shared.wait(STOP_TIMEOUT);
         }
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Supervisor {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-impl fmt::Debug for Keeper {
+impl fmt::Debug for Supervisor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Keeper")
+            .debug_struct("Supervisor")
             .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }
 
-impl Watched {
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what the server says until it and its keeper end.
+    /// Reads the server's stderr until the server and the shell end.
     fn watch(&self, mut child: Child) {
         if let Some(stderr) = child.stderr.take() {
             self.read(stderr);
         }
-        // The status adds nothing to what the server said.
+        // The exit status adds nothing to the server's stderr.
         let _status = child.wait();
         self.lock().ended = true;
         self.changed.notify_all();
@@ -172,7 +174,7 @@ impl Watched {
         }
     }
 
-    /// Whether it ended within the time.
+    /// Waits for the end; whether it came in time.
     fn wait(&self, time: Duration) -> bool {
         let state = self.lock();
         let waited = self

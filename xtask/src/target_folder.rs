@@ -1,7 +1,9 @@
-//! Whose build the target folder holds. Several checkouts may share one, so that the engine is compiled
-//! once; but cargo takes what another checkout built for its own as long as the files here are older, and
-//! that has other sources and other paths in it. So what the packages of the project left there is
-//! removed when the checkout changes; the dependencies stay.
+//! Keeps builds of different checkouts apart in a shared target folder.
+//!
+//! Several checkouts may share one target folder, so that the engine is compiled once. Cargo reuses
+//! what another checkout built as long as the files of this one are older, although sources and
+//! paths differ. When the checkout changes, the artifacts of the project's own packages are
+//! removed; those of the dependencies stay.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,14 +16,15 @@ use crate::metadata::Metadata;
 use crate::repository::{Profile, Repository};
 use crate::toolchain::TARGET;
 
-/// Makes the target folder this checkout's.
+/// Records this checkout as the owner of the target folder, after removing another owner's
+/// artifacts.
 pub(crate) fn claim(repository: &Repository) -> Result<()> {
     let note = repository.logs().join("checkout");
     let here = repository.root().as_os_str().as_bytes();
     match fs::read(&note) {
         Ok(owner) if owner == here => return Ok(()),
-        Ok(_) => forget_others(repository)?,
-        // Nobody has used it, or somebody who left no note: cargo itself, whose builds are of this checkout.
+        Ok(_) => remove_foreign_artifacts(repository)?,
+        // A target folder without a note is new, or was used by cargo alone for this checkout.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => {
             return Err(error).with_context(|| format!("failed to read {}", note.display()));
@@ -32,8 +35,9 @@ pub(crate) fn claim(repository: &Repository) -> Result<()> {
         .with_context(|| format!("failed to write {}", note.display()))
 }
 
-/// Removes what packages of the project left, but not this program, which cargo has just looked at.
-fn forget_others(repository: &Repository) -> Result<()> {
+/// Removes the artifacts of the project's packages except this program, which cargo has just
+/// checked.
+fn remove_foreign_artifacts(repository: &Repository) -> Result<()> {
     let members = Metadata::read(cargo::main_workspace(repository, "metadata"))?;
     for profile in [Profile::Release, Profile::Shipped] {
         let mut clean = cargo::main_workspace(repository, "clean");

@@ -1,4 +1,4 @@
-//! Why a request is refused, and what HTTP calls that.
+//! Errors of requests, and their HTTP status.
 
 use std::error::Error;
 
@@ -9,9 +9,9 @@ use super::page::SelectionError;
 use super::row::UserError;
 use super::table::TableError;
 
-/// A request that gets no row.
+/// Why a request has no row as its answer.
 #[derive(Debug, Error)]
-pub(super) enum Refusal {
+pub(super) enum RequestError {
     #[error("there are only /prest/public/users and /_health")]
     Path,
     #[error("use one of these methods: {0}")]
@@ -30,25 +30,25 @@ pub(super) enum Refusal {
     Table(TableError),
 }
 
-impl Refusal {
+impl RequestError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Refusal::Path => StatusCode::NOT_FOUND,
-            Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::BodyLength(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::BodyTime => StatusCode::REQUEST_TIMEOUT,
-            Refusal::Body(_)
-            | Refusal::User(_)
-            | Refusal::Selection(_)
-            | Refusal::Table(TableError::Values(_)) => StatusCode::BAD_REQUEST,
-            Refusal::Table(TableError::Unreachable(_) | TableError::Broken(_)) => {
+            RequestError::Path => StatusCode::NOT_FOUND,
+            RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            RequestError::BodyLength(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            RequestError::BodyTime => StatusCode::REQUEST_TIMEOUT,
+            RequestError::Body(_)
+            | RequestError::User(_)
+            | RequestError::Selection(_)
+            | RequestError::Table(TableError::Values(_)) => StatusCode::BAD_REQUEST,
+            RequestError::Table(TableError::Unreachable(_) | TableError::Broken(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Refusal::Table(TableError::Failed(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            RequestError::Table(TableError::Failed(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// What the client is told. Causes inside the database stay inside.
+    /// The message for the client. Causes inside the database are left out.
     pub(super) fn message(&self) -> String {
         self.to_string()
     }

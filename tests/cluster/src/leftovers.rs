@@ -1,4 +1,4 @@
-//! What pods leave on their nodes: whatever carries a name that only they have.
+//! Finds what pods leave on their nodes, by the names that only they have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,28 +9,28 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Namespace, Node, PATIENCE};
+use crate::{Namespace, Node, TEST_TIMEOUT};
 
-/// How far below a folder its files are looked at. What lies deeper is inside of images and containers.
+/// How deep folders are searched. Deeper files are inside of images and containers.
 const DEPTH: usize = 4;
 
-/// Between two looks: some things the kubelet clears away once a minute.
-const GLANCE: Duration = Duration::from_millis(500);
+/// The delay between two searches. The kubelet cleans some things up once a minute.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The names that the pods of a namespace have on their nodes: their identifiers, their containers', their network
-/// namespaces' and their shims' sockets'.
+/// The names of a namespace's pods on their nodes: identifiers of pods and containers, network
+/// namespaces and shims' sockets.
 #[derive(Debug)]
-pub struct Traces {
+pub struct LeftoverSearch {
     names: BTreeSet<String>,
     nodes: Vec<Node>,
 }
 
-/// What there is of pods, by its kind.
+/// What was found of the pods, by kind.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found(BTreeMap<&'static str, BTreeSet<String>>);
+pub struct Leftovers(BTreeMap<&'static str, BTreeSet<String>>);
 
-impl Found {
-    /// How many of a kind there are.
+impl Leftovers {
+    /// The count of a kind.
     pub fn count(&self, kind: &str) -> usize {
         self.0.get(kind).map_or(0, BTreeSet::len)
     }
@@ -40,18 +40,18 @@ impl Found {
     }
 }
 
-impl Traces {
-    /// Reads the names of all pods of a namespace, which have to run.
-    pub fn of(namespace: &Namespace) -> Traces {
-        Traces::of_pods(namespace, |_| true)
+impl LeftoverSearch {
+    /// Reads the names of all pods of a namespace, all of which must run.
+    pub fn of(namespace: &Namespace) -> LeftoverSearch {
+        LeftoverSearch::of_pods(namespace, |_| true)
     }
 
-    /// Reads the names of those pods of a namespace that Sampan runs; all of them have to run.
-    pub fn of_functions(namespace: &Namespace) -> Traces {
-        Traces::of_pods(namespace, |pod| pod["spec"]["runtimeClassName"] == "sampan")
+    /// Reads the names of a namespace's pods with Sampan's runtime, all of which must run.
+    pub fn of_functions(namespace: &Namespace) -> LeftoverSearch {
+        LeftoverSearch::of_pods(namespace, |pod| pod["spec"]["runtimeClassName"] == "sampan")
     }
 
-    fn of_pods(namespace: &Namespace, is_meant: impl Fn(&Value) -> bool) -> Traces {
+    fn of_pods(namespace: &Namespace, is_meant: impl Fn(&Value) -> bool) -> LeftoverSearch {
         let cluster = namespace.cluster();
         let mut names = BTreeSet::new();
         let pods = namespace.json(&["pods"]);
@@ -70,15 +70,15 @@ impl Traces {
                 names.insert(container);
             }
         }
-        Traces {
+        LeftoverSearch {
             names,
             nodes: cluster.nodes.clone(),
         }
     }
 
-    /// Whatever carries one of the names now.
-    pub fn find(&self) -> Found {
-        let mut found = Found::default();
+    /// Finds everything that carries one of the names now.
+    pub fn find(&self) -> Leftovers {
+        let mut found = Leftovers::default();
         self.find_processes(&mut found);
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there is no /proc");
         for line in mounts.lines().filter(|line| self.is_named(line)) {
@@ -113,11 +113,11 @@ impl Traces {
         loop {
             let mut found = self.find();
             found.0.retain(|kind, _| is_meant(kind));
-            if found == Found::default() {
+            if found == Leftovers::default() {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "left behind: {found:#?}");
-            thread::sleep(GLANCE);
+            assert!(begun.elapsed() < TEST_TIMEOUT, "left behind: {found:#?}");
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -125,7 +125,7 @@ impl Traces {
         self.names.iter().any(|name| text.contains(name.as_str()))
     }
 
-    fn find_processes(&self, found: &mut Found) {
+    fn find_processes(&self, found: &mut Leftovers) {
         let processes = fs::read_dir("/proc").expect("there is no /proc").flatten();
         let own = std::process::id().to_string();
         for process in processes {
@@ -133,7 +133,7 @@ impl Traces {
             if number.parse::<u32>().is_err() || number == own {
                 continue;
             }
-            // Processes come and go meanwhile.
+            // Processes may end during the search.
             let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
             let words = String::from_utf8_lossy(&words).replace('\0', " ");
             let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
@@ -143,8 +143,9 @@ impl Traces {
         }
     }
 
-    /// Files and folders below one, by their own names, and the small files that tell of a name: leases of addresses.
-    fn find_files(&self, kind: &'static str, folder: &Path, depth: usize, found: &mut Found) {
+    /// Searches the files and folders below one: by their own names, and by the content of leases
+    /// of addresses.
+    fn find_files(&self, kind: &'static str, folder: &Path, depth: usize, found: &mut Leftovers) {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if is_gone(&error) => return,
@@ -176,7 +177,7 @@ impl Traces {
         }
     }
 
-    fn find_rules(&self, node: &Node, found: &mut Found) {
+    fn find_rules(&self, node: &Node, found: &mut Leftovers) {
         let output = node.inside("iptables-save").output();
         let output = output.expect("failed to start iptables-save");
         assert!(output.status.success(), "iptables-save: {output:?}");
@@ -187,7 +188,7 @@ impl Traces {
     }
 }
 
-/// The folder of a network's leases lies in the one of all leases.
+/// A network has a folder of leases below the folder of all leases.
 fn is_leases(folder: &Path) -> bool {
     folder
         .parent()
@@ -208,7 +209,7 @@ fn last(path: &str) -> Option<String> {
     Some(name.to_string_lossy().into_owned())
 }
 
-/// What is looked for goes meanwhile.
+/// Files may disappear during the search.
 fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -216,5 +217,5 @@ fn is_gone(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(NO_DEVICE)
 }
 
-/// What reading a control group says that has just gone.
+/// The error of reading a control group that has just been removed.
 const NO_DEVICE: i32 = 19;

@@ -1,4 +1,4 @@
-//! A registry that asks who somebody is, on a node's loopback.
+//! A registry with authentication, on a node's loopback.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use sampan_tests::program;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Cluster, Node, PATIENCE};
+use crate::{Cluster, Node, TEST_TIMEOUT};
 
 /// The only user, and the password.
-const USER: (&str, &str) = ("somebody", "a long secret");
+const USER: (&str, &str) = ("tester", "a long secret");
 
-/// The password as the registry knows it.
+/// The password's hash, as in an htpasswd file.
 const HASH: &str = "$2b$05$abcdefghijklmnopqrstuu5yuBBWOeS2YRAyqENggD9Sl.rOQSIHm";
 
 /// The registry. It ends when this is dropped.
@@ -28,7 +28,7 @@ pub struct PrivateRegistry {
 }
 
 impl PrivateRegistry {
-    /// Starts it at a port of a node's loopback, where only that node's kubelet reaches it.
+    /// Starts it on a port of a node's loopback, where only that node's kubelet reaches it.
     pub fn start(cluster: &Cluster, node: &Node, port: u16) -> PrivateRegistry {
         let folder = tempfile::tempdir().expect("failed to make a folder");
         let (users, settings) = (folder.path().join("users"), folder.path().join("settings"));
@@ -62,12 +62,12 @@ impl PrivateRegistry {
         registry
     }
 
-    /// What its node calls it.
+    /// Its address for the node.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// What Docker keeps of the user's password.
+    /// The user's credentials, as in Docker's configuration.
     pub fn credentials(&self) -> String {
         let (username, password) = USER;
         json!({ "auths": { self.address(): { "username": username, "password": password } } })
@@ -102,7 +102,7 @@ impl PrivateRegistry {
         };
         while !asked().status().expect("failed to start curl").success() {
             let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "the registry: {log}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "the registry: {log}");
             thread::sleep(Duration::from_millis(50));
         }
     }
