@@ -14,7 +14,7 @@ pub const ARENAS: &str = "MIMALLOC_ARENA_RESERVE";
 ///
 /// It looks at every free page, and what is given back costs a page fault when it is next used: this is for a program that
 /// has just let go of much and expects little.
-pub fn give_back() {
+pub fn release_memory() {
     // SAFETY: both may be called from any thread at any time, have no precondition, and move nothing that is in use.
     #[expect(unsafe_code, reason = "calls of C")]
     unsafe {
@@ -39,7 +39,7 @@ mod tests {
                 *piece = None;
             }
         }
-        give_back();
+        release_memory();
         let freed = before.saturating_sub(resident().expect("the kernel tells it"));
         assert!(freed > 20 << 10, "{freed} of {before} KiB");
         for (number, piece) in pieces.iter().enumerate() {

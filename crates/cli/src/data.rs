@@ -43,7 +43,7 @@ pub(crate) fn engine(data: &std::path::Path, instances: Option<u32>) -> Result<E
         environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
     };
     let mut config = EngineConfig::new(data.join("cache"), compiler);
-    config.give_back = sampan_allocator::give_back;
+    config.release_memory = sampan_allocator::release_memory;
     if let Some(instances) = instances {
         config.instances = instances;
     }

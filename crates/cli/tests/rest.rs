@@ -98,7 +98,7 @@ fn engine(cache: &Path) -> Engine {
     let mut config = EngineConfig::new(cache.to_owned(), compiler);
     config.instances = 16;
     config.module_idle = Some(Duration::ZERO);
-    config.give_back = || {
+    config.release_memory = || {
         GIVEN_BACK.fetch_add(1, Ordering::SeqCst);
     };
     Engine::new(&config).expect("the engine starts")

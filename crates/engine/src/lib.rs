@@ -1,11 +1,13 @@
-//! The engine: compiles, caches, links, instantiates, limits and calls WebAssembly functions on wasmtime.
+//! The engine: compiles, caches, links, instantiates, limits and calls WebAssembly functions on
+//! wasmtime.
 //!
-//! It knows nothing of Kubernetes and nothing of HTTP servers: a request comes in as an
-//! [`http::Request`], an answer goes out as an [`http::Response`] whose body drives the guest. The
-//! entry points are [`Engine::load`], [`LoadedFunction::handle`], [`LoadedFunction::run`] and
-//! [`inspect`]; [`Workshop`] is for whoever loads in another process than it compiles in.
+//! It contains no Kubernetes and no HTTP server. A request is an [`http::Request`]; a response is
+//! an [`http::Response`] with a body that runs the guest.
 //!
-//! Bytes from a registry or a user are only ever compiled here, never deserialised: see [`cache`].
+//! Entry points are [`Engine::load`], [`LoadedFunction::handle`], [`LoadedFunction::run`] and
+//! [`inspect`]. [`Precompiler`] serves programs that compile in one process and load in another.
+//!
+//! Bytes from a registry or a user are only compiled here, never deserialized; see [`cache`].
 
 mod body;
 mod cache;
@@ -20,7 +22,6 @@ mod config;
 mod engine;
 mod error;
 mod function;
-mod ground;
 mod guest;
 mod handler02;
 mod handler03;
@@ -29,15 +30,16 @@ mod idle;
 mod inspect;
 mod kind;
 mod limiter;
-mod link;
+mod linker;
 mod module;
 mod observer;
 mod outbound;
 mod output;
 mod prepared;
-mod rehearsal;
 mod resolve;
+mod runtime;
 mod ticker;
+mod warm_up;
 
 pub use body::GuestBody;
 pub use command::CommandIo;
@@ -49,4 +51,4 @@ pub use function::{CallContext, LoadedFunction};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, Stream};
-pub use prepared::{Prepared, Workshop};
+pub use prepared::{Precompiler, Prepared};

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use sampan_allocator::give_back;
+use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
 use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 use sampan_telemetry::{Health, Registry};
@@ -64,7 +64,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         tokio::spawn(async {
             // What it took to get here, libseccomp's filter above all, is more than what answers take; the rehearsal brings in
             // again what those do.
-            give_back();
+            release_memory();
             rehearsal.await;
         });
         let summary = serving.await;
@@ -80,7 +80,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
 
 /// Has the process answer before somebody asks. Nobody waits for it, and a pod without it is only slower once.
 async fn rehearse(loaded: LoadedFunction, prepared: Option<Prepared>) {
-    let function = prepared.map(|prepared| loaded.rehearsal(prepared));
+    let function = prepared.map(|prepared| loaded.load_warm_up(prepared));
     let function = function.transpose().map_err(std::io::Error::other);
     let rehearsed = match function {
         Ok(function) => sampan_runner::rehearse(function).await,
