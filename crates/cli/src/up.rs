@@ -106,7 +106,7 @@ fn prepare(arguments: &Up, reporter: &Reporter) -> Result<ExitCode, Failure> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)
-        .on_thread_park(sampan_runner::thread_sleeps)
+        .on_thread_park(sampan_runner::on_thread_park)
         .build()
         .map_err(|error| Failure::system("no threads to serve with", &error))?;
     let parts = Parts {

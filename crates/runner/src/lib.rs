@@ -1,11 +1,10 @@
-//! The runner: HTTP in front of functions. The same code serves a pod, a pool and a laptop.
+//! The runner: an HTTP server in front of functions. Pods and local mode use the same code.
 //!
-//! [`Server`] takes care of connections and knows nothing of functions; [`Dispatch`] finds the
-//! function of a request, lets it wait for its turn, calls it and streams the answer. Neither
-//! compiles or loads anything, and neither looks at a body.
+//! [`Server`] handles connections and contains no function logic. [`Dispatch`] finds the function
+//! of a request, waits for admission, calls the function and streams the response. Neither
+//! compiles, loads or inspects a body.
 
 mod admission;
-mod answer_body;
 mod deployed;
 mod dispatch;
 mod histogram;
@@ -14,24 +13,25 @@ mod listing;
 mod metrics;
 mod observer;
 mod refusal;
-mod rehearsal;
+mod request_guard;
 mod request_id;
-mod round;
+mod response_body;
 mod routes;
+mod scheduler_load;
 mod server;
 mod trace;
-mod turn;
+mod warm_up;
 
-pub use answer_body::AnswerBody;
 pub use deployed::{Callee, Deployed};
 pub use dispatch::Dispatch;
 pub use metrics::{FunctionMetrics, Metrics};
 pub use observer::FunctionObserver;
 pub use refusal::CAUSE;
-pub use rehearsal::rehearse;
-pub use round::thread_sleeps;
+pub use response_body::ResponseBody;
 pub use routes::{Entry, RouteTable, Routes};
+pub use scheduler_load::on_thread_park;
 pub use server::{
     BindError, BodyFault, Handler, MAX_URI_BYTES, MINIMUM_PROGRESS, Malformed, RequestBody, Server,
     ServerConfig, Summary,
 };
+pub use warm_up::warm_up;

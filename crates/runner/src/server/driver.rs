@@ -1,4 +1,4 @@
-//! Runs a connection's protocol under the server's orders and the watchdog's eyes.
+//! Drives a connection's protocol and applies the server's orders and the watchdog's limits.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -8,107 +8,107 @@ use std::task::{Context, Poll, ready};
 use super::config::ServerConfig;
 use super::socket::Protocol;
 use super::watch::{Order, Watch};
-use super::watchdog::{Verdict, Watchdog};
+use super::watchdog::{CloseReason, Watchdog};
 
-/// Why a connection's protocol stopped being run.
-pub(super) enum End {
-    /// It came to its own end, or failed.
+/// Reasons why a connection ended.
+pub(super) enum ConnectionEnd {
+    /// The protocol ended or failed.
     Protocol(hyper::Result<()>),
-    Verdict(Verdict),
+    Watchdog(CloseReason),
     Ordered,
 }
 
-/// What is to be done with a connection.
-pub(super) enum Step {
-    /// Tell its protocol to close. Comes once.
+/// The next action on a connection.
+pub(super) enum Action {
+    /// Start the protocol's graceful shutdown. Occurs once.
     Close,
-    End(End),
+    End(ConnectionEnd),
 }
 
-pub(super) struct Conduct {
+pub(super) struct ConnectionDriver {
     watch: Arc<Watch>,
     watchdog: Watchdog,
-    /// The last order that was heard; the next one wakes the task.
-    heard: Option<Order>,
+    /// The order seen last; a change wakes the task.
+    seen_order: Option<Order>,
     closing: bool,
 }
 
-impl Conduct {
-    /// For a connection that begins now.
+impl ConnectionDriver {
+    /// Makes a driver for a new connection.
     pub(super) fn new(watch: &Arc<Watch>, config: &ServerConfig) -> Self {
         let watchdog = Watchdog::new(Arc::clone(watch), config);
         Self {
             watch: Arc::clone(watch),
             watchdog,
-            heard: None,
+            seen_order: None,
             closing: false,
         }
     }
 
-    /// Runs `connection` to its end; `close` tells it to finish what is in progress.
+    /// Runs `connection` to its end; `close` starts its graceful shutdown.
     pub(super) async fn run<C>(
         &mut self,
         protocol: Protocol,
         mut connection: Pin<&mut C>,
         close: impl Fn(Pin<&mut C>),
-    ) -> End
+    ) -> ConnectionEnd
     where
         C: Future<Output = hyper::Result<()>>,
     {
         poll_fn(|context| {
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(context) {
-                    return Poll::Ready(End::Protocol(result));
+                    return Poll::Ready(ConnectionEnd::Protocol(result));
                 }
                 match ready!(self.poll(Some(protocol), context)) {
-                    Step::Close => close(connection.as_mut()),
-                    Step::End(end) => return Poll::Ready(end),
+                    Action::Close => close(connection.as_mut()),
+                    Action::End(end) => return Poll::Ready(end),
                 }
             }
         })
         .await
     }
 
-    /// Says what is to be done, after the connection was polled.
+    /// Returns the next action. Call it after a poll of the connection.
     pub(super) fn poll(
         &mut self,
         protocol: Option<Protocol>,
         context: &mut Context<'_>,
-    ) -> Poll<Step> {
-        let ordered = self.hear(context);
+    ) -> Poll<Action> {
+        let ordered = self.current_order(context);
         if ordered == Order::Cut {
-            return Poll::Ready(Step::End(End::Ordered));
+            return Poll::Ready(Action::End(ConnectionEnd::Ordered));
         }
-        if !self.closing && (self.is_to_close(ordered, protocol)) {
+        if !self.closing && (self.should_close(ordered, protocol)) {
             self.closing = true;
             self.watchdog.close();
-            return Poll::Ready(Step::Close);
+            return Poll::Ready(Action::Close);
         }
         match ready!(self.watchdog.poll(context)) {
-            Verdict::Idle if protocol.is_some() => {
+            CloseReason::Idle if protocol.is_some() => {
                 self.closing = true;
                 self.watchdog.close();
-                Poll::Ready(Step::Close)
+                Poll::Ready(Action::Close)
             }
-            verdict => Poll::Ready(Step::End(End::Verdict(verdict))),
+            reason => Poll::Ready(Action::End(ConnectionEnd::Watchdog(reason))),
         }
     }
 
-    /// What is ordered; the task is woken when that changes.
-    fn hear(&mut self, context: &Context<'_>) -> Order {
+    /// Returns the current order. Wakes the task when the order changes.
+    fn current_order(&mut self, context: &Context<'_>) -> Order {
         loop {
             let ordered = self.watch.ordered();
-            if self.heard == Some(ordered) {
+            if self.seen_order == Some(ordered) {
                 return ordered;
             }
-            // Waking takes the waker away, so each order that is heard needs another. An order that
-            // came since it was read is seen by the next round.
+            // A wake-up consumes the waker, so each order needs another registration. The next
+            // iteration sees an order that arrived since the read.
             self.watch.register(context.waker());
-            self.heard = Some(ordered);
+            self.seen_order = Some(ordered);
         }
     }
 
-    fn is_to_close(&mut self, ordered: Order, protocol: Option<Protocol>) -> bool {
+    fn should_close(&mut self, ordered: Order, protocol: Option<Protocol>) -> bool {
         if self.watch.is_flooded() {
             self.watchdog.end_soon();
             return true;
@@ -116,9 +116,9 @@ impl Conduct {
         if ordered != Order::Drain {
             return false;
         }
-        self.watchdog.hurry();
-        // An HTTP/1 connection that has not had a request yet may be about to: that one is still
-        // answered, and the connection closed after it.
+        self.watchdog.shorten_header_timeout();
+        // A new HTTP/1 connection without a request may be about to send one. That request is still
+        // served, and the connection closes afterwards.
         protocol == Some(Protocol::Http2) || self.watch.calls() > 0
     }
 }

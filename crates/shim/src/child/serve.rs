@@ -83,7 +83,7 @@ async fn rehearse(loaded: LoadedFunction, prepared: Option<Prepared>) {
     let function = prepared.map(|prepared| loaded.load_warm_up(prepared));
     let function = function.transpose().map_err(std::io::Error::other);
     let rehearsed = match function {
-        Ok(function) => sampan_runner::rehearse(function).await,
+        Ok(function) => sampan_runner::warm_up(function).await,
         Err(error) => Err(error),
     };
     if let Err(error) = rehearsed {
@@ -105,7 +105,7 @@ fn runtime(processors: usize, concurrency: u32) -> std::io::Result<runtime::Runt
     builder
         .enable_all()
         .max_blocking_threads(BLOCKING)
-        .on_thread_park(sampan_runner::thread_sleeps)
+        .on_thread_park(sampan_runner::on_thread_park)
         .build()
 }
 
