@@ -1,9 +1,10 @@
-//! The command line: `sampan up`, `run`, `inspect`, `new`, `push`, `pull`, `schema`, `convert` and
-//! `completions` on this machine; `deploy`, `list`, `logs`, `invoke` and `delete` on a cluster.
+//! The command line of `sampan`. On this machine: `up`, `run`, `inspect`, `new`, `push`, `pull`,
+//! `schema`, `convert` and `completions`. On a cluster: `deploy`, `list`, `logs`, `invoke` and
+//! `delete`.
 //!
-//! It reads arguments and files, and shows what the crates below it say; [`failure`] is the one place
-//! that turns their errors into a message, an advice and an exit code. It refuses to know how
-//! WebAssembly is run (the engine does) and how HTTP is served (the runner does).
+//! It reads arguments and files, and prints the results of the crates below it. [`failure`] maps
+//! their errors to a message, advice and an exit code. The engine runs WebAssembly, and the runner
+//! serves HTTP.
 
 mod arguments;
 mod cluster;
@@ -19,8 +20,8 @@ mod pull;
 mod push;
 mod registry;
 mod run;
+mod sanitize;
 mod schema;
-mod shown;
 mod source;
 mod terminal;
 mod up;
@@ -32,12 +33,12 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command};
 
-/// The hidden command that the engine starts this program with to compile a module.
+/// The hidden command with which the engine starts this program to compile a module.
 const COMPILE: &str = "__compile";
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    // Before anything else: the compiler's process is to start fast and to hold nothing.
+    // This comes first: the compiler's process must start fast and hold no resources.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == COMPILE) {
         let rest: Vec<String> = arguments
@@ -45,7 +46,7 @@ pub fn main() -> ExitCode {
             .collect();
         return sampan_engine::compile_child(&rest);
     }
-    // Ends the program itself on `--help`, `--version` and on arguments that it does not understand.
+    // Ends the program on `--help`, `--version` and invalid arguments.
     let outcome = match Arguments::parse().command {
         Command::Up(up) => up::up(&up),
         Command::Run(run) => run::run(run),
