@@ -1,8 +1,8 @@
 //! Functions in OCI registries: packing, pushing, pulling, verifying.
 //!
-//! Owns the two layouts (a Wasm artifact and an ordinary image, under one index) and the requests to
-//! registries. Refuses to trust a registry: everything that it sends is bounded and verified before it is
-//! used, nothing is unpacked to a disk, and credentials stay with whom they are for.
+//! A function has two layouts under one index: a Wasm artifact and an ordinary image. A registry is
+//! not trusted. Its responses are limited and verified before use, nothing is unpacked to a disk,
+//! and credentials are sent only to their registry.
 
 mod archive;
 mod build;
@@ -29,5 +29,5 @@ pub use progress::{Observer, Progress};
 pub use pull::{Layout, Pulled, pull};
 pub use push::{Pushed, push};
 pub use reference::{Reference, ReferenceError};
-pub use registry::{Options, Patience, Registry};
+pub use registry::{Options, Registry, RetryPolicy};
 pub use store::{StoreError, Stored, store};

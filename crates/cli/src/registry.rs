@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sampan_artifact::{DockerConfig, Observer, Options, Patience, Progress, Reference, Registry};
+use sampan_artifact::{
+    DockerConfig, Observer, Options, Progress, Reference, Registry, RetryPolicy,
+};
 use serde::Serialize;
 use tokio::runtime;
 
@@ -47,7 +49,7 @@ pub(crate) async fn connect(
     let options = Options {
         plain_http: access.plain_http,
         login,
-        patience: Patience::default(),
+        retry: RetryPolicy::default(),
     };
     Registry::new(reference.clone(), options).map_err(failed)
 }

@@ -289,7 +289,7 @@ fn each_way_of_a_registry_to_fail_has_its_code() {
         Error::Redirect {
             from: address(),
             to: "http://169.254.169.254/".into(),
-            reason: "where no registry may send anybody",
+            reason: "which a registry must not redirect to",
         },
         Exit::Registry,
         "leads to http://169.254.169.254/",
