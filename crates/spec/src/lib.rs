@@ -1,12 +1,13 @@
-//! The vocabulary of functions: what a function may be called, what it may use and whom it may call.
+//! Types of a function's specification: name, limits and outbound rules.
 //!
-//! Owns the raw `function.yaml` ([`FunctionFile`]), the validated [`Function`] and the limits with
-//! their defaults and ranges. Refuses to do input or output: it reads no files and resolves no
-//! names, so everything in it can be tested at the edge without a world around it.
+//! The raw `function.yaml` ([`FunctionFile`]) is validated into a [`Function`]. Limits, with their
+//! defaults and ranges, are defined here. The crate does no input or output: it reads no files and
+//! resolves no names.
 
 pub mod annotations;
 mod bound;
 mod diagnostics;
+mod escape;
 mod file;
 mod function;
 mod limits;
@@ -15,7 +16,6 @@ mod name;
 mod outbound;
 mod quantity;
 mod schema;
-mod shown;
 mod suggest;
 mod validate;
 mod yaml;
@@ -28,7 +28,7 @@ pub use limits::{LIMITS, Limit, Limits, LimitsFile};
 pub use located::{Located, Scalar};
 pub use name::{FunctionName, NameError};
 pub use outbound::{
-    HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_lead_to,
+    HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_resolve_to,
 };
 pub use quantity::{ByteSize, QuantityError, Timespan};
 pub use validate::{MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};

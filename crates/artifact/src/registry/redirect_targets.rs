@@ -92,7 +92,7 @@ pub(super) fn forbidden(url: &Url, error: &reqwest::Error) -> Option<Error> {
 }
 
 fn allowed(address: IpAddr, local: bool) -> bool {
-    sampan_spec::name_may_lead_to(address, local)
+    sampan_spec::name_may_resolve_to(address, local)
 }
 
 #[cfg(test)]
