@@ -9,7 +9,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sampan_crd::{
-    CONTAINER, ConditionKind, FUNCTION_LABEL, Invalid, ValidFunction, Verdict, WasmFunctionStatus,
+    CONTAINER, ConditionKind, ConditionState, FUNCTION_LABEL, Invalid, ValidFunction,
+    WasmFunctionStatus,
 };
 
 use crate::build::Identity;
@@ -102,7 +103,7 @@ impl Counts {
 
 fn condition(
     kind: ConditionKind,
-    verdict: Verdict,
+    verdict: ConditionState,
     generation: Option<i64>,
     previous: &WasmFunctionStatus,
     now: &Time,

@@ -1,6 +1,6 @@
 //! The three conditions: what each says, and why.
 
-use sampan_crd::{ConditionKind, Reason, Verdict, WasmFunctionStatus};
+use sampan_crd::{ConditionKind, ConditionState, Reason, WasmFunctionStatus};
 
 use super::{Counts, Known};
 use crate::diagnose::{Cause, diagnose};
@@ -10,7 +10,7 @@ pub(super) fn verdicts(
     known: Known<'_>,
     counts: Counts,
     previous: &WasmFunctionStatus,
-) -> [(ConditionKind, Verdict); 3] {
+) -> [(ConditionKind, ConditionState); 3] {
     let cause = cause(known, previous);
     [
         (ConditionKind::Accepted, accepted(known)),
@@ -22,15 +22,15 @@ pub(super) fn verdicts(
     ]
 }
 
-fn verdict(holds: bool, reason: Reason, message: impl Into<String>) -> Verdict {
-    Verdict {
+fn verdict(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
+    ConditionState {
         holds,
         reason,
         message: message.into(),
     }
 }
 
-fn accepted(known: Known<'_>) -> Verdict {
+fn accepted(known: Known<'_>) -> ConditionState {
     match (known.function, known.refusal) {
         (Err(invalid), _) => verdict(
             false,
@@ -69,7 +69,7 @@ fn cause(known: Known<'_>, previous: &WasmFunctionStatus) -> Option<Cause> {
     Some(cause)
 }
 
-fn ready(known: Known<'_>, counts: Counts, cause: Option<&Cause>) -> Verdict {
+fn ready(known: Known<'_>, counts: Counts, cause: Option<&Cause>) -> ConditionState {
     let Counts {
         wanted, available, ..
     } = counts;
@@ -98,7 +98,7 @@ fn ready(known: Known<'_>, counts: Counts, cause: Option<&Cause>) -> Verdict {
     }
 }
 
-fn progressing(known: Known<'_>, counts: Counts, cause: Option<&Cause>) -> Verdict {
+fn progressing(known: Known<'_>, counts: Counts, cause: Option<&Cause>) -> ConditionState {
     let Counts {
         wanted,
         there,
