@@ -1,8 +1,7 @@
-//! What every binary of Sampan tells of itself: logs, traces, metrics, and the admin server that
-//! shows them.
+//! Logs, traces, metrics and the admin server of every binary of Sampan.
 //!
-//! It owns formats and transports only. What is measured belongs to the crate that measures it, and
-//! nothing here knows functions, clusters or WebAssembly.
+//! The crate defines formats and transports only. Each metric belongs to the crate that measures
+//! it. The crate contains no code for functions, clusters or WebAssembly.
 
 pub mod admin;
 mod health;
