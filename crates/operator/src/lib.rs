@@ -1,20 +1,20 @@
 //! The operator: turns each `WasmFunction` into a Deployment, a Service and an Ingress.
 //!
-//! A [round](reconcile) for one function observes caches, validates, builds, applies and tells; only the
-//! ends touch the API server. Refuses to know WebAssembly: nodes do.
+//! A [`reconcile`] of one function reads caches, validates, builds, applies and writes the
+//! status. Only the last two send requests to the API server. WebAssembly is left to the nodes.
 
 mod apply;
 mod build;
 mod caches;
 mod controller;
+mod counting_client;
 mod diagnose;
 mod difference;
 mod election;
 mod failure;
 mod grouped;
+mod history;
 mod lease;
-mod memory;
-mod metered;
 mod metrics;
 mod operate;
 mod options;
@@ -22,7 +22,7 @@ mod reconcile;
 mod refusal;
 mod start;
 mod status;
-mod tell;
+mod status_writer;
 
 pub use build::{Desired, Identity, Settings, build};
 pub use election::Lost;
