@@ -1,8 +1,9 @@
-//! The program `sampan-node-installer`: puts the shim on a node and tells containerd of it, or takes both away.
+//! The program `sampan-node-installer`: installs the shim on a node and configures containerd for
+//! it, or reverts both.
 //!
-//! Planning is pure ([`config`], [`dump`]): from a configuration's text to another text. Effects are at the ends:
-//! [`files`], [`host`], [`node`]. Refuses to leave a node half changed: what containerd does not take is taken
-//! back, and nothing of the configuration that is not ours is ever different afterwards.
+//! Planning is pure ([`config`], [`dump`]): it maps a configuration's text to another text. Side
+//! effects are in [`files`], [`host`] and [`node`]. A configuration that containerd rejects is
+//! reverted, and the other settings never change.
 
 mod arguments;
 mod config;
@@ -25,7 +26,7 @@ use error::Error;
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        // Before anything starts a thread: only a process of one thread can enter another's mounts.
+        // Precedes any thread: only a single-threaded process can enter another's mounts.
         Command::Enter(enter) => match host::enter(&enter) {
             Ok(never) => match never {},
             Err(error) => Err(error),
