@@ -1,24 +1,28 @@
 //! The memory allocator of the programs that run functions: mimalloc.
 //!
 //! A program that links this crate allocates with it. A request makes many small allocations, which mimalloc serves
-//! in less time than the C library. [`give_back`] returns free memory to the operating system. See
+//! in less time than the C library. [`release_memory`] returns free memory to the operating system. See
 //! `docs/decisions/0010-allocator.md`.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The variable of the environment that tells a process how many KiB to reserve at once, a gibibyte of addresses unless it
-/// says otherwise; `0` for one that needs little, or whose addresses are limited.
+/// The environment variable with the address space that a process reserves at once, in KiB. The
+/// default is a gibibyte; `0` is for a process that needs little or has a limited address
+/// space.
 pub const ARENAS: &str = "MIMALLOC_ARENA_RESERVE";
 
-/// Gives memory that is free back to the operating system. By itself the allocator does so only while the program
-/// allocates, so that what a program has freed before it comes to rest stays resident. Libraries in C have the
-/// C library's allocator, which keeps what is free below anything that is used.
+/// Returns free memory to the operating system.
 ///
-/// It looks at every free page, and what is given back costs a page fault when it is next used: this is for a program that
-/// has just let go of much and expects little.
-pub fn give_back() {
-    // SAFETY: both may be called from any thread at any time, have no precondition, and move nothing that is in use.
+/// By itself the allocator does so only while the program allocates. Memory that a program has
+/// freed before it becomes idle thus stays resident. Libraries in C use the C library's allocator,
+/// which keeps free memory below any used block.
+///
+/// The call reads every free page, and each returned page costs a page fault on its next use. It is
+/// for a program that has just freed much and expects little work.
+pub fn release_memory() {
+    // SAFETY: both may be called from any thread at any time, have no precondition, and move no
+    // used memory.
     #[expect(unsafe_code, reason = "calls of C")]
     unsafe {
         libmimalloc_sys::mi_collect(true);
@@ -32,18 +36,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_free_is_given_back_and_what_is_used_stays() {
+    fn free_memory_is_returned_and_used_memory_stays() {
         const PIECES: usize = 50_000;
         let mut pieces: Vec<_> = (0..PIECES).map(|piece| Some(vec![piece; 100])).collect();
-        let before = resident().expect("the kernel tells it");
+        let before = resident().expect("the kernel has smaps_rollup");
         for (number, piece) in pieces.iter_mut().enumerate() {
-            // A page of the allocator holds many, so whole runs of them go.
+            // A page of the allocator holds many blocks, so whole runs of them are freed.
             if number % 1000 > 0 {
                 *piece = None;
             }
         }
-        give_back();
-        let freed = before.saturating_sub(resident().expect("the kernel tells it"));
+        release_memory();
+        let freed = before.saturating_sub(resident().expect("the kernel has smaps_rollup"));
         assert!(freed > 20 << 10, "{freed} of {before} KiB");
         for (number, piece) in pieces.iter().enumerate() {
             let expected = (number % 1000 == 0).then(|| vec![number; 100]);
@@ -51,7 +55,7 @@ mod tests {
         }
     }
 
-    /// Of this process, in kibibytes.
+    /// Resident memory of this process, in kibibytes.
     fn resident() -> Option<usize> {
         let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
         let line = rollup.lines().find(|line| line.starts_with("Rss:"))?;

@@ -1,8 +1,8 @@
-//! Layers of images: writing one with a single file, and reading those of others.
+//! Reads image layers, and writes layers with a single file.
 //!
-//! Nothing is ever unpacked to a disk: the few files that may be wanted are kept in memory, within a
-//! limit. Refuses everything that a function's image has no use for: links, devices, paths that lead out,
-//! a file twice, and headers that contradict each other.
+//! Nothing is unpacked to a disk: candidate files are kept in memory, within a limit. Entries that
+//! no function's image needs are rejected: links, devices, paths that lead out, duplicate files,
+//! and contradicting headers.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -12,18 +12,18 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 use crate::digest::{Digest, Hasher};
-use crate::media::Packing;
+use crate::media::Compression;
 
 /// The most entries of a layer.
-const MOST_ENTRIES: usize = 4096;
-/// What is shown of a path that a stranger wrote.
-const SHOWN: usize = 120;
-/// Files with this in front remove what the layers below have.
+const MAX_ENTRIES: usize = 4096;
+/// The most characters of a foreign path in messages.
+const MAX_SHOWN: usize = 120;
+/// The prefix of files that remove a file of lower layers.
 const WHITEOUT: &str = ".wh.";
-/// Removes everything of its folder that the layers below have.
+/// The file that removes all contents of its folder in lower layers.
 const OPAQUE: &str = ".wh..wh..opq";
 
-/// A layer with one file that anybody may read, owned by root, made at no time.
+/// Writes a layer with one world-readable file, owned by root, with time stamp zero.
 pub(crate) fn write(name: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut header = Header::new_ustar();
     header.set_entry_type(EntryType::Regular);
@@ -37,7 +37,7 @@ pub(crate) fn write(name: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-/// Why a layer is not read.
+/// Reasons why a layer is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     /// It unpacks to more than allowed.
@@ -47,17 +47,17 @@ pub enum LayerError {
         limit: u64,
     },
     /// It has more entries than allowed.
-    #[error("it has more than {MOST_ENTRIES} entries")]
+    #[error("it has more than {MAX_ENTRIES} entries")]
     Entries,
     /// An entry that is neither a file nor a folder.
     #[error("{path:?} is a {kind}; only files and folders are read")]
     Kind {
         /// The entry.
         path: String,
-        /// What it is.
+        /// Its kind.
         kind: &'static str,
     },
-    /// A path that leads out of the image, or is none.
+    /// A path that leads out of the image or is malformed.
     #[error("{path:?} is not a path inside the image")]
     Path {
         /// The entry.
@@ -75,20 +75,20 @@ pub enum LayerError {
         /// The entry.
         path: String,
     },
-    /// What it unpacks to is not what the image's configuration names.
+    /// The digest of the unpacked layer differs from the image's configuration.
     #[error("it unpacks to {actual}, but the image's configuration says {expected}")]
     Digest {
-        /// By the configuration.
+        /// The digest in the configuration.
         expected: Digest,
-        /// Computed.
+        /// The computed digest.
         actual: Digest,
     },
-    /// No archive, or a damaged one.
+    /// Not an archive, or a damaged one.
     #[error("it is not a whole archive")]
     Damaged(#[source] io::Error),
 }
 
-/// The files of an image that may be a function's: the one that is wanted, and each `.wasm` at the root.
+/// The candidate files of an image: the wanted one, and each `.wasm` at the root.
 #[derive(Debug)]
 pub(crate) struct Files {
     wanted: Option<String>,
@@ -98,8 +98,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Nothing yet. `wanted` is a path as an image's configuration has it; all layers together may unpack to
-    /// `most` bytes.
+    /// Starts without files. `wanted` is a path as in an image's configuration. All layers together
+    /// may unpack to `most` bytes.
     pub(crate) fn new(wanted: Option<&str>, most: u64) -> Self {
         Self {
             wanted: wanted.and_then(|path| inside(path.trim_start_matches('/'))),
@@ -108,21 +108,21 @@ impl Files {
         }
     }
 
-    /// Lays a layer over those before it.
-    pub(crate) fn lay(
+    /// Applies a layer on top of the previous ones.
+    pub(crate) fn apply_layer(
         &mut self,
         layer: &[u8],
-        packing: Packing,
+        compression: Compression,
         unpacked: &Digest,
     ) -> Result<(), LayerError> {
-        match packing {
-            Packing::Plain => self.read(layer, unpacked),
-            Packing::Gzip => self.read(MultiGzDecoder::new(layer), unpacked),
+        match compression {
+            Compression::Plain => self.read(layer, unpacked),
+            Compression::Gzip => self.read(MultiGzDecoder::new(layer), unpacked),
         }
     }
 
-    /// The one file that is meant: the wanted one, else the only `.wasm` at the root. Otherwise the names of
-    /// those that were there.
+    /// Returns the wanted file, or else the only `.wasm` at the root. Otherwise returns the names
+    /// of the candidates.
     pub(crate) fn choose(mut self) -> Result<Vec<u8>, Vec<String>> {
         if let Some(bytes) = self
             .wanted
@@ -143,9 +143,9 @@ impl Files {
 
     fn read(&mut self, source: impl Read, unpacked: &Digest) -> Result<(), LayerError> {
         let limit = self.left;
-        let mut source = Counted::new(source, limit);
+        let mut source = CountingReader::new(source, limit);
         let outcome = self.entries(&mut source).and_then(|()| {
-            // What follows the last entry counts for the digest.
+            // Bytes after the last entry count for the digest.
             io::copy(&mut source, &mut io::sink()).map_err(LayerError::Damaged)
         });
         if source.exceeded {
@@ -166,11 +166,11 @@ impl Files {
 
     fn entries(&mut self, source: &mut impl Read) -> Result<(), LayerError> {
         let mut archive = Archive::new(source);
-        // What this layer has; it replaces what is below only when the layer has been read as a whole.
+        // The files of this layer. They replace lower ones only when the whole layer has been read.
         let mut added: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
         let mut removed = Vec::new();
         for (index, entry) in archive.entries().map_err(LayerError::Damaged)?.enumerate() {
-            if index >= MOST_ENTRIES {
+            if index >= MAX_ENTRIES {
                 return Err(LayerError::Entries);
             }
             let mut entry = entry.map_err(LayerError::Damaged)?;
@@ -221,7 +221,7 @@ impl Files {
     }
 }
 
-/// The path of an entry that is what a function's image may have.
+/// The path of an entry that a function's image may have.
 fn checked<R: Read>(entry: &mut Entry<'_, R>) -> Result<String, LayerError> {
     let raw = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
     let kind = match entry.header().entry_type() {
@@ -238,7 +238,7 @@ fn checked<R: Read>(entry: &mut Entry<'_, R>) -> Result<String, LayerError> {
             kind,
         });
     }
-    // Readers that believe one of two sizes see other files than those that believe the other.
+    // Readers that trust different sizes would see different files.
     let header = entry.header().entry_size().map_err(LayerError::Damaged)?;
     let mut contradicts = header != entry.size();
     if let Some(extensions) = entry.pax_extensions().map_err(LayerError::Damaged)? {
@@ -256,7 +256,7 @@ fn checked<R: Read>(entry: &mut Entry<'_, R>) -> Result<String, LayerError> {
     inside(&raw).ok_or_else(|| LayerError::Path { path: shown(&raw) })
 }
 
-/// A path below the root without `.` and without a slash at its end; none if it leads elsewhere.
+/// A path below the root without `.` and without a trailing slash; `None` if it leads elsewhere.
 fn inside(raw: &str) -> Option<String> {
     if raw.starts_with('/') || raw.contains(['\0', '\\', char::REPLACEMENT_CHARACTER]) {
         return None;
@@ -279,11 +279,11 @@ fn is_wasm(name: &str) -> bool {
 }
 
 fn shown(path: &str) -> String {
-    path.chars().take(SHOWN).collect()
+    path.chars().take(MAX_SHOWN).collect()
 }
 
-/// Counts and hashes what is read, and ends at a limit.
-struct Counted<R> {
+/// Counts and hashes the bytes that are read, up to a limit.
+struct CountingReader<R> {
     source: R,
     hasher: Hasher,
     count: u64,
@@ -291,7 +291,7 @@ struct Counted<R> {
     exceeded: bool,
 }
 
-impl<R: Read> Counted<R> {
+impl<R: Read> CountingReader<R> {
     fn new(source: R, limit: u64) -> Self {
         Self {
             source,
@@ -303,7 +303,7 @@ impl<R: Read> Counted<R> {
     }
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
         self.count += count as u64;

@@ -1,7 +1,8 @@
-//! From a `.wasm` to everything that is pushed: one index over the Wasm artifact and the images.
+//! Packs a `.wasm` for a registry: one index over a Wasm artifact and images.
 //!
-//! Pure, and the same bytes for the same input: times are fixed, maps are sorted, and the images' layer is compressed by
-//! one implementation at one level. So the digest of a function changes when the function does, or the compressor.
+//! Pure and reproducible: times are fixed, maps are sorted, and one implementation at one level
+//! compresses the images' layer. The digest of a function changes only with the function or the
+//! compressor.
 
 use std::io::Write as _;
 
@@ -17,15 +18,15 @@ use crate::document::{
 };
 use crate::media;
 
-/// The time that everything was made at, as far as digests are concerned.
+/// The creation time in all documents.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
-/// The processors of the image manifests. The file is the same for all of them.
+/// The architectures of the image manifests. All share one layer.
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 /// The platform of the Wasm artifact in the index.
 const WASM_OS: &str = "wasip2";
 const WASM_ARCHITECTURE: &str = "wasm";
 
-/// What is to be packed.
+/// A function to pack.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The function's name: the file in the image is `/NAME.wasm`.
@@ -34,9 +35,9 @@ pub struct Source {
     pub wasm: Bytes,
     /// Whether it is a component; otherwise it is a core module.
     pub component: bool,
-    /// The names of what it imports, as the artifact's configuration tells them.
+    /// The names of its imports, for the artifact's configuration.
     pub imports: Vec<String>,
-    /// The names of what it exports.
+    /// The names of its exports.
     pub exports: Vec<String>,
     /// Annotations of the index and of each manifest, such as `org.opencontainers.image.source`.
     pub annotations: Annotations,
@@ -53,14 +54,14 @@ pub struct Part {
     pub bytes: Bytes,
 }
 
-/// Everything that is pushed, in the order in which a registry takes it.
+/// All parts to push, in the order in which a registry accepts them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
-    /// Layers and configurations; each once.
+    /// Layers and configurations, each once.
     pub blobs: Vec<Part>,
     /// The manifests that the index names.
     pub manifests: Vec<Part>,
-    /// The index, whose digest is the function's.
+    /// The index. Its digest is the function's.
     pub index: Part,
     /// The digest of the `.wasm` itself.
     pub wasm: Digest,
@@ -100,7 +101,7 @@ impl Artifact {
             manifests.push(manifest);
             Ok::<(), BuildError>(())
         };
-        // Containerd takes the first entry that suits its platform: the images come first.
+        // containerd takes the first entry that fits its platform, so the images come first.
         for architecture in ARCHITECTURES {
             let config = image_config(source, &unpacked, architecture);
             let config = Part::json(media::IMAGE_CONFIG, &config)?;
@@ -122,7 +123,7 @@ impl Artifact {
         })
     }
 
-    /// How many bytes there are to push if the registry has none of them.
+    /// The bytes to push if the registry has none of the parts.
     pub fn size(&self) -> u64 {
         let parts = self
             .blobs
@@ -158,7 +159,7 @@ impl Part {
     }
 }
 
-/// Why a function cannot be packed.
+/// Reasons why a function cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A document could not be written.
@@ -169,7 +170,8 @@ pub enum BuildError {
     Archive(#[from] std::io::Error),
 }
 
-/// Compresses a layer. Neither a name nor a time nor the system goes into it, so that the bytes depend on nothing else.
+/// Compresses a layer. The header has no name, time or system, so that the bytes depend on nothing
+/// else.
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let builder = GzBuilder::new().operating_system(255);
     let mut encoder = builder.write(Vec::new(), Compression::default());
@@ -242,7 +244,8 @@ mod tests {
     fn equal_input_is_equal_bytes() {
         let artifact = Artifact::build(&source()).expect("an artifact");
         assert_eq!(artifact, Artifact::build(&source()).expect("an artifact"));
-        // Changing this digest, by another compressor as well, changes that of every function of every user.
+        // A change of this digest, also by another compressor, changes the digest of every user's
+        // function.
         let expected = "sha256:c66b6ac488be5aa4632b1cb557d7ab65d7becca62cd46543c2336634bb026490";
         assert_eq!(artifact.index.digest.as_str(), expected);
     }
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layer_unpacks_to_what_the_configuration_names() {
+    fn the_layer_unpacks_to_the_configured_files() {
         let artifact = Artifact::build(&source()).expect("an artifact");
         let part = |kind: &str| {
             let mut parts = artifact.blobs.iter();
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_module_says_that_it_is_one() {
+    fn a_core_module_has_the_system_wasip1() {
         let module = Source {
             component: false,
             ..source()

@@ -1,9 +1,9 @@
-//! Credentials for a registry from Docker's configuration: written in the file, or kept by a helper.
+//! Registry credentials from Docker's configuration: from the file, or from a credential helper.
 //!
-//! Refuses to show a secret, to run a helper whose name is a path, and to take a broken configuration for
-//! an empty one.
+//! Secrets are never shown. A helper's name must not be a path. A broken configuration is an error,
+//! not an empty one.
 
-mod program;
+mod helper;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,11 +20,11 @@ use serde::Deserialize;
 use crate::reference::Reference;
 
 /// The most bytes of a configuration file.
-const MOST_BYTES: u64 = 1 << 20;
-/// The user of a login whose secret is a token for the token service.
+const MAX_BYTES: u64 = 1 << 20;
+/// The user name of a login that is an identity token for the token service.
 const TOKEN_USER: &str = "<token>";
 
-/// How to show a registry who we are.
+/// Credentials for a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
     /// A name and a password.
@@ -50,7 +50,7 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Why there are no credentials though there should be.
+/// Reasons why credentials cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The file cannot be read.
@@ -58,7 +58,7 @@ pub enum CredentialsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The file is not Docker's configuration.
@@ -66,11 +66,11 @@ pub enum CredentialsError {
     Form {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
     /// The file is larger than any configuration.
-    #[error("{} has more than {MOST_BYTES} bytes", path.display())]
+    #[error("{} has more than {MAX_BYTES} bytes", path.display())]
     Size {
         /// The file.
         path: PathBuf,
@@ -83,8 +83,8 @@ pub enum CredentialsError {
         /// The registry.
         registry: String,
     },
-    /// A helper's name that is no name.
-    #[error("the credential helper {name:?} has a name that is none")]
+    /// A helper's name with invalid characters.
+    #[error("the credential helper's name {name:?} is invalid")]
     HelperName {
         /// The name.
         name: String,
@@ -94,28 +94,28 @@ pub enum CredentialsError {
     HelperStart {
         /// The program.
         program: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A helper that fails.
+    /// A helper that failed.
     #[error("{program} failed for {registry} ({status})")]
     HelperFailed {
         /// The program.
         program: String,
         /// The registry.
         registry: String,
-        /// Its status.
+        /// Its exit status.
         status: std::process::ExitStatus,
     },
-    /// A helper that does not come to an end.
+    /// A helper that did not end in time.
     #[error("{program} did not answer within {seconds} s")]
     HelperSlow {
         /// The program.
         program: String,
-        /// The time it had.
+        /// The time limit.
         seconds: u64,
     },
-    /// A helper whose answer is not understood.
+    /// A helper with malformed output.
     #[error("the answer of {program} is not that of a credential helper")]
     HelperAnswer {
         /// The program.
@@ -123,7 +123,7 @@ pub enum CredentialsError {
     },
 }
 
-/// Docker's configuration, as far as it is about registries.
+/// The part of Docker's configuration that concerns registries.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Contents {
@@ -135,7 +135,7 @@ struct Contents {
     cred_helpers: BTreeMap<String, String>,
 }
 
-/// What the file has for one registry.
+/// The entry of one registry.
 #[derive(Clone, Default, Deserialize)]
 struct Entry {
     #[serde(default)]
@@ -166,7 +166,7 @@ impl fmt::Debug for DockerConfig {
 }
 
 impl DockerConfig {
-    /// Where Docker has its configuration: in `$DOCKER_CONFIG`, or in `~/.docker`.
+    /// The path of Docker's configuration: in `$DOCKER_CONFIG`, or in `~/.docker`.
     pub fn default_path() -> Option<PathBuf> {
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());
         let folder = set("DOCKER_CONFIG")
@@ -175,11 +175,11 @@ impl DockerConfig {
         Some(folder.join("config.json"))
     }
 
-    /// Reads a configuration. A file that is not there is one without credentials.
+    /// Reads a configuration. A missing file counts as one without credentials.
     pub fn read(path: &Path) -> Result<Self, CredentialsError> {
         let mut bytes = Vec::new();
         let read =
-            File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+            File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
         match read {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => bytes = b"{}".to_vec(),
@@ -190,7 +190,7 @@ impl DockerConfig {
                 });
             }
         }
-        if bytes.len() as u64 > MOST_BYTES {
+        if bytes.len() as u64 > MAX_BYTES {
             return Err(CredentialsError::Size {
                 path: path.to_owned(),
             });
@@ -205,7 +205,7 @@ impl DockerConfig {
         })
     }
 
-    /// The credentials for a registry, if there are any. It may run a helper.
+    /// Returns the credentials for a registry, if there are any. May run a helper.
     pub async fn login(&self, reference: &Reference) -> Result<Option<Login>, CredentialsError> {
         let registry = reference.registry();
         let (key, entry) = match self
@@ -223,13 +223,13 @@ impl DockerConfig {
             .iter()
             .find(|(key, _)| host(key) == registry);
         if let Some((key, name)) = own {
-            return program::get(name, key).await;
+            return helper::get(name, key).await;
         }
         if let Some(login) = self.written(registry, entry)? {
             return Ok(Some(login));
         }
         match &self.file.creds_store {
-            Some(name) if !name.is_empty() => program::get(name, key).await,
+            Some(name) if !name.is_empty() => helper::get(name, key).await,
             _ => Ok(None),
         }
     }
@@ -257,13 +257,13 @@ impl DockerConfig {
         let (user, password) = text.split_once(':').ok_or_else(wrong)?;
         Ok(Some(Login::Password {
             user: user.to_owned(),
-            // Some versions of Docker padded with zeros.
+            // Some versions of Docker pad with zeros.
             password: password.trim_end_matches('\0').to_owned(),
         }))
     }
 }
 
-/// The registry of a key, which may be an address.
+/// The registry of a key, which may be a URL.
 fn host(key: &str) -> &str {
     let key = key.split_once("://").map_or(key, |(_, rest)| rest);
     key.split('/').next().unwrap_or(key)

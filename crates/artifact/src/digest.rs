@@ -1,6 +1,6 @@
-//! Digests: what they look like, how they are computed, and that they are compared.
+//! SHA-256 digests: parsing and computing.
 //!
-//! Refuses every algorithm but SHA-256, the only one that registries and containerd use.
+//! Other algorithms are rejected: registries and containerd use only this one.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -8,15 +8,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How a digest begins.
+/// The prefix of a digest.
 const PREFIX: &str = "sha256:";
 
-/// The SHA-256 digest of some bytes: `sha256:` and 64 small hexadecimal digits.
+/// A SHA-256 digest: `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 
-/// Why a text is no digest.
+/// A text that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a SHA-256 digest (sha256: and 64 hexadecimal digits)")]
 pub struct NotADigest {
@@ -31,12 +31,12 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The digest with its algorithm in front.
+    /// The digest with its algorithm.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The hexadecimal digits alone.
+    /// The hexadecimal digits only.
     pub fn hex(&self) -> &str {
         &self.0[PREFIX.len()..]
     }
@@ -50,7 +50,7 @@ impl FromStr for Digest {
         match text.strip_prefix(PREFIX) {
             Some(hex) if hex.len() == 64 && hex.bytes().all(small) => Ok(Self(text.to_owned())),
             _ => Err(NotADigest {
-                // A stranger wrote it: what is shown of it is bounded.
+                // Foreign text: the part in messages is limited.
                 text: text.chars().take(96).collect(),
             }),
         }
@@ -77,17 +77,17 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Computes the digest of bytes that come in pieces.
+/// Computes a digest from chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
-    /// Takes the next piece.
+    /// Adds a chunk.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of everything taken.
+    /// The digest of all chunks.
     pub(crate) fn finish(self) -> Digest {
         let mut text = PREFIX.to_owned();
         for byte in self.0.finalize() {

@@ -1,7 +1,7 @@
-//! The JSON documents of the OCI image specification, as far as they are written and read here.
+//! JSON documents of the OCI image specification: the fields that are written and read here.
 //!
-//! Maps are sorted and fields have one order, so that equal content is equal bytes. Refuses nothing by
-//! itself: what is read is checked where it is used.
+//! Maps are sorted and fields have a fixed order, so that equal content is equal bytes. The users
+//! of these types validate what they read.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::digest::Digest;
 /// Annotations, in the order of their keys.
 pub(crate) type Annotations = BTreeMap<String, String>;
 
-/// Points at a blob or a manifest.
+/// Refers to a blob or a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Descriptor {
@@ -25,7 +25,7 @@ pub(crate) struct Descriptor {
     pub(crate) annotations: Option<Annotations>,
 }
 
-/// What a manifest of an index is for.
+/// The platform of a manifest in an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Platform {
     #[serde(default)]
@@ -34,7 +34,7 @@ pub(crate) struct Platform {
     pub(crate) os: String,
 }
 
-/// What a tag leads to: an index or a manifest. Fields of the other one are empty.
+/// An index or a manifest. Fields of the other one are empty.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Root {
@@ -49,7 +49,7 @@ pub(crate) struct Root {
     pub(crate) layers: Option<Vec<Descriptor>>,
 }
 
-/// An index, as it is written.
+/// An index, for writing.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Index {
@@ -60,7 +60,7 @@ pub(crate) struct Index {
     pub(crate) annotations: Annotations,
 }
 
-/// A manifest, as it is written.
+/// A manifest, for writing.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Manifest {
@@ -72,7 +72,7 @@ pub(crate) struct Manifest {
     pub(crate) annotations: Annotations,
 }
 
-/// The configuration of an image, as it is written.
+/// The configuration of an image, for writing.
 #[derive(Debug, Serialize)]
 pub(crate) struct ImageConfig {
     pub(crate) created: &'static str,
@@ -83,7 +83,7 @@ pub(crate) struct ImageConfig {
     pub(crate) history: Vec<History>,
 }
 
-/// What an image starts.
+/// The process of an image.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Execution {
@@ -91,7 +91,7 @@ pub(crate) struct Execution {
     pub(crate) working_dir: &'static str,
 }
 
-/// The layers of an image, unpacked.
+/// The unpacked layers of an image.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RootFs {
     #[serde(rename = "type")]
@@ -99,14 +99,14 @@ pub(crate) struct RootFs {
     pub(crate) diff_ids: Vec<Digest>,
 }
 
-/// How a layer of an image came to be.
+/// The origin of an image's layer.
 #[derive(Debug, Serialize)]
 pub(crate) struct History {
     pub(crate) created: &'static str,
     pub(crate) created_by: &'static str,
 }
 
-/// The configuration of an image, as far as it is read.
+/// The configuration of an image, for reading.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ReadImageConfig {
     #[serde(default)]
@@ -114,7 +114,7 @@ pub(crate) struct ReadImageConfig {
     pub(crate) rootfs: RootFs,
 }
 
-/// What an image starts, as far as it is read.
+/// The process of an image, for reading.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ReadExecution {
@@ -124,7 +124,7 @@ pub(crate) struct ReadExecution {
     pub(crate) cmd: Option<Vec<String>>,
 }
 
-/// The configuration of a Wasm artifact, as it is written.
+/// The configuration of a Wasm artifact, for writing.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WasmConfig {
@@ -136,7 +136,7 @@ pub(crate) struct WasmConfig {
     pub(crate) component: Option<WasmComponent>,
 }
 
-/// What a component imports and exports.
+/// Imports and exports of a component.
 #[derive(Debug, Serialize)]
 pub(crate) struct WasmComponent {
     pub(crate) exports: Vec<String>,

@@ -1,7 +1,7 @@
-//! What can go wrong between a registry and a function.
+//! Errors of pushing and pulling.
 //!
-//! Addresses are told without what stands behind their `?`, where registries put signatures. Refuses to show
-//! a secret: none of these holds one.
+//! Messages show addresses without their query, where registries put signatures. No error contains
+//! a secret.
 
 use std::time::Duration;
 
@@ -14,51 +14,51 @@ use crate::digest::Digest;
 use crate::manifest::ManifestError;
 use crate::reference::Reference;
 
-/// Why a push or a pull did not happen.
+/// Reasons why a push or a pull failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The client cannot be made, for example because the system has no certificates to trust.
     #[error("no connection to a registry can be prepared")]
     Client(#[source] Cause),
-    /// Docker's configuration or a credential helper.
+    /// Docker's configuration or a credential helper failed.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     /// The function cannot be packed.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// No connection, or one that broke.
+    /// No connection could be made, or it broke.
     #[error("{address} cannot be reached ({attempts} attempts)")]
     Unreachable {
-        /// What was asked for.
+        /// The requested address.
         address: String,
-        /// How often.
+        /// The number of attempts.
         attempts: u32,
-        /// How the last attempt failed.
+        /// The error of the last attempt.
         source: Cause,
     },
-    /// The registry takes too long.
+    /// The registry took too long.
     #[error("{address} did not answer completely within {limit:?} ({attempts} attempts)")]
     Slow {
-        /// What was asked for.
+        /// The requested address.
         address: String,
-        /// How often.
+        /// The number of attempts.
         attempts: u32,
-        /// The time that an attempt had.
+        /// The time limit of an attempt.
         limit: Duration,
     },
-    /// The registry answers with a failure.
+    /// The registry responded with a failure.
     #[error("{address} answers {status}{message} ({attempts} attempts)")]
     Status {
-        /// What was asked for.
+        /// The requested address.
         address: String,
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
-        /// What the registry says about it, with a colon in front; or nothing.
+        /// The registry's message, after a colon; empty if there is none.
         message: String,
-        /// How often it was asked.
+        /// The number of attempts.
         attempts: u32,
     },
-    /// The registry wants other credentials, or any.
+    /// The registry requires credentials, or other ones.
     #[error("{registry} does not allow to {action} {repository}{how}")]
     Unauthorized {
         /// The registry.
@@ -67,91 +67,91 @@ pub enum Error {
         repository: String,
         /// `pull` or `push`.
         action: &'static str,
-        /// Whether there were credentials, in words.
+        /// Whether the request had credentials, as text.
         how: &'static str,
     },
-    /// The registry has no such thing.
+    /// The registry does not have the reference.
     #[error("{0} is not in the registry")]
     NotFound(Box<Reference>),
-    /// The registry sends us to a place where no registry may send anybody.
+    /// The registry redirects to a forbidden address.
     #[error("{from} leads to {to}, {reason}")]
     Redirect {
-        /// What was asked for.
+        /// The requested address.
         from: String,
-        /// Where it leads.
+        /// The redirect's target.
         to: String,
-        /// Why that is refused.
+        /// The reason for the rejection.
         reason: &'static str,
     },
-    /// The registry does not follow the protocol.
+    /// The registry violates the protocol.
     #[error("{address} answers against the protocol: {problem}")]
     Protocol {
-        /// What was asked for.
+        /// The requested address.
         address: String,
-        /// What is wrong with the answer.
+        /// The violation.
         problem: &'static str,
     },
-    /// A push to a digest, which only comes out of a push.
+    /// A push to a digest, which only results from a push.
     #[error("{0} has a digest, and what is pushed gets its own")]
     PushToDigest(Box<Reference>),
-    /// What came is not what was asked for, or more than allowed, or no function.
+    /// The content differs from the request, exceeds a limit, or is not a function.
     #[error("{what}: {source}")]
     Content {
-        /// Which document or blob.
+        /// The document or blob.
         what: String,
-        /// What is wrong with it.
+        /// The fault.
         source: ContentError,
     },
 }
 
-/// What is wrong with bytes that a registry sent.
+/// Faults of bytes that a registry sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentError {
-    /// Another digest than asked for.
+    /// The digest differs from the requested one.
     #[error("the registry sent {actual}, asked for was {expected}")]
     Digest {
-        /// Asked for.
+        /// The requested digest.
         expected: Digest,
-        /// Computed.
+        /// The computed digest.
         actual: Digest,
     },
-    /// The registry's header says another digest than its bytes have.
+    /// The registry's digest header differs from its bytes.
     #[error("the registry says that it is {claimed:?}, but it is {actual}")]
     Claim {
-        /// By the header.
+        /// The digest in the header.
         claimed: String,
-        /// Computed.
+        /// The computed digest.
         actual: Digest,
     },
-    /// More bytes than allowed, by its own word.
+    /// The declared size exceeds the limit.
     #[error("it has {size} bytes, and the most is {limit}")]
     Size {
-        /// Declared.
+        /// The declared size, in bytes.
         size: u64,
-        /// Allowed.
+        /// The limit, in bytes.
         limit: u64,
     },
     /// More bytes than declared.
     #[error("it does not end after the {declared} bytes that it is declared to have")]
     Endless {
-        /// By the manifest, or by the limit where nothing is declared.
+        /// The size in the manifest, or the limit if none is declared.
         declared: u64,
     },
     /// Fewer bytes than declared.
     #[error("it ends after {actual} bytes and is declared to have {declared}")]
     Short {
-        /// By the manifest.
+        /// The size in the manifest.
         declared: u64,
         /// Received.
         actual: u64,
     },
-    /// A document that is not used.
+    /// A manifest or an index is rejected.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A layer that is not read.
+    /// A layer is rejected.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// An image without the file.
+    /// An image without the function's file.
     #[error(
         "it has neither the file that it starts nor exactly one .wasm at its root; there: {found}"
     )]
@@ -159,16 +159,16 @@ pub enum ContentError {
         /// The .wasm files at the root.
         found: String,
     },
-    /// The bytes are no WebAssembly.
+    /// The bytes are not WebAssembly.
     #[error("the file is not WebAssembly")]
     NotWasm,
 }
 
-/// How a library failed.
+/// The error of a library.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
-    /// The error, after that many attempts.
+    /// Sets the number of attempts.
     pub(crate) fn after(mut self, count: u32) -> Self {
         if let Self::Unreachable { attempts, .. }
         | Self::Slow { attempts, .. }
@@ -187,12 +187,12 @@ impl Error {
     }
 }
 
-/// An address as it may be shown: without user, password, and what stands behind `?`.
+/// An address for messages: without user, password and query.
 pub(crate) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     shown.set_query(None);
     shown.set_fragment(None);
-    // Both only fail for addresses without a host, which have no user either.
+    // Both fail only for addresses without a host, which have no user either.
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
     shown.to_string()

@@ -39,5 +39,5 @@ pub use progress::{Observer, Progress};
 pub use pull::{Layout, Pulled, pull};
 pub use push::{Pushed, push};
 pub use reference::{Reference, ReferenceError};
-pub use registry::{Options, Patience, Registry};
+pub use registry::{Options, Registry, RetryPolicy};
 pub use store::{StoreError, Stored, store};

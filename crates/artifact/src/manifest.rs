@@ -1,23 +1,22 @@
-//! From a document that a registry sent to the one layer, or the layers, that hold the module.
+//! Interprets a registry's documents: finds the layers that contain the module.
 //!
-//! Pure. Refuses documents that are not what they say, more layers than a function can need, and a choice
-//! between two modules.
+//! Pure. Malformed documents, too many layers, and a choice between two modules are rejected.
 
 use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::document::{Descriptor, ReadImageConfig, Root};
-use crate::media::{self, Packing};
+use crate::media::{self, Compression};
 
 /// The most entries of an index.
-const MOST_ENTRIES: usize = 256;
+const MAX_ENTRIES: usize = 256;
 /// The most layers of an image.
-const MOST_LAYERS: usize = 16;
+const MAX_LAYERS: usize = 16;
 
-/// Why a document is not used.
+/// Reasons why a document is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is no JSON of the expected form.
+    /// It is not JSON of the expected form.
     #[error("it is not the JSON that it should be")]
     Json(#[source] serde_json::Error),
     /// Another version of the specification.
@@ -29,20 +28,20 @@ pub enum ManifestError {
     /// More entries or layers than a function can need.
     #[error("it has {count} {things}, and the most is {most}")]
     TooMany {
-        /// What there is too much of.
+        /// The kind of items.
         things: &'static str,
-        /// How many there are.
+        /// Their number.
         count: usize,
-        /// How many there may be.
+        /// The limit.
         most: usize,
     },
-    /// An index without a manifest that could hold a function.
+    /// An index without a manifest that could be a function's.
     #[error("none of its manifests is for wasm or for linux on amd64 or arm64")]
     NoPlatform,
     /// An index in an index.
     #[error("it is an index, where the index before it promised a manifest")]
     Nested,
-    /// A manifest without a layer that is understood.
+    /// A manifest without a supported layer.
     #[error("none of its layers is a module or an archive that can be read; there is {0:?}")]
     NoLayer(String),
     /// Several layers that are modules.
@@ -53,55 +52,55 @@ pub enum ManifestError {
         "the image's configuration names {diff_ids} unpacked layers, the manifest has {layers}"
     )]
     DiffIds {
-        /// Of the configuration.
+        /// Those of the configuration.
         diff_ids: usize,
-        /// Of the manifest.
+        /// Those of the manifest.
         layers: usize,
     },
 }
 
-/// What a document leads to.
+/// The target of a document.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Target {
     /// Another manifest, from an index.
     Manifest(Descriptor),
     /// A layer that is the module.
     Module(Descriptor),
-    /// An image that holds the module as a file.
+    /// An image that contains the module as a file.
     Image(Image),
 }
 
-/// An image's parts.
+/// The parts of an image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) config: Descriptor,
-    pub(crate) layers: Vec<(Descriptor, Packing)>,
+    pub(crate) layers: Vec<(Descriptor, Compression)>,
 }
 
-/// What a configuration says about its image.
+/// The contents of an image by its configuration.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Contents {
+pub(crate) struct ImageContents {
     /// The path of the file that it starts.
     pub(crate) entrypoint: Option<String>,
-    /// The digests of the layers, unpacked.
+    /// The digests of the unpacked layers.
     pub(crate) unpacked: Vec<Digest>,
 }
 
-/// Reads a document. `announced` is the media type that the registry or an index gave it; `nested` says that
-/// an index led to it.
-pub(crate) fn read(bytes: &[u8], announced: &str, nested: bool) -> Result<Step, ManifestError> {
+/// Reads a document. `announced` is the media type from the registry or an index; `nested` says
+/// that the document was reached from an index.
+pub(crate) fn read(bytes: &[u8], announced: &str, nested: bool) -> Result<Target, ManifestError> {
     let root: Root = json(bytes)?;
     if root.schema_version != 2 {
         return Err(ManifestError::Version(root.schema_version));
     }
-    // The document's own word counts: it is covered by the digest.
+    // The document's own media type has priority: the digest covers it.
     let media_type = root.media_type.unwrap_or_else(|| announced.to_owned());
     match (root.manifests, root.config, root.layers) {
         (Some(_), None, None) if media::is_index(&media_type) && nested => {
             Err(ManifestError::Nested)
         }
         (Some(entries), None, None) if media::is_index(&media_type) => {
-            choose(entries).map(Step::Manifest)
+            choose(entries).map(Target::Manifest)
         }
         (None, Some(config), Some(layers)) if media::is_manifest(&media_type) => {
             contents(config, layers)
@@ -113,7 +112,7 @@ pub(crate) fn read(bytes: &[u8], announced: &str, nested: bool) -> Result<Step, 
 }
 
 /// Reads an image's configuration.
-pub(crate) fn read_config(bytes: &[u8], layers: usize) -> Result<Contents, ManifestError> {
+pub(crate) fn read_config(bytes: &[u8], layers: usize) -> Result<ImageContents, ManifestError> {
     let config: ReadImageConfig = json(bytes)?;
     let diff_ids = config.rootfs.diff_ids.len();
     if diff_ids != layers {
@@ -121,7 +120,7 @@ pub(crate) fn read_config(bytes: &[u8], layers: usize) -> Result<Contents, Manif
     }
     let execution = config.config.unwrap_or_default();
     let first = |words: Option<Vec<String>>| words.and_then(|words| words.into_iter().next());
-    Ok(Contents {
+    Ok(ImageContents {
         entrypoint: first(execution.entrypoint).or_else(|| first(execution.cmd)),
         unpacked: config.rootfs.diff_ids,
     })
@@ -133,11 +132,11 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ManifestError> {
 
 /// The manifest that is most likely a function's: a Wasm artifact, else an image for Linux.
 fn choose(entries: Vec<Descriptor>) -> Result<Descriptor, ManifestError> {
-    if entries.len() > MOST_ENTRIES {
+    if entries.len() > MAX_ENTRIES {
         return Err(ManifestError::TooMany {
             things: "manifests",
             count: entries.len(),
-            most: MOST_ENTRIES,
+            most: MAX_ENTRIES,
         });
     }
     let rank = |entry: &Descriptor| {
@@ -158,18 +157,18 @@ fn choose(entries: Vec<Descriptor>) -> Result<Descriptor, ManifestError> {
     entries
         .into_iter()
         .filter_map(|entry| rank(&entry).map(|rank| (rank, entry)))
-        // The first of equals, as containerd does.
+        // The first of equals, as in containerd.
         .min_by_key(|(rank, _)| *rank)
         .map(|(_, entry)| entry)
         .ok_or(ManifestError::NoPlatform)
 }
 
-fn contents(config: Descriptor, layers: Vec<Descriptor>) -> Result<Step, ManifestError> {
-    if layers.len() > MOST_LAYERS {
+fn contents(config: Descriptor, layers: Vec<Descriptor>) -> Result<Target, ManifestError> {
+    if layers.len() > MAX_LAYERS {
         return Err(ManifestError::TooMany {
             things: "layers",
             count: layers.len(),
-            most: MOST_LAYERS,
+            most: MAX_LAYERS,
         });
     }
     let is_module = |layer: &&Descriptor| media::is_wasm_layer(&layer.media_type);
@@ -177,12 +176,14 @@ fn contents(config: Descriptor, layers: Vec<Descriptor>) -> Result<Step, Manifes
         0 => {}
         1 => {
             let module = layers.iter().find(is_module).cloned();
-            return module.map(Step::Module).ok_or(ManifestError::Ambiguous(1));
+            return module
+                .map(Target::Module)
+                .ok_or(ManifestError::Ambiguous(1));
         }
         several => return Err(ManifestError::Ambiguous(several)),
     }
-    let described = |layer: Descriptor| match media::packing(&layer.media_type) {
-        Some(packing) => Ok((layer, packing)),
+    let described = |layer: Descriptor| match media::compression(&layer.media_type) {
+        Some(compression) => Ok((layer, compression)),
         None => Err(ManifestError::NoLayer(
             layer.media_type.chars().take(96).collect(),
         )),
@@ -194,7 +195,7 @@ fn contents(config: Descriptor, layers: Vec<Descriptor>) -> Result<Step, Manifes
     if layers.is_empty() {
         return Err(ManifestError::NoLayer("nothing".to_owned()));
     }
-    Ok(Step::Image(Image { config, layers }))
+    Ok(Target::Image(Image { config, layers }))
 }
 
 #[cfg(test)]

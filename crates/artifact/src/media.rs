@@ -1,6 +1,6 @@
-//! The media types that are written, and those that are read.
+//! Media types that are written and read.
 //!
-//! Refuses to guess: a type that is not listed here is none that this crate understands.
+//! Unlisted types are unsupported.
 
 /// An index of manifests.
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -14,10 +14,10 @@ pub const TAR_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// The configuration of a Wasm artifact, as the CNCF's working group defines it.
 pub const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
-/// The layer of a Wasm artifact: the `.wasm` as it is.
+/// The layer of a Wasm artifact: the `.wasm` itself.
 pub const WASM_LAYER: &str = "application/wasm";
 
-/// Layers that are a `.wasm` as it is: today's type, and those of tools before it.
+/// Types of layers that are a `.wasm`: the current one, and those of earlier tools.
 const WASM_LAYERS: [&str; 3] = [
     WASM_LAYER,
     "application/vnd.wasm.content.layer.v1+wasm",
@@ -37,7 +37,7 @@ const GZIP_TAR: [&str; 2] = [
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 ];
 
-/// Whether a layer of this type is a `.wasm` as it is.
+/// Whether a layer of this type is a `.wasm`.
 pub fn is_wasm_layer(media_type: &str) -> bool {
     WASM_LAYERS.contains(&media_type)
 }
@@ -52,27 +52,27 @@ pub(crate) fn is_manifest(media_type: &str) -> bool {
     MANIFESTS.contains(&media_type)
 }
 
-/// How a layer of an image is packed.
+/// The compression of an image's layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Packing {
-    /// A tar archive as it is.
+pub(crate) enum Compression {
+    /// An uncompressed tar archive.
     Plain,
     /// A tar archive in gzip.
     Gzip,
 }
 
-/// How a layer of this type is packed; none if it is no archive that can be read.
-pub(crate) fn packing(media_type: &str) -> Option<Packing> {
+/// The compression of a layer of this type; `None` if it is not a supported archive.
+pub(crate) fn compression(media_type: &str) -> Option<Compression> {
     if PLAIN_TAR.contains(&media_type) {
-        Some(Packing::Plain)
+        Some(Compression::Plain)
     } else if GZIP_TAR.contains(&media_type) {
-        Some(Packing::Gzip)
+        Some(Compression::Gzip)
     } else {
         None
     }
 }
 
-/// What a registry is asked for when a manifest is wanted.
+/// The Accept header of a request for a manifest.
 pub(crate) fn accepted() -> String {
     [INDEXES, MANIFESTS].concat().join(", ")
 }

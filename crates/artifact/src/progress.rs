@@ -1,20 +1,18 @@
-//! How far a transfer is.
-//!
-//! Refuses to know how it is shown.
+//! Progress of a transfer, independent of its display.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Is told how many bytes of how many have been moved. It is called often, and from any thread.
+/// Receives the progress in bytes. It is called often, and from any thread.
 pub type Observer = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that have been moved, or need not be.
+    /// Bytes that were transferred or need not be.
     pub done: u64,
-    /// Bytes that there are in all, as far as known.
+    /// The total number of bytes, as far as known.
     pub total: u64,
 }
 
@@ -34,7 +32,7 @@ impl fmt::Debug for Meter {
 }
 
 impl Meter {
-    /// Tells nobody.
+    /// Makes a meter without an observer.
     pub(crate) fn silent() -> Self {
         Self {
             observer: None,
@@ -44,7 +42,7 @@ impl Meter {
         }
     }
 
-    /// Of a part that begins after `before` bytes of `total`.
+    /// Makes a meter for a part that begins after `before` of `total` bytes.
     pub(crate) fn new(observer: &Observer, before: u64, total: u64) -> Self {
         Self {
             observer: Some(observer.clone()),
@@ -54,19 +52,19 @@ impl Meter {
         }
     }
 
-    /// Another attempt begins.
+    /// Starts another attempt.
     pub(crate) fn restart(&self) {
         self.count.store(0, Ordering::Relaxed);
-        self.tell(0);
+        self.report(0);
     }
 
-    /// So many bytes more have been moved.
+    /// Adds transferred bytes.
     pub(crate) fn add(&self, bytes: u64) {
         let before = self.count.fetch_add(bytes, Ordering::Relaxed);
-        self.tell(before + bytes);
+        self.report(before + bytes);
     }
 
-    fn tell(&self, count: u64) {
+    fn report(&self, count: u64) {
         if let Some(observer) = &self.observer {
             observer(Progress {
                 done: self.before + count,

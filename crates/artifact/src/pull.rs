@@ -1,7 +1,7 @@
-//! Pulling: from a tag or a digest to the bytes of one `.wasm`.
+//! Pulls a function: from a tag or a digest to the bytes of one `.wasm`.
 //!
-//! Everything is verified before it is used: sizes before and while reading, digests of manifests, blobs and
-//! of what layers unpack to. Refuses to return bytes that are not WebAssembly.
+//! Everything is verified before use: sizes before and while reading, and the digests of manifests,
+//! blobs and unpacked layers. Bytes that are not WebAssembly are rejected.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -11,47 +11,47 @@ use crate::archive::{Files, LayerError};
 use crate::digest::Digest;
 use crate::document::Descriptor;
 use crate::error::{ContentError, Error, shown};
-use crate::manifest::{self, Image, ManifestError, Step};
+use crate::manifest::{self, Image, ManifestError, Target};
 use crate::media;
 use crate::progress::{Meter, Observer};
-use crate::registry::{Access, Registry, Request, Wanted};
+use crate::registry::{Access, Expected, Registry, Request};
 
-/// The most bytes of a manifest, as registries have it.
-const MOST_MANIFEST: u64 = 4 << 20;
+/// The most bytes of a manifest, as in registries.
+const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 /// The most bytes of a configuration.
-const MOST_CONFIG: u64 = 1 << 20;
-/// How much more than the module the layers of an image may hold.
-const OTHER_FILES: u64 = 8 << 20;
-/// How every file of WebAssembly begins.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// The most bytes of an image's layers beyond the module.
+const MAX_OTHER_BYTES: u64 = 8 << 20;
+/// The first bytes of every WebAssembly file.
 const MAGIC: &[u8] = b"\0asm";
 
-/// A function out of a registry.
+/// A pulled function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
-    /// The digest of what the reference leads to.
+    /// The digest of the reference's target.
     pub digest: Digest,
     /// The digest of the `.wasm`.
     pub wasm_digest: Digest,
     /// The `.wasm`.
     pub wasm: Bytes,
-    /// Where it was found.
+    /// The layout in the registry.
     pub layout: Layout,
 }
 
-/// How a function was stored.
+/// The layout of a function in a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// As a layer that is the `.wasm`.
+    /// A layer that is the `.wasm`.
     Artifact,
-    /// As a file in an image.
+    /// A file in an image.
     Image,
 }
 
-/// Pulls the function of the registry's reference; `most` is how many bytes its `.wasm` may have.
+/// Pulls the function of the registry's reference. Its `.wasm` may have `most` bytes.
 ///
 /// # Errors
 ///
-/// [`Error`]; nothing that did not verify is returned or kept.
+/// [`Error`]; unverified bytes are neither returned nor kept.
 pub async fn pull(registry: &Registry, most: u64, observer: &Observer) -> Result<Pulled, Error> {
     let reference = registry.reference();
     let name = match reference.digest() {
@@ -60,7 +60,7 @@ pub async fn pull(registry: &Registry, most: u64, observer: &Observer) -> Result
     };
     let (digest, step) = document(registry, name, reference.digest(), None, false).await?;
     let step = match step {
-        Step::Manifest(entry) => {
+        Target::Manifest(entry) => {
             let name = entry.digest.as_str();
             document(registry, name, Some(&entry.digest), Some(entry.size), true)
                 .await?
@@ -69,16 +69,16 @@ pub async fn pull(registry: &Registry, most: u64, observer: &Observer) -> Result
         step => step,
     };
     let (wasm, layout) = match step {
-        Step::Module(layer) => {
-            let wanted = blob_wanted("the module", &layer, most);
+        Target::Module(layer) => {
+            let expected = expected_blob("the module", &layer, most);
             let meter = Meter::new(observer, 0, layer.size);
-            (blob(registry, &wanted, &meter).await?, Layout::Artifact)
+            (blob(registry, &expected, &meter).await?, Layout::Artifact)
         }
-        Step::Image(image) => (
+        Target::Image(image) => (
             from_image(registry, image, most, observer).await?,
             Layout::Image,
         ),
-        Step::Manifest(_) => {
+        Target::Manifest(_) => {
             return Err(Error::content(reference.to_string(), ManifestError::Nested));
         }
     };
@@ -107,21 +107,21 @@ async fn document(
     digest: Option<&Digest>,
     size: Option<u64>,
     nested: bool,
-) -> Result<(Digest, Step), Error> {
-    let wanted = Wanted {
+) -> Result<(Digest, Target), Error> {
+    let expected = Expected {
         what: format!("the manifest {name}"),
         digest: digest.cloned(),
         size,
-        limit: MOST_MANIFEST,
+        limit: MAX_MANIFEST_BYTES,
     };
-    wanted.check()?;
+    expected.check()?;
     let url = registry.address(&format!("manifests/{name}"));
     let request = Request {
         accept: Some(media::accepted()),
         ..Request::get(url.clone())
     };
     let (bytes, digest, media_type) = registry
-        .patiently(shown(&url), 0, async || {
+        .with_retries(shown(&url), 0, async || {
             let response = registry.send(&request).await?;
             match response.status() {
                 StatusCode::OK => {}
@@ -133,18 +133,18 @@ async fn document(
             let media_type = response.headers().get(CONTENT_TYPE);
             let media_type = media_type.and_then(|value| value.to_str().ok());
             let media_type = media_type.unwrap_or_default().to_owned();
-            let (bytes, digest) = registry.read(response, &wanted, &Meter::silent()).await?;
+            let (bytes, digest) = registry.read(response, &expected, &Meter::silent()).await?;
             Ok((bytes, digest, media_type))
         })
         .await?;
     let announced = media_type.split(';').next().unwrap_or_default().trim();
     let step = manifest::read(&bytes, announced, nested)
-        .map_err(|error| Error::content(wanted.what, error))?;
+        .map_err(|error| Error::content(expected.what, error))?;
     Ok((digest, step))
 }
 
-fn blob_wanted(what: &str, descriptor: &Descriptor, limit: u64) -> Wanted {
-    Wanted {
+fn expected_blob(what: &str, descriptor: &Descriptor, limit: u64) -> Expected {
+    Expected {
         what: what.to_owned(),
         digest: Some(descriptor.digest.clone()),
         size: Some(descriptor.size),
@@ -152,21 +152,21 @@ fn blob_wanted(what: &str, descriptor: &Descriptor, limit: u64) -> Wanted {
     }
 }
 
-/// Reads a blob that a manifest names.
-async fn blob(registry: &Registry, wanted: &Wanted, meter: &Meter) -> Result<Bytes, Error> {
-    wanted.check()?;
-    let digest = wanted.digest.as_ref().map_or("", Digest::as_str);
+/// Reads a blob of a manifest.
+async fn blob(registry: &Registry, expected: &Expected, meter: &Meter) -> Result<Bytes, Error> {
+    expected.check()?;
+    let digest = expected.digest.as_ref().map_or("", Digest::as_str);
     let url = registry.address(&format!("blobs/{digest}"));
     let request = Request::get(url.clone());
-    let size = wanted.size.unwrap_or(wanted.limit);
+    let size = expected.size.unwrap_or(expected.limit);
     registry
-        .patiently(shown(&url), size, async || {
+        .with_retries(shown(&url), size, async || {
             let response = registry.send(&request).await?;
             match response.status() {
                 StatusCode::OK => {}
                 _ => return Err(registry.unexpected(response, Access::Pull).await),
             }
-            Ok(registry.read(response, wanted, meter).await?.0)
+            Ok(registry.read(response, expected, meter).await?.0)
         })
         .await
 }
@@ -178,12 +178,12 @@ async fn from_image(
     observer: &Observer,
 ) -> Result<Bytes, Error> {
     let what = "the image's configuration";
-    let wanted = blob_wanted(what, &image.config, MOST_CONFIG);
-    let config = blob(registry, &wanted, &Meter::silent()).await?;
+    let expected = expected_blob(what, &image.config, MAX_CONFIG_BYTES);
+    let config = blob(registry, &expected, &Meter::silent()).await?;
     let contents = manifest::read_config(&config, image.layers.len())
         .map_err(|error| Error::content(what, error))?;
-    let limit = most.saturating_add(OTHER_FILES);
-    // All layers are checked before the first is asked for.
+    let limit = most.saturating_add(MAX_OTHER_BYTES);
+    // All layers are checked before the first is requested.
     let total = image
         .layers
         .iter()
@@ -196,14 +196,16 @@ async fn from_image(
     }
     let mut files = Files::new(contents.entrypoint.as_deref(), limit);
     let mut before = 0;
-    for ((layer, packing), unpacked) in image.layers.into_iter().zip(contents.unpacked) {
+    for ((layer, compression), unpacked) in image.layers.into_iter().zip(contents.unpacked) {
         let what = format!("the layer {}", layer.digest);
         let meter = Meter::new(observer, before, total);
-        let bytes = blob(registry, &blob_wanted(&what, &layer, limit), &meter).await?;
+        let bytes = blob(registry, &expected_blob(&what, &layer, limit), &meter).await?;
         before += layer.size;
-        // Unpacking takes a processor for a while, which is not the connections'.
+        // Unpacking takes processor time, which must not delay the connections.
         let read = tokio::task::spawn_blocking(move || {
-            files.lay(&bytes, packing, &unpacked).map(|()| files)
+            files
+                .apply_layer(&bytes, compression, &unpacked)
+                .map(|()| files)
         });
         files = read
             .await

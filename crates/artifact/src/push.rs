@@ -1,6 +1,6 @@
-//! Pushing: each part that the registry does not have, then the manifests, then the index under its tag.
+//! Pushes a function: first the missing parts, then the manifests, then the index under its tag.
 //!
-//! What fails leaves the tag as it was. Refuses to believe a registry that stored something else.
+//! A failure leaves the tag as it was. The registry's digests are compared with the pushed parts.
 
 use http::{Method, StatusCode};
 use url::Url;
@@ -12,16 +12,16 @@ use crate::progress::{Meter, Observer};
 use crate::registry::{Access, Failure, Registry, Request, Upload, claimed_digest, location};
 
 /// The media type of an upload.
-const BYTES: &str = "application/octet-stream";
+const UPLOAD_TYPE: &str = "application/octet-stream";
 
-/// What a push did.
+/// The result of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// The digest of the index: what the reference leads to now.
+    /// The digest of the index, which is the reference's target now.
     pub digest: Digest,
     /// Bytes that were sent.
     pub sent: u64,
-    /// Bytes that the registry had already.
+    /// Bytes that the registry already had.
     pub known: u64,
 }
 
@@ -29,7 +29,7 @@ pub struct Pushed {
 ///
 /// # Errors
 ///
-/// [`Error`]; the tag then leads to where it led before.
+/// [`Error`]; the tag is then unchanged.
 pub async fn push(
     registry: &Registry,
     artifact: &Artifact,
@@ -48,7 +48,7 @@ pub async fn push(
     for blob in &artifact.blobs {
         let size = blob.bytes.len() as u64;
         let meter = Meter::new(observer, pushed.sent + pushed.known, total);
-        if is_there(registry, blob).await? {
+        if exists(registry, blob).await? {
             pushed.known += size;
             meter.add(size);
         } else {
@@ -68,15 +68,15 @@ pub async fn push(
     Ok(pushed)
 }
 
-async fn is_there(registry: &Registry, part: &Part) -> Result<bool, Error> {
+async fn exists(registry: &Registry, part: &Part) -> Result<bool, Error> {
     let url = registry.address(&format!("blobs/{}", part.digest));
     let request = Request::push(Method::HEAD, url.clone());
     registry
-        .patiently(shown(&url), 0, async || {
+        .with_retries(shown(&url), 0, async || {
             let response = registry.send(&request).await?;
             match response.status() {
                 StatusCode::NOT_FOUND => Ok(false),
-                // A registry that sends us to its storage has it there.
+                // A registry that redirects to its storage has the part.
                 status if status.is_success() || status.is_redirection() => Ok(true),
                 _ => Err(registry.unexpected(response, Access::Push).await),
             }
@@ -88,14 +88,14 @@ async fn upload(registry: &Registry, part: &Part, meter: &Meter) -> Result<(), E
     let url = registry.address("blobs/uploads/");
     let size = part.bytes.len() as u64;
     registry
-        .patiently(shown(&url), size, async || {
+        .with_retries(shown(&url), size, async || {
             let begin = Request::push(Method::POST, url.clone());
             let response = registry.send(&begin).await?;
             if response.status() != StatusCode::ACCEPTED {
                 return Err(registry.unexpected(response, Access::Push).await);
             }
             let to = with_digest(location(&response)?, &part.digest);
-            let response = put(registry, to, BYTES, part, meter).await?;
+            let response = put(registry, to, UPLOAD_TYPE, part, meter).await?;
             match response.status() {
                 StatusCode::CREATED => Ok(()),
                 _ => Err(registry.unexpected(response, Access::Push).await),
@@ -104,7 +104,7 @@ async fn upload(registry: &Registry, part: &Part, meter: &Meter) -> Result<(), E
         .await
 }
 
-/// The registry's address for an upload may have a query of its own, which stays.
+/// Adds the digest to an upload's address, and keeps its query.
 fn with_digest(mut url: Url, digest: &Digest) -> Url {
     url.query_pairs_mut().append_pair("digest", digest.as_str());
     url
@@ -119,7 +119,7 @@ async fn put_manifest(
     let url = registry.address(&format!("manifests/{name}"));
     let size = part.bytes.len() as u64;
     registry
-        .patiently(shown(&url), size, async || {
+        .with_retries(shown(&url), size, async || {
             let response = put(registry, url.clone(), part.media_type, part, meter).await?;
             if response.status() != StatusCode::CREATED {
                 return Err(registry.unexpected(response, Access::Push).await);

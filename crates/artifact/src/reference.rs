@@ -1,6 +1,6 @@
-//! Names of functions in registries: `registry.example/functions/hello:1.0`.
+//! References to functions in registries: `registry.example/functions/hello:1.0`.
 //!
-//! Refuses a name whose registry would have to be guessed, and digests that are not SHA-256.
+//! A reference must name its registry, and its digest must be SHA-256.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,29 +10,29 @@ use oci_spec::distribution::{ParseError, Reference as Parsed};
 
 use crate::digest::{Digest, NotADigest};
 
-/// Where a function is: a registry, a repository in it, and a tag, a digest or both.
+/// A reference: a registry, a repository in it, and a tag, a digest or both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     parsed: Parsed,
     digest: Option<Digest>,
 }
 
-/// Why a text is no name in a registry.
+/// Reasons why a text is not a reference.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// It does not begin with a registry.
     #[error("it names no registry: write HOST[:PORT]/REPOSITORY[:TAG]")]
     NoRegistry,
-    /// It is not of the form.
+    /// It is malformed.
     #[error("{0}: write HOST[:PORT]/REPOSITORY[:TAG][@sha256:DIGEST]")]
     Form(#[source] ParseError),
-    /// Its digest is none.
+    /// Its digest is malformed.
     #[error(transparent)]
     Digest(#[from] NotADigest),
 }
 
 impl Reference {
-    /// The registry as host and port, where its interface answers.
+    /// The host and port of the registry's API.
     pub fn registry(&self) -> &str {
         self.parsed.resolve_registry()
     }
@@ -42,23 +42,23 @@ impl Reference {
         self.parsed.repository()
     }
 
-    /// The last part of the repository, which usually is the function's name.
+    /// The last part of the repository, usually the function's name.
     pub fn short_name(&self) -> &str {
         let repository = self.repository();
         repository.rsplit('/').next().unwrap_or(repository)
     }
 
-    /// The tag, if there is one. A name without a tag and a digest has the tag `latest`.
+    /// The tag, if there is one. A name without tag and digest has the tag `latest`.
     pub fn tag(&self) -> Option<&str> {
         self.parsed.tag()
     }
 
-    /// The digest, if there is one. It goes before the tag.
+    /// The digest, if there is one. It has priority over the tag.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The same repository, at a digest.
+    /// The same repository with a digest.
     #[must_use]
     pub fn at(&self, digest: &Digest) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Reference {
         }
     }
 
-    /// Whether the registry is on this machine by its name: `localhost` or a loopback address.
+    /// Whether the registry's name is of this machine: `localhost` or a loopback address.
     pub fn is_local(&self) -> bool {
         let registry = self.registry();
         let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
@@ -81,7 +81,7 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        // By the convention of all tools, the first part is a registry if it could not be anything else.
+        // By convention, the first part is a registry if it has a dot, a colon, or is `localhost`.
         let first = text.split_once('/').map(|(first, _)| first);
         if !first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost") {
             return Err(ReferenceError::NoRegistry);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_says_why() {
+    fn malformed_references_are_explained() {
         let check = |text: &str, expected: &str| {
             let error = text.parse::<Reference>().expect_err(text);
             assert!(error.to_string().contains(expected), "{text}: {error}");

@@ -1,13 +1,12 @@
-//! One repository of one registry, over HTTP.
+//! HTTP client for one repository of one registry.
 //!
-//! Bounded in everything that the other side decides: redirects, attempts, times, sizes. Refuses to hand
-//! credentials to another host, to follow a registry to places that are not the network's, and to read
-//! more than was announced.
+//! Redirects, attempts, times and sizes are limited. Credentials are sent only to the registry's
+//! own host. Redirects to this machine or its link are rejected.
 
 mod authorize;
 mod body;
 mod exchange;
-mod places;
+mod redirect_targets;
 mod retry;
 
 use std::collections::BTreeMap;
@@ -22,82 +21,82 @@ use crate::credentials::Login;
 use crate::error::Error;
 use crate::reference::Reference;
 use authorize::Authorization;
-pub(crate) use body::{Wanted, claimed_digest};
+pub(crate) use body::{Expected, claimed_digest};
 pub(crate) use exchange::{Access, Request, Upload, location};
-use places::Resolver;
+use redirect_targets::Resolver;
 pub(crate) use retry::Failure;
 
-/// How a registry is reached.
+/// Connection options.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// HTTP without TLS. Without it, only registries on this machine are talked to that way.
+    /// Whether to use HTTP without TLS. Registries on this machine always use it.
     pub plain_http: bool,
     /// The credentials, for this registry and its token service.
     pub login: Option<Login>,
-    /// How long and how often things are tried.
-    pub patience: Patience,
+    /// Limits of attempts and times.
+    pub retry: RetryPolicy,
 }
 
-/// How long and how often things are tried.
+/// Limits of attempts and times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// How often a request is made in all, when what is in its way may go away.
+pub struct RetryPolicy {
+    /// The most attempts of a request while its failure may be transient.
     pub attempts: u32,
-    /// How long to wait before the second attempt; it doubles from then on.
+    /// The wait before the second attempt; it doubles from then on.
     pub first_wait: Duration,
     /// The longest wait, also if the registry asks for more (`Retry-After`).
     pub longest_wait: Duration,
-    /// How long a connection may take.
-    pub connect: Duration,
-    /// How long the other side may say nothing.
-    pub silence: Duration,
-    /// How long a request without much content may take as a whole.
-    pub whole: Duration,
-    /// The bytes a second that content has to move with; it adds to `whole`.
-    pub slowest: u64,
+    /// Time limit for connecting.
+    pub connect_timeout: Duration,
+    /// Time limit between two reads.
+    pub read_timeout: Duration,
+    /// Time limit for a whole request without much content.
+    pub request_timeout: Duration,
+    /// The slowest accepted transfer, in bytes a second. It adds to `request_timeout`.
+    pub min_bytes_per_second: u64,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 4,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(30),
-            connect: Duration::from_secs(10),
-            silence: Duration::from_secs(30),
-            whole: Duration::from_mins(1),
-            slowest: 32 << 10,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_mins(1),
+            min_bytes_per_second: 32 << 10,
         }
     }
 }
 
-impl Patience {
-    /// How long a request may take that moves so many bytes.
+impl RetryPolicy {
+    /// The time limit of a request that transfers so many bytes.
     fn limit(&self, bytes: u64) -> Duration {
-        self.whole + Duration::from_secs(bytes / self.slowest.max(1))
+        self.request_timeout + Duration::from_secs(bytes / self.min_bytes_per_second.max(1))
     }
 }
 
-/// A repository that can be asked.
+/// A repository to which requests can be sent.
 #[derive(Debug)]
 pub struct Registry {
     reference: Reference,
     base: Url,
-    /// For the registry itself, wherever it is.
-    home: reqwest::Client,
-    /// For where the registry sends us.
-    abroad: reqwest::Client,
+    /// The client for the registry itself, which may be anywhere.
+    own_client: reqwest::Client,
+    /// The client for redirect targets.
+    external_client: reqwest::Client,
     login: Option<Login>,
-    patience: Patience,
+    retry: RetryPolicy,
     authorizations: Mutex<BTreeMap<Access, Authorization>>,
 }
 
 impl Registry {
-    /// Prepares to talk to the registry of a reference. Nothing is sent yet.
+    /// Prepares the client for the registry of a reference. Sends no request.
     ///
     /// # Errors
     ///
-    /// [`Error::Client`] when TLS cannot be prepared, for example without certificates to trust.
+    /// [`Error::Client`] when TLS cannot be prepared, for example without trusted certificates.
     pub fn new(reference: Reference, options: Options) -> Result<Self, Error> {
         let local = reference.is_local();
         let plain = options.plain_http || local;
@@ -105,18 +104,18 @@ impl Registry {
         let client = |error: Box<dyn std::error::Error + Send + Sync>| Error::Client(error);
         let base = Url::parse(&format!("{scheme}://{}/v2/", reference.registry()))
             .map_err(|error| client(error.into()))?;
-        // Fails when the program has chosen a provider already, which is then the one that is used.
+        // Fails if the program has already installed a provider, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             let builder = reqwest::Client::builder()
                 .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
-                // Redirects are followed by us, who look where they lead.
+                // `exchange` follows redirects itself and checks their targets.
                 .redirect(redirect::Policy::none())
-                .connect_timeout(options.patience.connect)
-                .read_timeout(options.patience.silence);
+                .connect_timeout(options.retry.connect_timeout)
+                .read_timeout(options.retry.read_timeout);
             let builder = if local { builder.no_proxy() } else { builder };
             if plain {
-                // Also works where there are no certificates.
+                // Also works on systems without certificates.
                 builder.tls_certs_only([])
             } else {
                 builder
@@ -125,39 +124,39 @@ impl Registry {
         let built =
             |builder: reqwest::ClientBuilder| builder.build().map_err(|error| client(error.into()));
         Ok(Self {
-            home: built(builder())?,
-            abroad: built(builder().dns_resolver(Arc::new(Resolver::new(local))))?,
+            own_client: built(builder())?,
+            external_client: built(builder().dns_resolver(Arc::new(Resolver::new(local))))?,
             reference,
             base,
             login: options.login,
-            patience: options.patience,
+            retry: options.retry,
             authorizations: Mutex::default(),
         })
     }
 
-    /// What was asked for.
+    /// The reference.
     pub fn reference(&self) -> &Reference {
         &self.reference
     }
 
-    /// The address of something in the repository, such as `manifests/latest`.
+    /// The address of an object in the repository, such as `manifests/latest`.
     pub(crate) fn address(&self, rest: &str) -> Url {
         let mut url = self.base.clone();
-        // Both are made of characters that need no escape: the reference's grammar says so.
+        // The reference's grammar permits only characters that need no escape.
         url.set_path(&format!("/v2/{}/{rest}", self.reference.repository()));
         url
     }
 
     /// Whether an address is the registry's own.
-    fn is_home(&self, url: &Url) -> bool {
+    fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
-        if self.is_home(url) {
-            &self.home
+        if self.is_own(url) {
+            &self.own_client
         } else {
-            &self.abroad
+            &self.external_client
         }
     }
 }

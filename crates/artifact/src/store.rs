@@ -1,6 +1,6 @@
-//! What a pull leaves on the disk: one file, whole or not at all.
+//! Stores a pulled function as a file, atomically.
 //!
-//! Refuses to replace a file with other content unless told to.
+//! A file with other content is replaced only on request.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -8,31 +8,31 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// Why a file was not written.
+/// Reasons why a file was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Something else is there.
+    /// A file with other content exists.
     #[error("{} is there and holds something else", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// The disk says no.
+    /// The file cannot be written.
     #[error("{} cannot be written", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What happened to the file.
+/// The result of storing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It has been written.
+    /// The file was written.
     Written,
-    /// It held these bytes already.
+    /// The file already had these bytes.
     Unchanged,
 }
 
@@ -40,7 +40,7 @@ pub enum Stored {
 ///
 /// # Errors
 ///
-/// [`StoreError::Exists`] when there is other content and `replace` is not set.
+/// [`StoreError::Exists`] when other content exists and `replace` is not set.
 pub fn store(path: &Path, bytes: &[u8], replace: bool) -> Result<Stored, StoreError> {
     let failed = |source| StoreError::Write {
         path: path.to_owned(),
@@ -68,7 +68,7 @@ pub fn store(path: &Path, bytes: &[u8], replace: bool) -> Result<Stored, StoreEr
     let persisted = if replace {
         file.persist(path)
     } else {
-        // Nothing that came in the meantime is written over.
+        // A file that was created meanwhile is not overwritten.
         file.persist_noclobber(path)
     };
     persisted.map_err(|error| match error.error.kind() {
@@ -83,7 +83,7 @@ pub fn store(path: &Path, bytes: &[u8], replace: bool) -> Result<Stored, StoreEr
     Ok(Stored::Written)
 }
 
-/// Whether a file has this content. Reads no more than it takes to see.
+/// Whether a file has this content. Reads no more than the comparison needs.
 fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -95,7 +95,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(found == bytes)
 }
 
-/// Temporary files are for their owner only; a function is no secret.
+/// Makes the file readable: temporary files are for their owner only, but a function is not secret.
 fn readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(fs::Permissions::from_mode(0o644))
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_told() {
+    fn a_write_failure_is_reported() {
         let check = |path: &str| {
             let outcome = store(Path::new(path), b"x", false);
             assert!(

@@ -1,4 +1,4 @@
-//! Scenario 45: registries that want credentials, have no time, break off, or send us elsewhere.
+//! Scenario 45: registries that require credentials, are slow, break off, or redirect.
 
 mod fake;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fake::{Fake, WASM, answer, brisk, broken, function, redirect, serve, stalled, status, with};
-use sampan_artifact::{Error, Login, Patience};
+use sampan_artifact::{Error, Login, RetryPolicy};
 use tokio::net::TcpListener;
 
 /// `me:secret`
@@ -21,7 +21,7 @@ fn login() -> Login {
     }
 }
 
-/// A registry that has a function and fails the first `times` requests in some way.
+/// A registry that has a function and fails the first `times` requests.
 async fn failing(
     times: usize,
     fail: impl Fn() -> http::Response<fake::Body> + Send + Sync + 'static,
@@ -48,7 +48,7 @@ async fn s45_failures_that_pass_are_tried_again_and_others_are_not() {
             if again { 3 } else { 1 },
             "{code}"
         );
-        // One that does not pass ends, after a number of attempts.
+        // A permanent failure ends after a number of attempts.
         let fake = failing(usize::MAX, move || status(code)).await;
         assert!(fake.pull().await.is_err(), "{code}");
         assert_eq!(fake.seen().len(), if again { 3 } else { 1 }, "{code}");
@@ -62,10 +62,10 @@ async fn s45_failures_that_pass_are_tried_again_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn s45_a_registry_says_when_to_come_back() {
+async fn s45_retry_after_is_respected() {
     let fake = failing(1, || with(status(429), "retry-after", "0")).await;
     fake.pull().await.expect("a function");
-    // Longer than our patience: we give up at once instead of asking too early.
+    // Longer than the longest wait: the client gives up at once instead of asking too early.
     let text = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"come back tomorrow"}]}"#;
     let fake = failing(9, move || with(answer(429, text), "retry-after", "86400")).await;
     let error = fake.pull().await.expect_err("refused");
@@ -104,10 +104,10 @@ async fn s45_a_connection_that_breaks_is_tried_again() {
 }
 
 #[tokio::test]
-async fn s45_a_registry_that_is_not_there_is_told() {
+async fn s45_an_unreachable_registry_is_reported() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let fake = Fake::with(function(WASM)).await;
-    // Accepts, and closes before a word is said.
+    // Accepts, and closes without a response.
     let port = listener.local_addr().expect("an address").port();
     let closing = tokio::spawn(async move {
         loop {
@@ -118,11 +118,11 @@ async fn s45_a_registry_that_is_not_there_is_told() {
         .parse()
         .expect("a reference");
     let options = sampan_artifact::Options {
-        patience: brisk(),
+        retry: brisk(),
         ..Default::default()
     };
     let registry = sampan_artifact::Registry::new(reference, options).expect("a client");
-    let error = sampan_artifact::pull(&registry, fake::MOST, &fake::silent())
+    let error = sampan_artifact::pull(&registry, fake::MAX_BYTES, &fake::silent())
         .await
         .expect_err("refused");
     assert!(
@@ -131,7 +131,7 @@ async fn s45_a_registry_that_is_not_there_is_told() {
     );
     closing.abort();
     let _ = closing.await;
-    let error = sampan_artifact::pull(&registry, fake::MOST, &fake::silent())
+    let error = sampan_artifact::pull(&registry, fake::MAX_BYTES, &fake::silent())
         .await
         .expect_err("refused");
     assert!(
@@ -142,7 +142,7 @@ async fn s45_a_registry_that_is_not_there_is_told() {
 }
 
 #[tokio::test]
-async fn s45_a_registry_that_says_nothing_is_left() {
+async fn s45_a_silent_registry_times_out() {
     let artifact = function(WASM);
     let victim = artifact.wasm.to_string();
     let fake = Fake::start(move |parts, _| {
@@ -152,25 +152,22 @@ async fn s45_a_registry_that_says_nothing_is_left() {
         serve(&artifact, parts)
     })
     .await;
-    let check = async |patience: Patience| {
-        let error = fake
-            .pull_as(":1", None, patience)
-            .await
-            .expect_err("refused");
+    let check = async |policy: RetryPolicy| {
+        let error = fake.pull_as(":1", None, policy).await.expect_err("refused");
         assert!(matches!(error, Error::Slow { attempts: 2, .. }), "{error}");
     };
-    let two = Patience {
+    let two = RetryPolicy {
         attempts: 2,
         ..brisk()
     };
-    // By the silence between two pieces, and by the time for the whole.
-    check(Patience {
-        silence: Duration::from_millis(200),
+    // By the time between two chunks, and by the time for the whole.
+    check(RetryPolicy {
+        read_timeout: Duration::from_millis(200),
         ..two
     })
     .await;
-    check(Patience {
-        whole: Duration::from_millis(300),
+    check(RetryPolicy {
+        request_timeout: Duration::from_millis(300),
         ..two
     })
     .await;
@@ -211,7 +208,7 @@ async fn s45_credentials_answer_a_challenge_and_come_only_then() {
     check(wrong, Err("with the credentials")).await;
 }
 
-/// A registry whose token service is itself, under another path.
+/// A registry that is its own token service, under another path.
 async fn with_tokens(expected_token_request: fn(&fake::Seen) -> bool) -> Fake {
     let artifact = function(WASM);
     Fake::start(move |parts, body| {
@@ -241,7 +238,7 @@ async fn with_tokens(expected_token_request: fn(&fake::Seen) -> bool) -> Fake {
 }
 
 #[tokio::test]
-async fn s45_tokens_are_asked_for_once_with_what_we_have() {
+async fn s45_tokens_are_requested_once_with_the_credentials() {
     let fake = with_tokens(|seen| {
         seen.authorization.as_deref() == Some(BASIC)
             && seen.query == "scope=repository%3Afunction%3Apull&service=registry"
@@ -322,7 +319,7 @@ async fn s45_a_registry_cannot_send_us_to_metadata() {
         .await;
         let error = fake.pull().await.expect_err("refused");
         assert!(matches!(error, Error::Redirect { .. }), "{to}: {error}");
-        // The same as the place of its token service.
+        // The same address as its token service.
         let challenge = format!(r#"Bearer realm="{to}""#);
         let fake = Fake::start(move |_, _| with(status(401), "www-authenticate", &challenge)).await;
         let error = fake
@@ -342,7 +339,7 @@ async fn s45_redirects_in_a_circle_end() {
 }
 
 #[tokio::test]
-async fn s45_answers_against_the_protocol_are_told() {
+async fn s45_protocol_violations_are_reported() {
     let check = async |response: fn() -> http::Response<fake::Body>, expected: &str| {
         let fake = Fake::start(move |_, _| response()).await;
         let error = fake

@@ -1,4 +1,4 @@
-//! Pushing to a registry of a hundred lines: what is sent, what is not sent twice, and what is not believed.
+//! Tests of pushing to a fake registry: sent parts, parts that are skipped, and wrong responses.
 
 mod fake;
 
@@ -11,10 +11,10 @@ use fake::{Fake, WASM, answer, brisk, function, silent, status, with};
 use http::Method;
 use sampan_artifact::{Artifact, ContentError, Digest, Error, Progress, Pushed};
 
-/// What a registry holds, by the end of the path.
+/// The objects of a registry, by the end of their paths.
 type Store = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
-/// An honest registry, but for what `twist` does to its answers.
+/// A correct registry, except for changes of its responses by `twist`.
 async fn registry(
     store: &Store,
     twist: impl Fn(&http::request::Parts, http::Response<fake::Body>) -> http::Response<fake::Body>
@@ -67,7 +67,7 @@ async fn push(fake: &Fake, artifact: &Artifact) -> Result<Pushed, Error> {
 }
 
 #[tokio::test]
-async fn what_is_pushed_is_pulled_and_nothing_is_sent_twice() {
+async fn a_pushed_function_is_pulled_and_nothing_is_sent_twice() {
     let store = Store::default();
     let fake = registry(&store, |_, response| response).await;
     let artifact = function(WASM);
@@ -114,26 +114,29 @@ async fn the_tag_comes_last() {
 }
 
 #[tokio::test]
-async fn progress_is_told_up_to_the_end() {
+async fn progress_is_reported_up_to_the_end() {
     let store = Store::default();
     let fake = registry(&store, |_, response| response).await;
     let artifact = function(WASM);
-    let told: Arc<Mutex<Vec<Progress>>> = Arc::default();
-    let log = told.clone();
+    let reports: Arc<Mutex<Vec<Progress>>> = Arc::default();
+    let log = reports.clone();
     let registry = fake.registry(":1", None, brisk());
     let observer: sampan_artifact::Observer =
         Arc::new(move |progress| log.lock().expect("the log").push(progress));
     sampan_artifact::push(&registry, &artifact, &observer)
         .await
         .expect("pushed");
-    let told = told.lock().expect("the log");
+    let reports = reports.lock().expect("the log");
     let total = artifact.size();
-    assert!(told.is_sorted_by_key(|progress| progress.done), "{told:?}");
     assert!(
-        told.iter().all(|progress| progress.total == total),
-        "{told:?}"
+        reports.is_sorted_by_key(|progress| progress.done),
+        "{reports:?}"
     );
-    assert_eq!(told.last().map(|progress| progress.done), Some(total));
+    assert!(
+        reports.iter().all(|progress| progress.total == total),
+        "{reports:?}"
+    );
+    assert_eq!(reports.last().map(|progress| progress.done), Some(total));
 }
 
 #[tokio::test]
@@ -158,7 +161,7 @@ async fn s45_an_upload_that_breaks_begins_again() {
 }
 
 #[tokio::test]
-async fn s42_a_registry_that_stored_something_else_is_told() {
+async fn s42_a_registry_that_stored_something_else_is_detected() {
     let store = Store::default();
     let fake = registry(&store, |parts, response| {
         if parts.method == Method::PUT && parts.uri.path().contains("/manifests/") {

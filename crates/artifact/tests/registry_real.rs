@@ -1,8 +1,8 @@
-//! Push and pull against the registry that most people run: `registry` of the CNCF's distribution project, started
-//! here on a loopback port with its storage in a temporary folder.
+//! Push and pull against the reference registry, `registry` of the CNCF's distribution project.
 //!
-//! It is one of the programs that a cluster is made of, so these run with the tests of the cluster:
-//! `SAMPAN_TOOLS` names the folder that holds it.
+//! The tests start it on a loopback port with its storage in a temporary folder. It is one of the
+//! programs of a cluster, so they run with the tests of the cluster: `SAMPAN_TOOLS` names its
+//! folder.
 
 mod fake;
 
@@ -16,12 +16,12 @@ use fake::{WASM, brisk, function, silent};
 use sampan_artifact::{Artifact, Error, Layout, Login, Options, Reference, Registry};
 use tempfile::TempDir;
 
-/// How long a registry may take to answer.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// `me:secret` as htpasswd has it, with bcrypt.
+/// Time limit for a registry to respond.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// `me:secret` in htpasswd's format, with bcrypt.
 const HTPASSWD: &str = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
-/// A registry that runs. Dropping it ends it and removes everything that it stored.
+/// A running registry. Dropping it ends it and removes its storage.
 struct Real {
     child: Child,
     port: u16,
@@ -43,7 +43,8 @@ impl Real {
         let program = tools.join("registry");
         assert!(program.is_file(), "{} is not there", program.display());
         let folder = tempfile::tempdir().expect("a temporary folder");
-        // The port is free now; whoever takes it in between makes the registry end, which is told below.
+        // The port is free now. If another program takes it, the registry ends, which is reported
+        // below.
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a port")
@@ -87,7 +88,7 @@ impl Real {
         {
             let ended = real.child.try_wait().expect("a child");
             assert!(ended.is_none(), "the registry ended: {}", real.log());
-            assert!(begun.elapsed() < PATIENCE, "no answer: {}", real.log());
+            assert!(begun.elapsed() < START_TIMEOUT, "no answer: {}", real.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         real
@@ -102,7 +103,7 @@ impl Real {
         let reference: Reference = text.parse().expect("a reference");
         let options = Options {
             login,
-            patience: brisk(),
+            retry: brisk(),
             ..Options::default()
         };
         Registry::new(reference, options).expect("a client")
@@ -117,7 +118,7 @@ async fn registry_takes_and_gives_back_a_function() {
     let pushed = sampan_artifact::push(&tagged, &artifact, &silent()).await;
     let pushed = pushed.unwrap_or_else(|error| panic!("{error}: {}", real.log()));
     assert_eq!(pushed.sent, artifact.size());
-    let pulled = sampan_artifact::pull(&tagged, fake::MOST, &silent())
+    let pulled = sampan_artifact::pull(&tagged, fake::MAX_BYTES, &silent())
         .await
         .expect("pulled");
     assert_eq!(pulled.wasm, WASM);
@@ -127,7 +128,7 @@ async fn registry_takes_and_gives_back_a_function() {
     let by_digest = |digest: &sampan_artifact::Digest| real.registry(&format!("@{digest}"), None);
     for part in artifact.manifests.iter().chain([&artifact.index]) {
         let registry = by_digest(&part.digest);
-        let pulled = sampan_artifact::pull(&registry, fake::MOST, &silent())
+        let pulled = sampan_artifact::pull(&registry, fake::MAX_BYTES, &silent())
             .await
             .expect("pulled");
         assert_eq!(pulled.wasm, WASM);
@@ -194,7 +195,8 @@ async fn registry_that_knows_users_asks_for_them() {
     sampan_artifact::push(&registry, &artifact, &silent())
         .await
         .expect("pushed");
-    let anonymous = sampan_artifact::pull(&real.registry(":1", None), fake::MOST, &silent()).await;
+    let anonymous =
+        sampan_artifact::pull(&real.registry(":1", None), fake::MAX_BYTES, &silent()).await;
     assert!(
         matches!(anonymous, Err(Error::Unauthorized { .. })),
         "{anonymous:?}"
@@ -202,8 +204,9 @@ async fn registry_that_knows_users_asks_for_them() {
 }
 
 #[tokio::test]
-async fn registry_says_what_it_does_not_have() {
+async fn registry_reports_a_missing_reference() {
     let real = Real::start(false).await;
-    let outcome = sampan_artifact::pull(&real.registry(":none", None), fake::MOST, &silent()).await;
+    let outcome =
+        sampan_artifact::pull(&real.registry(":none", None), fake::MAX_BYTES, &silent()).await;
     assert!(matches!(outcome, Err(Error::NotFound(_))), "{outcome:?}");
 }

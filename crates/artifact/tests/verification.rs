@@ -1,5 +1,6 @@
-//! Scenarios 42 to 44: a registry that lies about digests, sends without end, or sends an image that is a trap.
-//! Nothing of it is taken for a function.
+//! Scenarios 42 to 44: a registry with wrong digests, endless responses, or malicious images.
+//!
+//! None of them results in a function.
 
 mod fake;
 
@@ -20,7 +21,7 @@ fn refused(outcome: Result<Pulled, Error>) -> ContentError {
     }
 }
 
-/// A registry whose tag is this document, and whose blobs and manifests are these.
+/// A registry with this document as its tag, and these blobs and manifests.
 async fn registry(root: Value, media_type: &'static str, blobs: Vec<Vec<u8>>) -> Fake {
     let root = root.to_string();
     let blobs: Vec<(String, Vec<u8>)> = blobs
@@ -113,7 +114,7 @@ async fn images_of_other_tools_are_understood() {
 
 #[tokio::test]
 async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
-    // What ends with this is answered with other bytes of the same length.
+    // The response to a path with this end has other bytes of the same length.
     async fn check(end: &'static str, expected: &str) {
         let artifact = function(WASM);
         let victim = match end {
@@ -169,7 +170,7 @@ async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
 }
 
 #[tokio::test]
-async fn s43_nothing_is_read_beyond_what_is_declared() {
+async fn s43_nothing_is_read_beyond_the_declared_size() {
     async fn check(end: &'static str) -> ContentError {
         let artifact = function(WASM);
         let victim = match end {
@@ -200,8 +201,7 @@ async fn s43_nothing_is_read_beyond_what_is_declared() {
 
 #[tokio::test]
 async fn s43_too_much_is_refused_before_it_is_asked_for() {
-    let module =
-        json!({"mediaType": media::WASM_LAYER, "digest": Digest::of(b""), "size": fake::MOST + 1});
+    let module = json!({"mediaType": media::WASM_LAYER, "digest": Digest::of(b""), "size": fake::MAX_BYTES + 1});
     let root = json!({"schemaVersion": 2, "mediaType": media::MANIFEST,
         "config": descriptor(media::WASM_CONFIG, b"{}"), "layers": [module]});
     let fake = registry(root, media::MANIFEST, vec![]).await;
@@ -238,7 +238,7 @@ async fn s43_a_gzip_bomb_stops_at_the_limit() {
     let zeros = vec![0; 64 << 20];
     let unpacked = archive(&[("app.wasm", EntryType::Regular, "", &zeros)]);
     let packed = gzip(&unpacked);
-    assert!((packed.len() as u64) < fake::MOST, "{}", packed.len());
+    assert!((packed.len() as u64) < fake::MAX_BYTES, "{}", packed.len());
     let error = refused(image(packed, &unpacked, true).await.pull().await);
     assert!(
         error.to_string().contains("unpacks to more than"),
@@ -304,7 +304,7 @@ async fn s44_a_size_in_an_extended_header_that_contradicts_is_refused() {
 }
 
 #[tokio::test]
-async fn an_archive_with_other_content_than_its_image_says_is_refused() {
+async fn an_archive_that_differs_from_its_image_is_rejected() {
     let layer = archive(&[("app.wasm", EntryType::Regular, "", WASM)]);
     let error = refused(image(layer, b"other", false).await.pull().await);
     assert!(error.to_string().contains("configuration says"), "{error}");

@@ -1,6 +1,6 @@
-//! What may be written after `sampan`, and what `--help` teaches about it.
+//! Command-line arguments and their help texts.
 //!
-//! Refuses to act: values are parsed and checked here, and used elsewhere.
+//! Values are parsed and checked here, and used elsewhere.
 
 mod cluster;
 
@@ -20,10 +20,10 @@ pub(crate) use cluster::{ClusterChoice, Delete, Deploy, DryRun, Invoke, List, Lo
 /// Runs WebAssembly functions, on this machine and on Kubernetes.
 ///
 /// A function is one .wasm file: an HTTP handler (wasi:http 0.2 or 0.3) or a WASI command. `sampan
-/// up` serves as many of them as there are in a folder and swaps each one when its file changes;
-/// `sampan run` runs a command like any other program. No cluster, no registry and no container
-/// engine is needed for that. `sampan deploy` brings functions to a cluster that has Sampan's operator;
-/// `list`, `logs`, `invoke` and `delete` look after them there.
+/// up` serves all functions of a folder and swaps each one when its file changes; `sampan run` runs
+/// a command like any other program. Neither needs a cluster, a registry or a container engine.
+/// `sampan deploy` deploys functions to a cluster that has Sampan's operator; `list`, `logs`,
+/// `invoke` and `delete` manage them there.
 #[derive(Debug, Parser)]
 #[command(
     name = "sampan",
@@ -47,7 +47,7 @@ fn after_long_help() -> String {
 
 Exit codes:
 {}
-What fails is told on standard error in two lines: what and where, and what to do.",
+Failures go to standard error in two lines: what and where, and what to do.",
         Exit::help()
     )
 }
@@ -73,10 +73,10 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
-/// Turns a `WasmApp` resource into a `WasmFunction`
+/// Converts a `WasmApp` resource to a `WasmFunction`
 ///
-/// Reads the YAML of one `WasmApp`, the resource of the system that Sampan goes back to, and prints the
-/// `WasmFunction` that does the same. What is different or has no counterpart is told on standard error.
+/// Reads the YAML of one `WasmApp`, the resource of the system that Sampan goes back to, and prints
+/// the `WasmFunction` that does the same. Standard error lists what differs or has no counterpart.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan convert wasmapp.yaml > wasmfunction.yaml
@@ -90,12 +90,12 @@ pub(crate) struct Convert {
 /// Serves functions over HTTP, and watches their files
 ///
 /// Each PATH is a folder with a function.yaml, a folder of such folders and of bare .wasm files, a
-/// function.yaml, or a .wasm file. Every function gets two URLs: /function/NAME and, with
-/// any path, NAME.localhost. Those that are ready are served while others still compile; one that is
-/// broken answers 503 with the cause and disturbs no other.
+/// function.yaml, or a .wasm file. Every function gets two URLs: /function/NAME and, with any path,
+/// NAME.localhost. Ready functions are served while others still compile; a broken one answers 503
+/// with the cause and affects no other.
 ///
-/// A file that changes is compiled while its old version goes on answering, and takes over between
-/// two requests. What cannot be loaded never replaces what works.
+/// A changed file is compiled while the old version continues to answer, and takes over between two
+/// requests. A version that cannot be loaded never replaces one that works.
 ///
 /// The first SIGINT (Ctrl-C) or SIGTERM stops taking connections, lets requests in progress finish
 /// and ends with 0; a second one ends at once.
@@ -112,23 +112,23 @@ pub(crate) struct Up {
     /// Folders, function.yaml files and .wasm files
     #[arg(value_name = "PATH", default_value = ".")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Where to listen; may be given several times
+    /// Address to listen on; may be given several times
     ///
     /// ADDRESS:PORT, or only a port on 127.0.0.1. Port 0 lets the system choose one.
     #[arg(long, value_name = "ADDRESS", value_parser = values::address, default_value = "127.0.0.1:8080")]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Where to serve /metrics, /healthz and /readyz; off by default
+    /// Address that serves /metrics, /healthz and /readyz; off by default
     #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
     pub(crate) admin: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) data: Data,
-    /// How log lines on standard error look
+    /// Format of log lines on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
-    /// How events on standard output look
+    /// Format of events on standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
-    /// Do not watch files: what was found at the start is served until the end
+    /// Do not watch files: serve the functions found at the start until the end
     #[arg(long)]
     pub(crate) no_watch: bool,
     /// How long requests in progress may take to finish at the end
@@ -138,9 +138,10 @@ pub(crate) struct Up {
 
 /// Runs a WASI command with this terminal's streams
 ///
-/// FILE is a .wasm that exports a command: a core module of WASI preview 1 with _start, or a component
-/// with wasi:cli/run. It may also be a function.yaml, whose environment, arguments and memory
-/// limit then hold. The command sees no environment, no folders and no network but what is given here.
+/// FILE is a .wasm that exports a command: a core module of WASI preview 1 with _start, or a
+/// component with wasi:cli/run. It may also be a function.yaml; its environment, arguments and
+/// memory limit then apply. The command gets no environment, folders or network other than those
+/// given here.
 ///
 /// It ends with the command's own exit code.
 #[derive(Debug, Args)]
@@ -157,7 +158,7 @@ pub(crate) struct Run {
     /// Sets a variable of the command's environment
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(crate) environment: Vec<(String, String)>,
-    /// Shows a folder to the command, under another name and read-only if wanted
+    /// Mounts a folder for the command, optionally under another name and read-only
     #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = values::folder)]
     pub(crate) folders: Vec<Folder>,
     /// Ends the command after this time, such as 10s
@@ -165,15 +166,16 @@ pub(crate) struct Run {
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) data: Data,
-    /// What the command gets as its arguments
+    /// Arguments of the command
     #[arg(last = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<String>,
 }
 
 /// Shows what a .wasm file is and whether this host can run it
 ///
-/// Nothing is compiled or run. It ends with 0 when `sampan up` or `sampan run` can run the file, with 14
-/// when it is valid WebAssembly that this host cannot run, and then says what is missing.
+/// Nothing is compiled or run. It ends with 0 when `sampan up` or `sampan run` can run the file. It
+/// ends with 14 when the file is valid WebAssembly that this host cannot run, and lists what is
+/// missing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan inspect hello.wasm
@@ -182,7 +184,7 @@ pub(crate) struct Inspect {
     /// The .wasm file
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// How the answer looks
+    /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
 }
@@ -204,13 +206,13 @@ pub(crate) struct New {
     pub(crate) path: Option<PathBuf>,
 }
 
-/// Puts a function into a registry
+/// Pushes a function to a registry
 ///
-/// FILE is a .wasm or a function.yaml. What is pushed is an index that every containerd, registry and
-/// `kubectl run` takes: an ordinary image for linux/amd64 and linux/arm64, and a Wasm artifact. The
-/// same file always has the same digest, which is printed.
+/// FILE is a .wasm or a function.yaml. The pushed index works with every containerd, registry and
+/// `kubectl run`: an ordinary image for linux/amd64 and linux/arm64, and a Wasm artifact. The same
+/// file always has the same digest, which is printed.
 ///
-/// Credentials come from Docker's configuration, as `docker login` and its helpers leave them.
+/// Credentials come from Docker's configuration, as `docker login` and its helpers write them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan push hello.wasm registry.example/functions/hello:1.0
@@ -220,38 +222,38 @@ pub(crate) struct Push {
     /// The function: a .wasm file or a function.yaml
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Where to: HOST[:PORT]/REPOSITORY[:TAG]
+    /// The target: HOST[:PORT]/REPOSITORY[:TAG]
     #[arg(value_name = "REFERENCE", value_parser = values::reference)]
     pub(crate) reference: Reference,
-    /// Writes an annotation, such as org.opencontainers.image.source, into what is pushed
+    /// Adds an annotation, such as org.opencontainers.image.source, to the pushed index
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = values::variable)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// Push the file even if this host could not run it
+    /// Push the file even if this host cannot run it
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) access: RegistryAccess,
-    /// How the answer looks
+    /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
 }
 
-/// Gets a function out of a registry
+/// Pulls a function from a registry
 ///
-/// Wasm artifacts and images are understood, those of other tools too. Everything is verified
+/// Wasm artifacts and images are supported, also those of other tools. Everything is verified
 /// against its digest before the file is written.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan pull registry.example/functions/hello:1.0     writes hello.wasm
   sampan pull localhost:5000/hello -o functions/hello.wasm")]
 pub(crate) struct Pull {
-    /// What: HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]
+    /// The source: HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]
     #[arg(value_name = "REFERENCE", value_parser = values::reference)]
     pub(crate) reference: Reference,
     /// The file to write; default: the last part of the repository's name, with .wasm
     #[arg(short = 'o', long = "file", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// The most bytes that the .wasm may have, such as 10Mi; default: the most of any function
+    /// The most bytes of the .wasm, such as 10Mi; default: the most of any function
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) most: Option<u64>,
     /// Replace a file that has other content
@@ -259,20 +261,20 @@ pub(crate) struct Pull {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) access: RegistryAccess,
-    /// How the answer looks
+    /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
 }
 
-/// How a registry is reached.
+/// Access to a registry.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RegistryAccess {
-    /// Talk to the registry without TLS, as is always done with one on this machine
+    /// Connect to the registry without TLS, as always to one on this machine
     #[arg(long)]
     pub(crate) plain_http: bool,
 }
 
-/// Prints what makes a shell complete sampan's arguments
+/// Prints a shell's completion script
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan completions bash > ~/.local/share/bash-completion/completions/sampan
@@ -284,7 +286,7 @@ pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
-/// Where Sampan keeps what it remembers.
+/// Location of Sampan's data.
 #[derive(Debug, Args)]
 pub(crate) struct Data {
     /// The folder of compiled modules; default: `$XDG_DATA_HOME/sampan`, or `~/.local/share/sampan`
@@ -292,7 +294,7 @@ pub(crate) struct Data {
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people
@@ -301,7 +303,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// How the answer looks.
+/// Format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people

@@ -1,16 +1,16 @@
-//! Functions on a cluster: the connection that `deploy`, `list`, `logs`, `invoke` and `delete` share.
+//! Client of a cluster's functions, for `deploy`, `list`, `logs`, `invoke` and `delete`.
 //!
-//! Reads leniently, so that resources of a newer version can still be listed and deleted. Refuses to wait for
-//! an API server without end: every request has its time.
+//! It reads leniently, so that resources of a newer version can still be listed and deleted. Every
+//! request to the API server has a time limit.
 
 pub(crate) mod delete;
 pub(crate) mod deploy;
+mod function;
 pub(crate) mod invoke;
 mod kubeconfig;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod pods;
-mod seen;
 mod watch;
 
 use std::process::ExitCode;
@@ -27,29 +27,29 @@ use tokio::time::timeout;
 
 use crate::arguments::{ClusterChoice, Output};
 use crate::exit::Exit;
-use crate::failure::{Asked, Failure};
+use crate::failure::{Failure, RequestContext};
 use crate::output::{pretty_json, print};
 
-use seen::Seen;
+use function::ClusterFunction;
 
-/// How long the API server has for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit of one request to the API server.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many resources come with one answer.
-const PAGE: u32 = 500;
+/// Resources in one page of a list.
+const PAGE_SIZE: u32 = 500;
 
-/// A cluster that can be asked.
+/// A cluster to which requests can be sent.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     client: Client,
-    /// The namespace that was chosen, or else the context's.
+    /// The chosen namespace, or else the context's.
     pub(crate) namespace: String,
-    /// The address of the API server, as messages show it.
+    /// The address of the API server, for messages.
     server: String,
 }
 
 impl Cluster {
-    /// Finds the cluster. It is not asked anything yet.
+    /// Finds the cluster. Sends no request yet.
     pub(crate) async fn find(choice: &ClusterChoice) -> Result<Self, Failure> {
         let config = kubeconfig::config(choice).await?;
         let server = config.cluster_url.to_string();
@@ -58,7 +58,7 @@ impl Cluster {
         let client = Client::try_from(config).map_err(|error| {
             let action = "connect".to_owned();
             let server = &server;
-            Failure::cluster(&error, &Asked { server, action })
+            Failure::cluster(&error, &RequestContext { server, action })
         })?;
         Ok(Self {
             client,
@@ -87,35 +87,40 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// What a failure has to say besides the error.
-    pub(crate) fn asked(&self, action: impl Into<String>) -> Asked<'_> {
-        Asked {
+    /// Context of a request, for error messages.
+    pub(crate) fn request_context(&self, action: impl Into<String>) -> RequestContext<'_> {
+        RequestContext {
             server: &self.server,
             action: action.into(),
         }
     }
 
-    /// Asks, and waits for the answer for as long as is sensible.
-    pub(crate) async fn ask<T>(
+    /// Runs a request within the time limit.
+    pub(crate) async fn request<T>(
         &self,
         action: impl Into<String>,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout(PATIENCE, request).await {
-            Ok(answer) => answer.map_err(|error| Failure::cluster(&error, &self.asked(action))),
-            Err(_) => Err(Failure::silent(PATIENCE, &self.asked(action))),
+        match timeout(REQUEST_TIMEOUT, request).await {
+            Ok(answer) => {
+                answer.map_err(|error| Failure::cluster(&error, &self.request_context(action)))
+            }
+            Err(_) => Err(Failure::silent(
+                REQUEST_TIMEOUT,
+                &self.request_context(action),
+            )),
         }
     }
 
-    /// One function.
-    pub(crate) async fn function(&self, name: &str) -> Result<Seen, Failure> {
+    /// Reads one function.
+    pub(crate) async fn function(&self, name: &str) -> Result<ClusterFunction, Failure> {
         let functions = self.functions(&self.namespace);
         let action = format!("read {name} in namespace {}", self.namespace);
-        let object = self.ask(action, functions.get(name)).await?;
-        Seen::of(&object)
+        let object = self.request(action, functions.get(name)).await?;
+        ClusterFunction::of(&object)
     }
 
-    /// Everything of one kind that the parameters select, however much it is.
+    /// Lists all objects of one kind that the parameters select, in pages.
     pub(crate) async fn list<K>(
         &self,
         action: &str,
@@ -126,9 +131,9 @@ impl Cluster {
         K: Clone + std::fmt::Debug + DeserializeOwned,
     {
         let mut found = Vec::new();
-        let mut parameters = parameters.limit(PAGE);
+        let mut parameters = parameters.limit(PAGE_SIZE);
         loop {
-            let page = self.ask(action, api.list(&parameters)).await?;
+            let page = self.request(action, api.list(&parameters)).await?;
             found.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
@@ -137,7 +142,7 @@ impl Cluster {
         }
     }
 
-    /// The pods of a function.
+    /// Lists the pods of a function.
     pub(crate) async fn pods_of(&self, namespace: &str, name: &str) -> Result<Vec<Pod>, Failure> {
         let action = format!("list the pods of {name} in namespace {namespace}");
         let parameters = ListParams::default().labels(&selector(name));
@@ -145,7 +150,7 @@ impl Cluster {
     }
 }
 
-/// The label that a function's pods have.
+/// The label selector of a function's pods.
 fn selector(name: &str) -> String {
     format!("{FUNCTION_LABEL}={name}")
 }
@@ -154,30 +159,30 @@ fn resource() -> ApiResource {
     ApiResource::erase::<WasmFunction>(&())
 }
 
-/// Runs what talks to a cluster. Ctrl-C ends the program at once: the cluster goes on by itself.
+/// Runs the requests of a command. Ctrl-C ends the program at once; the cluster is not affected.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::system("no runtime for the connections", &error))?;
     let outcome = runtime.block_on(work);
-    // A thread may still wait for input that nobody reads any more.
+    // A thread may still wait for input that is not needed any more.
     runtime.shutdown_background();
     outcome
 }
 
-/// What is printed as JSON when there is no answer.
+/// The JSON output of a failed command.
 #[derive(Debug, Serialize)]
-struct Refusal<'a> {
+struct JsonFailure<'a> {
     error: &'a str,
     help: &'a str,
     exit_code: u8,
 }
 
-/// Ends a command; a failure is also told as JSON where that was asked for.
+/// Ends a command. Prints a failure as JSON as well if that format was chosen.
 fn end(outcome: Result<(), Failure>, output: Output) -> Result<ExitCode, Failure> {
     if let (Err(failure), Output::Json) = (&outcome, output) {
-        print(&pretty_json(&Refusal {
+        print(&pretty_json(&JsonFailure {
             error: &failure.message,
             help: &failure.help,
             exit_code: failure.exit.code(),

@@ -1,4 +1,4 @@
-//! `sampan completions`.
+//! `sampan completions`: prints a shell's completion script.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use crate::arguments::{Arguments, Completions};
 use crate::failure::Failure;
 use crate::output::finish;
 
-/// Prints what makes a shell complete the arguments of `sampan`.
+/// Prints the completion script of a shell.
 pub(crate) fn completions(arguments: &Completions) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(

@@ -1,4 +1,4 @@
-//! `sampan convert`: a `WasmApp` in, a `WasmFunction` out.
+//! `sampan convert`: converts a `WasmApp` to a `WasmFunction`.
 
 use std::process::ExitCode;
 
@@ -9,11 +9,11 @@ use crate::arguments::Convert;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::output::finish;
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 use crate::source::read_bytes;
 use crate::terminal::Style;
 
-/// Prints the `WasmFunction` that a file's `WasmApp` becomes, and on standard error what is different.
+/// Prints the `WasmFunction`. Differences from the `WasmApp` go to standard error.
 pub(crate) fn convert(arguments: &Convert) -> Result<ExitCode, Failure> {
     let file = &arguments.file;
     let most = MAX_FILE_BYTES as u64;

@@ -1,6 +1,6 @@
-//! The data folder, where compiled modules are kept, and the engine that keeps them there.
+//! The data folder with compiled modules, and the engine that uses it.
 //!
-//! Refuses to use a relative folder from the environment, as its standard demands.
+//! As the XDG specification requires, a relative folder in the environment is ignored.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,12 +13,12 @@ use crate::arguments::Data;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// This program itself, also when its file has been replaced since it was started: the child that
-/// compiles must be of one version with the parent.
-const SELF: &str = "/proc/self/exe";
+/// This program, even if its file has been replaced since the start: the compiling child must have
+/// the version of its parent.
+const SELF_EXE: &str = "/proc/self/exe";
 
 impl Data {
-    /// The folder that was asked for, or the user's own.
+    /// The chosen folder, or the user's default.
     pub(crate) fn resolve(&self) -> Result<PathBuf, Failure> {
         if let Some(folder) = &self.folder {
             return Ok(folder.clone());
@@ -33,24 +33,24 @@ impl Data {
     }
 }
 
-/// An engine that keeps its modules in `data` and runs at most `instances` at once.
+/// Makes an engine that keeps its modules in `data` and runs at most `instances` at once.
 pub(crate) fn engine(data: &std::path::Path, instances: Option<u32>) -> Result<Engine, Failure> {
     let compiler = CompileCommand {
-        program: PathBuf::from(SELF),
+        program: PathBuf::from(SELF_EXE),
         arguments: vec![COMPILE.to_owned()],
-        // The allocator reserves a gibibyte of addresses at a time, which would count against
+        // The allocator reserves address space in steps of a gibibyte, which would count against
         // limits.compileMemory.
         environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
     };
     let mut config = EngineConfig::new(data.join("cache"), compiler);
-    config.give_back = sampan_allocator::give_back;
+    config.release_memory = sampan_allocator::release_memory;
     if let Some(instances) = instances {
         config.instances = instances;
     }
     Engine::new(&config).map_err(|error| Failure::engine(&error))
 }
 
-/// What the XDG base directory specification says: absolute paths only.
+/// The default of the XDG base directory specification, which permits absolute paths only.
 fn default_folder(data_home: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
     let data_home = data_home
         .map(PathBuf::from)

@@ -1,16 +1,17 @@
-//! The program's exit codes, which are part of its interface: scripts rely on them.
+//! Exit codes of the program, which are part of its interface for scripts.
 //!
-//! Refuses a second meaning for a code. What `sampan --help` and docs/cli.md say comes from here.
+//! Each code has one meaning. `sampan --help` prints this list, and a test compares docs/cli.md
+//! with it.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// How the program ended.
+/// The way in which the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// All went well.
+    /// Success.
     Success,
-    /// Nothing below fits.
+    /// A failure without a code of its own.
     Unexpected,
     /// The arguments were not understood; clap's own code.
     Usage,
@@ -32,46 +33,46 @@ pub(crate) enum Exit {
     Data,
     /// Files cannot be watched.
     Watch,
-    /// Something is in the way of what was to be written.
+    /// A file or folder exists and would be overwritten.
     Exists,
     /// A registry cannot be reached, or fails.
     Registry,
-    /// A registry wants other credentials, or they cannot be had.
+    /// A registry requires other credentials, or they cannot be read.
     Credentials,
-    /// A registry does not have what was asked for.
+    /// A registry does not have the reference.
     NotFound,
-    /// What a registry sent is not what it should be.
+    /// The content of a registry does not verify.
     Content,
     /// A cluster cannot be reached, or fails.
     Cluster,
     /// There is no kubeconfig that can be used.
     Kubeconfig,
-    /// A cluster does not allow what was asked of it.
+    /// A cluster forbids the request.
     Forbidden,
     /// A cluster without Sampan.
     NoSampan,
-    /// A cluster does not have what was asked for.
+    /// A cluster does not have the object.
     Absent,
-    /// A cluster does not take a resource.
+    /// A cluster rejects a resource.
     Refused,
-    /// A function that was deployed cannot become ready.
+    /// A deployed function cannot become ready.
     NotReady,
-    /// A function does not answer as it should: no pod is ready, or the connection broke.
+    /// A function does not answer: no pod is ready, or the connection broke.
     NoAnswer,
-    /// A function answered with a failure, and `--fail` was given.
+    /// A function responded with a failure status, and `--fail` was given.
     FailedAnswer,
-    /// Something took longer than `--timeout`; the code that timeout(1) uses.
+    /// The time of `--timeout` was up; the code of timeout(1).
     Timeout,
-    /// A second SIGINT came; the code that shells show for a program that SIGINT ended.
+    /// A second SIGINT arrived; the shells' code for a program that SIGINT ended.
     Interrupted,
-    /// A command trapped; the code that shells show for a program that aborted.
+    /// A command trapped; the shells' code for a program that aborted.
     Trap,
-    /// A second SIGTERM came.
+    /// A second SIGTERM arrived.
     Terminated,
 }
 
 impl Exit {
-    /// Every way to end, in the order of the codes.
+    /// All variants in the order of their codes.
     pub(crate) const ALL: [Self; 30] = [
         Self::Success,
         Self::Unexpected,
@@ -105,7 +106,7 @@ impl Exit {
         Self::Terminated,
     ];
 
-    /// The code and what it means.
+    /// The code and its meaning.
     fn entry(self) -> (u8, &'static str) {
         match self {
             Self::Success => (0, "all went well"),
@@ -153,17 +154,17 @@ impl Exit {
         }
     }
 
-    /// The code that the system sees.
+    /// The numeric code.
     pub(crate) fn code(self) -> u8 {
         self.entry().0
     }
 
-    /// What the code means, in a few words.
+    /// The meaning in a few words.
     pub(crate) fn about(self) -> &'static str {
         self.entry().1
     }
 
-    /// All codes as the end of the help text.
+    /// All codes as text for the end of the help.
     pub(crate) fn help() -> String {
         let mut text = String::new();
         for exit in Self::ALL {

@@ -1,7 +1,8 @@
-//! What is said when something fails: one line of what and where, one line of what to do, and the exit
-//! code. The only place that turns the errors of other crates into these three.
+//! Failures of the program: a message, advice and an exit code, made from the errors of other
+//! crates.
 //!
-//! Refuses to recognise an error by its text, and to show a stack of causes: the chain becomes one line.
+//! This is the only place for that mapping. It recognises no error by its text. A chain of causes
+//! becomes one line.
 
 mod cluster;
 mod registry;
@@ -15,25 +16,25 @@ use sampan_runner::BindError;
 use sampan_spec::FileError;
 
 use crate::exit::Exit;
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 use crate::terminal::Style;
 
-pub(crate) use cluster::Asked;
+pub(crate) use cluster::RequestContext;
 
-/// What went wrong, as a person is told.
+/// A failure for the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
-    /// What and where, in one line that is safe to print.
+    /// The failure and its subject, in one line that is safe to print.
     pub(crate) message: String,
-    /// What to do, in one line that is safe to print.
+    /// Advice, in one line that is safe to print.
     pub(crate) help: String,
-    /// How the program ends if this ends it.
+    /// The exit code, if this failure ends the program.
     pub(crate) exit: Exit,
 }
 
 impl Failure {
-    /// A failure in words; both texts may hold what others wrote.
+    /// Makes a failure. Both texts may contain foreign text and are escaped.
     pub(crate) fn new(exit: Exit, message: impl AsRef<str>, help: impl AsRef<str>) -> Self {
         Self {
             message: one_line(message.as_ref()),
@@ -52,11 +53,11 @@ impl Failure {
             style.advice("help:"),
             self.help
         );
-        // There is nowhere left to complain to; the exit code still tells.
+        // There is no other output for a failure of this write; the exit code remains.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// A file or folder cannot be read.
+    /// A file or folder that cannot be read.
     pub(crate) fn read(path: &Path, error: &io::Error) -> Self {
         let shown = path.display();
         let (message, help) = match error.kind() {
@@ -80,7 +81,7 @@ impl Failure {
         Self::new(Exit::Missing, message, help)
     }
 
-    /// A `function.yaml` has a mistake.
+    /// A mistake in a `function.yaml`.
     pub(crate) fn function_file(error: &FileError) -> Self {
         let help = match error.help() {
             Some(help) => help.to_owned(),
@@ -89,7 +90,7 @@ impl Failure {
         Self::new(Exit::FunctionFile, error.to_string(), help)
     }
 
-    /// The engine does not start.
+    /// An engine that did not start.
     pub(crate) fn engine(error: &EngineError) -> Self {
         let message = chain(error);
         match error {
@@ -114,11 +115,11 @@ impl Failure {
         }
     }
 
-    /// The WebAssembly of a function cannot be made ready.
+    /// WebAssembly that could not be loaded.
     pub(crate) fn load(file: &Path, error: &LoadError) -> Self {
         let message = format!("{}: {}", file.display(), chain(error));
         match error {
-            // The message has the path already.
+            // The message already contains the path.
             LoadError::Read { .. } => Self::new(
                 Exit::Missing,
                 chain(error),
@@ -197,7 +198,7 @@ impl Failure {
         }
     }
 
-    /// A file cannot be inspected.
+    /// A file that could not be inspected.
     pub(crate) fn inspect(file: &Path, error: &InspectError) -> Self {
         match error {
             InspectError::Load(error) => Self::load(file, error),
@@ -209,7 +210,7 @@ impl Failure {
         }
     }
 
-    /// A command that was run did not come to its own end.
+    /// A command that failed.
     pub(crate) fn call(file: &Path, error: &CallError) -> Self {
         let shown = file.display();
         match error {
@@ -240,12 +241,12 @@ impl Failure {
         }
     }
 
-    /// Nothing came of a push or a pull.
+    /// A push or a pull that failed.
     pub(crate) fn registry(error: &sampan_artifact::Error) -> Self {
         registry::failure(error)
     }
 
-    /// An address cannot be listened on; `option` is how it is chosen.
+    /// An address that cannot be listened on; `option` is the argument that sets it.
     pub(crate) fn bind(error: &BindError, option: &str) -> Self {
         let help = match error.help() {
             Some(help) => format!("{help} ({option} ADDRESS:PORT)"),
@@ -254,7 +255,7 @@ impl Failure {
         Self::new(Exit::Address, chain(error), help)
     }
 
-    /// Something of the operating system failed that no argument can help.
+    /// A failure of the operating system that no argument fixes.
     pub(crate) fn system(what: &str, error: &dyn Error) -> Self {
         Self::new(
             Exit::Unexpected,
@@ -264,7 +265,7 @@ impl Failure {
     }
 }
 
-/// An error and its causes as one line.
+/// Joins an error and its causes to one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -276,7 +277,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// What to do about a folder that cannot be written.
+/// Advice for a folder that cannot be written.
 pub(crate) fn advice_on_folder(kind: Option<ErrorKind>, option: &str) -> String {
     match kind {
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
@@ -291,7 +292,7 @@ pub(crate) fn advice_on_folder(kind: Option<ErrorKind>, option: &str) -> String 
     }
 }
 
-/// A trap in words, unless only the engine's own words say anything, and what to do.
+/// A description of a trap, if there is a better one than the engine's, and advice.
 fn trap(cause: TrapCause) -> (Option<&'static str>, &'static str) {
     match cause {
         TrapCause::Unreachable => (

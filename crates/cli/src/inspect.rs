@@ -1,4 +1,4 @@
-//! `sampan inspect`: what a file is, and whether this host can run it.
+//! `sampan inspect`: describes a file, and whether this host can run it.
 
 use std::fmt::Write as _;
 use std::io;
@@ -13,36 +13,36 @@ use crate::arguments::{Inspect, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{pretty_json, print};
-use crate::shown::{lines, one_line};
+use crate::sanitize::{lines, one_line};
 use crate::source::read_bytes;
 use crate::terminal::Style;
 
-/// Shows what a file is. Ends with [`Exit::NotRunnable`] for what this host cannot run.
+/// Describes a file. Ends with [`Exit::NotRunnable`] if this host cannot run it.
 pub(crate) fn inspect(arguments: &Inspect) -> Result<ExitCode, Failure> {
     let file = &arguments.file;
-    let answer = read(file)
+    let report = read(file)
         .and_then(|bytes| {
             sampan_engine::inspect(&bytes).map_err(|error| Failure::inspect(file, &error))
         })
-        .map(|inspection| Answer::new(file, &inspection));
-    match (answer, arguments.output) {
-        (Ok(answer), Output::Text) => {
-            print(&text(&answer, Style::of(&io::stdout())))?;
-            Ok(answer.exit().into())
+        .map(|inspection| Report::new(file, &inspection));
+    match (report, arguments.output) {
+        (Ok(report), Output::Text) => {
+            print(&text(&report, Style::of(&io::stdout())))?;
+            Ok(report.exit().into())
         }
-        (Ok(answer), Output::Json) => {
-            print(&pretty_json(&answer)?)?;
-            Ok(answer.exit().into())
+        (Ok(report), Output::Json) => {
+            print(&pretty_json(&report)?)?;
+            Ok(report.exit().into())
         }
         (Err(failure), Output::Text) => Err(failure),
         (Err(failure), Output::Json) => {
-            print(&pretty_json(&Refusal::new(file, &failure))?)?;
+            print(&pretty_json(&JsonFailure::new(file, &failure))?)?;
             Err(failure)
         }
     }
 }
 
-/// The most bytes that any function may have.
+/// The largest WebAssembly file of any function, in bytes.
 pub(crate) fn most_bytes() -> u64 {
     LIMITS
         .iter()
@@ -50,7 +50,7 @@ pub(crate) fn most_bytes() -> u64 {
         .map_or(u64::MAX, |limit| limit.bound.most)
 }
 
-/// Reads the file, unless it is larger than any function may be.
+/// Reads a file. Rejects one that is larger than any function may be.
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let most = most_bytes();
     let bytes = read_bytes(file, most).map_err(|error| Failure::read(file, &error))?;
@@ -67,33 +67,33 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// What is printed, in both forms.
+/// The output.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Report {
     file: String,
     /// Whether `sampan up` or `sampan run` can run it.
     runnable: bool,
-    /// `http-0.2`, `http-0.3`, `command-0.2`, `command-preview1`, or nothing.
+    /// `http-0.2`, `http-0.3`, `command-0.2` or `command-preview1`, if it can be called.
     kind: Option<&'static str>,
-    /// The same for people, or why there is nothing to run.
+    /// The kind for users, or the reason why there is nothing to run.
     description: String,
     /// Whether it is a component; otherwise it is a core module.
     component: bool,
     size: u64,
     digest: String,
-    /// Those of the imports that this host lacks.
+    /// The imports that this host lacks.
     missing: Vec<String>,
-    /// What to do with it.
+    /// Advice.
     help: String,
     imports: Vec<String>,
     exports: Vec<String>,
-    /// As WIT, for components.
+    /// The world as WIT, for components.
     world: Option<String>,
 }
 
-/// What is printed as JSON when there is no answer.
+/// The JSON output of a failed inspection.
 #[derive(Debug, Serialize)]
-struct Refusal<'a> {
+struct JsonFailure<'a> {
     file: String,
     runnable: bool,
     error: &'a str,
@@ -101,7 +101,7 @@ struct Refusal<'a> {
     exit_code: u8,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> JsonFailure<'a> {
     fn new(file: &Path, failure: &'a Failure) -> Self {
         Self {
             file: file.display().to_string(),
@@ -113,11 +113,11 @@ impl<'a> Refusal<'a> {
     }
 }
 
-impl Answer {
+impl Report {
     fn new(file: &Path, inspection: &Inspection) -> Self {
         let kind = inspection.kind.as_ref();
         let help = match kind {
-            // Its exit code and its message are the answer's already.
+            // The output already has its exit code and its message.
             Err(error) => Failure::load(file, error).help,
             Ok(_) if !inspection.missing.is_empty() => {
                 "build it without what this host lacks: WASI and wasi:http only".to_owned()
@@ -157,31 +157,31 @@ impl Answer {
     }
 }
 
-/// The answer for a person.
-fn text(answer: &Answer, style: Style) -> String {
+/// The output as text.
+fn text(report: &Report, style: Style) -> String {
     let mut text = String::new();
     let mut row = |label: &str, value: &str| {
         let label = style.strong(&format!("{label:<9}"));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{label} {value}");
     };
-    row("file", &one_line(&answer.file));
-    row("is", &one_line(&answer.description));
-    row("size", &format!("{} bytes", grouped(answer.size)));
-    row("digest", &answer.digest);
-    let verdict = match (answer.runnable, answer.missing.is_empty()) {
-        (true, _) => format!("yes: {}", answer.help),
-        (false, true) => format!("{}: {}", style.bad("no"), answer.help),
+    row("file", &one_line(&report.file));
+    row("is", &one_line(&report.description));
+    row("size", &format!("{} bytes", grouped(report.size)));
+    row("digest", &report.digest);
+    let verdict = match (report.runnable, report.missing.is_empty()) {
+        (true, _) => format!("yes: {}", report.help),
+        (false, true) => format!("{}: {}", style.bad("no"), report.help),
         (false, false) => format!("{}, this host lacks what it imports", style.bad("no")),
     };
     row("runs here", &verdict);
-    list(&mut row, "missing", &answer.missing);
-    if !answer.missing.is_empty() {
-        row("", &answer.help);
+    list(&mut row, "missing", &report.missing);
+    if !report.missing.is_empty() {
+        row("", &report.help);
     }
-    list(&mut row, "imports", &answer.imports);
-    list(&mut row, "exports", &answer.exports);
-    if let Some(world) = &answer.world {
+    list(&mut row, "imports", &report.imports);
+    list(&mut row, "exports", &report.exports);
+    if let Some(world) = &report.world {
         row("world", "as WIT:");
         text.push('\n');
         text.push_str(&lines(world));
@@ -224,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn the_text_says_what_it_is_and_what_to_do() {
+    fn the_text_describes_the_file_and_gives_advice() {
         fn check(wat: &str, exit: Exit, parts: &[&str]) {
             let bytes = wat::parse_str(wat).expect("the test's module is valid");
             let inspection = sampan_engine::inspect(&bytes).expect("it is WebAssembly");
-            let answer = Answer::new(Path::new("x.wasm"), &inspection);
-            assert_eq!(answer.exit(), exit, "{wat}");
-            let text = text(&answer, Style::PLAIN);
+            let report = Report::new(Path::new("x.wasm"), &inspection);
+            assert_eq!(report.exit(), exit, "{wat}");
+            let text = text(&report, Style::PLAIN);
             for part in parts {
                 assert!(text.contains(part), "{wat} lacks {part}: {text}");
             }

@@ -3,14 +3,14 @@
 //!
 //! It reads arguments and files, and shows the results of the crates below it. [`failure`] alone turns their errors
 //! into a message, an advice and an exit code. The engine runs WebAssembly, and the runner serves HTTP; this crate
-//! does neither. Decisions are pure functions, such as `up/shelf.rs` and `cluster/deploy/wait.rs`.
+//! does neither. Decisions are pure functions, such as `up/catalog.rs` and `cluster/deploy/wait.rs`.
 //!
 //! # Behaviours
 //!
 //! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
 //!
 //! - Files that are functions: `up/discover.rs` and `source.rs`, with their tests.
-//! - A changed file: `up/watch.rs`, `up/look.rs`, `up/shelf.rs` and `up/keeper.rs`, with their tests, and
+//! - A changed file: `up/watch.rs`, `up/scan.rs`, `up/catalog.rs` and `up/reloader.rs`, with their tests, and
 //!   `new_function`.
 //! - The events of `sampan up`: `up/event.rs` and `up/text.rs`, with their tests.
 //! - Messages, advice and exit codes: `failure.rs` and `exit.rs`, with their tests, and `cli_refusals`.
@@ -39,8 +39,8 @@ mod pull;
 mod push;
 mod registry;
 mod run;
+mod sanitize;
 mod schema;
-mod shown;
 mod source;
 mod terminal;
 mod up;
@@ -52,12 +52,12 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command};
 
-/// The hidden command that the engine starts this program with to compile a module.
+/// The hidden command with which the engine starts this program to compile a module.
 const COMPILE: &str = "__compile";
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    // Before anything else: the compiler's process is to start fast and to hold nothing.
+    // This comes first: the compiler's process must start fast and hold no resources.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == COMPILE) {
         let rest: Vec<String> = arguments
@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
             .collect();
         return sampan_engine::compile_child(&rest);
     }
-    // Ends the program itself on `--help`, `--version` and on arguments that it does not understand.
+    // Ends the program on `--help`, `--version` and invalid arguments.
     let outcome = match Arguments::parse().command {
         Command::Up(up) => up::up(&up),
         Command::Run(run) => run::run(run),

@@ -1,4 +1,4 @@
-//! The program `sampan`; everything is in its library.
+//! The program `sampan`; all code is in its library.
 
 fn main() -> std::process::ExitCode {
     sampan::main()

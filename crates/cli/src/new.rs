@@ -1,6 +1,6 @@
-//! `sampan new`: the source of a function that builds and runs as it stands.
+//! `sampan new`: writes the source of a function that builds and runs as it stands.
 //!
-//! Refuses to write over anything.
+//! It overwrites no files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -13,9 +13,9 @@ use crate::arguments::New;
 use crate::exit::Exit;
 use crate::failure::{Failure, advice_on_folder};
 use crate::output::finish;
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 
-/// What is written: where, and the template.
+/// The files with their templates.
 const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("../templates/Cargo.toml.txt")),
     (
@@ -31,7 +31,7 @@ const FILES: [(&str, &str); 6] = [
     (".gitignore", include_str!("../templates/gitignore.txt")),
 ];
 
-/// Names that cargo does not take for a package, or that clash with a crate that every function uses.
+/// Names that cargo rejects for a package, or that clash with a crate that every function uses.
 const RESERVED: [&str; 58] = [
     "abstract",
     "alloc",
@@ -119,7 +119,7 @@ pub(crate) fn new(arguments: &New) -> Result<ExitCode, Failure> {
     ))
 }
 
-/// The package's name: the function's, unless cargo would not take it.
+/// The package's name: the function's, unless cargo rejects it.
 fn package(name: &FunctionName) -> String {
     let name = name.as_str();
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
@@ -137,7 +137,7 @@ fn fill(template: &str, name: &FunctionName, package: &str) -> String {
         .replace("{{crate}}", &package.replace('-', "_"))
 }
 
-/// Makes the folder, unless it is there and empty.
+/// Makes the folder; an empty one may exist.
 fn make_empty(folder: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| match error.kind() {
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => in_the_way(folder),

@@ -1,6 +1,4 @@
-//! Writing to standard output.
-//!
-//! Refuses to panic over a reader that has gone, as `println!` would.
+//! Writes to standard output without a panic on a closed pipe, unlike `println!`.
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
@@ -11,13 +9,13 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Writes a text. A reader that has seen enough and closed the pipe is not a failure.
+/// Writes a text. A closed pipe is not a failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    print_on(text.as_bytes()).map(drop)
+    print_part(text.as_bytes()).map(drop)
 }
 
-/// Writes one part of many. The answer tells whether anybody still reads.
-pub(crate) fn print_on(bytes: &[u8]) -> Result<ControlFlow<()>, Failure> {
+/// Writes a part of the output. Returns whether the reader is still there.
+pub(crate) fn print_part(bytes: &[u8]) -> Result<ControlFlow<()>, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(ControlFlow::Continue(())),
@@ -30,12 +28,12 @@ pub(crate) fn print_on(bytes: &[u8]) -> Result<ControlFlow<()>, Failure> {
     }
 }
 
-/// Writes a text as all that a command has to say.
+/// Writes the whole output of a command.
 pub(crate) fn finish(text: &str) -> Result<ExitCode, Failure> {
     print(text).map(|()| Exit::Success.into())
 }
 
-/// A value as indented JSON with an end of line.
+/// Formats a value as indented JSON with a line end.
 pub(crate) fn pretty_json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")

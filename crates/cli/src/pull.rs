@@ -1,4 +1,4 @@
-//! `sampan pull`: from a registry to a file.
+//! `sampan pull`: pulls a function from a registry into a file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,12 +10,12 @@ use crate::arguments::Pull;
 use crate::exit::Exit;
 use crate::failure::{Failure, advice_on_folder, chain};
 use crate::inspect;
-use crate::registry::{Bar, answer, block_on, connect};
-use crate::shown::one_line;
+use crate::registry::{Bar, block_on, connect, print_outcome};
+use crate::sanitize::one_line;
 
-/// What is printed.
+/// The output.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Report {
     reference: String,
     digest: String,
     wasm_digest: String,
@@ -25,16 +25,16 @@ struct Answer {
     written: bool,
 }
 
-/// Pulls a function, writes its file and prints where it is.
+/// Pulls a function, writes its file and prints the path.
 pub(crate) fn pull(arguments: &Pull) -> Result<ExitCode, Failure> {
     let reference = &arguments.reference;
-    answer(run(arguments), arguments.output, reference, |answer| {
-        let was = if answer.written { "" } else { " (unchanged)" };
-        format!("{}{was}\n{}\n", one_line(&answer.file), answer.digest)
+    print_outcome(run(arguments), arguments.output, reference, |report| {
+        let was = if report.written { "" } else { " (unchanged)" };
+        format!("{}{was}\n{}\n", one_line(&report.file), report.digest)
     })
 }
 
-fn run(arguments: &Pull) -> Result<Answer, Failure> {
+fn run(arguments: &Pull) -> Result<Report, Failure> {
     let reference = &arguments.reference;
     let file = arguments
         .file
@@ -48,7 +48,7 @@ fn run(arguments: &Pull) -> Result<Answer, Failure> {
         pulled.map_err(|error| Failure::registry(&error))
     })?;
     let stored = store(&file, &pulled.wasm, arguments.force).map_err(|error| not_stored(&error))?;
-    Ok(Answer {
+    Ok(Report {
         reference: reference.to_string(),
         digest: pulled.digest.to_string(),
         wasm_digest: pulled.wasm_digest.to_string(),

@@ -1,4 +1,4 @@
-//! `sampan push`: from a file to a registry.
+//! `sampan push`: pushes a function to a registry.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,22 +11,22 @@ use crate::arguments::Push;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::inspect;
-use crate::registry::{Bar, answer, block_on, connect};
+use crate::registry::{Bar, block_on, connect, print_outcome};
 use crate::source::Origin;
 
-/// How a component begins: the magic, the version and the layer of the specification.
+/// The first bytes of a component: magic number, version and layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-/// How every file of WebAssembly begins.
+/// The first bytes of every WebAssembly file.
 const MAGIC: &[u8] = b"\0asm";
 
-/// What is printed.
+/// The output.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Report {
     reference: String,
     digest: String,
     wasm_digest: String,
     name: String,
-    /// As `sampan inspect` has it.
+    /// The kind, as in `sampan inspect`.
     kind: Option<&'static str>,
     size: u64,
     sent: u64,
@@ -38,17 +38,17 @@ struct Answer {
 /// Pushes a function and prints its digest.
 pub(crate) fn push(arguments: &Push) -> Result<ExitCode, Failure> {
     let reference = &arguments.reference;
-    answer(run(arguments), arguments.output, reference, |answer| {
-        format!("{}\n", answer.pinned)
+    print_outcome(run(arguments), arguments.output, reference, |report| {
+        format!("{}\n", report.pinned)
     })
 }
 
-/// Pushes a function and hands back the name that always leads to it: `REPOSITORY@sha256:...`.
+/// Pushes a function and returns its immutable name: `REPOSITORY@sha256:...`.
 pub(crate) fn pinned_name(arguments: &Push) -> Result<String, Failure> {
-    run(arguments).map(|answer| answer.pinned)
+    run(arguments).map(|report| report.pinned)
 }
 
-fn run(arguments: &Push) -> Result<Answer, Failure> {
+fn run(arguments: &Push) -> Result<Report, Failure> {
     let source = Origin::of_file(arguments.file.clone()).read()?;
     let bytes = inspect::read(&source.wasm)?;
     let inspection = checked(&source.wasm, &bytes, arguments.force)?;
@@ -77,7 +77,7 @@ fn run(arguments: &Push) -> Result<Answer, Failure> {
         let pushed = sampan_artifact::push(&registry, &artifact, &bar.observer()).await;
         pushed.map_err(|error| Failure::registry(&error))
     })?;
-    Ok(Answer {
+    Ok(Report {
         reference: arguments.reference.to_string(),
         digest: pushed.digest.to_string(),
         wasm_digest: artifact.wasm.to_string(),
@@ -90,13 +90,13 @@ fn run(arguments: &Push) -> Result<Answer, Failure> {
     })
 }
 
-/// The name that always leads to what was pushed.
+/// The immutable name of the pushed function.
 fn pinned(reference: &Reference, digest: &sampan_artifact::Digest) -> String {
     reference.at(digest).to_string()
 }
 
-/// Refuses what `sampan up` and `sampan run` would refuse, unless told not to. Nothing without WebAssembly's
-/// first bytes is ever pushed.
+/// Rejects files that `sampan up` and `sampan run` reject, unless forced. Files without
+/// WebAssembly's first bytes are never pushed.
 fn checked(file: &Path, bytes: &[u8], force: bool) -> Result<Option<Inspection>, Failure> {
     match sampan_engine::inspect(bytes) {
         Ok(inspection) if force || inspection.runs() => Ok(Some(inspection)),
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_runs_is_pushed_unless_forced() {
+    fn only_runnable_files_are_pushed_unless_forced() {
         fn check(bytes: &[u8], exit: Exit, forced: bool) {
             let file = Path::new("x.wasm");
             let failure = checked(file, bytes, false).map(|_| Exit::Success);

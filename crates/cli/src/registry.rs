@@ -1,6 +1,6 @@
-//! What `push` and `pull` share: the way to a registry, and how failures and progress are shown.
+//! Registry connection, progress bar and output of `push` and `pull`.
 //!
-//! Refuses to decide what is sent: [`crate::push`] and [`crate::pull`] do.
+//! [`crate::push`] and [`crate::pull`] decide what is transferred.
 
 use std::future::Future;
 use std::io;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sampan_artifact::{DockerConfig, Observer, Options, Patience, Progress, Reference, Registry};
+use sampan_artifact::{
+    DockerConfig, Observer, Options, Progress, Reference, Registry, RetryPolicy,
+};
 use serde::Serialize;
 use tokio::runtime;
 
@@ -18,10 +20,10 @@ use crate::failure::Failure;
 use crate::output::{pretty_json, print};
 use crate::terminal::is_interactive;
 
-/// How often the bar is drawn while nothing moves.
+/// The interval at which the bar is drawn without progress.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Runs what talks to a registry. Ctrl-C ends the program at once, which leaves nothing half done.
+/// Runs the requests of a command. Ctrl-C ends the program at once, which leaves nothing half done.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     runtime::Builder::new_current_thread()
         .enable_all()
@@ -30,7 +32,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
         .block_on(work)
 }
 
-/// The registry of a reference, with the user's credentials for it.
+/// Connects to the registry of a reference, with the user's credentials for it.
 pub(crate) async fn connect(
     reference: &Reference,
     access: &RegistryAccess,
@@ -47,18 +49,18 @@ pub(crate) async fn connect(
     let options = Options {
         plain_http: access.plain_http,
         login,
-        patience: Patience::default(),
+        retry: RetryPolicy::default(),
     };
     Registry::new(reference.clone(), options).map_err(failed)
 }
 
-/// A bar on standard error, if a person watches; it goes away when it is dropped.
+/// A progress bar on an interactive standard error; removed when dropped.
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    /// A bar with a word in front: `pushing REFERENCE`.
+    /// Makes a bar with a label: `pushing REFERENCE`.
     pub(crate) fn new(word: &str, reference: &Reference) -> Self {
         let bar = ProgressBar::hidden();
         if is_interactive(&io::stderr()) {
@@ -75,7 +77,7 @@ impl Bar {
         Self { bar }
     }
 
-    /// What moves the bar.
+    /// An observer that moves the bar.
     pub(crate) fn observer(&self) -> Observer {
         let bar = self.bar.clone();
         Arc::new(move |progress: Progress| {
@@ -91,28 +93,28 @@ impl Drop for Bar {
     }
 }
 
-/// What is printed as JSON when there is no answer.
+/// The JSON output of a failed command.
 #[derive(Debug, Serialize)]
-struct Refusal<'a> {
+struct JsonFailure<'a> {
     reference: String,
     error: &'a str,
     help: &'a str,
     exit_code: u8,
 }
 
-/// Prints an answer in the form that was asked for, and a failure as JSON where that was asked for.
-pub(crate) fn answer<T: Serialize>(
+/// Prints a result in the chosen format, and a failure as JSON if that format was chosen.
+pub(crate) fn print_outcome<T: Serialize>(
     outcome: Result<T, Failure>,
     output: Output,
     reference: &Reference,
     text: impl FnOnce(&T) -> String,
 ) -> Result<std::process::ExitCode, Failure> {
     match (outcome, output) {
-        (Ok(answer), Output::Text) => print(&text(&answer))?,
-        (Ok(answer), Output::Json) => print(&pretty_json(&answer)?)?,
+        (Ok(report), Output::Text) => print(&text(&report))?,
+        (Ok(report), Output::Json) => print(&pretty_json(&report)?)?,
         (Err(failure), Output::Text) => return Err(failure),
         (Err(failure), Output::Json) => {
-            print(&pretty_json(&Refusal {
+            print(&pretty_json(&JsonFailure {
                 reference: reference.to_string(),
                 error: &failure.message,
                 help: &failure.help,

@@ -1,7 +1,7 @@
-//! `sampan run`: a WASI command with this terminal's streams.
+//! `sampan run`: runs a WASI command with this terminal's streams.
 //!
-//! Refuses HTTP handlers before anything is compiled, and gives the command nothing that was not asked
-//! for: no environment, no folders, no network.
+//! HTTP handlers are rejected before anything is compiled. The command gets no environment, folders
+//! or network other than those given.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,10 +18,10 @@ use crate::failure::Failure;
 use crate::source::{Origin, Source};
 use crate::values::Folder;
 
-/// One command has one instance, and few commands more than one memory.
-const INSTANCES: u32 = 16;
+/// Instances of the pool: one command has one instance, and few commands more than one memory.
+const MAX_INSTANCES: u32 = 16;
 
-/// Runs a command to its end and returns its exit code.
+/// Runs a command and returns its exit code.
 pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
     let Run {
         file,
@@ -37,11 +37,11 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
         check_folder(&folder.host)?;
     }
     let described = Arc::make_mut(&mut function);
-    // The engine refuses HTTP handlers for a function of this mode, and does so before compiling.
+    // In this mode the engine rejects HTTP handlers, before it compiles.
     described.http = Some(HttpMode::Cgi);
     set_all(&mut described.environment, environment);
 
-    let engine = engine(&data.resolve()?, Some(INSTANCES))?;
+    let engine = engine(&data.resolve()?, Some(MAX_INSTANCES))?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -67,19 +67,19 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
             .await
             .map_err(|error| Failure::call(&wasm, &error))
     });
-    // A thread may still wait for input that nobody reads any more.
+    // A thread may still wait for input that is not needed any more.
     runtime.shutdown_background();
     Ok(ExitCode::from(exit_code(code?)))
 }
 
-/// What is to be run: a described function, or any .wasm whatever its name.
+/// The function to run: one with a `function.yaml`, or any .wasm.
 fn source(file: &Path) -> Result<Source, Failure> {
     let origin = Origin::of_file(file.to_owned());
     match &origin {
         Origin::Described(_) => origin.read(),
         Origin::Bare(path) => {
-            // Nothing but the command itself sees the name, as its zeroth argument, so a file name that
-            // makes no name of a function is no reason not to run it.
+            // Only the command sees the name, as its zeroth argument. A file name that is not a
+            // function name is therefore no reason to fail.
             let name = FunctionName::from_file_stem(&origin.default_name())
                 .or_else(|_| "command".parse())
                 .map_err(|error| Failure::system("no name for the command", &error))?;
@@ -118,7 +118,7 @@ fn check_folder(path: &Path) -> Result<(), Failure> {
     ))
 }
 
-/// Why a file is not run; an HTTP handler is told where it belongs.
+/// The failure of a file that is not run; for an HTTP handler, the advice names `sampan up`.
 fn refuse(wasm: &Path, error: &LoadError) -> Failure {
     let LoadError::WrongKind { kind, .. } = error else {
         return Failure::load(wasm, error);
@@ -131,7 +131,7 @@ fn refuse(wasm: &Path, error: &LoadError) -> Failure {
     )
 }
 
-/// Sets variables; one that is there already changes its value.
+/// Sets variables; an existing one gets the new value.
 fn set_all(environment: &mut Vec<(String, String)>, variables: Vec<(String, String)>) {
     for (name, value) in variables {
         match environment.iter_mut().find(|(known, _)| *known == name) {

@@ -1,4 +1,4 @@
-//! `sampan schema`.
+//! `sampan schema`: prints the JSON schema of `function.yaml`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
-//! From a file that a user named to what the engine needs: the function and where its WebAssembly is.
+//! Reads the file of a function: its specification and the path of its WebAssembly.
 //!
-//! Refuses to read the WebAssembly itself, which the engine does under the function's limits.
+//! The WebAssembly itself is left to the engine, which reads it within the function's limits.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,19 +13,19 @@ use sampan_spec::{Function, FunctionName, MAX_FILE_BYTES};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// What a function's file is called when nobody says otherwise.
+/// The default name of a function's file.
 pub(crate) const FUNCTION_FILE: &str = "function.yaml";
 
-/// The file that makes a function. Two functions are the same one if theirs is the same.
+/// The file that defines a function, and its identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Origin {
     /// A `function.yaml`, which names a .wasm.
     Described(PathBuf),
-    /// A .wasm with the default of everything.
+    /// A .wasm with default settings.
     Bare(PathBuf),
 }
 
-/// A function as its files describe it.
+/// A function as its files define it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     /// The validated function.
@@ -35,7 +35,7 @@ pub(crate) struct Source {
 }
 
 impl Origin {
-    /// What a file is, judged by its name.
+    /// Classifies a file by its name.
     pub(crate) fn of_file(path: PathBuf) -> Self {
         let yaml = path
             .extension()
@@ -54,7 +54,7 @@ impl Origin {
         }
     }
 
-    /// The name of a function whose files do not say one: the folder's, or the .wasm's.
+    /// The name of a function without a name in its files: the folder's, or the .wasm's.
     pub(crate) fn default_name(&self) -> String {
         let stem = match self {
             Self::Described(path) => path.parent().and_then(Path::file_name),
@@ -65,7 +65,7 @@ impl Origin {
             .into_owned()
     }
 
-    /// Reads what there is to read of the function's description.
+    /// Reads the function's `function.yaml`, if it has one.
     pub(crate) fn read(&self) -> Result<Source, Failure> {
         match self {
             Self::Described(path) => described(path, &self.default_name()),
@@ -86,7 +86,7 @@ impl Origin {
     }
 }
 
-/// Reads a file, but no more than one byte past `most`.
+/// Reads a file up to one byte past `most`.
 pub(crate) fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
@@ -96,7 +96,7 @@ pub(crate) fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 }
 
 fn described(path: &Path, default_name: &str) -> Result<Source, Failure> {
-    // One byte more than allowed is enough for the reader to see that there is too much.
+    // One byte more than allowed is enough to detect a file that is too large.
     let bytes =
         read_bytes(path, MAX_FILE_BYTES as u64).map_err(|error| Failure::read(path, &error))?;
     let shown = path.display().to_string();
@@ -111,7 +111,7 @@ fn described(path: &Path, default_name: &str) -> Result<Source, Failure> {
     let function = Function::parse(&text, &shown, default_name)
         .map_err(|error| Failure::function_file(&error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    // Validation gives every described function a file.
+    // Validation gives every such function a file.
     let wasm = folder.join(function.file.as_deref().unwrap_or_default());
     Ok(Source {
         function: Arc::new(function),

@@ -1,18 +1,18 @@
-//! Colours, and whether there are any.
+//! Terminal colours, and whether to use them.
 //!
-//! Refuses to colour what is not read by a person at a terminal that wants it.
+//! Only output for a user at an interactive terminal is coloured.
 
 use std::env;
 use std::io::IsTerminal;
 
-/// How text is set off on one stream.
+/// Text styles of one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
     colored: bool,
 }
 
 impl Style {
-    /// No colours at all.
+    /// No colours.
     #[cfg(test)]
     pub(crate) const PLAIN: Self = Self { colored: false };
 
@@ -20,7 +20,7 @@ impl Style {
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         Self {
-            // https://no-color.org: present and not empty, whatever its value.
+            // https://no-color.org: present and not empty, with any value.
             colored: is_interactive(stream) && !set("NO_COLOR"),
         }
     }
@@ -30,17 +30,17 @@ impl Style {
         self.paint("1", text)
     }
 
-    /// What matters less.
+    /// Less important text.
     pub(crate) fn faint(self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    /// What went wrong.
+    /// Failures.
     pub(crate) fn bad(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 
-    /// What to do.
+    /// Advice.
     pub(crate) fn advice(self, text: &str) -> String {
         self.paint("36", text)
     }
@@ -54,7 +54,7 @@ impl Style {
     }
 }
 
-/// Whether a person sits at the other end, at a terminal that can move its cursor.
+/// Whether the stream is a terminal that can move its cursor.
 pub(crate) fn is_interactive(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("TERM").is_none_or(|value| value != "dumb")
 }

@@ -1,16 +1,16 @@
-//! `sampan up`: serves functions from files, and follows the files.
+//! `sampan up`: serves functions from files and reloads changed ones.
 //!
-//! It puts the parts together and takes them apart again. What is served is the keeper's business, how
-//! HTTP is served the runner's.
+//! This module starts and stops the parts. The reloader decides what is served, and the runner
+//! serves HTTP.
 
+mod catalog;
 mod discover;
 mod event;
-mod keeper;
 mod load;
-mod look;
 mod progress;
+mod reloader;
 mod report;
-mod shelf;
+mod scan;
 mod signals;
 mod text;
 mod urls;
@@ -33,19 +33,19 @@ use crate::data::engine;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
+use catalog::duplicate_names;
 use discover::Root;
 use event::Event;
-use keeper::{Keeper, first_look, milliseconds};
-use look::View;
-use report::{Listener, Reporter};
-use shelf::same_names;
-use urls::Base;
+use reloader::{Reloader, first_scan, milliseconds};
+use report::{EventPrinter, Reporter};
+use scan::ScanResult;
+use urls::BaseUrl;
 use watch::Watches;
 
-/// Threads for what blocks: reading files and resolving names. Each keeps memory of its own.
-const BLOCKING: usize = 64;
+/// Threads for blocking work: reading files and resolving names. Each keeps memory of its own.
+const MAX_BLOCKING_THREADS: usize = 64;
 
-/// Serves until a signal comes.
+/// Serves until a signal arrives.
 pub(crate) fn up(arguments: &Up) -> Result<ExitCode, Failure> {
     let format = match arguments.log_format {
         LogFormat::Text => sampan_telemetry::LogFormat::Text,
@@ -55,10 +55,10 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode, Failure> {
         format,
         ..LogOptions::default()
     };
-    // Dropped at the end, which writes what is still buffered.
+    // Dropped at the end, which flushes buffered lines.
     let _logs = logs.init().map_err(|error| logs_failure(&error))?;
-    let listener = Listener::start(arguments.output)?;
-    let outcome = prepare(arguments, listener.reporter());
+    let printer = EventPrinter::start(arguments.output)?;
+    let outcome = prepare(arguments, printer.reporter());
     if let Err(Failure {
         message,
         help,
@@ -71,16 +71,16 @@ pub(crate) fn up(arguments: &Up) -> Result<ExitCode, Failure> {
             help,
             exit_code: exit.code(),
         };
-        listener.reporter().tell(error);
+        printer.reporter().send(error);
     }
-    listener.finish();
+    printer.finish();
     outcome
 }
 
-/// Everything that can fail before a connection is taken, then the serving.
+/// Runs every step that may fail before a connection is accepted, then serves.
 fn prepare(arguments: &Up, reporter: &Reporter) -> Result<ExitCode, Failure> {
     let data = arguments.data.resolve()?;
-    reporter.tell(Event::Starting {
+    reporter.send(Event::Starting {
         version: env!("CARGO_PKG_VERSION"),
         paths: arguments
             .paths
@@ -99,34 +99,34 @@ fn prepare(arguments: &Up, reporter: &Reporter) -> Result<ExitCode, Failure> {
     } else {
         Some(Watches::start()?)
     };
-    let view = first_look(&roots, watches.as_mut())?;
-    check(&view, arguments)?;
+    let scan = first_scan(&roots, watches.as_mut())?;
+    check(&scan, arguments)?;
     raise_open_files();
     let engine = engine(&data, None)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING)
-        .on_thread_park(sampan_runner::thread_sleeps)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .on_thread_park(sampan_runner::on_thread_park)
         .build()
         .map_err(|error| Failure::system("no threads to serve with", &error))?;
     let parts = Parts {
         roots,
         watches,
-        view,
+        scan,
         engine,
         reporter: reporter.clone(),
     };
     let outcome = runtime.block_on(serve(arguments, parts));
-    // A task that waits for something of the system, such as a name's address, is not waited for.
+    // Tasks that wait for the system, as for a name's address, are not awaited.
     runtime.shutdown_background();
     outcome
 }
 
-/// What is ready before the first connection.
+/// The parts that exist before the first connection.
 struct Parts {
     roots: Vec<Root>,
     watches: Option<Watches>,
-    view: View,
+    scan: ScanResult,
     engine: Engine,
     reporter: Reporter,
 }
@@ -135,7 +135,7 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
     let Parts {
         roots,
         watches,
-        view,
+        scan,
         engine,
         reporter,
     } = parts;
@@ -145,7 +145,7 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
         ..ServerConfig::new(arguments.listen.clone())
     })
     .map_err(|error| Failure::bind(&error, "--listen"))?;
-    let base = Base::of(server.addresses()).ok_or_else(no_address)?;
+    let base = BaseUrl::of(server.addresses()).ok_or_else(no_address)?;
     let (registry, health) = (Registry::new(), Health::not_ready("loading functions"));
     let metrics = Metrics::register(&registry);
     let (halt, halted) = channel(false);
@@ -154,7 +154,7 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
     let admin_url = admin.as_ref().and_then(|admin| admin.local_addr().ok());
     let admin = admin
         .map(|admin| tokio::spawn(admin::serve(admin, registry, health.clone(), end(&halted))));
-    reporter.tell(Event::Listening {
+    reporter.send(Event::Listening {
         url: base.url(),
         addresses: server.addresses().iter().map(ToString::to_string).collect(),
         admin: admin_url.map(|address| format!("http://{address}")),
@@ -164,7 +164,7 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
     let routes = RouteTable::new(Routes::named([]));
     let dispatch = Dispatch::new(routes.clone(), metrics.clone());
     let serving = tokio::spawn(server.run(dispatch, end(&halted)));
-    let keeper = Keeper {
+    let reloader = Reloader {
         roots: Arc::new(roots),
         engine,
         metrics,
@@ -177,10 +177,10 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
     let outcome = tokio::select! {
         biased;
         signal = signals::first(&mut signalled) => {
-            reporter.tell(Event::Stopping { signal: signal.name() });
+            reporter.send(Event::Stopping { signal: signal.name() });
             Ok(Exit::Success.into())
         }
-        failure = keeper.keep(view) => Err(failure),
+        failure = reloader.run(scan) => Err(failure),
     };
     health.set_not_ready("shutting down");
     let begun = Instant::now();
@@ -190,11 +190,11 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
         .await
         .map_err(|error| Failure::system("the server was broken off", &error))?;
     if let Some(admin) = admin {
-        // Its last answer is worth no wait that is longer than the server's own.
+        // Its last response is not worth a longer wait than the server's own.
         admin.abort();
     }
     if outcome.is_ok() {
-        reporter.tell(Event::Stopped {
+        reporter.send(Event::Stopped {
             connections: summary.connections,
             cut: summary.cut,
             milliseconds: milliseconds(begun.elapsed()),
@@ -203,11 +203,11 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
     outcome
 }
 
-/// Ready when everything is to end.
+/// Ready when all parts must end.
 fn end(halted: &Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
     let mut halted = halted.clone();
     async move {
-        // The sender goes only when everything ends.
+        // The sender is dropped only when all parts end.
         let _ = halted.wait_for(|halted| *halted).await;
     }
 }
@@ -222,12 +222,12 @@ async fn bind_admin(arguments: &Up) -> Result<Option<TcpListener>, Failure> {
     }
 }
 
-/// What can be known to be wrong before anything is loaded.
-fn check(view: &View, arguments: &Up) -> Result<(), Failure> {
-    if let Some(failure) = same_names(view) {
+/// Checks for failures that are known before anything is loaded.
+fn check(scan: &ScanResult, arguments: &Up) -> Result<(), Failure> {
+    if let Some(failure) = duplicate_names(scan) {
         return Err(failure);
     }
-    if view.sightings.is_empty() && arguments.no_watch {
+    if scan.snapshots.is_empty() && arguments.no_watch {
         let paths: Vec<String> = arguments
             .paths
             .iter()
@@ -242,7 +242,7 @@ fn check(view: &View, arguments: &Up) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets the server hold as many connections as this user may have open files.
+/// Raises the limit of open files to this user's maximum, and so the number of connections.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -265,7 +265,7 @@ fn logs_failure(error: &LogsError) -> Failure {
     }
 }
 
-/// The arguments have a default, so only an empty list of them could lead here.
+/// The arguments have a default, so only an empty list leads here.
 fn no_address() -> Failure {
     Failure::new(
         Exit::Usage,

@@ -1,6 +1,6 @@
-//! The values of arguments that are more than a text: addresses, folders, variables, times.
+//! Parsers of argument values: addresses, folders, variables, times.
 //!
-//! Refuses anything half understood; clap shows what these functions say as a mistake of usage.
+//! clap shows their errors as usage errors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,26 +17,26 @@ pub(crate) type Target = PathAndQuery;
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
-    /// As it was written.
+    /// The given text.
     Text(String),
-    /// What a file has.
+    /// The content of a file.
     File(PathBuf),
-    /// What comes in.
+    /// Standard input.
     Stdin,
 }
 
-/// A folder of this machine that a command sees.
+/// A folder of this machine for a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folder {
-    /// Where it is.
+    /// Its path on the host.
     pub(crate) host: PathBuf,
-    /// How the command calls it.
+    /// Its path for the command.
     pub(crate) guest: String,
-    /// Whether the command may change it.
+    /// Whether the command may write to it.
     pub(crate) writable: bool,
 }
 
-/// `ADDRESS:PORT`, `localhost:PORT` or only `PORT`, the latter two on the loopback interface.
+/// Parses `ADDRESS:PORT`, `localhost:PORT` or `PORT`, the latter two on the loopback interface.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost:").unwrap_or(text);
     if let Ok(port) = port.parse::<u16>() {
@@ -48,7 +48,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -56,7 +56,7 @@ pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `HOST`, `HOST::GUEST`, either with `:ro` behind.
+/// Parses `HOST` or `HOST::GUEST`, either followed by `:ro`.
 pub(crate) fn folder(text: &str) -> Result<Folder, String> {
     let (rest, writable) = match text.strip_suffix(":ro") {
         Some(rest) => (rest, false),
@@ -73,13 +73,13 @@ pub(crate) fn folder(text: &str) -> Result<Folder, String> {
     })
 }
 
-/// A function in a registry.
+/// Parses a reference to a function in a registry.
 pub(crate) fn reference(text: &str) -> Result<Reference, String> {
     text.parse()
         .map_err(|error: sampan_artifact::ReferenceError| error.to_string())
 }
 
-/// A number of bytes such as `10Mi`.
+/// Parses a number of bytes such as `10Mi`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let size: ByteSize = text
         .parse()
@@ -87,7 +87,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     Ok(size.bytes())
 }
 
-/// `/PATH?QUERY`; the slash may be left out.
+/// Parses `/PATH?QUERY`; the slash is optional.
 pub(crate) fn target(text: &str) -> Result<Target, String> {
     let text = if text.starts_with('/') {
         text.to_owned()
@@ -103,7 +103,7 @@ pub(crate) fn target(text: &str) -> Result<Target, String> {
     text.parse().map_err(|_| refuse())
 }
 
-/// A text, `@FILE`, or `@-`.
+/// Parses a text, `@FILE`, or `@-`.
 pub(crate) fn payload(text: &str) -> Result<Payload, String> {
     match text.strip_prefix('@') {
         None => Ok(Payload::Text(text.to_owned())),
@@ -113,7 +113,7 @@ pub(crate) fn payload(text: &str) -> Result<Payload, String> {
     }
 }
 
-/// `NAME: VALUE`.
+/// Parses `NAME: VALUE`.
 pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let refuse = || "write NAME: VALUE, such as 'Accept: text/html'".to_owned();
     let (name, value) = text.split_once(':').ok_or_else(refuse)?;
@@ -125,7 +125,7 @@ pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// A time such as `10s`, `1m30s` or `500ms`.
+/// Parses a time such as `10s`, `1m30s` or `500ms`.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let timespan: Timespan = text.parse().map_err(|error| {
         format!("it is not a time ({error}); write a number and a unit such as 500ms, 10s or 1m30s")
@@ -133,7 +133,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     Ok(timespan.0)
 }
 
-/// A time that is not zero.
+/// Parses a time that is not zero.
 pub(crate) fn positive_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
         Duration::ZERO => Err("it must be more than zero".to_owned()),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_say_where_how_and_whether_writable() {
+    fn folders_have_a_source_a_target_and_access() {
         fn check(text: &str, expected: Option<(&str, &str, bool)>) {
             let parsed = folder(text).ok();
             let parsed = parsed.as_ref().map(|folder| {

@@ -1,6 +1,6 @@
-//! A number, or a text with a unit, as a resource has it.
+//! A number, or a text with a unit, as written in a resource.
 //!
-//! Refuses to judge it: the table of limits does.
+//! The table of limits validates it.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Amount {
     /// A whole number.
     Number(i64),
-    /// A number with a fraction, which no limit takes; it is kept so that the message can show it.
+    /// A number with a fraction, which no limit accepts; kept for the error message.
     Fraction(f64),
     /// A text.
     Text(String),

@@ -1,13 +1,13 @@
-//! The conditions of a function and every reason they can have.
+//! Conditions of a function and all their reasons.
 //!
-//! Refuses reasons made up elsewhere: people and programs look for these words.
+//! Users and programs rely on these words, so no other module defines reasons.
 
 use std::fmt;
 
-/// What a condition is about.
+/// The type of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionKind {
-    /// The resource makes sense.
+    /// The resource is valid.
     Accepted,
     /// The function answers requests.
     Ready,
@@ -16,7 +16,7 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
-    /// The condition's type.
+    /// The condition's `type`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "Accepted",
@@ -28,7 +28,7 @@ impl ConditionKind {
 
 macro_rules! reasons {
     ($( $(#[doc = $about:literal])+ $name:ident, )+) => {
-        /// Why a condition is as it is: one word that programs can rely on.
+        /// The reason of a condition: one word on which programs can rely.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Reason {
@@ -54,45 +54,45 @@ reasons! {
     Valid,
     /// A value of the resource is not allowed; the message names it.
     Invalid,
-    /// The API server refused what was made of the resource.
+    /// The API server rejected an object that was made for the resource.
     Rejected,
-    /// All pods that are to be there answer.
+    /// All requested pods answer.
     AllReady,
     /// Some pods answer, and some don't yet.
     SomeReady,
-    /// No pod is asked for.
+    /// No pod is requested.
     ScaledToZero,
-    /// Pods are on their way, and nothing is wrong so far.
+    /// Pods are starting, and nothing has failed so far.
     Starting,
-    /// Pods with what the resource said before are replaced, or their number changes.
+    /// Pods of the previous version are being replaced, or their number changes.
     RollingOut,
-    /// Nothing is under way.
+    /// No change is in progress.
     Complete,
     /// The image cannot be pulled.
     ImagePullFailed,
-    /// The image's name is no image's name.
+    /// The image's name is malformed.
     InvalidImageName,
-    /// The function could not be started; the message has the node's words.
+    /// The function could not be started; the message has the node's error.
     StartFailed,
-    /// A ConfigMap, Secret or the like that a container needs is missing.
+    /// A ConfigMap, Secret or similar object that a container needs is missing.
     ConfigurationMissing,
     /// A pod's network or files could not be set up.
     PodSetupFailed,
     /// The function started, and ended again and again.
     CrashLoop,
-    /// The function used more memory than its pod may.
+    /// The function exceeded the memory of its pod.
     OutOfMemory,
-    /// No node takes a pod.
+    /// No node accepts a pod.
     Unschedulable,
-    /// The pods are not admitted: a quota is used up, or a policy is against them.
+    /// The pods are not admitted: a quota is used up, or a policy rejects them.
     NotAdmitted,
-    /// The rollout did not get on within its time.
+    /// The rollout made no progress within its deadline.
     DeadlineExceeded,
-    /// The operator may not do what it has to; the message names the verb and the resource.
+    /// The operator lacks a permission; the message names the verb and the resource.
     Forbidden,
-    /// The API server, or a webhook that it calls, fails; it is tried again.
+    /// The API server, or a webhook that it calls, fails; the operator retries.
     ServerFailed,
-    /// An object of that name exists and belongs to somebody else.
+    /// An object with that name exists and has another owner.
     NameTaken,
 }
 
@@ -102,13 +102,13 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is to be said of one condition.
+/// The value of one condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ConditionState {
     /// Whether it holds.
     pub holds: bool,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The same for a person, with what to do about it.
+    /// The message for users, with advice.
     pub message: String,
 }

@@ -1,7 +1,7 @@
-//! The `CustomResourceDefinition`, made from the types.
+//! Generates the `CustomResourceDefinition` from the types.
 //!
-//! Owns what the types cannot say: rules over several fields, and descriptions of a length that a
-//! cluster can bear. Refuses to be written by hand: `deploy/crd` holds what [`definition_yaml`] says.
+//! It adds rules over several fields, which the types cannot express, and shortens long
+//! descriptions. `deploy/crd` contains the output of [`definition_yaml`].
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_core::CustomResourceExt as _;
@@ -9,37 +9,38 @@ use serde_json::{Value, json};
 
 use crate::function::WasmFunction;
 
-/// Where the schema is in the definition.
+/// The path of the schema in the definition.
 const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
 
-/// The most characters of a variable's name, and of its value: Linux takes no longer ones.
-const MOST_NAME: u64 = 256;
-const MOST_VALUE: u64 = 131_072;
+/// The most characters of a variable's name and of its value, as in Linux.
+const MAX_NAME: u64 = 256;
+const MAX_VALUE: u64 = 131_072;
 
-/// The resource definition that a cluster needs.
+/// The resource definition.
 ///
 /// # Panics
 ///
 /// When the types make no definition, which the tests would find.
 pub fn definition() -> CustomResourceDefinition {
-    serde_json::from_value(whole()).expect("the definition keeps its shape")
+    serde_json::from_value(definition_json()).expect("the definition keeps its shape")
 }
 
-/// The same as YAML, as it is checked in and installed.
+/// The resource definition as YAML, as it is checked in and installed.
 ///
 /// # Panics
 ///
 /// As [`definition`].
 pub fn definition_yaml() -> String {
-    let yaml = serde_saphyr::to_string(&sorted(&whole())).expect("a definition can be written");
+    let yaml =
+        serde_saphyr::to_string(&sorted(&definition_json())).expect("a definition can be written");
     format!("# Made from the types: sampan-operator crd\n{yaml}")
 }
 
-fn whole() -> Value {
+fn definition_json() -> Value {
     let mut definition =
         serde_json::to_value(WasmFunction::crd()).expect("a definition can be written");
     let schema = at(&mut definition, SCHEMA);
-    plain(schema);
+    clean(schema);
     for path in [
         "/properties/spec/properties/template/properties",
         "/properties/spec/properties/env/items/properties",
@@ -63,9 +64,9 @@ fn whole() -> Value {
         env["description"].as_str().unwrap_or_default()
     )
     .into();
-    env["items"]["properties"]["name"]["maxLength"] = MOST_NAME.into();
+    env["items"]["properties"]["name"]["maxLength"] = MAX_NAME.into();
     env["items"]["properties"]["name"]["minLength"] = 1.into();
-    env["items"]["properties"]["value"]["maxLength"] = MOST_VALUE.into();
+    env["items"]["properties"]["value"]["maxLength"] = MAX_VALUE.into();
     env["x-kubernetes-validations"] = json!([
         {
             "rule": "self.all(variable, variable.name != 'PORT')",
@@ -76,7 +77,7 @@ fn whole() -> Value {
             "message": "a variable has a value or a valueFrom, not both",
         },
     ]);
-    // The name becomes the name of a Service, which is stricter than that of other objects.
+    // The name becomes that of a Service, which is stricter than other objects' names.
     schema["x-kubernetes-validations"] = json!([{
         "rule": "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",
         "message": "the name becomes part of host names: a-z, 0-9 and inner hyphens, a letter first, at most 63",
@@ -90,12 +91,11 @@ fn at<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
         .unwrap_or_else(|| panic!("the definition has {path}"))
 }
 
-/// Takes out what a schema of ours never wants: defaults, which an API server would write into
-/// resources, and line breaks of the source.
-fn plain(schema: &mut Value) {
+/// Removes defaults, which an API server would write into resources, and line breaks of the source.
+fn clean(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            // A property can be called `default` as well; its schema is an object.
+            // A property may be named `default` as well; its schema is an object.
             if map
                 .get("default")
                 .is_some_and(|default| !default.is_object() || default == &json!({}))
@@ -105,20 +105,21 @@ fn plain(schema: &mut Value) {
             for (key, value) in map {
                 match value {
                     Value::String(text) if key == "description" => *text = text.replace('\n', " "),
-                    value => plain(value),
+                    value => clean(value),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(plain),
+        Value::Array(items) => items.iter_mut().for_each(clean),
         _ => {}
     }
 }
 
-/// What a quantity looks like. An API server answers one that it cannot read with an error of its own.
+/// The syntax of a quantity. Without it, an API server reports an unreadable one with an internal
+/// error.
 const QUANTITY: &str =
     r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
 
-/// Says what quantities look like: Kubernetes' own schema leaves it open.
+/// Adds the syntax of quantities, which Kubernetes' own schema lacks.
 fn quantities(schema: &mut Value) {
     for (key, property) in schema.as_object_mut().into_iter().flatten() {
         let quantity = match key.as_str() {
@@ -136,8 +137,8 @@ fn quantities(schema: &mut Value) {
     }
 }
 
-/// Keeps the first sentence of each description below this one: those of Kubernetes' own types fill
-/// a megabyte, and `kubectl explain pod.spec` has them whole.
+/// Shortens each description below this one to its first sentence. Those of Kubernetes' own types
+/// fill a megabyte, and `kubectl explain pod.spec` shows them in full.
 fn shorten(schema: &mut Value, this: bool) {
     match schema {
         Value::Object(map) => {
@@ -157,7 +158,7 @@ fn shorten(schema: &mut Value, this: bool) {
     }
 }
 
-/// Up to the first full stop that ends a sentence.
+/// The text up to the first full stop that ends a sentence.
 fn first_sentence(text: &str) -> &str {
     let end = text
         .match_indices(". ")
@@ -169,7 +170,7 @@ fn first_sentence(text: &str) -> &str {
     end.map_or(text, |end| &text[..=end])
 }
 
-/// The same value with every object's keys in order, however the map of this build keeps them.
+/// Sorts the keys of every object, which the map type of this build may not do.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

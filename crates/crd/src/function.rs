@@ -1,6 +1,6 @@
-//! `WasmFunction` as it is written: every field, none of them checked.
+//! The raw `WasmFunction`: every field, without validation.
 //!
-//! Refuses unknown fields, so that a misspelt limit is never silently the default.
+//! Unknown fields are rejected, so that a misspelt limit does not silently become the default.
 
 use k8s_openapi::api::core::v1::EnvVar;
 use kube_derive::CustomResource;
@@ -9,13 +9,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
+use crate::enumeration::enumeration;
 use crate::ingress::Ingress;
 use crate::limits::{Limits, amount};
 use crate::status::WasmFunctionStatus;
 use crate::template::Template;
-use crate::words::words;
 
-/// What is to run, where it is reached and what it may do.
+/// The image, access, limits and permissions of a function.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     crates(kube_core = "::kube_core"),
@@ -29,7 +29,7 @@ use crate::words::words;
     derive = "PartialEq",
     derive = "Default",
     status = "WasmFunctionStatus",
-    doc = "A WebAssembly function, which runs as pods beside containers. The operator makes a Deployment, a Service and, when asked, an Ingress of it.",
+    doc = "A WebAssembly function, which runs as pods beside containers. The operator makes a Deployment, a Service and, if requested, an Ingress for it.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
@@ -45,33 +45,33 @@ use crate::words::words;
         name = "Reason",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        description = "Why it is as it is"
+        description = "Reason of the Ready condition"
     ),
     printcolumn(
         name = "Pods",
         type_ = "string",
         json_path = ".status.pods",
-        description = "Pods that answer, of those that there are"
+        description = "Pods that answer, of those that exist"
     ),
     printcolumn(
         name = "URL",
         type_ = "string",
         json_path = ".status.url",
-        description = "Where the function is reached"
+        description = "URL of the function"
     ),
     printcolumn(
         name = "Image",
         type_ = "string",
         json_path = ".spec.image",
         priority = 1,
-        description = "What is to run"
+        description = "Requested image"
     ),
     printcolumn(
         name = "Digest",
         type_ = "string",
         json_path = ".status.digest",
         priority = 1,
-        description = "What does run"
+        description = "Digest of the running image"
     ),
     printcolumn(
         name = "Age",
@@ -81,8 +81,8 @@ use crate::words::words;
 )]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct WasmFunctionSpec {
-    /// The image with the function, as kubectl run takes it: REGISTRY/NAME:TAG or
-    /// REGISTRY/NAME@sha256:DIGEST. Write one with sampan push.
+    /// The image with the function, as for kubectl run: REGISTRY/NAME:TAG or
+    /// REGISTRY/NAME@sha256:DIGEST. sampan push makes one.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]+-]*$")
@@ -95,51 +95,51 @@ pub struct WasmFunctionSpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub image_pull_secrets: Vec<SecretName>,
-    /// How many pods there are to be, 0 to 10000. Without it the Deployment's number is left alone,
-    /// which is 1 until somebody, such as a HorizontalPodAutoscaler on the Deployment, changes it.
-    /// kubectl scale, and autoscalers on the function itself, need it to be written.
+    /// The number of pods, 0 to 10000. Without it the Deployment's number is kept, which is 1 until
+    /// another client, such as a HorizontalPodAutoscaler on the Deployment, changes it. kubectl
+    /// scale, and autoscalers on the function itself, require this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: Option<i32>,
-    /// The function's environment; it sees nothing else. PORT is taken: the function's server
-    /// listens there.
+    /// The function's environment; it inherits nothing else. PORT is taken: the function's
+    /// server listens there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 1000),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub env: Vec<EnvVar>,
-    /// The function's arguments, the program's name aside.
+    /// The function's arguments, without the program's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), inner(length(max = 131_072)))]
     pub args: Vec<String>,
-    /// How the function takes requests. handler, the default: the component exports a wasi:http
-    /// handler. cgi: the module is a WASI command, with the request in its environment and stdin and
-    /// the answer on stdout.
+    /// How the function receives requests. handler, the default: the component exports a wasi:http
+    /// handler. cgi: the module is a WASI command, with the request in its environment and stdin
+    /// and the response on stdout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "words::<HttpMode>")]
+    #[schemars(schema_with = "enumeration::<HttpMode>")]
     pub http: Option<HttpMode>,
-    /// What the function may use. Each limit holds for one pod.
+    /// The limits of the function. Each applies to one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Whom the function may call over HTTP. Default: nobody.
+    /// The services that the function may call over HTTP. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<Outbound>,
     /// How long an instance of the function lives. Default: one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
-    /// Where the function is reached from outside of the cluster. Default: nowhere.
+    /// Access from outside of the cluster. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
-    /// Metrics of the function in Prometheus' format, from each of its pods. Default: none are told.
+    /// Metrics of the function in Prometheus' format, from each of its pods. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
-    /// The rest of the function's pods, in the words of Kubernetes.
+    /// Other settings of the function's pods, with Kubernetes' own types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
 }
 
-/// Where each pod tells its metrics: at /metrics, with /healthz and /readyz beside it.
+/// The metrics endpoint of each pod: /metrics, with /healthz and /readyz beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
@@ -158,7 +158,7 @@ pub struct SecretName {
     pub name: String,
 }
 
-/// Whom a function may call.
+/// The services that a function may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outbound {
@@ -176,8 +176,8 @@ pub struct Outbound {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Instances {
-    /// An instance answers several requests, one after the other, and keeps what it remembers
-    /// between them.
+    /// Lets an instance answer several requests, one after the other. It keeps its memory between
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse: Option<Reuse>,
 }
@@ -205,8 +205,8 @@ fn idle(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl WasmFunction {
-    /// The resource of a function that was described in a `function.yaml`, with what is not the
-    /// default. Its environment and arguments are taken over, its file is not: `image` has it.
+    /// Makes the resource of a function from a `function.yaml`, without default values. Its
+    /// environment and arguments are copied. Its file is not: `image` contains it.
     pub fn of(function: &Function, image: impl Into<String>) -> Self {
         let limits = annotations::changed_limits(&function.limits);
         let limits = limits
@@ -241,7 +241,7 @@ impl WasmFunction {
     }
 }
 
-/// What `changed_limits` wrote: numbers and texts.
+/// Converts a value of `changed_limits`, which is a number or a text.
 fn written(value: &serde_json::Value) -> Amount {
     match (value.as_i64(), value.as_str()) {
         (Some(number), _) => Amount::Number(number),

@@ -1,16 +1,15 @@
-//! Where a function is reached from outside of the cluster, as it is written.
+//! The raw access of a function from outside of the cluster.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a function is reached from outside of the cluster.
+/// Access of a function from outside of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Ingress {
-    /// The class of ingress controllers that is to serve it, such as nginx. Default: the cluster's
-    /// default class.
+    /// The ingress class, such as nginx. Default: the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
@@ -25,15 +24,15 @@ pub struct Ingress {
         )
     )]
     pub host: String,
-    /// Requests whose path begins with this one, in whole segments, reach the function, which sees
-    /// the path unchanged. Default: /, every path.
+    /// Requests with this path prefix, in whole segments, reach the function, which receives the
+    /// path unchanged. Default: /, every path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/[^\s]*$"))]
     pub path: Option<String>,
     /// TLS towards clients, by the ingress controller. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<IngressTls>,
-    /// Annotations of the Ingress, for what a controller offers beyond the rest.
+    /// Annotations of the Ingress, for other features of its controller.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: BTreeMap<String, String>,

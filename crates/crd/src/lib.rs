@@ -25,6 +25,7 @@
 mod amount;
 mod condition;
 mod definition;
+mod enumeration;
 mod function;
 mod ingress;
 mod limits;
@@ -32,10 +33,9 @@ mod status;
 mod template;
 mod valid;
 pub mod wasmapp;
-mod words;
 
 pub use amount::Amount;
-pub use condition::{ConditionKind, Reason, Verdict};
+pub use condition::{ConditionKind, ConditionState, Reason};
 pub use definition::{definition, definition_yaml};
 pub use function::{
     Instances, Metrics, Outbound, Reuse, SecretName, WasmFunction, WasmFunctionSpec,
@@ -46,20 +46,20 @@ pub use status::WasmFunctionStatus;
 pub use template::{PullPolicy, Template};
 pub use valid::{Invalid, ValidFunction, ValidIngress};
 
-/// The API group of everything here.
+/// The API group.
 pub const GROUP: &str = "sampan.dev";
 
-/// The label with the function's name, on all that the operator makes. Selectors use it.
+/// The label with the function's name on all objects of the operator. Selectors use it.
 pub const FUNCTION_LABEL: &str = "sampan.dev/function";
 
-/// The label of whoever manages an object, and what the operator writes there.
+/// The label of an object's manager, with the operator's value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "sampan-operator");
 
 /// The name of the container that runs the function.
 pub const CONTAINER: &str = "function";
 
-/// The port that a function listens on inside its pod.
+/// The port on which a function listens in its pod.
 pub const PORT: u16 = 8080;
 
-/// The port at which a function that tells its metrics does so unless the resource names another.
+/// The default port of a function's metrics.
 pub const METRICS_PORT: u16 = 9090;

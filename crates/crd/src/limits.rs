@@ -1,6 +1,6 @@
-//! The limits of a resource. Their keys, units, defaults and ranges are those of `function.yaml`.
+//! The limits in a resource, with the keys, units, defaults and ranges of `function.yaml`.
 //!
-//! Refuses a table of its own: the schema is made from the one in `sampan-spec`.
+//! The schema is made from the table in `sampan-spec`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::amount::Amount;
 
-/// What a function may use: the limits that are not to have their default.
+/// The limits of a function that differ from the default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Limits(pub BTreeMap<String, Amount>);
@@ -39,7 +39,7 @@ pub(crate) fn amount(group: &str, key: &str) -> Schema {
     Schema::try_from(property).expect("an object is a schema")
 }
 
-/// The properties of a group of `function.yaml`, as a resource definition has them.
+/// The properties of a group of `function.yaml`, in the form of a resource definition.
 fn properties(group: &str) -> Map<String, Value> {
     let file = FunctionFile::json_schema();
     let Some(Value::Object(properties)) = file.pointer(&format!("/$defs/{group}/properties"))
@@ -50,12 +50,12 @@ fn properties(group: &str) -> Map<String, Value> {
     properties.iter().map(structural).collect()
 }
 
-/// The same schema in the words that a resource definition allows.
+/// Converts a schema to the features that a resource definition allows.
 fn structural(property: &Value) -> Value {
     let Value::Object(mut property) = property.clone() else {
         panic!("every property of function.yaml has an object as its schema");
     };
-    // An API server would write a default into the resource, where nobody could tell it from a wish.
+    // An API server would write a default into the resource, where it looks like a user's value.
     property.remove("default");
     let kinds = property.remove("type").unwrap_or_default();
     let has = |kind: &str| {
@@ -67,11 +67,11 @@ fn structural(property: &Value) -> Value {
     match (has("string"), has("integer")) {
         (true, true) => {
             property.insert("x-kubernetes-int-or-string".to_owned(), true.into());
-            property.insert("maxLength".to_owned(), MOST_CHARACTERS.into());
+            property.insert("maxLength".to_owned(), MAX_CHARACTERS.into());
         }
         (true, false) => {
             property.insert("type".to_owned(), "string".into());
-            property.insert("maxLength".to_owned(), MOST_CHARACTERS.into());
+            property.insert("maxLength".to_owned(), MAX_CHARACTERS.into());
         }
         (false, _) => {
             property.insert("type".to_owned(), "integer".into());
@@ -82,4 +82,4 @@ fn structural(property: &Value) -> Value {
 }
 
 /// The most characters of an amount.
-const MOST_CHARACTERS: u64 = 64;
+const MAX_CHARACTERS: u64 = 64;

@@ -1,4 +1,4 @@
-//! What the operator tells of a function.
+//! The status of a function, which the operator writes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::ConditionKind;
 
-/// What the operator tells of a function. Nobody else writes it.
+/// The status of a function. Only the operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WasmFunctionStatus {
-    /// The generation of the resource that all of this is about.
+    /// The generation of the resource to which the status refers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Accepted: the resource makes sense. Ready: the function answers. Progressing: pods are being
+    /// Accepted: the resource is valid. Ready: the function answers. Progressing: pods are being
     /// replaced or added.
     #[serde(default)]
     #[schemars(
@@ -21,7 +21,7 @@ pub struct WasmFunctionStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
-    /// Where the function is reached: at its Ingress, or else inside of the cluster.
+    /// The URL of the function: at its Ingress, or else inside of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// How many pods there are.
@@ -30,10 +30,10 @@ pub struct WasmFunctionStatus {
     /// How many pods answer requests.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// How many pods run what the resource says now.
+    /// How many pods run the current version of the resource.
     #[serde(default)]
     pub updated_replicas: i32,
-    /// Pods that answer, of those that there are to be, such as 2/3.
+    /// Pods that answer, of those that are requested, such as 2/3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<String>,
     /// The labels of the function's pods, for autoscalers.
@@ -45,7 +45,7 @@ pub struct WasmFunctionStatus {
 }
 
 impl WasmFunctionStatus {
-    /// The condition of this kind, when it was ever set.
+    /// The condition of this kind, if it was ever set.
     pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
         let kind = kind.as_str();
         self.conditions

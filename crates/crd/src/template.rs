@@ -1,7 +1,7 @@
-//! The rest of a function's pods, in the words of Kubernetes.
+//! Other settings of a function's pods, with Kubernetes' own types, so that kubectl explains them.
 //!
-//! Refuses what the operator decides itself: the function's own container, the class of its runtime,
-//! its network. What Kubernetes has types for is taken as those types, so that kubectl explains it.
+//! Settings that the operator owns are left out: the function's own container, the RuntimeClass and
+//! its network.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use k8s_openapi::api::core::v1::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::words;
+use crate::enumeration::enumeration;
 
-/// The rest of a function's pods.
+/// Other settings of a function's pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Template {
@@ -30,11 +30,11 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints of nodes that the pods put up with.
+    /// Taints of nodes that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
-    /// Which nodes and which other pods the pods seek or avoid.
+    /// The nodes and other pods that the pods prefer or avoid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// How the pods are spread over zones and nodes.
@@ -53,8 +53,8 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub volumes: Vec<Volume>,
-    /// Volumes that the function's own container mounts. A function that takes requests as a handler
-    /// sees no files; one that is a command (http: cgi) sees these.
+    /// Volumes that the function's own container mounts. A function that receives requests as a
+    /// handler has no files; one that is a command (http: cgi) has these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub volume_mounts: Vec<VolumeMount>,
@@ -62,17 +62,18 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub env_from: Vec<EnvFromSource>,
-    /// What the function's container requests and may use at most. Default: requests of 10m processor
-    /// and 16Mi memory, and a limit of the memory that the function's own limits can add up to.
-    /// Given, it replaces all of that.
+    /// Requests and limits of the function's container. Default: requests of 10m processor and 16Mi
+    /// memory, and a limit of the memory to which the function's own limits can add up. A given
+    /// value replaces all of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// User, groups and file ownership of the pod. Default: the runtime's default seccomp profile, and
-    /// for the function's own container user and group 65532 and never root; what is given here wins.
+    /// User, groups and file ownership of the pod. Default: the runtime's default seccomp profile,
+    /// and for the function's own container user and group 65532 and never root; given values have
+    /// priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
-    /// The service account of the pods. Default: the namespace's. Its token is not mounted unless
-    /// asked for.
+    /// The service account of the pods. Default: the namespace's. Its token is not mounted by
+    /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
@@ -84,16 +85,16 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400))]
     pub termination_grace_period_seconds: Option<i64>,
-    /// Which pods go first when nodes are full: the name of a PriorityClass.
+    /// The priority of the pods when nodes are full: the name of a PriorityClass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
-    /// When a node asks the registry for the image. Default: Always for the tag latest and for no
-    /// tag, IfNotPresent for all others.
+    /// When a node pulls the image. Default: Always for the tag latest and for no tag, IfNotPresent
+    /// for all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "words::<PullPolicy>")]
+    #[schemars(schema_with = "enumeration::<PullPolicy>")]
     pub image_pull_policy: Option<PullPolicy>,
-    /// Which scheduler places the pods. Default: the cluster's.
+    /// The scheduler of the pods. Default: the cluster's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub scheduler_name: Option<String>,
@@ -106,13 +107,13 @@ pub struct Template {
     pub dns_config: Option<PodDNSConfig>,
 }
 
-/// When a node asks the registry for the image.
+/// When a node pulls the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
     /// Before every start.
     Always,
     /// When the node does not have it.
     IfNotPresent,
-    /// Not at all: the node has it, or the pod does not start.
+    /// Never: the pod starts only if the node has it.
     Never,
 }

@@ -1,7 +1,7 @@
-//! From the resource as it is written to a function that has passed every check.
+//! Validates a resource.
 //!
-//! Refuses the first value that is not allowed, and says which and what is allowed instead. What is
-//! Kubernetes' own below `template` is left to the API server, whose answer becomes a condition.
+//! The first invalid value is reported, with its field and what is allowed instead. Kubernetes' own
+//! types below `template` are left to the API server. Its errors become a condition.
 
 use std::collections::HashSet;
 use std::num::NonZeroU16;
@@ -19,55 +19,56 @@ use crate::limits::Limits;
 use crate::template::Template;
 use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, PORT};
 
-/// The most bytes of a resource: what is made of it is larger, and has to fit into the cluster's store.
-const MOST_BYTES: usize = 512 * 1024;
+/// The most bytes of a resource. The objects made from it are larger, and must fit the cluster's
+/// store.
+const MAX_BYTES: usize = 512 * 1024;
 
-/// A function that has passed every check.
+/// A validated function.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ValidFunction {
-    /// Name, limits, outbound rules, arguments and the rest of what its pod has to know. Its
-    /// environment is empty here: that of the pod is [`ValidFunction::env`].
+    /// Name, limits, outbound rules, arguments and other settings of its pod. Its environment is
+    /// empty here: that of the pod is [`ValidFunction::env`].
     pub function: Function,
     /// The image with the function.
     pub image: String,
     /// Names of the Secrets with the registry's credentials.
     pub image_pull_secrets: Vec<String>,
-    /// How many pods there are to be; `None` leaves it to others.
+    /// The number of pods; `None` leaves it to other clients.
     pub replicas: Option<i32>,
     /// The environment, in order, with unique names.
     pub env: Vec<EnvVar>,
-    /// Where it is reached from outside.
+    /// Its access from outside of the cluster.
     pub ingress: Option<ValidIngress>,
-    /// The port of its pods that tells metrics, if one does.
+    /// The metrics port of its pods, if there is one.
     pub metrics_port: Option<NonZeroU16>,
-    /// The rest of its pods.
+    /// Other settings of its pods.
     pub template: Template,
 }
 
-/// Where a function is reached from outside of the cluster.
+/// Access of a function from outside of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ValidIngress {
     /// The host name, with a star or without.
     pub host: String,
-    /// Begins with a slash.
+    /// The path; begins with a slash.
     pub path: String,
     /// The class of controllers; `None` for the default one.
     pub class_name: Option<String>,
-    /// `Some` for TLS, with the Secret's name unless the controller's own certificate is to serve.
+    /// `Some` for TLS, with the Secret's name, or `None` for the controller's own certificate.
     pub tls: Option<Option<String>>,
     /// Annotations of the Ingress.
     pub annotations: Vec<(String, String)>,
 }
 
-/// A value of a resource is not allowed. Shows itself as one line with the field's path.
+/// A value of a resource that is not allowed. Formatted as one line with the field's path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct Invalid {
     /// The path, such as `spec.limits.memory`.
     pub field: String,
-    /// What is wrong, and what to write instead.
+    /// The mistake, and what to write instead.
     pub message: String,
 }
 
@@ -95,7 +96,7 @@ impl From<sampan_spec::Invalid> for Invalid {
 }
 
 impl ValidFunction {
-    /// Checks a resource.
+    /// Validates a resource.
     ///
     /// # Errors
     ///
@@ -116,8 +117,8 @@ impl ValidFunction {
             template,
         } = resource.spec.clone();
         let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
-        if bytes > MOST_BYTES {
-            let message = format!("it has {bytes} bytes, the most is {MOST_BYTES}");
+        if bytes > MAX_BYTES {
+            let message = format!("it has {bytes} bytes, the most is {MAX_BYTES}");
             return Err(Invalid::new("spec", message));
         }
         let name = checked_name(resource.metadata.name.clone().unwrap_or_default())?;
@@ -133,9 +134,9 @@ impl ValidFunction {
             ..FunctionFile::default()
         };
         let mut function = file.validate(&name)?;
-        // The name of a file means nothing in a pod.
+        // A file name has no meaning in a pod.
         function.file = None;
-        // A resource has a Service, so that a command that runs and ends is a mistake.
+        // A resource has a Service, so a command that runs and ends would be a mistake.
         function.http.get_or_insert(HttpMode::Handler);
         let replicas = match replicas {
             Some(wanted) if !(0..=10_000).contains(&wanted) => {
@@ -163,7 +164,7 @@ impl ValidFunction {
 }
 
 fn checked_name(name: String) -> Result<String, Invalid> {
-    // What follows the first character is checked with the function.
+    // The function's own validation checks the other characters.
     if name.starts_with(|first: char| first.is_ascii_digit()) {
         let message = "it begins with a digit, and a Service's name begins with a letter";
         return Err(Invalid::new("metadata.name", message));
@@ -269,7 +270,7 @@ fn checked_metrics(metrics: &Metrics) -> Result<NonZeroU16, Invalid> {
     NonZeroU16::new(port).ok_or_else(|| refuse("0 is no port".to_owned()))
 }
 
-/// What the operator decides itself is not for others to set.
+/// Rejects settings that the operator owns.
 fn checked_template(template: Template) -> Result<Template, Invalid> {
     let ours = |key: &str| key.starts_with(annotations::PREFIX) || key == "app.kubernetes.io/name";
     debug_assert!(ours(FUNCTION_LABEL), "selectors rest on it");

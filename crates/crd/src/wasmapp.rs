@@ -1,7 +1,7 @@
-//! From `WasmApp`, the resource of the published system, to `WasmFunction`.
+//! Converts `WasmApp`, the resource of the published system, to `WasmFunction`.
 //!
-//! Owns the mapping of every published field. What has no counterpart becomes a note and is never left
-//! out silently; what cannot be understood is refused. `docs/guide/wasmapp.md` has the same as a table.
+//! Every published field is mapped. A field without counterpart becomes a note, and unreadable
+//! input is an error. `docs/guide/wasmapp.md` has the same mapping as a table.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,11 +15,11 @@ use crate::valid::{Invalid, ValidFunction};
 pub struct Converted {
     /// The same function as a `WasmFunction`. It passes every check.
     pub function: WasmFunction,
-    /// What is different now, and what has no counterpart: a sentence each.
+    /// Differences and fields without counterpart, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Why a text is no `WasmApp` that can be converted.
+/// Reasons why a text cannot be converted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
@@ -34,15 +34,15 @@ pub enum ConvertError {
     Field {
         /// The field's path.
         field: String,
-        /// What is wrong and what is expected.
+        /// The mistake and the expected value.
         message: String,
     },
-    /// What was made of it is not allowed.
+    /// The result is invalid.
     #[error("what it becomes is not allowed: {0}")]
     Invalid(#[source] Invalid),
 }
 
-/// The published fields that [`convert`] takes.
+/// The published fields that [`convert`] reads.
 pub const FIELDS: [&str; 10] = [
     "replicas",
     "ociImage",
@@ -60,7 +60,7 @@ pub const FIELDS: [&str; 10] = [
 ///
 /// # Errors
 ///
-/// [`ConvertError`] when it is none, or when what it becomes is not allowed.
+/// [`ConvertError`] when the text is not a `WasmApp`, or when the result is invalid.
 pub fn convert(text: &str) -> Result<Converted, ConvertError> {
     let value: Value = serde_saphyr::from_str(text)
         .map_err(|error| ConvertError::Yaml(error.without_snippet().to_string()))?;
@@ -70,7 +70,7 @@ pub fn convert(text: &str) -> Result<Converted, ConvertError> {
     }
     let metadata = Fields::of(&value, "metadata")?;
     let spec = Fields::of(&value, "spec")?;
-    // Once more for the one field that looks like a number and is none: 1.10 is not 1.1.
+    // Reads the one field that looks like a number and is none once more: 1.10 is not 1.1.
     let tag: Tagged = serde_saphyr::from_str(text)
         .map_err(|error| ConvertError::Yaml(error.without_snippet().to_string()))?;
     let mut notes = Vec::new();
@@ -101,7 +101,7 @@ pub fn convert(text: &str) -> Result<Converted, ConvertError> {
     function.metadata.namespace = metadata.text("namespace")?;
     function.metadata.labels = metadata.texts("labels")?;
     function.metadata.annotations = metadata.texts("annotations")?.map(|mut annotations| {
-        // It holds the old resource, as kubectl applied it.
+        // It contains the old resource, as kubectl applied it.
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         annotations
     });
@@ -114,7 +114,7 @@ pub fn convert(text: &str) -> Result<Converted, ConvertError> {
     Ok(Converted { function, notes })
 }
 
-/// The image's tag as it was written.
+/// The image's tag as written.
 #[derive(Deserialize)]
 struct Tagged {
     spec: TaggedSpec,
@@ -170,7 +170,7 @@ fn ingress(
     spec: &Fields<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Option<Ingress>, ConvertError> {
-    // Read even when they are not used, so that a wrong value is never passed over.
+    // Read even if unused, so that a wrong value is never ignored.
     let enabled = spec.flag("ingressEnabled")?.unwrap_or(false);
     let tls = spec.flag("ingressTlsEnabled")?.unwrap_or(false);
     let (class_name, host) = (spec.text("ingressClass")?, spec.text("ingressHost")?);
@@ -219,12 +219,12 @@ impl<'a> Fields<'a> {
         format!("{}.{key}", self.part)
     }
 
-    /// The value, when it was written and is not null.
+    /// The value, if it was written and is not null.
     fn get(&self, key: &str) -> Option<&'a Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }
 
-    /// A text; one that is empty is none, as in the published operator.
+    /// A text; an empty one counts as none, as in the published operator.
     fn text(&self, key: &str) -> Result<Option<String>, ConvertError> {
         match self.get(key) {
             None => Ok(None),

@@ -1,4 +1,4 @@
-//! What the documents show as a `WasmFunction` is one.
+//! Tests that every `WasmFunction` in the documentation is valid.
 
 use sampan_crd::{ValidFunction, WasmFunction};
 

@@ -1,4 +1,4 @@
-//! What is allowed in a resource, from its YAML to the checked function.
+//! Tests of validation, from YAML to the validated function.
 
 use sampan_crd::{CONTAINER, ValidFunction, WasmFunction};
 use sampan_spec::{Function, annotations};
@@ -38,7 +38,7 @@ fn the_published_example_is_taken_whole() {
 }
 
 #[test]
-fn what_is_not_allowed_is_named_by_its_field() {
+fn invalid_values_are_named_by_their_field() {
     fn check(spec: &str, field: &str, part: &str) {
         let error = ValidFunction::of(&read(spec)).expect_err(spec);
         assert_eq!(error.field, field, "{error}");
@@ -172,7 +172,7 @@ fn a_described_function_becomes_the_same_function() {
         instances: { reuse: { requests: 5, idle: 2s } } }"#;
     let mut function = Function::parse(text, "function.yaml", "f").expect("it is allowed");
     let resource = WasmFunction::of(&function, "registry.example/primes:1");
-    // Through text, as it travels.
+    // As text, the form in which it is transferred.
     let resource: WasmFunction =
         serde_json::from_str(&serde_json::to_string(&resource).expect("written")).expect("read");
     let valid = ValidFunction::of(&resource).expect("it is allowed");

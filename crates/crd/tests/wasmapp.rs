@@ -1,4 +1,4 @@
-//! Every published field of `WasmApp` has its place, or a note.
+//! Tests that every published field of `WasmApp` is mapped or has a note.
 
 use sampan_crd::wasmapp::{self, FIELDS};
 
@@ -35,7 +35,7 @@ fn every_field_has_its_place() {
 }
 
 #[test]
-fn what_is_unset_is_unset() {
+fn unset_fields_stay_unset() {
     let converted = wasmapp::convert(&app(
         "{ ociImage: registry.example/primes, ingressHost: h.example }",
     ));
@@ -49,7 +49,7 @@ fn what_is_unset_is_unset() {
 }
 
 #[test]
-fn what_has_no_counterpart_is_noted() {
+fn fields_without_counterpart_are_noted() {
     fn check(spec: &str, part: &str) {
         let converted = wasmapp::convert(&app(spec)).expect(spec);
         assert!(
@@ -64,7 +64,7 @@ fn what_has_no_counterpart_is_noted() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn invalid_fields_are_named() {
     fn check(text: &str, part: &str) {
         let error = wasmapp::convert(text).expect_err(text).to_string();
         assert!(error.contains(part), "{error} lacks {part}");

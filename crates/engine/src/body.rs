@@ -1,4 +1,4 @@
-//! An answer's body, which runs the guest while it is read.
+//! The body of a function's HTTP response. Polling it runs the guest.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -10,14 +10,15 @@ use wasmtime_wasi_http::WasiBody;
 use crate::error::CallError;
 use crate::guest::Guest;
 
-/// The body of a function's answer. Reading it runs the guest on; dropping it cancels the guest.
+/// The body of a function's response. Reading it runs the guest; dropping it cancels the guest.
 ///
-/// An error means that the answer broke off after its head, which must reach the client as a broken
-/// connection or a reset stream, never as a normal end. The error has been reported already.
+/// An error means that the response broke off after its head. It must reach the client as a broken
+/// connection or a reset stream, never as a normal end. The observer has already received the
+/// error.
 pub struct GuestBody(State);
 
 enum State {
-    /// The whole answer is here, and the guest has ended.
+    /// The whole response is here, and the guest has ended.
     Whole(Option<Bytes>),
     Streaming(Streaming),
     Ended,
@@ -38,13 +39,13 @@ impl GuestBody {
                 guest,
             }));
         }
-        // The guest has ended, so what it wrote is most often all here. Then the length is known,
-        // and head and body go out together.
+        // The guest has ended, so all of its output is usually here. The length is then known, and
+        // head and body leave together.
         let mut context = Context::from_waker(Waker::noop());
         let first = match Pin::new(&mut body).poll_frame(&mut context) {
             Poll::Ready(None) => return Self(State::Whole(None)),
             Poll::Ready(Some(Ok(frame))) => Some(frame),
-            // The error is told by the first read.
+            // The first read returns the error.
             Poll::Ready(Some(Err(error))) => {
                 return Self(State::Streaming(Streaming {
                     first: None,
@@ -84,7 +85,7 @@ fn failed_body(error: wasmtime_wasi_http::Error) -> WasiBody {
     http_body_util::StreamBody::new(futures_util::stream::iter([Err(error)])).boxed_unsync()
 }
 
-/// `body` with a frame that was already read put back before it.
+/// `body`, preceded by a frame that was already read from it.
 fn prepended(frame: Result<Frame<Bytes>, wasmtime_wasi_http::Error>, body: WasiBody) -> WasiBody {
     use futures_util::StreamExt as _;
     use http_body_util::BodyExt as _;
@@ -100,7 +101,7 @@ impl Streaming {
         if let Some(frame) = self.first.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        // What the guest wrote goes out before it runs on: that is the backpressure.
+        // The guest runs on only after its output was read: this is the backpressure.
         loop {
             match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(Ok(frame))),
@@ -118,7 +119,7 @@ impl Streaming {
             }
             match self.guest.poll(context) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
-                // The guest has ended: the body is looked at once more, and then has the rest.
+                // The guest has ended: one more poll of the body yields the rest.
                 Poll::Ready(Ok(())) => {}
                 Poll::Pending => {
                     // The guest ran and may have written.

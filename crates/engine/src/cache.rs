@@ -1,11 +1,12 @@
-//! Compiled modules on disk, and the only place where compiled code is loaded.
+//! On-disk cache of compiled modules, and the only place that deserializes compiled code.
 //!
-//! A file is taken only if it carries a keyed hash made with a key that this folder alone has, over
-//! the name it is stored under and every byte of it. The name says what was compiled, by which
-//! wasmtime, with which configuration; so a file that was copied, renamed, cut short, flipped or
-//! written by anybody without the key is not loaded but compiled again. The folder is readable by
-//! its owner only, who could as well attach a debugger: the hash guards against files from elsewhere,
-//! not against the owner.
+//! A file loads only if it ends with a keyed hash over its name and every byte of it. The key
+//! belongs to this folder. The name covers the WebAssembly, the wasmtime version and the
+//! configuration. A file that was copied, renamed, truncated, changed or written without the key is
+//! compiled again.
+//!
+//! Only its owner can read the folder, and the owner could attach a debugger as well. The hash
+//! guards against files from elsewhere, not against the owner.
 //!
 //! Layout of a file: the compiled module, then [`MAC_LENGTH`] bytes of keyed BLAKE3.
 
@@ -32,9 +33,9 @@ const MAC_LENGTH: usize = blake3::OUT_LEN;
 /// Separates this use of the key from any other.
 const CONTEXT: &[u8] = b"sampan compiled module v1\0";
 
-/// The owner of a file that others are given. Nobody is: Kubernetes and its kind know users up to half of
-/// this number.
-const NOBODY: u32 = 0xffff_ff00;
+/// The owner of a file that other processes receive. Kubernetes and other systems that map users
+/// use identifiers up to half of this number, so no process runs under it.
+const UNUSED_ID: u32 = 0xffff_ff00;
 
 /// The folder of compiled modules.
 pub(crate) struct Cache {
@@ -44,14 +45,14 @@ pub(crate) struct Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        // A process that prepares modules for others forks when it is done, and its children are to
-        // know the key no more than the folder.
+        // A process that prepares modules for others forks afterwards. Its children must hold
+        // neither the key nor the folder.
         self.key.fill(0);
         std::hint::black_box(&self.key);
     }
 }
 
-/// What a compiled module is stored under.
+/// The name under which a compiled module is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key(String);
 
@@ -64,7 +65,7 @@ impl Key {
                 self.0.update(bytes);
             }
             fn finish(&self) -> u64 {
-                // Only the bytes fed are of interest.
+                // Only the fed bytes matter.
                 0
             }
         }
@@ -78,8 +79,8 @@ impl Key {
     }
 }
 
-/// Compiled code in a file whose keyed hash was verified through this descriptor. Only [`Cache::find`]
-/// makes one.
+/// A file of compiled code, with the descriptor through which its keyed hash was verified. Only
+/// [`Cache::find`] makes one.
 pub(crate) struct Verified(File);
 
 impl Verified {
@@ -87,23 +88,25 @@ impl Verified {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Link`] when wasmtime does not take it, as when another engine made it.
+    /// [`LoadError::Link`] when wasmtime rejects it, for example when another engine made it.
     pub(crate) fn load(&self, engine: &Engine, component: bool) -> Result<Code, LoadError> {
         deserialize(engine, self, component).map_err(|error| LoadError::Link(format!("{error:#}")))
     }
 
-    /// Gives the file away to nobody, so that no process that has it open can change it without
-    /// privileges, not even root's: whoever owns a file may make it writable again, by any descriptor.
-    /// Others that run the same module would run what was changed. Needs privileges itself.
+    /// Changes the owner to a user that no process runs as. A process that has the file open then
+    /// needs privileges to change it, even if it runs as root.
+    ///
+    /// The owner of a file may make it writable again through any descriptor, and other processes
+    /// that run the same module would run the change. The call itself needs privileges.
     ///
     /// # Errors
     ///
-    /// When the file cannot be given away.
-    pub(crate) fn give_away(&self) -> io::Result<()> {
+    /// When the owner cannot be changed.
+    pub(crate) fn assign_unused_owner(&self) -> io::Result<()> {
         let metadata = self.0.metadata()?;
-        let is_nobodys = metadata.uid() == NOBODY && metadata.gid() == NOBODY;
-        if !is_nobodys {
-            fchown(&self.0, Some(NOBODY), Some(NOBODY))?;
+        let is_assigned = metadata.uid() == UNUSED_ID && metadata.gid() == UNUSED_ID;
+        if !is_assigned {
+            fchown(&self.0, Some(UNUSED_ID), Some(UNUSED_ID))?;
         }
         if metadata.mode() & 0o7777 != 0o444 {
             self.0.set_permissions(fs::Permissions::from_mode(0o444))?;
@@ -118,7 +121,7 @@ impl AsFd for Verified {
     }
 }
 
-/// Loaded code, of either shape.
+/// Loaded code: a component or a core module.
 #[derive(Clone)]
 pub(crate) enum Code {
     Component(Component),
@@ -126,12 +129,12 @@ pub(crate) enum Code {
 }
 
 impl Cache {
-    /// Opens the folder, making it and its key when they are not there.
+    /// Opens the folder. Makes the folder and its key if they are missing.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Cache`] with the path at fault, [`EngineError::CacheKey`] for a key file of the
-    /// wrong length.
+    /// [`EngineError::Cache`] with the failing path; [`EngineError::CacheKey`] for a key file of
+    /// the wrong length.
     pub(crate) fn open(folder: &Path) -> Result<Self, EngineError> {
         let at = |path: &Path| {
             let path = path.to_owned();
@@ -160,11 +163,11 @@ impl Cache {
         self.folder.join(format!("{}.cwasm", key.0))
     }
 
-    /// Loads what is stored under `key`; `None` when there is nothing, or nothing that verifies.
+    /// Loads the module stored under `key`; `None` when there is no file or it does not verify.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Cache`] when the file is there but cannot be read.
+    /// [`LoadError::Cache`] when the file exists but cannot be read.
     pub(crate) fn load(
         &self,
         key: &Key,
@@ -184,11 +187,11 @@ impl Cache {
         }
     }
 
-    /// Opens what is stored under `key`; `None` when there is nothing, or nothing that verifies.
+    /// Opens the file stored under `key`; `None` when there is no file or it does not verify.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Cache`] when the file is there but cannot be read.
+    /// [`LoadError::Cache`] when the file exists but cannot be read.
     pub(crate) fn find(&self, key: &Key) -> Result<Option<Verified>, LoadError> {
         let path = self.path(key);
         let failed = |error: io::Error| LoadError::Cache {
@@ -220,11 +223,11 @@ impl Cache {
         })
     }
 
-    /// Stores compiled bytes, whole or not at all.
+    /// Stores compiled bytes atomically.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Cache`] when the folder is full, read-only or gone.
+    /// [`LoadError::Cache`] when the folder is full, read-only or missing.
     pub(crate) fn store(&self, key: &Key, compiled: &[u8]) -> Result<(), LoadError> {
         let path = self.path(key);
         self.write(key, compiled, &path)
@@ -240,26 +243,27 @@ impl Cache {
         mac.update(compiled);
         temporary.write_all(compiled)?;
         temporary.write_all(mac.finalize().as_bytes())?;
-        // Whoever was given the file may open it again as another user. The folder is what keeps it
-        // from everybody else.
+        // A process that received the file may open it again as another user. The folder's mode
+        // keeps it from all other users.
         temporary
             .as_file()
             .set_permissions(fs::Permissions::from_mode(0o444))?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
         File::open(&self.folder)?.sync_all()?;
-        // Other processes may have been killed while writing since this cache was opened.
+        // Removes files of processes that were killed while writing since this cache was opened.
         remove_leftovers(&self.folder)
     }
 
-    /// A file with a lock that says that it is no leftover of a crash.
+    /// Makes a locked temporary file. The lock marks it as being written, not left over from a
+    /// crash.
     fn temporary(&self) -> io::Result<NamedTempFile> {
         loop {
             let temporary = tempfile::Builder::new()
                 .prefix(TEMPORARY)
                 .tempfile_in(&self.folder)?;
             flock(temporary.as_file(), FlockOperation::LockShared)?;
-            // Whoever looked for leftovers before it was locked has removed it.
+            // A concurrent clean-up may have removed the file before it was locked.
             if temporary.as_file().metadata()?.nlink() > 0 {
                 return Ok(temporary);
             }
@@ -293,7 +297,7 @@ impl Cache {
         let mut stored = [0; MAC_LENGTH];
         file.read_exact(&mut stored)?;
         file.rewind()?;
-        // blake3's comparison takes the same time wherever the first difference is.
+        // blake3 compares in constant time.
         Ok(mac.finalize() == blake3::Hash::from_bytes(stored))
     }
 }
@@ -301,7 +305,7 @@ impl Cache {
 /// Prefix of files that are being written.
 const TEMPORARY: &str = ".writing-";
 
-/// Removes what a process that was killed while writing has left: files that nobody holds a lock on.
+/// Removes files of processes that were killed while writing: those without a lock.
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -324,8 +328,8 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The key file's bytes; a new random key is put in place whole, and the first of two racing
-/// processes wins.
+/// Reads the key file. If it is missing, a new random key is put in place atomically; the first of
+/// two racing processes wins.
 fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -362,7 +366,7 @@ fn deserialize(
     Verified(file): &Verified,
     component: bool,
 ) -> wasmtime::Result<Code> {
-    // Opens the very file that was verified, whatever has been put under its name since.
+    // Opens the verified file itself, even if another file has its name since.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: deserialisation asks that the bytes come from wasmtime's own compiler and do not
     // change while they are mapped. `Cache::find` is the only maker of a `Verified`; it has verified,

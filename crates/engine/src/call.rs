@@ -1,4 +1,4 @@
-//! One call, as both its ends see it: the one that polls the guest, and the store that it runs in.
+//! State of one call, shared by the poller of the guest and by the store in which the guest runs.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::CallError;
 use crate::function::{CallContext, Inner};
 
-/// What a handler answers.
+/// The result of a handler.
 pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
 
 pub(crate) struct Call {
@@ -19,7 +19,7 @@ pub(crate) struct Call {
     pub(crate) clock: Clock,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) busy: bool,
-    /// The trace that outbound calls are part of, unless the guest says otherwise.
+    /// The trace context for outbound calls, unless the guest sets its own.
     pub(crate) traceparent: Option<HeaderValue>,
     /// Written by the guest within a poll and taken by the poller right after it, so it needs no
     /// waker.
@@ -46,7 +46,7 @@ impl Call {
         }
     }
 
-    /// What an instance is made under that waits for its call: it has the time of one.
+    /// Makes a call under which an instance is prewarmed. It has the time limits of a normal call.
     pub(crate) fn preparing(function: Arc<Inner>) -> Self {
         let (timeout, processor_time) = {
             let limits = &function.spec.limits;
@@ -72,7 +72,7 @@ impl Call {
             .take()
     }
 
-    /// Tells the function's observer of a failure, and passes it on. Every failure passes here
+    /// Reports a failure to the function's observer and returns it. Every failure passes here
     /// exactly once.
     pub(crate) fn failed(&self, error: CallError) -> CallError {
         self.function

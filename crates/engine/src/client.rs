@@ -1,7 +1,7 @@
-//! The HTTP client of one function: pooled connections to the upstreams that its rules allow.
+//! HTTP client of one function, with pooled connections to allowed upstreams.
 //!
-//! The pool belongs to one function, so a connection that was made under its rules is never lent to
-//! another's.
+//! Each function has its own pool, so no function uses a connection that was made under the rules
+//! of another.
 
 use std::future::Future;
 use std::io;
@@ -24,23 +24,23 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::resolve::resolve;
 
-/// How long making a connection may take, TLS included.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time limit for making a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection is kept for the next call.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long an idle connection stays open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Idle connections kept for each upstream.
-const IDLE_EACH: usize = 16;
+/// The most idle connections for each upstream.
+const MAX_IDLE_PER_HOST: usize = 16;
 
 pub(crate) type OutboundClient = Client<Connector, WasiBody>;
 
-/// A client that connects only to what `function` may call.
+/// Makes a client that connects only to the upstreams that `function` may call.
 pub(crate) fn new(function: Arc<Function>, tls: Arc<rustls::ClientConfig>) -> OutboundClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_EACH)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .build(Connector {
             function,
             tls: TlsConnector::from(tls),
@@ -65,14 +65,14 @@ pub(crate) fn tls() -> Arc<rustls::ClientConfig> {
     Arc::new(config)
 }
 
-/// What the rules say of a request's scheme, host and port; `None` when no rule allows them.
+/// Looks up a request's scheme, host and port in the rules; `None` when no rule allows them.
 pub(crate) fn permit(rules: &OutboundRules, uri: &Uri) -> Option<(Scheme, u16, Permit)> {
     let scheme: Scheme = uri.scheme_str()?.parse().ok()?;
     let port = uri.port_u16().unwrap_or_else(|| scheme.default_port());
     Some((scheme, port, rules.permit(scheme, uri.host()?, port)?))
 }
 
-/// Why no connection was made.
+/// Reasons why a connection was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("no rule allows it")]
@@ -108,7 +108,7 @@ impl From<&ConnectError> for Error {
     }
 }
 
-/// Makes connections under one function's rules.
+/// Makes connections under the rules of one function.
 #[derive(Clone)]
 pub(crate) struct Connector {
     function: Arc<Function>,
@@ -153,7 +153,7 @@ impl tower_service::Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
         Box::pin(async move {
-            tokio::time::timeout(CONNECT, connector.connect(uri))
+            tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(uri))
                 .await
                 .unwrap_or(Err(ConnectError::Timeout))
         })
@@ -172,7 +172,7 @@ impl Connection for Transport {
     }
 }
 
-/// Calls the same method of whichever transport it is.
+/// Calls the same method of either transport.
 macro_rules! forward {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self.get_mut() {

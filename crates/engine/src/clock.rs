@@ -1,8 +1,8 @@
-//! The time a call may take: wall time until its deadline, and time on a processor.
+//! Time limits of one call: a wall-clock deadline and processor time.
 //!
-//! Processor time is counted as the time spent inside polls of the guest's future. A guest never
-//! leaves its thread within a poll, so this is the time on a processor plus what the operating
-//! system took away meanwhile; it costs two reads of a clock a poll and no system call.
+//! Processor time is the time inside polls of the guest's future. A guest never leaves its thread
+//! within a poll. The count therefore includes time that the operating system took away meanwhile.
+//! It costs two clock reads for each poll and no system call.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ pub(crate) struct Clock {
     deadline: Instant,
     timeout: Duration,
     processor_limit: Duration,
-    /// Nanoseconds spent in polls that have ended.
+    /// Nanoseconds spent in completed polls.
     used: AtomicU64,
-    /// Nanoseconds from `started` to the beginning of the poll under way.
+    /// Nanoseconds from `started` to the start of the current poll.
     poll_began: AtomicU64,
 }
 
@@ -43,12 +43,12 @@ impl Clock {
         }
     }
 
-    /// Notes that a poll of the guest begins.
+    /// Starts to count a poll of the guest.
     pub(crate) fn enter(&self) {
         self.poll_began.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// Notes that the poll has ended.
+    /// Ends the count of the poll.
     pub(crate) fn leave(&self) {
         let spent = self
             .elapsed()
@@ -56,7 +56,7 @@ impl Clock {
         self.used.fetch_add(spent, Ordering::Relaxed);
     }
 
-    /// The limit that a guest which is running now has passed, if any.
+    /// Checks a running guest against both limits.
     pub(crate) fn check_running(&self) -> Result<(), CallError> {
         let now = self.elapsed();
         let polling = now.saturating_sub(self.poll_began.load(Ordering::Relaxed));
@@ -73,7 +73,7 @@ impl Clock {
     }
 
     fn elapsed(&self) -> u64 {
-        // 584 years of nanoseconds fit: a request does not last that long.
+        // 584 years of nanoseconds fit, more than any request lasts.
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }

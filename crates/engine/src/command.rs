@@ -1,4 +1,4 @@
-//! Running a WASI command to its end.
+//! Runs a WASI command to its exit code.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use crate::error::CallError;
 use crate::host::{CommandStdio, Folder, Host, Stdio};
 use crate::module::{Entry, Module};
 
-/// What a command is run with.
+/// Streams, arguments and folders of a command.
 ///
-/// By default it has no standard input, its output goes to the function's observer line by line, it
-/// sees no folder and may run for ever.
+/// By default it has no standard input, no folders and no timeout. Its output goes to the
+/// function's observer, line by line.
 #[derive(Default)]
 pub struct CommandIo {
-    /// What it is called, its zeroth argument; the function's name when there is none.
+    /// The zeroth argument; the function's name if `None`.
     pub program: Option<String>,
     /// Arguments after the program's name.
     pub arguments: Vec<String>,
-    /// Variables beside those of the function's specification.
+    /// Variables in addition to those of the function's specification.
     pub environment: Vec<(String, String)>,
-    /// The path of the folder that it starts in, where it asks WASI for that.
+    /// The path of the initial working directory, for commands that ask WASI for it.
     pub working_directory: Option<String>,
     /// Standard input.
     pub stdin: Option<Box<dyn StdinStream + Sync>>,
@@ -32,13 +32,13 @@ pub struct CommandIo {
     pub stdout: Option<Box<dyn StdoutStream + Sync>>,
     /// Standard error.
     pub stderr: Option<Box<dyn StdoutStream + Sync>>,
-    /// Wall time until the command is ended.
+    /// Wall time after which the command is cancelled.
     pub timeout: Option<Duration>,
     pub(crate) folders: Vec<Folder>,
 }
 
 impl CommandIo {
-    /// Standard streams of this process.
+    /// Inherits the standard streams of this process.
     #[must_use]
     pub fn inherit(mut self) -> Self {
         self.stdin = Some(Box::new(wasmtime_wasi::cli::stdin()));
@@ -47,7 +47,7 @@ impl CommandIo {
         self
     }
 
-    /// Shows a folder of the host to the command under another name.
+    /// Mounts a folder of the host under another name for the command.
     #[must_use]
     pub fn folder(mut self, host: PathBuf, guest: String, writable: bool) -> Self {
         self.folders.push(Folder {

@@ -1,5 +1,6 @@
-//! One process compiles a module, and others that want the same one wait: a lock on a file, which the
-//! kernel lets go of when its holder ends, however it ends.
+//! File lock by which one process compiles a module while others wait for it.
+//!
+//! The kernel releases the lock when its holder ends, however it ends.
 
 use std::fs::{File, OpenOptions, remove_file};
 use std::io;
@@ -29,7 +30,7 @@ impl CompileLock {
                 .mode(0o600)
                 .open(path)?;
             flock(&file, FlockOperation::LockExclusive)?;
-            // Whoever held it before has removed it.
+            // The previous holder may have removed the file.
             if file.metadata()?.nlink() > 0 {
                 return Ok(Self {
                     path: path.to_owned(),
@@ -42,8 +43,8 @@ impl CompileLock {
 
 impl Drop for CompileLock {
     fn drop(&mut self) {
-        // It is removed while it is locked, so that whoever takes it next sees that it is gone. What
-        // stays after an error is an empty file that the next holder removes.
+        // The file is removed while it is locked, so that the next holder sees that it is gone.
+        // After an error an empty file stays, which the next holder removes.
         let _ = remove_file(&self.path);
     }
 }
@@ -56,23 +57,23 @@ mod tests {
     use super::CompileLock;
 
     #[test]
-    fn the_second_waits_for_the_first_and_nothing_stays() {
+    fn a_second_compiler_waits_and_the_lock_file_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("module.lock");
-        let first = CompileLock::take(&path).expect("nobody has it");
-        let (tell, told) = channel();
+        let first = CompileLock::take(&path).expect("the lock is free");
+        let (sender, receiver) = channel();
         let waiting = thread::spawn({
             let path = path.clone();
             move || {
-                let second = CompileLock::take(&path).expect("it comes");
-                tell.send(()).expect("somebody listens");
+                let second = CompileLock::take(&path).expect("the second takes the lock");
+                sender.send(()).expect("the receiver is alive");
                 drop(second);
             }
         });
-        assert!(told.try_recv().is_err());
+        assert!(receiver.try_recv().is_err());
         drop(first);
-        told.recv().expect("it came");
-        waiting.join().expect("it ended well");
+        receiver.recv().expect("the second has taken the lock");
+        waiting.join().expect("the thread did not panic");
         assert!(!path.exists());
     }
 }

@@ -1,7 +1,7 @@
-//! How wasmtime is set up: the one place that knows its switches.
+//! wasmtime configuration: the only place that sets its options.
 //!
 //! There are two engines. wasi:http 0.2 handlers and commands run on one without the component
-//! model's concurrency, which makes a call cheaper; wasi:http 0.3 handlers need it.
+//! model's concurrency, which makes a call cheaper. wasi:http 0.3 handlers need it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,38 +12,38 @@ use wasmtime::{
 
 use crate::kind::Kind;
 
-/// The program that compiles: a child process, so that a module made to exhaust the compiler ends
-/// the child and nothing else.
+/// The program that compiles, as a child process. A module made to exhaust the compiler ends only
+/// the child.
 #[derive(Clone, Debug)]
 pub struct CompileCommand {
     /// The program.
     pub program: PathBuf,
     /// Arguments before the engine's own. The program must then call [`crate::compile_child`].
     pub arguments: Vec<String>,
-    /// Its whole environment: it gets nothing of its parent's.
+    /// Its whole environment. It inherits nothing.
     pub environment: Vec<(String, String)>,
 }
 
-/// How an engine is set up.
+/// Configuration of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// The folder of compiled modules; made when it is not there.
+    /// The folder of compiled modules. The engine makes it if it is missing.
     pub cache: PathBuf,
-    /// The most instances at once, of all functions together.
+    /// The most instances at once, over all functions.
     pub instances: u32,
     /// The largest linear memory of any instance, in bytes.
     pub max_memory: u64,
     /// The program that compiles.
     pub compiler: CompileCommand,
-    /// How long a module that nobody calls stays in memory; `None` for the default of a minute.
+    /// How long an idle module stays in memory; `None` for the default of a minute.
     pub module_idle: Option<Duration>,
-    /// What gives freed memory back to the operating system, called when modules have left memory; nothing unless the
-    /// program's allocator needs to be told. It may block for milliseconds.
-    pub give_back: fn(),
+    /// Returns freed memory to the operating system. The engine calls it after modules have left
+    /// memory. The default does nothing. It may block for milliseconds.
+    pub release_memory: fn(),
 }
 
 impl EngineConfig {
-    /// A configuration with the defaults for everything but the two paths.
+    /// Makes a configuration with defaults for everything but the two arguments.
     pub fn new(cache: PathBuf, compiler: CompileCommand) -> Self {
         Self {
             cache,
@@ -51,11 +51,11 @@ impl EngineConfig {
             max_memory: 4 << 30,
             compiler,
             module_idle: None,
-            give_back: || {},
+            release_memory: || {},
         }
     }
 
-    /// For an engine that takes prepared modules only: it has neither cache nor compiler.
+    /// A configuration without cache and compiler, for an engine that takes prepared modules only.
     pub(crate) fn without_compiler() -> Self {
         let nothing = CompileCommand {
             program: PathBuf::new(),
@@ -66,7 +66,7 @@ impl EngineConfig {
     }
 }
 
-/// Which of the two engines.
+/// One of the two engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Flavour {
     Sequential,
@@ -89,7 +89,7 @@ impl Flavour {
     }
 }
 
-/// What the compiler and the engine must agree on.
+/// Settings on which the compiler and the engine must agree.
 fn base(flavour: Flavour) -> Config {
     let mut config = Config::new();
     config
@@ -98,8 +98,8 @@ fn base(flavour: Flavour) -> Config {
         .max_wasm_stack(512 << 10)
         .async_stack_size(1 << 20)
         .memory_init_cow(true)
-        // Images are mapped copy-on-write even when their data is sparse: up to this size zeros
-        // between segments are stored rather than written at instantiation.
+        // Maps images copy-on-write even when their data is sparse. Up to this size, zeros between
+        // segments are stored rather than written at instantiation.
         .memory_guaranteed_dense_image_size(16 << 20)
         .memory_reservation(4 << 30)
         .memory_guard_size(32 << 20)
@@ -112,21 +112,22 @@ fn base(flavour: Flavour) -> Config {
     config
 }
 
-/// The compiler's configuration: no pool, whose reservation would not fit its memory limit.
+/// The compiler's configuration. It has no pool: the reservation would exceed its memory
+/// limit.
 pub(crate) fn compiler(flavour: Flavour) -> Config {
     base(flavour)
 }
 
 /// The configuration of an engine that runs guests.
-pub(crate) fn runtime(flavour: Flavour, config: &EngineConfig) -> Config {
+pub(crate) fn runtime_config(flavour: Flavour, config: &EngineConfig) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     let instances = config.instances;
     pool.total_component_instances(instances)
         .total_memories(instances)
         .total_stacks(instances)
         .total_gc_heaps(instances)
-        // A component holds several core instances and tables: these are counters and address
-        // space, not memory.
+        // A component holds several core instances and tables. These limits cost counters and
+        // address space, not memory.
         .total_core_instances(instances.saturating_mul(20))
         .total_tables(instances.saturating_mul(4))
         .table_elements(100_000)
@@ -136,8 +137,8 @@ pub(crate) fn runtime(flavour: Flavour, config: &EngineConfig) -> Config {
         .max_component_instance_size(4 << 20)
         .max_memory_size(usize::try_from(config.max_memory.min(4 << 30)).unwrap_or(usize::MAX))
         .max_unused_warm_slots(64)
-        // What a slot may keep is cleared by copying; beyond it, pages go back to the kernel. More
-        // makes a server's memory follow the peaks of whatever its functions touched.
+        // Memory of a slot up to these limits is cleared by copying; pages beyond go back to the
+        // kernel. Higher limits would keep the peak use of every function resident.
         .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);

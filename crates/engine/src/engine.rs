@@ -1,4 +1,4 @@
-//! Loading functions: read, tell the kind, compile or take from the cache, link.
+//! Loads functions: reads, classifies, compiles or takes from the cache, and links.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,40 +15,40 @@ use crate::compile::{Compiler, Job};
 use crate::config::{EngineConfig, Flavour};
 use crate::error::{EngineError, LoadError};
 use crate::function::{Inner, LoadedFunction, Watched};
-use crate::ground::Ground;
-use crate::idle::Spares;
+use crate::idle::PrewarmBudget;
 use crate::kind::{Kind, Surface};
-use crate::link;
+use crate::linker;
 use crate::module::Module;
 use crate::observer::Observer;
+use crate::runtime::Runtime;
 use crate::ticker::{Ticker, Work};
 
-/// Compiles and runs functions. Cheap to clone; all clones are one engine.
+/// Compiles and runs functions. Clones are cheap and share one engine.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
-/// Where a function's WebAssembly is.
+/// The source of a function's WebAssembly.
 #[derive(Clone, Debug)]
 pub enum Wasm {
-    /// In a file, read when it is needed.
+    /// A file, read on demand.
     File(PathBuf),
-    /// In memory.
+    /// Bytes in memory.
     Bytes(Bytes),
 }
 
 pub(crate) struct Shared {
-    grounds: Vec<Ground>,
+    runtimes: Vec<Runtime>,
     source: Source,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
-    spares: Arc<Spares>,
+    prewarm_budget: Arc<PrewarmBudget>,
     pub(crate) ticker: Ticker,
     pub(crate) module_idle: Option<Duration>,
     watched: Arc<Mutex<Watched>>,
 }
 
-/// Where modules come from.
+/// The source of modules.
 pub(crate) enum Source {
-    /// The cache, and what fills it.
+    /// The cache, with the compiler that fills it.
     Cache {
         cache: Cache,
         compiler: Box<Compiler>,
@@ -57,11 +57,11 @@ pub(crate) enum Source {
     Prepared(Arc<Verified>),
 }
 
-/// What the ticker's thread does for one engine.
+/// The ticker's work for one engine.
 struct Upkeep {
     engines: Vec<wasmtime::Engine>,
     watched: Arc<Mutex<Watched>>,
-    give_back: fn(),
+    release_memory: fn(),
 }
 
 impl Work for Upkeep {
@@ -80,7 +80,7 @@ impl Work for Upkeep {
             .filter(|function| function.upgrade().is_some_and(|function| function.sweep()))
             .collect();
         if left.len() < all {
-            (self.give_back)();
+            (self.release_memory)();
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.extend(left);
@@ -99,19 +99,19 @@ impl Engine {
             cache: Cache::open(&config.cache)?,
             compiler: Box::new(Compiler::new(config.compiler.clone())),
         };
-        let grounds = [
-            Ground::new(Flavour::Sequential, config)?,
-            Ground::new(Flavour::Concurrent, config)?,
+        let runtimes = [
+            Runtime::new(Flavour::Sequential, config)?,
+            Runtime::new(Flavour::Concurrent, config)?,
         ];
-        Ok(Self(Arc::new(Shared::new(grounds, source, config)?)))
+        Ok(Self(Arc::new(Shared::new(runtimes, source, config)?)))
     }
 
-    /// Makes a function ready to be called. Takes microseconds when the cache has it, a tenth of a
-    /// second for a Rust component and many seconds for a component with a language engine in it.
+    /// Loads a function. This takes microseconds from the cache, a tenth of a second for a Rust
+    /// component, and many seconds for a component that contains a language engine.
     ///
     /// # Errors
     ///
-    /// [`LoadError`], naming what is wrong with the file, with the specification or with the cache.
+    /// [`LoadError`], which names the fault in the file, the specification or the cache.
     pub async fn load(
         &self,
         function: Arc<Function>,
@@ -139,7 +139,7 @@ impl Engine {
     }
 }
 
-/// What the bytes are, when they can be this function: told without compiling them.
+/// Classifies the bytes and checks that they fit the function. Compiles nothing.
 pub(crate) fn checked_kind(function: &Function, bytes: &[u8]) -> Result<Kind, LoadError> {
     let surface = Surface::read(bytes)?;
     let kind = surface.kind()?;
@@ -156,7 +156,7 @@ pub(crate) fn checked_kind(function: &Function, bytes: &[u8]) -> Result<Kind, Lo
         return Err(LoadError::WrongKind { kind, advice });
     }
     if kind != Kind::CommandPreview1 {
-        let names = link::missing(&surface.imports, kind == Kind::HttpHandler03);
+        let names = linker::missing(&surface.imports, kind == Kind::HttpHandler03);
         if !names.is_empty() {
             return Err(LoadError::MissingImports { names });
         }
@@ -165,50 +165,53 @@ pub(crate) fn checked_kind(function: &Function, bytes: &[u8]) -> Result<Kind, Lo
 }
 
 impl Shared {
-    /// Starts the clock of these engines.
+    /// Starts the ticker of these engines.
     pub(crate) fn new(
-        grounds: impl IntoIterator<Item = Ground>,
+        runtimes: impl IntoIterator<Item = Runtime>,
         source: Source,
         config: &EngineConfig,
     ) -> Result<Self, EngineError> {
-        let grounds: Vec<_> = grounds.into_iter().collect();
+        let runtimes: Vec<_> = runtimes.into_iter().collect();
         let watched = Arc::new(Mutex::new(Watched::new()));
         let ticker = Ticker::start(Upkeep {
-            engines: grounds.iter().map(|ground| ground.engine.clone()).collect(),
+            engines: runtimes
+                .iter()
+                .map(|runtime| runtime.engine.clone())
+                .collect(),
             watched: Arc::clone(&watched),
-            give_back: config.give_back,
+            release_memory: config.release_memory,
         })
         .map_err(EngineError::Thread)?;
         Ok(Self {
-            grounds,
+            runtimes,
             source,
             tls: OnceLock::new(),
-            spares: Spares::of(config.instances),
+            prewarm_budget: PrewarmBudget::of(config.instances),
             ticker,
             module_idle: config.module_idle,
             watched,
         })
     }
 
-    pub(crate) fn ground(&self, kind: Kind) -> Result<&Ground, LoadError> {
+    pub(crate) fn runtime(&self, kind: Kind) -> Result<&Runtime, LoadError> {
         let flavour = Flavour::of(kind);
-        self.grounds
+        self.runtimes
             .iter()
-            .find(|ground| ground.flavour == flavour)
+            .find(|runtime| runtime.flavour == flavour)
             .ok_or_else(|| LoadError::Engine(format!("this engine does not run {kind}")))
     }
 
-    /// The TLS of outbound calls, made when it is first needed: its roots take memory that most
-    /// functions never use.
+    /// The TLS configuration of outbound calls, made on first use. Its roots take memory that most
+    /// functions never need.
     pub(crate) fn tls(&self) -> &Arc<rustls::ClientConfig> {
         self.tls.get_or_init(client::tls)
     }
 
-    pub(crate) fn spares(&self) -> &Arc<Spares> {
-        &self.spares
+    pub(crate) fn prewarm_budget(&self) -> &Arc<PrewarmBudget> {
+        &self.prewarm_budget
     }
 
-    /// Takes a module from the cache, or compiles it into the cache and takes it from there.
+    /// Takes a module from the cache. If it is missing, compiles it into the cache first.
     async fn module(
         &self,
         kind: Kind,
@@ -235,9 +238,9 @@ impl Shared {
             })
             .await?;
         observer.compiled(started.elapsed());
-        let engine = &self.ground(kind)?.engine;
+        let engine = &self.runtime(kind)?.engine;
         let key = Key::new(digest, engine, Flavour::of(kind));
-        let alone = compiler.starts_nothing().await;
+        let alone = compiler.block_spawns().await;
         cache.store(&key, &compiled)?;
         drop(alone);
         self.cached(kind, digest)?.ok_or_else(|| {
@@ -246,21 +249,21 @@ impl Shared {
     }
 
     fn cached(&self, kind: Kind, digest: &str) -> Result<Option<Module>, LoadError> {
-        let ground = self.ground(kind)?;
+        let runtime = self.runtime(kind)?;
         let component = kind != Kind::CommandPreview1;
         let code = match &self.source {
-            Source::Prepared(verified) => Some(verified.load(&ground.engine, component)?),
+            Source::Prepared(verified) => Some(verified.load(&runtime.engine, component)?),
             Source::Cache { cache, .. } => {
-                let key = Key::new(digest, &ground.engine, Flavour::of(kind));
-                cache.load(&key, &ground.engine, component)?
+                let key = Key::new(digest, &runtime.engine, Flavour::of(kind));
+                cache.load(&key, &runtime.engine, component)?
             }
         };
-        code.map(|code| Module::link(kind, &code, ground))
+        code.map(|code| Module::link(kind, &code, runtime))
             .transpose()
     }
 
-    /// Takes a module that was put aside from the cache again, or compiles it again when the cache
-    /// has lost it and the file is still the same.
+    /// Takes an unloaded module from the cache again. If the cache has lost it, compiles it again,
+    /// provided that the file has not changed.
     pub(crate) async fn reload(&self, inner: &Inner) -> Result<Module, LoadError> {
         if let Some(module) = self.cached(inner.kind, &inner.digest)? {
             inner.observer.cache(true);
@@ -282,7 +285,7 @@ impl Shared {
         .await
     }
 
-    /// Has a function looked at until nothing of it lies idle in memory.
+    /// Sweeps a function until it has no idle instances or modules in memory.
     pub(crate) fn watch(&self, function: Weak<Inner>) {
         self.watched
             .lock()
@@ -304,7 +307,7 @@ impl Wasm {
         within(bytes, limit)
     }
 
-    /// The same for a process without an asynchronous runtime.
+    /// Like [`Wasm::read`], for a process without an asynchronous runtime.
     pub(crate) fn read_blocking(&self, limit: u64) -> Result<Bytes, LoadError> {
         let bytes = match self {
             Self::Bytes(bytes) => bytes.clone(),
@@ -338,7 +341,7 @@ fn within(bytes: Bytes, limit: u64) -> Result<Bytes, LoadError> {
     Ok(bytes)
 }
 
-/// Reads a file, but no more than one byte past `limit`.
+/// Reads a file up to one byte past `limit`.
 async fn read_file(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     let file = tokio::fs::File::open(path).await?;
     let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
-//! Why an engine does not start, a function does not load and a call does not succeed.
+//! Errors of starting an engine, loading a function and calling it.
 //!
-//! Each failure is a variant; nothing here or elsewhere recognises one by its text. [`CallError::of`]
-//! is the one place that maps wasmtime's errors.
+//! Each failure is a variant; no code recognises one by its text. Only [`CallError::of`] maps
+//! wasmtime's errors.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::kind::Kind;
 
-/// Why an [`crate::Engine`] could not be made.
+/// Reasons why an [`crate::Engine`] could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The folder of compiled modules cannot be used.
@@ -19,7 +19,7 @@ pub enum EngineError {
     Cache {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The cache's key file does not hold a key.
@@ -36,7 +36,7 @@ pub enum EngineError {
     Thread(#[source] std::io::Error),
 }
 
-/// Why a function could not be loaded.
+/// Reasons why a function could not be loaded.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -44,13 +44,13 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         message: String,
     },
     /// The artifact is larger than `limits.artifact`.
     #[error("{size} bytes, and limits.artifact allows {limit}")]
     ArtifactSize {
-        /// Bytes of the artifact, as far as they were read.
+        /// Bytes that were read, which may be fewer than the artifact has.
         size: u64,
         /// Bytes allowed.
         limit: u64,
@@ -58,7 +58,7 @@ pub enum LoadError {
     /// The bytes are not WebAssembly, or not valid.
     #[error("not WebAssembly: {0}")]
     NotWasm(String),
-    /// The bytes are compiled code; only WebAssembly is taken.
+    /// The bytes are compiled code; the engine loads only WebAssembly.
     #[error("compiled native code, which is never loaded; give the .wasm that it was made from")]
     Precompiled,
     /// A core module without `_start`.
@@ -69,21 +69,21 @@ pub enum LoadError {
         "a component that exports neither wasi:http/incoming-handler, wasi:http/handler nor wasi:cli/run"
     )]
     NoEntry,
-    /// The function's way of answering does not fit what the file is.
+    /// The function's `http` setting does not fit the kind of the file.
     #[error("{kind} cannot answer HTTP requests as it is; {advice}")]
     WrongKind {
-        /// What the file is.
+        /// The kind of the file.
         kind: Kind,
-        /// What to do.
+        /// The change that fixes it.
         advice: &'static str,
     },
-    /// Imports that this host does not have.
+    /// Imports that this host lacks.
     #[error("imports that this host lacks: {}", names.join(", "))]
     MissingImports {
         /// The names as the component writes them.
         names: Vec<String>,
     },
-    /// The compiler refused it.
+    /// The compiler rejected the module.
     #[error("compilation failed: {0}")]
     Compile(String),
     /// The compiler used up its processor time.
@@ -104,15 +104,15 @@ pub enum LoadError {
         /// Bytes allowed.
         limit: u64,
     },
-    /// The compiler's process could not be started or talked to.
+    /// The compiler's process could not be started, written to or read from.
     #[error("the compiler's process failed: {0}")]
     Compiler(String),
-    /// The cache folder failed.
+    /// A file of the cache folder cannot be read or written.
     #[error("the cache file {} cannot be written: {message}", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         message: String,
     },
     /// The engine of this module did not start.
@@ -123,10 +123,10 @@ pub enum LoadError {
     Link(String),
 }
 
-/// What made a guest trap.
+/// The cause of a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrapCause {
-    /// `unreachable`, which is how a panic or an abort ends.
+    /// `unreachable`, by which a panic or an abort ends.
     Unreachable,
     /// The stack was exhausted.
     StackOverflow,
@@ -136,16 +136,16 @@ pub enum TrapCause {
     OutOfMemory,
     /// Integer overflow, division by zero or a failed conversion.
     Arithmetic,
-    /// A call through a table to nothing, or to a function of another type.
+    /// An indirect call of a null entry, or of a function with another type.
     IndirectCall,
     /// The guest holds as many handles or header bytes as it may.
     Resources,
-    /// Anything else that WebAssembly or the host calls a trap.
+    /// Any other trap of WebAssembly or the host.
     Other,
 }
 
 impl TrapCause {
-    /// The cause's name as a metric's label.
+    /// The cause as a metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreachable => "trap_unreachable",
@@ -178,7 +178,7 @@ impl TrapCause {
     }
 }
 
-/// Why a call did not end in an answer.
+/// Reasons why a call did not end in a response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The deadline passed.
@@ -196,24 +196,24 @@ pub enum CallError {
     /// The guest trapped.
     #[error("{message}")]
     Trap {
-        /// What kind of trap.
+        /// The kind of trap.
         cause: TrapCause,
         /// wasmtime's description with the guest's stack.
         message: String,
     },
-    /// The guest called `exit` instead of answering.
+    /// The guest called `exit` instead of responding.
     #[error("the guest exited with code {0} instead of answering")]
     Exit(i32),
-    /// The guest ended without an answer.
+    /// The guest ended without a response.
     #[error("the guest ended without an answer")]
     NoResponse,
-    /// The guest answered with an error code of wasi:http.
+    /// The guest responded with a wasi:http error code.
     #[error("the guest answered with the error {0}")]
     Guest(String),
-    /// A command's output was not a CGI answer.
+    /// A command's output was not a CGI response.
     #[error("the command's output is not a CGI answer: {0}")]
     Cgi(&'static str),
-    /// The answer's body broke off.
+    /// The response's body broke off.
     #[error("the answer's body broke off: {0}")]
     Body(String),
     /// Every instance of the pool is taken.
@@ -222,7 +222,7 @@ pub enum CallError {
     /// This kind of module cannot be called this way.
     #[error("a {0} cannot be called this way")]
     WrongKind(Kind),
-    /// The module was put aside while idle and could not be loaded again.
+    /// The module was unloaded while idle and could not be loaded again.
     #[error("the module could not be loaded again")]
     Reload(#[source] LoadError),
     /// The host failed.
@@ -231,7 +231,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The failure's name as a metric's label.
+    /// The failure as a metric label.
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Deadline { .. } => "deadline",
@@ -249,8 +249,8 @@ impl CallError {
         }
     }
 
-    /// Maps what wasmtime or its hosts returned; `out_of_memory` tells that a growth was refused
-    /// before, which names the cause of an otherwise meaningless trap.
+    /// Maps an error of wasmtime or its host functions. `out_of_memory` says that a growth failed
+    /// before, which is then the cause of an otherwise unspecific trap.
     pub(crate) fn of(error: wasmtime::Error, out_of_memory: bool) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(own) => return own,
@@ -280,7 +280,7 @@ impl CallError {
     }
 }
 
-/// Why a request's body cannot be read on; what the guest then sees is wasi:http's own error code.
+/// Reasons why reading a request's body failed. The guest receives wasi:http's own error code.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RequestBodyError {
     /// More bytes than `limits.requestBody`.
@@ -289,7 +289,7 @@ pub enum RequestBodyError {
         /// Bytes allowed.
         limit: u64,
     },
-    /// Nothing arrived for too long.
+    /// No byte arrived within the time limit.
     #[error("the request's body stalled")]
     Stalled,
     /// The client's connection failed.

@@ -1,4 +1,4 @@
-//! A function that is ready to be called.
+//! A loaded function and its calls.
 
 use std::future::poll_fn;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
@@ -19,17 +19,17 @@ use crate::command::{self, CommandIo};
 use crate::engine::{Shared, Wasm};
 use crate::error::{CallError, RequestBodyError};
 use crate::guest::{Guest, GuestFuture};
-use crate::idle::patience;
+use crate::idle::idle_timeout;
 use crate::kind::Kind;
 use crate::module::{Entry, Module};
 use crate::observer::Observer;
 use crate::outbound::traceparent;
 use crate::ticker::Active;
 
-/// How long a module that nobody calls stays in memory; the cache on disk has it for the next call.
+/// How long an idle module stays in memory. The next call takes it from the cache on disk.
 const MODULE_IDLE: Duration = Duration::from_mins(1);
 
-/// A function that is compiled, linked and ready. Cheap to clone.
+/// A function that is compiled, linked and ready. Clones are cheap.
 #[derive(Clone)]
 pub struct LoadedFunction(pub(crate) Arc<Inner>);
 
@@ -40,19 +40,19 @@ pub(crate) struct Inner {
     pub(crate) digest: String,
     pub(crate) wasm: Wasm,
     pub(crate) engine: Arc<Shared>,
-    module: RwLock<Option<Warm>>,
+    module: RwLock<Option<ResidentModule>>,
     client: OnceLock<OutboundClient>,
 }
 
-/// A module in memory, with the last time that it was taken up from rest.
-struct Warm {
+/// A module in memory, with a mark of recent calls.
+struct ResidentModule {
     module: Arc<Module>,
     since: Instant,
     /// Whether it was called since the last sweep.
     called: std::sync::atomic::AtomicBool,
 }
 
-impl Warm {
+impl ResidentModule {
     fn new(module: Arc<Module>) -> Self {
         Self {
             module,
@@ -62,23 +62,24 @@ impl Warm {
     }
 }
 
-/// How one call is made: which request it belongs to.
+/// Parameters of one call.
 #[derive(Clone, Debug, Default)]
 pub struct CallContext {
-    /// Shown beside what the guest prints and beside failures.
+    /// Logged with the guest's output and with failures.
     pub request_id: Option<Box<str>>,
-    /// There is no time between requests: what a call leaves behind is cleared away at once, for the
-    /// least work, rather than behind the answer, for the earliest answer.
+    /// Whether requests arrive without pause. If so, the instance is cleared before the response
+    /// leaves, which is the least work. Otherwise it is cleared afterwards, for the earliest
+    /// response.
     pub busy: bool,
 }
 
 impl LoadedFunction {
-    /// What the function's owner asked for.
+    /// The specification.
     pub fn function(&self) -> &Arc<Function> {
         &self.0.spec
     }
 
-    /// What its file is.
+    /// The kind of its file.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -88,18 +89,22 @@ impl LoadedFunction {
         &self.0.digest
     }
 
-    /// Answers an HTTP request.
+    /// Serves an HTTP request.
     ///
-    /// The guest runs while this future and then the answer's body are polled; dropping either
-    /// cancels it. Both streams are as long as the guest makes them: this limits the guest's memory,
-    /// its time and what it prints. It does **not** limit the request's head and body, nor how many
-    /// requests run at once beyond the pool of instances, nor the time that a client takes to read:
-    /// the caller does.
+    /// The guest runs while this future and then the response's body are polled. Dropping either
+    /// cancels it. Both streams are as long as the guest makes them.
+    ///
+    /// The call limits the guest's memory, its time and its output. It does **not** limit the
+    /// following, which is left to the caller:
+    ///
+    /// - the request's head and body,
+    /// - the number of concurrent requests beyond the pool of instances,
+    /// - the time in which a client reads.
     ///
     /// # Errors
     ///
-    /// [`CallError`], when there is no answer. Failures after the head come as errors of the body.
-    /// Each has been reported to the function's observer.
+    /// [`CallError`], when there is no response. Failures after the head come as errors of the
+    /// body. The function's observer has received each of them.
     ///
     /// # Panics
     ///
@@ -125,7 +130,7 @@ impl LoadedFunction {
         let answer = poll_fn(|context| {
             let run = guest.poll(context);
             match (call.take_answer(), run) {
-                // Nothing has been sent yet, so a failure is still a failure of the whole.
+                // Nothing has been sent yet, so the whole call fails.
                 (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
                 (Some(answer), _) => Poll::Ready(answer),
                 (None, Poll::Ready(Ok(()))) => Poll::Ready(Err(CallError::NoResponse)),
@@ -139,13 +144,14 @@ impl LoadedFunction {
         }
     }
 
-    /// Makes a first instance of a handler before there is a request: one that cannot be made is known of, and what
-    /// making one takes is in memory, the compiled code included. It waits for a request for a while, like any spare. Of
-    /// commands there is no instance before a call.
+    /// Prewarms a first instance of a handler before there is a request. A failure thus shows
+    /// early, and the memory that instantiation takes is resident, compiled code included. The
+    /// instance then waits for a request like any other prewarmed one. Does nothing for commands,
+    /// which have no instance before a call.
     ///
     /// # Errors
     ///
-    /// [`CallError`], as the first request would get it.
+    /// [`CallError`], as the first request would return it.
     ///
     /// # Panics
     ///
@@ -156,7 +162,7 @@ impl LoadedFunction {
             let (inner, call) = (Arc::clone(&self.0), Arc::clone(&call));
             Box::pin(async move {
                 let module = inner.module().await?;
-                module.map_code();
+                module.prefault_code();
                 match &module.entry {
                     Entry::Handler02(handler) => handler.warm_up(&module, &call).await,
                     Entry::Handler03(handler) => handler.warm_up(&module, &call).await,
@@ -164,7 +170,7 @@ impl LoadedFunction {
                 }
             })
         };
-        to_its_end(call, future).await
+        run_to_completion(call, future).await
     }
 
     fn serve(&self, call: Arc<Call>, request: http::Request<WasiBody>) -> GuestFuture {
@@ -179,14 +185,14 @@ impl LoadedFunction {
         })
     }
 
-    /// Runs a command to its end and returns its exit code. Neither the deadline nor the processor
-    /// time of a request hold here; memory does.
+    /// Runs a command and returns its exit code. The deadline and processor time of a request do
+    /// not apply here; the memory limit does.
     ///
     /// # Errors
     ///
-    /// [`CallError`], also when the file is no command. Dropping the future ends the command.
+    /// [`CallError`], also when the file is not a command. Dropping the future ends the command.
     pub async fn run(&self, io: CommandIo) -> Result<i32, CallError> {
-        // Far enough for any job, near enough for a timer.
+        // Longer than any job, and short enough for a timer.
         const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
         let timeout = io.timeout.unwrap_or(FOR_EVER);
         let call = Arc::new(Call::new(
@@ -203,18 +209,18 @@ impl LoadedFunction {
                 let module = inner.module().await?;
                 let stdio = io.into_stdio(&call);
                 let exit = command::run(&module, call, stdio).await?;
-                // The cell is set here only.
+                // Only this line sets the cell.
                 let _ = code.set(exit);
                 Ok(())
             })
         };
-        to_its_end(call, future).await?;
+        run_to_completion(call, future).await?;
         code.get().copied().ok_or(CallError::NoResponse)
     }
 }
 
-/// Runs a guest that nobody waits for an answer of, within its time; tells of its failure.
-async fn to_its_end(call: Arc<Call>, future: GuestFuture) -> Result<(), CallError> {
+/// Runs a guest without a caller to its end, within its time. Reports its failure.
+async fn run_to_completion(call: Arc<Call>, future: GuestFuture) -> Result<(), CallError> {
     let mut guest = Guest::new(Arc::clone(&call), future);
     let ended = poll_fn(|context| Guest::poll(&mut guest, context)).await;
     ended.map_err(|error| call.failed(error))
@@ -230,7 +236,7 @@ impl Inner {
         engine: Arc<Shared>,
         module: Module,
     ) -> Arc<Self> {
-        let module = RwLock::new(Some(Warm::new(Arc::new(module))));
+        let module = RwLock::new(Some(ResidentModule::new(Arc::new(module))));
         let client = OnceLock::new();
         Arc::new(Self {
             spec,
@@ -248,48 +254,51 @@ impl Inner {
         self.engine.ticker.activate()
     }
 
-    /// The client for outbound calls, made when the function first makes one.
+    /// The client for outbound calls, made on first use.
     pub(crate) fn client(&self) -> &OutboundClient {
         self.client
             .get_or_init(|| client::new(Arc::clone(&self.spec), Arc::clone(self.engine.tls())))
     }
 
-    /// The module, taken from memory or, after a long rest, from the cache.
+    /// Returns the module from memory or, if it was unloaded, from the cache.
     async fn module(self: &Arc<Self>) -> Result<Arc<Module>, CallError> {
-        if let Some(warm) = &*self.module.read().unwrap_or_else(PoisonError::into_inner) {
-            warm.called
+        if let Some(resident) = &*self.module.read().unwrap_or_else(PoisonError::into_inner) {
+            resident
+                .called
                 .store(true, std::sync::atomic::Ordering::Relaxed);
-            return Ok(Arc::clone(&warm.module));
+            return Ok(Arc::clone(&resident.module));
         }
         let module = self.engine.reload(self).await.map_err(CallError::Reload)?;
         let module = Arc::new(module);
-        // Two calls may have loaded it at once: the first one to arrive is kept.
+        // Two calls may have loaded it at once; the first one is kept.
         let mut slot = self.module.write().unwrap_or_else(PoisonError::into_inner);
-        let warm = slot.get_or_insert_with(|| Warm::new(module));
-        let module = Arc::clone(&warm.module);
+        let resident = slot.get_or_insert_with(|| ResidentModule::new(module));
+        let module = Arc::clone(&resident.module);
         drop(slot);
         self.engine.watch(Arc::downgrade(self));
         Ok(module)
     }
 
-    /// Puts aside what has been idle for long. Says whether there is more to put aside later.
+    /// Unloads what has been idle for long. Returns whether a later sweep may unload more.
     pub(crate) fn sweep(&self) -> bool {
         use std::sync::atomic::Ordering;
         let mut slot = self.module.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(warm) = &mut *slot else { return false };
-        let idle = patience(&self.spec.instances);
-        match &warm.module.entry {
+        let Some(resident) = &mut *slot else {
+            return false;
+        };
+        let idle = idle_timeout(&self.spec.instances);
+        match &resident.module.entry {
             Entry::Handler02(handler) => handler.idle().sweep(idle),
             Entry::Handler03(handler) => handler.idle().sweep(idle),
             Entry::Command02(_) | Entry::Preview1(_) => false,
         };
-        if warm.called.swap(false, Ordering::Relaxed) {
-            warm.since = Instant::now();
+        if resident.called.swap(false, Ordering::Relaxed) {
+            resident.since = Instant::now();
         }
-        if warm.since.elapsed() < self.engine.module_idle.unwrap_or(MODULE_IDLE) {
+        if resident.since.elapsed() < self.engine.module_idle.unwrap_or(MODULE_IDLE) {
             return true;
         }
-        // A call under way has its own reference; unmapping waits for the last one.
+        // A running call has its own reference; the last one unmaps the module.
         let module = slot.take();
         drop(slot);
         drop(module);
@@ -297,5 +306,5 @@ impl Inner {
     }
 }
 
-/// Functions that may have something to put aside.
+/// Functions that a sweep may unload.
 pub(crate) type Watched = Vec<Weak<Inner>>;

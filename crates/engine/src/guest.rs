@@ -1,9 +1,11 @@
-//! A guest under way: its future, polled by whoever waits for its answer, within its time.
+//! A running guest: its future and its time limits.
 //!
-//! There is no task a request. The future is polled first by [`crate::LoadedFunction::handle`] and
-//! then by the answer's body, in the task of the connection; so an answer that is ready at once
-//! costs no wake-up, backpressure is that nobody polls, and a client that goes away cancels the
-//! guest by dropping it.
+//! No task is spawned for a request. [`crate::LoadedFunction::handle`] polls the future first, then
+//! the response's body does, in the task of the connection. This has three effects:
+//!
+//! - A response that is ready at once costs no wake-up.
+//! - Backpressure follows from not polling.
+//! - A disconnected client cancels the guest by dropping it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,9 +21,9 @@ use crate::ticker::Active;
 pub(crate) type GuestFuture = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
 
 pub(crate) struct Guest {
-    /// `None` once the guest has ended; the deadline still holds for the rest of its answer.
+    /// `None` once the guest has ended; the deadline still holds for the rest of its response.
     future: Option<GuestFuture>,
-    /// Made when the guest first waits: most answers are ready before a timer would be worth it.
+    /// Made when the guest first waits: most responses are ready before a timer pays off.
     timer: Option<Pin<Box<Sleep>>>,
     pub(crate) call: Arc<Call>,
     _active: Active,
@@ -42,9 +44,9 @@ impl Guest {
         self.future.is_none()
     }
 
-    /// Runs the guest on. `Ready(Ok)` when it has ended, now or before.
+    /// Runs the guest on. `Ready(Ok)` if it has ended, now or before.
     ///
-    /// The failure is not reported yet: that is for the caller, who knows whether it still matters.
+    /// The caller reports a failure, because only the caller can decide whether it still matters.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let Some(future) = &mut self.future else {
             return Poll::Ready(Ok(()));
@@ -61,7 +63,7 @@ impl Guest {
         }
     }
 
-    /// Ready when the call's time is over; the guest is then gone.
+    /// Ready when the call's deadline has passed; the guest is then dropped.
     pub(crate) fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<CallError> {
         let deadline = self.call.clock.deadline();
         let timer = self
@@ -77,7 +79,7 @@ impl Guest {
 impl Future for Guest {
     type Output = ();
 
-    /// Runs a guest whose answer is complete to its end; see [`Guest::finish_in_background`].
+    /// Runs a guest with a complete response to its end; see [`Guest::finish_in_background`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         Guest::poll(this, context).map(|result| {
@@ -89,7 +91,7 @@ impl Future for Guest {
 }
 
 impl Guest {
-    /// Lets a guest that works on after its answer do so, within its time, in a task of its own.
+    /// Lets a guest that continues after its response run in a task of its own, within its time.
     pub(crate) fn finish_in_background(self) {
         if !self.has_ended() {
             tokio::spawn(self);

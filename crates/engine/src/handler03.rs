@@ -1,4 +1,4 @@
-//! Calling a wasi:http 0.3 handler.
+//! Calls wasi:http 0.3 handlers.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl Handler03 {
         &self.idle
     }
 
-    /// Runs one request. The answer goes to `call` as soon as the guest gives it; the future ends
-    /// when the guest's last task has.
+    /// Runs one request. `call` receives the response as soon as the guest sets it. The future ends
+    /// when the guest's last task ends.
     pub(crate) async fn run(
         &self,
         module: &Arc<Module>,
@@ -70,7 +70,8 @@ impl Handler03 {
                         call.answer(Ok(response));
                     }
                 }
-                // The guest writes its answer's body, and whatever else, after it has returned.
+                // After its return the guest still writes its response's body, and may do other
+                // work.
                 poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
                 wasmtime::error::Ok(())
             })
@@ -90,27 +91,30 @@ impl Handler03 {
         Ok(())
     }
 
-    /// What is called.
+    /// The component that is called.
     pub(crate) fn component(&self) -> &Component {
         self.pre.instance_pre().component()
     }
 
-    /// Makes the first instance, and keeps it as a spare.
+    /// Makes the first instance and keeps it prewarmed.
     pub(crate) async fn warm_up(&self, module: &Module, call: &Arc<Call>) -> Result<(), CallError> {
-        let spare = self.instantiate(module, call).await?;
-        if let Some(permit) = self.idle.wants_spare(call.function.engine.spares()) {
-            self.idle.put_spare(spare, permit);
+        let instance = self.instantiate(module, call).await?;
+        if let Some(permit) = self
+            .idle
+            .prewarm_permit(call.function.engine.prewarm_budget())
+        {
+            self.idle.put_prewarmed(instance, permit);
         }
         Ok(())
     }
 
-    /// Makes a spare if one is wanted. One that cannot be made is not: the next request tries
-    /// itself, and tells of the failure.
+    /// Prewarms an instance if the budget allows one. A failure is ignored here: the next request
+    /// instantiates by itself and reports it.
     async fn prepare(&self, module: &Module, function: Arc<Inner>) {
-        if let Some(permit) = self.idle.wants_spare(function.engine.spares()) {
+        if let Some(permit) = self.idle.prewarm_permit(function.engine.prewarm_budget()) {
             let call = Arc::new(Call::preparing(function));
-            if let Ok(spare) = self.instantiate(module, &call).await {
-                self.idle.put_spare(spare, permit);
+            if let Ok(instance) = self.instantiate(module, &call).await {
+                self.idle.put_prewarmed(instance, permit);
             }
         }
     }
@@ -129,7 +133,7 @@ impl Handler03 {
     }
 }
 
-/// Clears a used instance away and makes a spare in its place, once the answer is on its way.
+/// Drops a used instance and prewarms its replacement, after the response has left.
 fn replace(module: Arc<Module>, used: Instance, function: Arc<Inner>) {
     tokio::spawn(async move {
         drop(used);

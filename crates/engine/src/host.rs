@@ -1,7 +1,7 @@
-//! What a store holds for its guest: the host's side of every import.
+//! Host state of a store, and the host side of its imports.
 //!
-//! Most handlers use little of WASI, so its context is built when a guest first asks for something
-//! of it: an instance that only answers a request never pays for clocks, files and random numbers.
+//! Most handlers use little of WASI, so the WASI context is built on first use. An instance that
+//! only responds to a request never pays for clocks, files and random numbers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::observer::Stream;
 use crate::outbound::Hooks;
 use crate::output::Output;
 
-/// Handles that one instance may hold in the host's table.
-const HANDLES: usize = 10_000;
+/// The most handles of one instance in the host's table.
+const MAX_HANDLES: usize = 10_000;
 
-/// Bytes that one call of a host function may make the host allocate for its arguments.
-const HOSTCALL_BYTES: usize = 16 << 20;
+/// The most bytes that the host allocates for the arguments of one host call.
+const MAX_HOSTCALL_BYTES: usize = 16 << 20;
 
-/// Bytes of random numbers that one call may ask for.
-const RANDOM_BYTES: u64 = 16 << 20;
+/// The most random bytes of one call.
+const MAX_RANDOM_BYTES: u64 = 16 << 20;
 
 pub(crate) struct Host {
     table: ResourceTable,
@@ -40,11 +40,11 @@ pub(crate) struct Host {
     pub(crate) call: Arc<Call>,
 }
 
-/// What a guest's standard streams, arguments and folders are.
+/// Standard streams, arguments and folders of a guest.
 pub(crate) enum Stdio {
-    /// A handler: nothing to read, output goes to the function's log.
+    /// A handler: no input; output goes to the function's log.
     Log,
-    /// A command with streams of its own.
+    /// A command with its own streams.
     Command(Box<CommandStdio>),
 }
 
@@ -54,12 +54,12 @@ pub(crate) struct CommandStdio {
     pub(crate) working_directory: Option<String>,
     pub(crate) stdin: Option<Box<dyn StdinStream + Sync>>,
     pub(crate) stdout: Option<Box<dyn StdoutStream + Sync>>,
-    /// Standard error goes to the function's log when this is `None`.
+    /// `None` sends standard error to the function's log.
     pub(crate) stderr: Option<Box<dyn StdoutStream + Sync>>,
     pub(crate) folders: Vec<Folder>,
 }
 
-/// A folder of the host that a command sees.
+/// A folder of the host that a command can access.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     pub(crate) host: PathBuf,
@@ -68,14 +68,14 @@ pub(crate) struct Folder {
 }
 
 impl Host {
-    /// A store for one instance, with every limit set.
+    /// Makes a store for one instance, with every limit set.
     pub(crate) fn store(
         engine: &wasmtime::Engine,
         call: Arc<Call>,
         stdio: Stdio,
     ) -> wasmtime::Result<Store<Self>> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
+        table.set_max_capacity(MAX_HANDLES);
         let host = Self {
             table,
             http: WasiHttpCtx::new(),
@@ -89,17 +89,17 @@ impl Host {
         };
         let mut store = Store::try_new(engine, host)?;
         store.limiter(|host| &mut host.limiter);
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
         store.epoch_deadline_callback(|store| {
             store.data().call.clock.check_running()?;
-            // Other requests of this thread get their turn once a tick.
+            // Yields to other requests of this thread once for each tick.
             Ok(wasmtime::UpdateDeadline::Yield(1))
         });
         store.set_epoch_deadline(1);
         Ok(store)
     }
 
-    /// Hands a used store to the next call.
+    /// Prepares a used store for the next call.
     pub(crate) fn begin(&mut self, call: Arc<Call>) {
         for output in &self.outputs {
             output.begin(&call);
@@ -109,7 +109,7 @@ impl Host {
         self.call = call;
     }
 
-    /// Builds the preview 1 context, which [`Host::preview1`] then lends.
+    /// Builds the preview 1 context that [`Host::preview1`] returns.
     pub(crate) fn prepare_preview1(&mut self) -> wasmtime::Result<()> {
         let context = self.builder()?.build_p1();
         self.preview1 = Some(Box::new(context));
@@ -120,15 +120,15 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// When [`Host::prepare_preview1`] was not called: only preview 1 modules are linked with this,
-    /// and their one way to be instantiated prepares it.
+    /// When [`Host::prepare_preview1`] was not called. Only preview 1 modules are linked with this,
+    /// and their only instantiation path calls it.
     pub(crate) fn preview1(&mut self) -> &mut WasiP1Ctx {
         self.preview1
             .as_mut()
             .expect("prepared before the module is instantiated")
     }
 
-    /// Builds the context of a command now, so that a folder that cannot be opened is an error.
+    /// Builds the context of a command early, so that a folder that cannot be opened is an error.
     pub(crate) fn prepare_wasi(&mut self) -> wasmtime::Result<()> {
         self.wasi = Some(Box::new(self.builder()?.build()));
         Ok(())
@@ -140,7 +140,7 @@ impl Host {
 
     fn builder(&mut self) -> wasmtime::Result<WasiCtxBuilder> {
         let mut builder = WasiCtxBuilder::new();
-        builder.max_random_size(RANDOM_BYTES);
+        builder.max_random_size(MAX_RANDOM_BYTES);
         let function = Arc::clone(&self.call.function);
         match &mut self.stdio {
             Stdio::Log => {
@@ -200,7 +200,7 @@ impl Drop for Host {
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         if self.wasi.is_none() {
-            // Only opening a folder can fail, and only commands have folders, whose context is
+            // Only opening a folder can fail. Only commands have folders, and their context is
             // prepared before they start.
             let mut builder = self.builder().expect("a handler's context opens nothing");
             self.wasi = Some(Box::new(builder.build()));

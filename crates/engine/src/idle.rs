@@ -1,11 +1,12 @@
-//! Instances that wait for a request: used ones, for functions that ask for reuse, and spares, which
-//! were made ahead and have seen no request yet.
+//! Idle instances: prewarmed ones, and used ones of functions with reuse.
 //!
-//! A spare is made when a request has taken an instance and been answered, so that neither making
-//! one nor clearing the used one away is on the way of an answer. It serves one request like any
-//! other fresh instance. That is worth it while there is time between requests; when there is none,
-//! it only spreads the work over more memory, so then a used instance is cleared away at once and
-//! the next request takes up its memory while the processor still has it in its cache.
+//! A prewarmed instance has served no request. It is made after a response has left, so that
+//! neither instantiation nor clean-up delays a response. It then serves one request, like any fresh
+//! instance.
+//!
+//! Prewarming pays off only while there is time between requests. Without pauses it spreads the
+//! work over more memory. A used instance is then cleared at once, and the next request reuses its
+//! memory while the processor still has it in its cache.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use sampan_spec::InstancePolicy;
 
-/// A stack, so that the instance used last, whose memory is warm, is used next, and the others grow
-/// old and are dropped.
+/// A stack of idle instances. The most recently used one, which has warm memory, is used next. The
+/// others age and are dropped.
 pub(crate) struct Idle<T> {
     stack: Mutex<Vec<Entry<T>>>,
 }
@@ -24,24 +25,24 @@ struct Entry<T> {
     instance: T,
     served: u32,
     since: Instant,
-    /// A spare's share of the spares that all functions together may have.
-    _permit: Option<SparePermit>,
+    /// The share of a prewarmed instance in the budget of all functions.
+    _permit: Option<PrewarmPermit>,
 }
 
-/// How many spares there may be.
-pub(crate) struct Spares {
+/// The number of prewarmed instances that may exist.
+pub(crate) struct PrewarmBudget {
     each: usize,
     all: usize,
     now: AtomicUsize,
 }
 
-/// Lets one spare be, until dropped.
-pub(crate) struct SparePermit(Arc<Spares>);
+/// Permits one prewarmed instance until dropped.
+pub(crate) struct PrewarmPermit(Arc<PrewarmBudget>);
 
-/// How long a spare waits for a request.
-const SPARE_IDLE: Duration = Duration::from_secs(1);
+/// How long a prewarmed instance waits for a request.
+const PREWARMED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An instance with the number of requests that it has served before.
+/// An instance with the number of requests that it has served.
 pub(crate) struct Used<T> {
     pub(crate) instance: T,
     pub(crate) served: u32,
@@ -66,7 +67,7 @@ impl<T> Idle<T> {
         })
     }
 
-    /// Keeps an instance that has just served a request, unless it has served its share.
+    /// Keeps an instance that has just served a request, unless it has reached its maximum.
     pub(crate) fn put(&self, used: Used<T>, requests: NonZeroU32) {
         let served = used.served + 1;
         if served >= requests.get() {
@@ -75,25 +76,25 @@ impl<T> Idle<T> {
         self.push(used.instance, served, None);
     }
 
-    /// Keeps an instance that was made ahead.
-    pub(crate) fn put_spare(&self, instance: T, permit: SparePermit) {
+    /// Keeps a prewarmed instance.
+    pub(crate) fn put_prewarmed(&self, instance: T, permit: PrewarmPermit) {
         self.push(instance, 0, Some(permit));
     }
 
-    /// Asks whether a spare is wanted.
-    pub(crate) fn wants_spare(&self, spares: &Arc<Spares>) -> Option<SparePermit> {
+    /// Reserves a prewarmed instance; `None` when the function or the engine has enough.
+    pub(crate) fn prewarm_permit(&self, budget: &Arc<PrewarmBudget>) -> Option<PrewarmPermit> {
         let waiting = self
             .stack
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .len();
-        if waiting >= spares.each {
+        if waiting >= budget.each {
             return None;
         }
-        Spares::permit(spares)
+        PrewarmBudget::permit(budget)
     }
 
-    fn push(&self, instance: T, served: u32, permit: Option<SparePermit>) {
+    fn push(&self, instance: T, served: u32, permit: Option<PrewarmPermit>) {
         let entry = Entry {
             instance,
             served,
@@ -106,21 +107,21 @@ impl<T> Idle<T> {
             .push(entry);
     }
 
-    /// Drops instances that have been idle for longer than `most`; says whether any are left.
+    /// Drops instances that have been idle for longer than `most`. Returns whether any are left.
     pub(crate) fn sweep(&self, most: Duration) -> bool {
         let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
-        // The oldest lie at the bottom.
+        // The oldest are at the bottom.
         let keep_from = stack.partition_point(|entry| entry.since.elapsed() > most);
         let old: Vec<_> = stack.drain(..keep_from).collect();
         let left = !stack.is_empty();
         drop(stack);
-        // Dropping an instance resets its memory: not while others wait for the lock.
+        // Dropping an instance resets its memory, so the lock is released first.
         drop(old);
         left
     }
 }
 
-/// How many requests an instance may serve; `None` when each request has its own.
+/// The number of requests that an instance may serve; `None` without reuse.
 pub(crate) fn reuse(policy: &InstancePolicy) -> Option<NonZeroU32> {
     match policy {
         InstancePolicy::Fresh => None,
@@ -129,16 +130,16 @@ pub(crate) fn reuse(policy: &InstancePolicy) -> Option<NonZeroU32> {
 }
 
 /// How long an instance may wait for a request.
-pub(crate) fn patience(policy: &InstancePolicy) -> Duration {
+pub(crate) fn idle_timeout(policy: &InstancePolicy) -> Duration {
     match policy {
-        InstancePolicy::Fresh => SPARE_IDLE,
+        InstancePolicy::Fresh => PREWARMED_IDLE_TIMEOUT,
         InstancePolicy::Reuse { idle, .. } => *idle,
     }
 }
 
-impl Spares {
-    /// Spares for as many requests of one function as can run at once, and a quarter of the pool
-    /// for all functions.
+impl PrewarmBudget {
+    /// One function has a budget of one instance for each processor, as many as can run at once.
+    /// All functions together have a quarter of the pool.
     pub(crate) fn of(instances: u32) -> Arc<Self> {
         Arc::new(Self {
             each: std::thread::available_parallelism().map_or(1, usize::from),
@@ -147,18 +148,18 @@ impl Spares {
         })
     }
 
-    fn permit(spares: &Arc<Self>) -> Option<SparePermit> {
-        spares
+    fn permit(budget: &Arc<Self>) -> Option<PrewarmPermit> {
+        budget
             .now
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-                (now < spares.all).then_some(now + 1)
+                (now < budget.all).then_some(now + 1)
             })
             .ok()
-            .map(|_| SparePermit(Arc::clone(spares)))
+            .map(|_| PrewarmPermit(Arc::clone(budget)))
     }
 }
 
-impl Drop for SparePermit {
+impl Drop for PrewarmPermit {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::AcqRel);
     }
@@ -194,17 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn spares_are_few_for_one_function_and_for_all() {
-        let spares = Arc::new(Spares {
+    fn prewarmed_instances_are_limited_for_each_function_and_in_total() {
+        let budget = Arc::new(PrewarmBudget {
             each: 2,
             all: 3,
             now: AtomicUsize::new(0),
         });
         let check = |idle: &Idle<char>, expected: bool| {
-            let permit = idle.wants_spare(&spares);
+            let permit = idle.prewarm_permit(&budget);
             assert_eq!(permit.is_some(), expected);
             if let Some(permit) = permit {
-                idle.put_spare('a', permit);
+                idle.put_prewarmed('a', permit);
             }
         };
         let (one, other) = (Idle::new(), Idle::new());
@@ -213,13 +214,13 @@ mod tests {
         check(&one, false);
         check(&other, true);
         check(&other, false);
-        // A spare that is taken makes room for another.
+        // Taking a prewarmed instance makes room for another.
         assert_eq!(one.take().map(|used| used.served), Some(0));
         check(&other, true);
     }
 
     #[test]
-    fn only_instances_past_their_time_are_swept() {
+    fn only_expired_instances_are_swept() {
         let idle = Idle::new();
         let many = NonZeroU32::new(9).expect("not zero");
         idle.put(

@@ -1,13 +1,12 @@
-//! What a file of WebAssembly is, for a person: kind, world, imports, exports, and whether this host
-//! can run it.
+//! Describes a WebAssembly file: kind, world, imports, exports, and whether this host can run it.
 
 use wit_component::{DecodedWasm, WitPrinter};
 
 use crate::error::LoadError;
 use crate::kind::{Kind, Surface};
-use crate::link;
+use crate::linker;
 
-/// What a file is.
+/// The description of a file.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// Bytes of the file.
@@ -16,7 +15,7 @@ pub struct Inspection {
     pub digest: String,
     /// Whether it is a component; otherwise it is a core module.
     pub component: bool,
-    /// What it can be called as; `None` with the reason when there is nothing to call.
+    /// The kind, or the reason why there is nothing to call.
     pub kind: Result<Kind, LoadError>,
     /// The component's world as WIT; `None` for core modules.
     pub world: Option<String>,
@@ -24,7 +23,7 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// The outermost exports.
     pub exports: Vec<String>,
-    /// Those of the imports that this host lacks.
+    /// The imports that this host lacks.
     pub missing: Vec<String>,
 }
 
@@ -35,18 +34,18 @@ impl Inspection {
     }
 }
 
-/// Why a file cannot be inspected.
+/// Reasons why a file cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// It is not WebAssembly.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// It is WebAssembly by its first bytes, but not valid.
+    /// It has WebAssembly's magic number, but is not valid.
     #[error("not a valid WebAssembly file: {0}")]
     Invalid(String),
 }
 
-/// Looks at a file without compiling it.
+/// Inspects a file without compiling it.
 ///
 /// # Errors
 ///
@@ -58,7 +57,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
         .map_err(|error| InspectError::Invalid(error.to_string()))?;
     let kind = surface.kind();
     let missing = if surface.is_component {
-        link::missing(&surface.imports, matches!(kind, Ok(Kind::HttpHandler03)))
+        linker::missing(&surface.imports, matches!(kind, Ok(Kind::HttpHandler03)))
     } else {
         missing_of_module(&surface.imports)
     };
@@ -79,7 +78,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     })
 }
 
-/// A core module's imports are functions of preview 1, named `MODULE NAME`.
+/// A core module imports functions of preview 1, which are named `MODULE NAME`.
 fn missing_of_module(imports: &[String]) -> Vec<String> {
     imports
         .iter()

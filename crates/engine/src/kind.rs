@@ -1,4 +1,4 @@
-//! What a file of WebAssembly is: told from its outermost exports and imports, without compiling it.
+//! Classifies a WebAssembly file by its outermost exports and imports, without compiling it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use wasmparser::{Chunk, ComponentExternalKind, Encoding, Parser, Payload};
 
 use crate::error::LoadError;
 
-/// What a file is, and so how it is called.
+/// The kind of a file, which decides how it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A component that exports `wasi:http/incoming-handler@0.2`.
@@ -20,12 +20,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether the kind answers HTTP requests without the CGI way.
+    /// Whether the kind serves HTTP without CGI.
     pub fn handles_http(self) -> bool {
         matches!(self, Self::HttpHandler02 | Self::HttpHandler03)
     }
 
-    /// A short name for machines.
+    /// A short identifier for machine-readable output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HttpHandler02 => "http-0.2",
@@ -54,15 +54,15 @@ pub(crate) struct Surface {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     /// Core modules only: whether a function named `_start` is exported.
-    starts: bool,
+    has_start: bool,
 }
 
 impl Surface {
-    /// Reads the names without validating what lies within.
+    /// Reads the names without validating the contents.
     ///
     /// # Errors
     ///
-    /// [`LoadError::NotWasm`] when the bytes are neither a module nor a component, and
+    /// [`LoadError::NotWasm`] when the bytes are neither a module nor a component;
     /// [`LoadError::Precompiled`] when they are wasmtime's compiled code.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         if wasmtime::Engine::detect_precompiled(bytes).is_some() {
@@ -78,7 +78,7 @@ impl Surface {
         Ok(surface)
     }
 
-    /// Steps over nested modules and components: only the outermost level is of interest.
+    /// Reads the outermost level; skips nested modules and components.
     fn walk(&mut self, bytes: &[u8]) -> wasmparser::Result<()> {
         let mut parser = Parser::new(0);
         let mut rest = bytes;
@@ -124,7 +124,7 @@ impl Surface {
                 Payload::ExportSection(section) => {
                     for export in section {
                         let export = export?;
-                        self.starts |= export.name == "_start"
+                        self.has_start |= export.name == "_start"
                             && export.kind == wasmparser::ExternalKind::Func;
                         self.exports.push(export.name.to_owned());
                     }
@@ -135,14 +135,14 @@ impl Surface {
         }
     }
 
-    /// What the file is.
+    /// Determines the kind.
     ///
     /// # Errors
     ///
     /// [`LoadError::NoStart`] or [`LoadError::NoEntry`] when there is nothing to call.
     pub(crate) fn kind(&self) -> Result<Kind, LoadError> {
         if !self.is_component {
-            return if self.starts {
+            return if self.has_start {
                 Ok(Kind::CommandPreview1)
             } else {
                 Err(LoadError::NoStart)
@@ -161,7 +161,7 @@ impl Surface {
     }
 }
 
-/// Describes bytes that are not WebAssembly by how they begin.
+/// Describes bytes that are not WebAssembly by their beginning.
 fn first_bytes(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "the file is empty".to_owned();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wasm_is_named_by_how_it_begins() {
+    fn bytes_that_are_not_wasm_are_described() {
         let check = |bytes: &[u8], expected: &str| {
             let error = Surface::read(bytes)
                 .expect_err("not WebAssembly")

@@ -2,7 +2,7 @@
 //!
 //! The engine has no dependency on Kubernetes or on an HTTP server. A request comes in as an [`http::Request`]. An
 //! answer goes out as an [`http::Response`], and its body drives the guest. The entry points are [`Engine::load`],
-//! [`LoadedFunction::handle`], [`LoadedFunction::run`] and [`inspect`]. [`Workshop`] serves programs that compile in
+//! [`LoadedFunction::handle`], [`LoadedFunction::run`] and [`inspect`]. [`Precompiler`] serves programs that compile in
 //! one process and load in another.
 //!
 //! The engine only compiles bytes from a registry or a user, and never deserialises them: see [`cache`].
@@ -12,7 +12,7 @@
 //! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
 //!
 //! - The kind of a file, HTTP handler or command: `kind.rs`, with its tests.
-//! - The imports of a guest: `link.rs`, with its tests, and `other_languages`.
+//! - The imports of a guest: `linker.rs`, with its tests, and `other_languages`.
 //! - Compiling, and its limits: `compile/mod.rs` and `compile/child.rs`; tests in `scenario_modules`.
 //! - The cache, with its key, its hash and atomic writes: `cache.rs`; tests in `scenario_modules` and `cli_watching`.
 //! - Compiled modules that no container can change: `cache.rs`; tests in `tests/modules.rs` of the shim.
@@ -22,8 +22,8 @@
 //! - Deadline and processor time: `clock.rs`, `ticker.rs` and `guest.rs`; tests in `scenario_limits` and
 //!   `scenario_streams`.
 //! - Spares, reuse, and modules that leave memory: `idle.rs`, `function.rs` and `ticker.rs`, with tests in `idle.rs`
-//!   and in `tests/rest.rs` of `sampan`. A busy thread clears instances away at once.
-//! - The first instance and the first call before a pod's first request: `function.rs` and `rehearsal.rs`; tests in
+//!   and in `tests/idle_modules.rs` of `sampan`. A busy thread clears instances away at once.
+//! - The first instance and the first call before a pod's first request: `function.rs` and `warm_up.rs`; tests in
 //!   `tests/functions.rs` of the shim.
 //! - An outbound call, with its rules, count, time and end: `outbound.rs`, `client.rs` and `resolve.rs`; tests in
 //!   `functions_services` and `scenario_outbound`.
@@ -43,7 +43,6 @@ mod config;
 mod engine;
 mod error;
 mod function;
-mod ground;
 mod guest;
 mod handler02;
 mod handler03;
@@ -52,15 +51,16 @@ mod idle;
 mod inspect;
 mod kind;
 mod limiter;
-mod link;
+mod linker;
 mod module;
 mod observer;
 mod outbound;
 mod output;
 mod prepared;
-mod rehearsal;
 mod resolve;
+mod runtime;
 mod ticker;
+mod warm_up;
 
 pub use body::GuestBody;
 pub use command::CommandIo;
@@ -72,4 +72,4 @@ pub use function::{CallContext, LoadedFunction};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, Stream};
-pub use prepared::{Prepared, Workshop};
+pub use prepared::{Precompiler, Prepared};

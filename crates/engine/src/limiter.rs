@@ -1,19 +1,19 @@
-//! How much memory and how many tables one instance may hold.
+//! Memory and table limits of one instance.
 //!
-//! Growth past the limit fails inside the guest, as WebAssembly says (`memory.grow` answers -1); the
-//! host refuses nothing else here. Every linear memory and table of an instance counts against one
-//! budget, so that many small memories are not a way round it.
+//! Growth past the limit fails inside the guest, as WebAssembly specifies: `memory.grow` returns
+//! -1. All linear memories of an instance share one budget, and so do all tables, so that many
+//! small memories do not evade the limit.
 
 use wasmtime::ResourceLimiter;
 
-/// Elements of all tables of one instance together.
+/// The most elements of all tables of one instance.
 pub(crate) const TABLE_ELEMENTS: usize = 200_000;
 
 pub(crate) struct Limiter {
     memory: usize,
     memory_used: usize,
     table_used: usize,
-    /// The growth refused last, for the message of the trap that usually follows.
+    /// The most recent refused growth, for the message of the trap that usually follows.
     pub(crate) refused: Option<Refused>,
 }
 

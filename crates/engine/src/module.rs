@@ -7,21 +7,21 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::cache::Code;
 use crate::error::LoadError;
-use crate::ground::Ground;
 use crate::handler02::Handler02;
 use crate::handler03::Handler03;
 use crate::host::Host;
 use crate::kind::Kind;
+use crate::runtime::Runtime;
 
-/// Bytes of the smallest pages that a processor has.
-const LEAST_PAGE: usize = 4096;
+/// The smallest page size of a supported processor, in bytes.
+const MIN_PAGE_SIZE: usize = 4096;
 
 pub(crate) struct Module {
     engine: wasmtime::Engine,
     pub(crate) entry: Entry,
 }
 
-/// How the module is called.
+/// The entry point of a module.
 pub(crate) enum Entry {
     Handler02(Handler02),
     Handler03(Handler03),
@@ -35,9 +35,9 @@ impl Module {
     /// # Errors
     ///
     /// [`LoadError::Link`] when an import has another type than the host's.
-    pub(crate) fn link(kind: Kind, code: &Code, ground: &Ground) -> Result<Self, LoadError> {
+    pub(crate) fn link(kind: Kind, code: &Code, runtime: &Runtime) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Link(format!("{error:#}"));
-        let entry = match (kind, code, &ground.components, &ground.preview1) {
+        let entry = match (kind, code, &runtime.components, &runtime.preview1) {
             (Kind::CommandPreview1, Code::Module(module), _, Some(linker)) => {
                 Entry::Preview1(linker.instantiate_pre(module).map_err(failed)?)
             }
@@ -58,21 +58,22 @@ impl Module {
             (_, Code::Component(_), ..) => return Err(LoadError::Link("a component".into())),
         };
         Ok(Self {
-            engine: ground.engine.clone(),
+            engine: runtime.engine.clone(),
             entry,
         })
     }
 
-    /// Looks at every page of the compiled code. It is a mapped file, of which each part that runs for the first time
-    /// would cost a call a page fault; its pages are the same memory for all processes that have it open.
-    pub(crate) fn map_code(&self) {
+    /// Reads every page of the compiled code. The code is a mapped file: each part would cost a
+    /// page fault in the call that runs it first. All processes that have the file open share its
+    /// pages.
+    pub(crate) fn prefault_code(&self) {
         let code = match &self.entry {
             Entry::Handler02(handler) => handler.component().text(),
             Entry::Handler03(handler) => handler.component().text(),
             Entry::Command02(command) => command.instance_pre().component().text(),
             Entry::Preview1(command) => command.module().text(),
         };
-        for byte in code.iter().step_by(LEAST_PAGE) {
+        for byte in code.iter().step_by(MIN_PAGE_SIZE) {
             std::hint::black_box(*byte);
         }
     }

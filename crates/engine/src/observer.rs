@@ -1,10 +1,10 @@
-//! What the engine tells of one function: the seam to logs and metrics, which it does not know.
+//! Observer of one function's events. It connects the engine to logs and metrics.
 
 use std::time::Duration;
 
 use crate::error::CallError;
 
-/// Where a guest wrote.
+/// An output stream of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -14,7 +14,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The stream's name as logs show it.
+    /// The stream's name in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -23,14 +23,14 @@ impl Stream {
     }
 }
 
-/// How an outbound call ended.
+/// The outcome of an outbound call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outbound {
-    /// An answer's head arrived.
+    /// The head of a response arrived.
     Answered,
     /// No rule allows the scheme, host and port.
     Denied,
-    /// A rule allows the name, but none the addresses that it resolves to.
+    /// A rule allows the name, but no rule allows the addresses to which it resolves.
     DeniedAddress,
     /// The request has as many outbound calls open as it may.
     LimitReached,
@@ -39,7 +39,7 @@ pub enum Outbound {
 }
 
 impl Outbound {
-    /// The outcome's name as a metric's label.
+    /// The outcome as a metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
@@ -51,14 +51,14 @@ impl Outbound {
     }
 }
 
-/// Told of what happens to one function. Every method has an empty default; all are called on the
-/// request's way and must be quick.
+/// Receives the events of one function. Every method has an empty default. The engine calls all of
+/// them while it serves a request, so they must be quick.
 pub trait Observer: Send + Sync {
     /// The function was compiled, in `took` of wall time.
     fn compiled(&self, took: Duration) {
         let _ = took;
     }
-    /// The compiled module was looked for in the cache.
+    /// The compiled module was looked up in the cache.
     fn cache(&self, hit: bool) {
         let _ = hit;
     }
@@ -66,15 +66,15 @@ pub trait Observer: Send + Sync {
     fn instantiated(&self, took: Duration) {
         let _ = took;
     }
-    /// A call failed. Told once a failed call, also when it fails after the answer's head was sent.
+    /// A call failed. Called once for each failed call, even if the response's head has left.
     fn failed(&self, error: &CallError, request_id: Option<&str>) {
         let _ = (error, request_id);
     }
-    /// An outbound call ended, or was refused.
+    /// An outbound call ended or was denied.
     fn outbound(&self, outcome: Outbound) {
         let _ = outcome;
     }
-    /// The guest wrote a line, already made harmless: control characters are escaped.
+    /// The guest wrote a line. Control characters are escaped.
     fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {
         let _ = (stream, line, request_id);
     }

@@ -1,7 +1,7 @@
-//! A guest's outbound HTTP: what it may call, how many at once, and how each call ends.
+//! Outbound HTTP of a guest: rules, concurrency limit, and outcome of each call.
 //!
-//! The rules are asked twice: here with the name that the guest gave, and by the connector with
-//! every address that the name resolves to, see [`crate::client`].
+//! The rules are checked twice: here with the name that the guest gave, and by the connector with
+//! every address of that name; see [`crate::client`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,8 +23,8 @@ use crate::call::{Call, OutboundPermit};
 use crate::client::{self, ConnectError};
 use crate::observer::Outbound;
 
-/// How long an outbound call may wait for its answer's head when the guest does not say.
-const FIRST_BYTE: Duration = Duration::from_mins(1);
+/// Time limit for a response's head, if the guest sets none.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(1);
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -48,7 +48,7 @@ impl WasiHttpHooks for Hooks {
     }
 
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        // One filter for all: making one a request would be an allocation a request.
+        // One shared filter saves an allocation for each request.
         static FILTER: LazyLock<ForbiddenHeaderFilter> =
             LazyLock::new(|| Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
         Arc::clone(&FILTER)
@@ -82,7 +82,7 @@ impl WasiHttpHooks for Hooks {
                 Err(Error::HttpRequestDenied) => Outbound::DeniedAddress,
                 Err(_) => Outbound::Failed,
             });
-            // The connection's own work is done by the client's pool.
+            // The client's pool drives the connection.
             sent.map(|response| (response, Box::new(async { Ok(()) }) as Io))
         })
     }
@@ -96,7 +96,7 @@ async fn send(
 ) -> Result<Response<WasiBody>, Error> {
     let first_byte = options
         .and_then(|options| options.first_byte_timeout)
-        .unwrap_or(FIRST_BYTE);
+        .unwrap_or(FIRST_BYTE_TIMEOUT);
     let between = options.and_then(|options| options.between_bytes_timeout);
     let exchange = call.function.client().request(request);
     let response = tokio::time::timeout(first_byte, exchange)
@@ -114,7 +114,7 @@ async fn send(
     }))
 }
 
-/// Maps a failed exchange to wasi:http's vocabulary.
+/// Maps a failed exchange to a wasi:http error code.
 fn failure(error: &hyper_util::client::legacy::Error) -> Error {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -138,7 +138,7 @@ fn failure(error: &hyper_util::client::legacy::Error) -> Error {
     }
 }
 
-/// The guest's own request body failed: what it is told is what went wrong there.
+/// Maps a failure of the guest's own request body to that failure.
 fn body_failure(error: &Error) -> Error {
     match error {
         Error::HttpRequestBodySize(size) => Error::HttpRequestBodySize(*size),
@@ -146,7 +146,8 @@ fn body_failure(error: &Error) -> Error {
     }
 }
 
-/// An upstream's answer, with the guest's own limit on silences; holds the connection's permit.
+/// The body of an upstream's response, with the guest's timeout between bytes. Holds the
+/// connection's permit.
 struct Incoming {
     body: hyper::body::Incoming,
     between: Option<Duration>,
@@ -191,7 +192,7 @@ impl Body for Incoming {
     }
 }
 
-/// The header by which a trace goes on, if the request has one that can be passed on.
+/// The trace context header of a request, if it has a valid one.
 pub(crate) fn traceparent(headers: &http::HeaderMap) -> Option<HeaderValue> {
     headers.get(&TRACEPARENT).cloned()
 }

@@ -1,4 +1,5 @@
-//! What a guest prints: cut into lines, made harmless, bounded, and told to the function's observer.
+//! Output of a guest: splits it into lines, escapes control characters, limits it, and passes it to
+//! the observer.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +14,13 @@ use crate::call::Call;
 use crate::function::Inner;
 use crate::observer::Stream;
 
-/// A line longer than this is told in pieces.
-const LINE: usize = 8 << 10;
+/// Longer lines are split.
+const MAX_LINE: usize = 8 << 10;
 
-/// Bytes that a guest may offer in one write.
-const WRITE: usize = 64 << 10;
+/// The most bytes of one write.
+const MAX_WRITE: usize = 64 << 10;
 
-/// One of a guest's output streams, over all calls that its instance serves.
+/// One output stream of a guest, over all calls that its instance serves.
 pub(crate) struct Output {
     stream: Stream,
     function: Arc<Inner>,
@@ -29,7 +30,7 @@ pub(crate) struct Output {
 struct State {
     request_id: Option<Box<str>>,
     line: Vec<u8>,
-    /// Bytes that this call may still print.
+    /// Bytes that this call may still write.
     left: u64,
     truncated: bool,
 }
@@ -49,7 +50,7 @@ impl Output {
         }
     }
 
-    /// Ends the last call's output and gives the next call its own allowance.
+    /// Ends the output of the last call and starts the limit of the next one.
     pub(crate) fn begin(&self, call: &Call) {
         self.finish();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,11 +59,11 @@ impl Output {
         state.truncated = false;
     }
 
-    /// Tells a last line that has no end.
+    /// Publishes a last line without line break.
     pub(crate) fn finish(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.line.is_empty() {
-            self.tell(&mut state);
+            self.publish(&mut state);
         }
     }
 
@@ -73,22 +74,22 @@ impl Output {
             .min(bytes.len());
         state.left -= allowed as u64;
         for piece in bytes[..allowed].split_inclusive(|byte| *byte == b'\n') {
-            for part in piece.chunks(LINE) {
-                let full = state.line.len() + part.len() > LINE;
+            for part in piece.chunks(MAX_LINE) {
+                let full = state.line.len() + part.len() > MAX_LINE;
                 if full {
-                    self.tell(&mut state);
+                    self.publish(&mut state);
                 }
                 state.line.extend_from_slice(part);
             }
             if piece.ends_with(b"\n") {
                 state.line.pop();
-                self.tell(&mut state);
+                self.publish(&mut state);
             }
         }
         if allowed < bytes.len() && !state.truncated {
             state.truncated = true;
             if !state.line.is_empty() {
-                self.tell(&mut state);
+                self.publish(&mut state);
             }
             let limit = self.function.spec.limits.output;
             let notice = format!("[output cut here: limits.output allows {limit} a request]");
@@ -98,8 +99,8 @@ impl Output {
         }
     }
 
-    fn tell(&self, state: &mut State) {
-        let line = harmless(&state.line);
+    fn publish(&self, state: &mut State) {
+        let line = escape_control(&state.line);
         state.line.clear();
         self.function
             .observer
@@ -107,9 +108,8 @@ impl Output {
     }
 }
 
-/// The text with every control character but the tab written as an escape, so that a terminal which
-/// shows it obeys none.
-fn harmless(bytes: &[u8]) -> String {
+/// Escapes every control character but the tab, so that a terminal obeys none of them.
+fn escape_control(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.strip_suffix('\r').unwrap_or(&text);
     let mut shown = String::with_capacity(text.len());
@@ -123,7 +123,7 @@ fn harmless(bytes: &[u8]) -> String {
     shown
 }
 
-/// What wasmtime's WASI holds of an [`Output`].
+/// The stream handle for wasmtime's WASI.
 #[derive(Clone)]
 pub(crate) struct Handle(pub(crate) Arc<Output>);
 
@@ -154,7 +154,7 @@ impl OutputStream for Handle {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE)
+        Ok(MAX_WRITE)
     }
 }
 
@@ -187,11 +187,11 @@ impl AsyncWrite for Handle {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use super::escape_control;
 
     #[test]
     fn control_characters_are_written_as_escapes() {
-        let check = |bytes: &[u8], expected: &str| assert_eq!(harmless(bytes), expected);
+        let check = |bytes: &[u8], expected: &str| assert_eq!(escape_control(bytes), expected);
         check(b"plain\ttext\r", "plain\ttext");
         check(b"\x1b[2J\x07", "\\u{1b}[2J\\u{7}");
         check("\u{9b}31m ü".as_bytes(), "\\u{9b}31m ü");

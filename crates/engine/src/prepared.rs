@@ -1,9 +1,10 @@
-//! Modules made ready by one process for another that must see neither the cache nor its key.
+//! Modules that one process compiles and another loads without access to the cache or its key.
 //!
-//! A [`Workshop`] reads, checks and compiles; what leaves it is [`Prepared`], an open file of compiled
-//! code that the cache has verified through that very descriptor. A child that is forked with it loads
-//! it with [`LoadedFunction::of_prepared`]. It cannot change the file, whoever it runs as. There is no other way to make one: not from a path, and not
-//! from a descriptor.
+//! A [`Precompiler`] reads, checks and compiles. Its result is a [`Prepared`] module: an open file of
+//! compiled code that the cache has verified through that descriptor. A forked child loads it with
+//! [`LoadedFunction::of_prepared`], and cannot change the file under any user.
+//!
+//! A [`Prepared`] module cannot be made from a path or from a descriptor.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -17,19 +18,19 @@ use crate::config::{EngineConfig, Flavour, compiler};
 use crate::engine::{Shared, Source, Wasm, checked_kind};
 use crate::error::{EngineError, LoadError};
 use crate::function::{Inner, LoadedFunction};
-use crate::ground::Ground;
 use crate::kind::Kind;
 use crate::module::Module;
 use crate::observer::Observer;
+use crate::runtime::Runtime;
 
-/// Prepares modules. It starts no thread and leaves no descriptor open but those of what it prepared,
+/// Prepares modules. It starts no thread and leaves open only the descriptors of prepared modules,
 /// so that its process may fork.
-pub struct Workshop {
+pub struct Precompiler {
     cache: Cache,
     compiler: Compiler,
 }
 
-/// A module that was compiled and verified: see the module's documentation.
+/// A module that was compiled and verified; see the documentation of the Rust module.
 #[derive(Clone)]
 pub struct Prepared {
     pub(crate) kind: Kind,
@@ -38,7 +39,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// What the file was.
+    /// The kind of the file.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -49,15 +50,15 @@ impl Prepared {
     }
 }
 
-/// The open file, for a process that closes all descriptors but those it knows.
+/// The open file, for a process that closes all other descriptors.
 impl AsFd for Prepared {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.code.as_fd()
     }
 }
 
-impl Workshop {
-    /// Opens the cache, making it when it is not there.
+impl Precompiler {
+    /// Opens the cache. Makes it if it is missing.
     ///
     /// # Errors
     ///
@@ -69,14 +70,15 @@ impl Workshop {
         })
     }
 
-    /// Reads and checks a function's WebAssembly, and takes it from the cache or compiles it into the
-    /// cache. Of several processes that want the same module one compiles and the others wait. Blocks;
-    /// it is not for asynchronous code. What is prepared cannot be changed by whoever is given it, for
-    /// which this process has to be privileged.
+    /// Reads and checks a function's WebAssembly. Takes the module from the cache or compiles it
+    /// into the cache. If several processes want the same module, one compiles and the others wait.
+    ///
+    /// Blocks; do not call it from asynchronous code. This process must be privileged, so that the
+    /// processes that receive the module cannot change it.
     ///
     /// # Errors
     ///
-    /// [`LoadError`], naming what is wrong with the file, with the specification or with the cache.
+    /// [`LoadError`], which names the fault in the file, the specification or the cache.
     pub fn prepare(
         &self,
         function: &Function,
@@ -92,10 +94,11 @@ impl Workshop {
         let key = Key::new(&digest, &engine, flavour);
         drop(engine);
         let found = |code: Verified| {
-            code.give_away().map_err(|error| LoadError::Cache {
-                path: self.cache.path(&key),
-                message: format!("giving the compiled module away: {error}"),
-            })?;
+            code.assign_unused_owner()
+                .map_err(|error| LoadError::Cache {
+                    path: self.cache.path(&key),
+                    message: format!("giving the compiled module away: {error}"),
+                })?;
             Ok(Prepared {
                 kind,
                 digest: digest.clone(),
@@ -107,7 +110,7 @@ impl Workshop {
             return found(code);
         }
         let _lock = self.cache.lock(&key)?;
-        // Whoever held the lock before may have compiled it.
+        // The previous holder of the lock may have compiled it.
         if let Some(code) = self.cache.find(&key)? {
             observer.cache(true);
             return found(code);
@@ -131,8 +134,8 @@ impl Workshop {
 }
 
 impl LoadedFunction {
-    /// Makes a prepared function ready to be called, on an engine of its own that has room for this
-    /// function alone. `give_back` is what [`EngineConfig::give_back`] says.
+    /// Makes a prepared function ready to be called, on its own engine with room for this function
+    /// only. For `release_memory` see [`EngineConfig::release_memory`].
     ///
     /// # Errors
     ///
@@ -141,23 +144,23 @@ impl LoadedFunction {
         prepared: Prepared,
         function: Arc<Function>,
         observer: Arc<dyn Observer>,
-        give_back: fn(),
+        release_memory: fn(),
     ) -> Result<Self, LoadError> {
         let Prepared { kind, digest, code } = prepared;
         let failed = |error: EngineError| LoadError::Engine(error.to_string());
         let config = EngineConfig {
-            give_back,
+            release_memory,
             ..pool_for(&function)
         };
-        let ground = Ground::of_kind(kind, &config).map_err(failed)?;
+        let runtime = Runtime::of_kind(kind, &config).map_err(failed)?;
         let module = Module::link(
             kind,
-            &code.load(&ground.engine, kind != Kind::CommandPreview1)?,
-            &ground,
+            &code.load(&runtime.engine, kind != Kind::CommandPreview1)?,
+            &runtime,
         )?;
-        let shared = Shared::new([ground], Source::Prepared(code), &config).map_err(failed)?;
+        let shared = Shared::new([runtime], Source::Prepared(code), &config).map_err(failed)?;
         let shared = Arc::new(shared);
-        // It is loaded again from the descriptor, so there are no bytes to read again.
+        // A reload uses the descriptor, so there are no bytes to read again.
         let wasm = Wasm::Bytes(bytes::Bytes::new());
         let inner = Inner::new(
             function,
@@ -173,13 +176,15 @@ impl LoadedFunction {
     }
 }
 
-/// As many instances as one function may have at once, and a few spares.
+/// A pool for the concurrency of one function and a few prewarmed instances.
 fn pool_for(function: &Function) -> EngineConfig {
     /// A command has one instance, and few commands more than one memory.
-    const LEAST: u32 = 16;
+    const MIN_INSTANCES: u32 = 16;
     let concurrency = function.limits.concurrency;
     let mut config = EngineConfig::without_compiler();
-    config.instances = concurrency.saturating_add(concurrency / 3).max(LEAST);
+    config.instances = concurrency
+        .saturating_add(concurrency / 3)
+        .max(MIN_INSTANCES);
     config.max_memory = function.limits.memory.bytes();
     config
 }

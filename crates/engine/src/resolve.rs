@@ -1,4 +1,4 @@
-//! From a name to the addresses that a rule allows.
+//! Resolves host names to the addresses that a rule allows.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,12 @@ use sampan_spec::Permit;
 
 use crate::client::ConnectError;
 
-/// Resolves `host` and keeps what `permit` allows. What is returned is what is connected to, so a
-/// name that resolves differently the next time gains nothing.
+/// Resolves `host` and returns the addresses that `permit` allows. The caller connects to exactly
+/// these, so a name that resolves differently the next time gains nothing.
 ///
 /// # Errors
 ///
-/// [`ConnectError::Resolve`] when the name does not resolve, [`ConnectError::Denied`] when none of
+/// [`ConnectError::Resolve`] when the name does not resolve; [`ConnectError::Denied`] when none of
 /// its addresses is allowed.
 pub(crate) async fn resolve(
     host: &str,

@@ -1,30 +1,28 @@
-//! The one clock behind every deadline on a processor: a thread that advances the epoch of each
-//! wasmtime engine while a guest may be running.
+//! Epoch ticker: one thread that advances the epoch of each wasmtime engine while a guest may run.
 //!
-//! It refuses to be a timer: waiting guests are timed by the asynchronous runtime, only running ones
-//! are interrupted by the epoch. While no call has been active for a while the thread is parked, so
-//! that an idle process uses no processor time.
+//! It interrupts running guests only; the asynchronous runtime times waiting ones. The thread is
+//! parked after a while without calls, so that an idle process uses no processor time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How often a running guest is looked at: the most by which a guest that never waits can overrun
-/// its deadline, and the time slice after which it lets other requests run.
+/// The interval of epochs. A guest that never waits overruns its deadline by at most this, and lets
+/// other requests run after this.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// How often instances and modules that lie idle are looked at.
+/// The interval at which idle instances and modules are swept.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How many ticks without an active call are waited for before the thread is parked.
+/// Ticks without an active call before the thread is parked.
 const TICKS_UNTIL_PARKED: u32 = 200;
 
-/// What the thread does.
+/// The work of the thread.
 pub(crate) trait Work: Send + 'static {
     /// Advances the epochs.
     fn tick(&self);
-    /// Puts aside what lies idle; says whether there is more to put aside later.
+    /// Drops what is idle. Returns whether a later sweep may drop more.
     fn sweep(&self) -> bool;
 }
 
@@ -42,7 +40,7 @@ struct Shared {
     stopping: AtomicBool,
 }
 
-/// Held while a guest may run; the ticker ticks as long as one exists.
+/// Held while a guest may run. The ticker ticks while one exists.
 pub(crate) struct Active {
     shared: Arc<Shared>,
 }
@@ -72,7 +70,7 @@ impl Ticker {
         })
     }
 
-    /// Has the thread sweep soon, also when it has found nothing to put aside and waits for a call.
+    /// Makes the thread sweep soon, even if it is parked.
     pub(crate) fn wake(&self) {
         self.handle.unpark();
     }

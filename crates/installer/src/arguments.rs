@@ -1,14 +1,14 @@
-//! What may be written after `sampan-node-installer`. Everything can be set in the environment as well.
+//! Command line of `sampan-node-installer`. Every option can also be set in the environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Puts Sampan's containerd shim on this node, or takes it away.
+/// Installs Sampan's containerd shim on this node, or removes it.
 ///
-/// It runs as a pod of the chart's DaemonSet, or by hand as root on a node. What it does can be done twice
-/// without harm, and what containerd does not take is taken back.
+/// It runs as a pod of the chart's DaemonSet, or by hand as root on a node. It is safe to repeat,
+/// and a configuration that containerd rejects is reverted.
 #[derive(Debug, Parser)]
 #[command(name = "sampan-node-installer", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -20,22 +20,23 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Installs the shim, adds the runtime to containerd's configuration, restarts containerd and checks it
     Install(Install),
-    /// Undoes what install has done
+    /// Reverts an installation
     Uninstall(Uninstall),
-    /// Turns every installer of a DaemonSet into one that undoes, and waits for them (the chart's removal does this)
+    /// Makes every installer of a DaemonSet uninstall, and waits for them (used when the chart is
+    /// removed)
     RemoveEverywhere(RemoveEverywhere),
-    /// Ends with 0 if the file is there (the readiness probe: the image holds no shell)
+    /// Exits with 0 if the file exists (the readiness probe: the image has no shell)
     #[command(hide = true)]
     IsDone {
         /// The file
         file: PathBuf,
     },
-    /// Runs a program in the namespaces of another process (used by the two others)
+    /// Runs a program in the namespaces of another process (used by install and uninstall)
     #[command(hide = true, name = "__enter")]
     Enter(Enter),
 }
 
-/// Where things are on the node.
+/// Paths and settings of the node.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Node {
     /// The node's root folder as this process sees it: `/` by hand, a mount in a pod
@@ -48,7 +49,8 @@ pub(crate) struct Node {
         default_value = "/etc/containerd/config.toml"
     )]
     pub(crate) config: PathBuf,
-    /// The file that holds our part, where containerd's version can join files without losing a setting
+    /// The drop-in file for the runtime, where containerd's version can merge files without losing
+    /// settings
     #[arg(
         long,
         env = "SAMPAN_CONTAINERD_DROP_IN",
@@ -62,32 +64,32 @@ pub(crate) struct Node {
         default_value = "/run/containerd/containerd.sock"
     )]
     pub(crate) socket: PathBuf,
-    /// containerd itself on the node, which is asked what it makes of its configuration
+    /// The containerd program of the node, which checks the configuration
     #[arg(long, env = "SAMPAN_CONTAINERD_PROGRAM", default_value = "containerd")]
     pub(crate) containerd: String,
-    /// The configuration is a template of k3s or RKE2, of which only the end is ours
+    /// The configuration is a template of k3s or RKE2, to which only a block at the end is added
     #[arg(long, env = "SAMPAN_CONTAINERD_TEMPLATE")]
     pub(crate) template: bool,
-    /// The version of the configuration that a template makes
+    /// The version of the configuration that a template produces
     #[arg(long, env = "SAMPAN_CONTAINERD_TEMPLATE_VERSION", default_value_t = 3)]
     pub(crate) template_version: i64,
     /// The folder on the node for the shim
     #[arg(long, env = "SAMPAN_SHIM_FOLDER", default_value = "/opt/sampan/bin")]
     pub(crate) shim_folder: PathBuf,
-    /// What restarts containerd on the node, as a shell's command
+    /// The shell command that restarts containerd on the node
     #[arg(
         long,
         env = "SAMPAN_RESTART_COMMAND",
         default_value = "systemctl restart containerd"
     )]
     pub(crate) restart: String,
-    /// Run the commands above in the namespaces of this process of the node, as a pod has to
+    /// Run the commands above in the namespaces of this process of the node; required in a pod
     #[arg(long, env = "SAMPAN_ENTER")]
     pub(crate) enter: Option<EnterProcess>,
-    /// How long containerd and the kubelet may take to come back
-    #[arg(long, env = "SAMPAN_PATIENCE", default_value = "120", value_parser = seconds, value_name = "SECONDS")]
-    pub(crate) patience: Duration,
-    /// The node's name in Kubernetes; without it, Kubernetes is neither asked nor told
+    /// How long to wait for containerd and the kubelet after a restart
+    #[arg(long = "patience", env = "SAMPAN_PATIENCE", default_value = "120", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+    /// The node's name in Kubernetes; without it, no request is sent to Kubernetes
     #[arg(long = "node", id = "node", env = "NODE_NAME")]
     pub(crate) name: Option<String>,
     /// The label of nodes that have the runtime; its value is `true`
@@ -106,17 +108,18 @@ pub(crate) struct Install {
         default_value = "/usr/local/bin/containerd-shim-sampan-v1"
     )]
     pub(crate) shim: PathBuf,
-    /// A folder of libraries that the shim loads and the node may lack; one that is not there is empty
+    /// A folder of libraries that the shim loads and the node may lack; a missing folder counts as
+    /// empty
     #[arg(
         long,
         env = "SAMPAN_SHIM_LIBRARIES",
         default_value = "/usr/local/lib/sampan"
     )]
     pub(crate) libraries: PathBuf,
-    /// Stay when all is done, as a DaemonSet's pod has to
+    /// Keep running when done; required in a DaemonSet's pod
     #[arg(long, env = "SAMPAN_STAY")]
     pub(crate) stay: bool,
-    /// A file to write when all is done, for a readiness probe
+    /// A file to write when done, for a readiness probe
     #[arg(long, env = "SAMPAN_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
 }
@@ -125,10 +128,10 @@ pub(crate) struct Install {
 pub(crate) struct Uninstall {
     #[command(flatten)]
     pub(crate) node: Node,
-    /// Stay when all is done, until stopped
+    /// Keep running when done, until stopped
     #[arg(long, env = "SAMPAN_STAY")]
     pub(crate) stay: bool,
-    /// A file to write when all is done, for a readiness probe
+    /// A file to write when done, for a readiness probe
     #[arg(long, env = "SAMPAN_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
 }
@@ -141,17 +144,17 @@ pub(crate) struct RemoveEverywhere {
     /// Its name
     #[arg(long)]
     pub(crate) daemon_set: String,
-    /// How long all nodes together may take
-    #[arg(long, default_value = "600", value_parser = seconds, value_name = "SECONDS")]
-    pub(crate) patience: Duration,
+    /// How long to wait for all nodes together
+    #[arg(long = "patience", default_value = "600", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
 }
 
-/// Whose namespaces are the node's.
+/// The process with the node's namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EnterProcess {
-    /// Those of the node's first process
+    /// The node's first process
     Init,
-    /// Those of containerd, where the first process is out of reach
+    /// containerd, where the first process is inaccessible
     Containerd,
 }
 
@@ -168,7 +171,7 @@ pub(crate) struct Enter {
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::from_secs)
-        .map_err(|_| "write a number of seconds".to_owned())
+        .map_err(|_| "expected a number of seconds".to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! containerd's configuration as text: how our runtime gets in and out of it.
+//! Adds the runtime to the text of containerd's configuration, and removes it.
 //!
-//! Pure. What is not ours keeps every byte, comments included. There are two ways in: a file of our own, which
-//! the main file imports, and a marked block at the end of the main file. Refuses configurations that containerd
-//! itself no longer reads without changing them.
+//! Pure functions. All other bytes stay, comments included. There are two forms: a drop-in file,
+//! which the main file imports, and a marked block at the end of the main file. A configuration
+//! that containerd itself can no longer read without a migration is rejected.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,29 +14,29 @@ use toml::Spanned;
 pub(crate) const RUNTIME: &str = "sampan";
 /// containerd's name of the shim.
 const RUNTIME_TYPE: &str = "io.containerd.sampan.v1";
-/// First and last line of what is ours in a file of others.
+/// First and last line of Sampan's block in a file.
 const BEGIN: &str = "# BEGIN sampan (written by sampan-node-installer, which also removes it)\n";
 const END: &str = "# END sampan\n";
-/// Behind a line of ours in a file of others.
-const OURS: &str = " # sampan";
-/// How a template of k3s or RKE2 takes in what they would write themselves.
-const BASE: &str = "{{ template \"base\" . }}\n";
+/// Suffix of a line that Sampan added to a file.
+const LINE_SUFFIX: &str = " # sampan";
+/// Includes the generated configuration in a template of k3s or RKE2.
+const BASE_TEMPLATE: &str = "{{ template \"base\" . }}\n";
 
-/// Why a configuration is left alone.
+/// Reasons why a configuration is not changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// containerd could not read it either.
+    /// The text is not TOML, and containerd could not read it either.
     #[error("it is not TOML")]
     Toml(#[source] Box<toml::de::Error>),
-    /// Of a version that has no place for us.
-    #[error("it has version {0}, and versions 2, 3 and 4 are understood")]
+    /// The version has no place for the runtime.
+    #[error("it has version {0}; versions 2, 3 and 4 are supported")]
     Version(i64),
-    /// Somebody else's entry.
-    #[error("it has a runtime of the name {RUNTIME:?} that is not ours")]
-    Taken,
+    /// The name of the runtime is used by another entry.
+    #[error("it has a runtime {RUNTIME:?} from another source")]
+    NameTaken,
 }
 
-/// What is read of a configuration.
+/// The keys of a configuration that are read.
 #[derive(Debug, Deserialize)]
 struct Head {
     #[serde(default)]
@@ -45,17 +45,17 @@ struct Head {
     imports: Option<Spanned<Vec<String>>>,
 }
 
-/// The entry of our runtime.
+/// The entry of the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Of the configuration that it goes into.
+    /// The version of the configuration that receives it.
     pub(crate) version: i64,
     /// The shim, as a path of the node.
     pub(crate) shim: String,
 }
 
 impl Entry {
-    /// Our own file.
+    /// The content of the drop-in file.
     pub(crate) fn file(&self) -> String {
         format!("{BEGIN}version = {}\n\n{}{END}", self.version, self.table())
     }
@@ -70,7 +70,7 @@ impl Entry {
     }
 }
 
-/// The plugin that has the runtimes of the kubelet's pods.
+/// The plugin with the runtimes of the kubelet's pods.
 pub(crate) fn plugin(version: i64) -> &'static str {
     if version == 2 {
         "io.containerd.grpc.v1.cri"
@@ -79,7 +79,7 @@ pub(crate) fn plugin(version: i64) -> &'static str {
     }
 }
 
-/// The version of a configuration. A file without one is of the first version, but an empty one is of any.
+/// The version of a configuration. A file without one has version 1; an empty file has `default`.
 pub(crate) fn version(text: &str, default: i64) -> Result<i64, ConfigError> {
     let head = head(text)?;
     let empty = text.lines().all(|line| {
@@ -94,17 +94,18 @@ pub(crate) fn version(text: &str, default: i64) -> Result<i64, ConfigError> {
     }
 }
 
-/// The main file with our own file among its imports. The same text if it is imported already.
+/// Adds the drop-in file to the imports of the main file. Returns the same text if it is already
+/// imported.
 pub(crate) fn with_import(text: &str, drop_in: &Path, version: i64) -> Result<String, ConfigError> {
-    let text = &without_ours(text)?;
+    let text = &without_sampan(text)?;
     let head = head(text)?;
     let drop_in = drop_in.display().to_string();
     let Some(imports) = head.imports else {
-        let line = format!("imports = ['{drop_in}']{OURS}\n");
-        // Only before the first table is it a key of the whole file.
+        let line = format!("imports = ['{drop_in}']{LINE_SUFFIX}\n");
+        // The key belongs to the whole file only before the first table.
         let own_version = match head.version {
             Some(_) => String::new(),
-            None => format!("version = {version}{OURS}\n"),
+            None => format!("version = {version}{LINE_SUFFIX}\n"),
         };
         return Ok(format!("{own_version}{line}{text}"));
     };
@@ -120,46 +121,46 @@ pub(crate) fn with_import(text: &str, drop_in: &Path, version: i64) -> Result<St
     Ok(replaced(text, imports.span(), &array(&all)))
 }
 
-/// The main file with our block at its end.
+/// Adds the block at the end of the main file.
 pub(crate) fn with_block(text: &str, entry: &Entry) -> Result<String, ConfigError> {
-    let text = without_ours(text)?;
-    if taken(&text, entry.version) {
-        return Err(ConfigError::Taken);
+    let text = without_sampan(text)?;
+    if has_runtime(&text, entry.version) {
+        return Err(ConfigError::NameTaken);
     }
     let version = match head(&text)?.version {
         Some(_) => String::new(),
-        None => format!("version = {}{OURS}\n", entry.version),
+        None => format!("version = {}{LINE_SUFFIX}\n", entry.version),
     };
     Ok(format!(
         "{version}{}{BEGIN}{}{END}",
-        closed(&text),
+        with_final_newline(&text),
         entry.table()
     ))
 }
 
-/// A template of k3s or RKE2 with our block at its end.
+/// Adds the block at the end of a template of k3s or RKE2.
 pub(crate) fn template_with_block(text: Option<&str>, entry: &Entry) -> String {
-    let text = without_block(text.unwrap_or(BASE));
-    format!("{}{BEGIN}{}{END}", closed(&text), entry.table())
+    let text = without_block(text.unwrap_or(BASE_TEMPLATE));
+    format!("{}{BEGIN}{}{END}", with_final_newline(&text), entry.table())
 }
 
-/// A template without our block; nothing if all of it was ours.
-pub(crate) fn template_without_ours(text: &str) -> Option<String> {
+/// Removes the block from a template; `None` if the template contained nothing else.
+pub(crate) fn template_without_block(text: &str) -> Option<String> {
     let rest = without_block(text);
-    (rest != BASE || !text.contains(BEGIN)).then_some(rest)
+    (rest != BASE_TEMPLATE || !text.contains(BEGIN)).then_some(rest)
 }
 
-/// The main file as it was before us.
-pub(crate) fn without_ours(text: &str) -> Result<String, ConfigError> {
+/// Removes all changes of Sampan from the main file.
+pub(crate) fn without_sampan(text: &str) -> Result<String, ConfigError> {
     let mut text: String = without_block(text)
         .split_inclusive('\n')
-        .filter(|line| !line.trim_end().ends_with(OURS))
+        .filter(|line| !line.trim_end().ends_with(LINE_SUFFIX))
         .collect();
     if let Some(imports) = head(&text)?.imports {
         let kept: Vec<String> = imports
             .get_ref()
             .iter()
-            .filter(|path| !is_ours(path))
+            .filter(|path| !is_drop_in(path))
             .cloned()
             .collect();
         if kept.len() < imports.get_ref().len() {
@@ -169,16 +170,16 @@ pub(crate) fn without_ours(text: &str) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// Whether a configuration has a runtime of our name, whoever wrote it.
-fn taken(text: &str, version: i64) -> bool {
+/// Whether a configuration has a runtime with this name, from any source.
+fn has_runtime(text: &str, version: i64) -> bool {
     let Ok(table) = text.parse::<toml::Table>() else {
         return false;
     };
     crate::dump::runtimes(&table, plugin(version)).is_some_and(|all| all.contains_key(RUNTIME))
 }
 
-/// Our own file is known by its name: no other product's file is called like this.
-fn is_ours(path: &str) -> bool {
+/// Whether an import is the drop-in file. No other product uses this file name.
+fn is_drop_in(path: &str) -> bool {
     Path::new(path)
         .file_name()
         .is_some_and(|name| name.to_string_lossy().ends_with("sampan.toml"))
@@ -197,8 +198,8 @@ fn without_block(text: &str) -> String {
     }
 }
 
-/// A text whose last line is ended.
-fn closed(text: &str) -> String {
+/// Adds a missing newline at the end.
+fn with_final_newline(text: &str) -> String {
     match text {
         "" => String::new(),
         text if text.ends_with('\n') => text.to_owned(),
@@ -219,7 +220,7 @@ fn replaced(text: &str, span: Range<usize>, by: &str) -> String {
     format!("{}{by}{}", &text[..span.start], &text[span.end..])
 }
 
-/// Whether a pattern of the imports (`*` stands for anything but a slash) covers a path.
+/// Whether a pattern of the imports (`*` matches anything but a slash) covers a path.
 fn covers(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut paths) = (pattern.split('/'), path.split('/'));
     loop {

@@ -1,27 +1,27 @@
-//! What containerd makes of its configuration, before and after: `containerd config dump`.
+//! Compares the output of `containerd config dump` before and after a change.
 //!
-//! Some versions join files by replacing whole sections, and would lose settings of others without a word. So no
-//! version is trusted: the two dumps are compared. Pure.
+//! Some versions merge files by replacing whole sections, and would silently drop other settings.
+//! So no version is trusted: the two dumps are compared. Pure functions.
 
 use toml::{Table, Value};
 
 use crate::config::{RUNTIME, plugin};
 
-/// What is wrong with a dump.
+/// Errors of a dump.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DumpError {
-    /// It is no TOML.
-    #[error("what containerd says about its configuration is not TOML")]
+    /// The dump is not TOML.
+    #[error("the dump of containerd is not TOML")]
     Toml,
-    /// Our runtime is not in it.
-    #[error("containerd does not see the runtime {RUNTIME:?} in its configuration")]
+    /// The runtime is not in the dump.
+    #[error("the dump of containerd lacks the runtime {RUNTIME:?}")]
     Missing,
-    /// Something else is not as it was.
+    /// Another setting has changed.
     #[error("containerd would lose or change {0} of its configuration")]
     Changed(String),
 }
 
-/// The version of the configuration that a containerd speaks.
+/// The version of the configuration in a dump of the node's containerd.
 pub(crate) fn version(dump: &str) -> Result<i64, DumpError> {
     let table: Table = dump.parse().map_err(|_| DumpError::Toml)?;
     table
@@ -30,22 +30,22 @@ pub(crate) fn version(dump: &str) -> Result<i64, DumpError> {
         .ok_or(DumpError::Toml)
 }
 
-/// Checks that our runtime came, and that nothing else changed.
+/// Checks that the runtime was added, and that nothing else changed.
 pub(crate) fn check(before: &str, after: &str) -> Result<(), DumpError> {
     let parse = |text: &str| text.parse::<Table>().map_err(|_| DumpError::Toml);
     let (mut before, mut after) = (parse(before)?, parse(after)?);
-    let mut came = false;
+    let mut added = false;
     for table in [&mut before, &mut after] {
-        // The list of files is the means, not what is asked about.
+        // The imports differ by design.
         table.remove("imports");
-        came = false;
+        added = false;
         for plugin in [plugin(2), plugin(3)] {
             if let Some(runtimes) = runtimes_mut(table, plugin) {
-                came |= runtimes.remove(RUNTIME).is_some();
+                added |= runtimes.remove(RUNTIME).is_some();
             }
         }
     }
-    if !came {
+    if !added {
         return Err(DumpError::Missing);
     }
     match difference("", &Value::Table(before), &Value::Table(after)) {
@@ -71,7 +71,7 @@ fn runtimes_mut<'a>(table: &'a mut Table, plugin: &str) -> Option<&'a mut Table>
     Some(table)
 }
 
-/// The first place where two values differ.
+/// The path of the first difference between two values.
 fn difference(path: &str, before: &Value, after: &Value) -> Option<String> {
     let (Value::Table(one), Value::Table(other)) = (before, after) else {
         return (before != after).then(|| path.to_owned());
@@ -114,7 +114,7 @@ runtime_type = 'io.containerd.sampan.v1'
 ";
 
     #[test]
-    fn only_our_runtime_may_come() {
+    fn only_the_runtime_may_be_added() {
         let check = |after: &str, expected: Result<(), DumpError>| {
             assert_eq!(super::check(BEFORE, after), expected, "{after}");
         };
@@ -123,7 +123,7 @@ runtime_type = 'io.containerd.sampan.v1'
         check(&format!("{imports}{OURS}"), Ok(()));
         check(BEFORE, Err(DumpError::Missing));
         check("version = ", Err(DumpError::Toml));
-        // What a containerd does that replaces sections.
+        // A containerd that replaces sections.
         check(
             &format!("version = 3\n{OURS}"),
             Err(DumpError::Changed(

@@ -1,4 +1,4 @@
-//! What can go wrong on a node, and what to do about it.
+//! Errors on a node, with help texts.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,128 +7,130 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::dump::DumpError;
 
-/// Why the shim was not installed, or not removed.
+/// Reasons why the shim was not installed, or not removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// No runtime for what waits.
-    #[error("no timers and connections can be made")]
+    /// The asynchronous runtime cannot be started.
+    #[error("the asynchronous runtime cannot be started")]
     Runtime {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file of the node.
+    /// A file of the node cannot be accessed.
     #[error("{} cannot be {what}", path.display())]
     File {
-        /// Read, written, removed.
+        /// The failed action: read, written, removed.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// containerd's configuration.
-    #[error("{}", path.display())]
+    /// containerd's configuration cannot be changed.
+    #[error("{} cannot be changed", path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: ConfigError,
     },
-    /// containerd would not take the configuration in any way that was tried.
+    /// containerd rejects every tried form of the configuration.
     #[error("the configuration is left as it was: {tried}")]
-    NotTaken {
-        /// Each way, with what was wrong.
+    ConfigRejected {
+        /// Each form with its error.
         tried: String,
     },
-    /// What containerd says is not understood.
-    #[error("`{command}`")]
+    /// The output of `containerd config dump` cannot be parsed.
+    #[error("`{command}` has unexpected output")]
     Dump {
-        /// What was run.
+        /// The command.
         command: String,
-        /// Why it is not understood.
+        /// The cause.
         source: DumpError,
     },
     /// A program cannot be started.
     #[error("`{command}` cannot be run on the node")]
     Start {
-        /// What was run.
+        /// The command.
         command: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A program failed.
-    #[error("`{command}` failed on the node ({status}): {said}")]
+    #[error("`{command}` failed on the node ({status}): {stderr}")]
     Failed {
-        /// What was run.
+        /// The command.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: std::process::ExitStatus,
-        /// The end of what it said.
-        said: String,
+        /// The end of its standard error.
+        stderr: String,
     },
     /// The namespaces of the node cannot be entered.
     #[error("the node's namespaces cannot be entered")]
     Enter {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// containerd did not come back as it should.
+    /// containerd does not work after its restart.
     #[error("after its restart, containerd {what}; waited {waited:?}")]
-    NotBack {
-        /// What is wrong.
+    Unhealthy {
+        /// The failure.
         what: String,
-        /// How long.
+        /// The time waited.
         waited: Duration,
     },
-    /// What went wrong has been taken back.
+    /// The change failed and was reverted.
     #[error("{cause}; everything has been taken back")]
     RolledBack {
-        /// What went wrong.
+        /// The failure of the change.
         cause: Box<Error>,
     },
-    /// What went wrong could not be taken back.
-    #[error("{cause}; and taking it back failed: {then}")]
-    Stuck {
-        /// What went wrong.
+    /// The change failed, and so did its reversal.
+    #[error("{cause}; reverting the changes failed: {rollback}")]
+    RollbackFailed {
+        /// The failure of the change.
         cause: Box<Error>,
-        /// And then.
-        then: Box<Error>,
+        /// The failure of the reversal.
+        rollback: Box<Error>,
     },
-    /// Kubernetes does not do what it is asked.
-    #[error("Kubernetes does not {what} the node {node}")]
+    /// A request to Kubernetes about the node failed.
+    #[error("the node {node} cannot be {what} in Kubernetes")]
     Kubernetes {
-        /// Show, label.
+        /// The failed action: read, labelled.
         what: &'static str,
         /// The node.
         node: String,
-        /// Why.
+        /// The cause.
         source: Box<kube::Error>,
     },
-    /// The DaemonSet cannot be turned around.
+    /// The DaemonSet cannot be switched to uninstalling.
     #[error("the DaemonSet {name} cannot be {what}")]
     DaemonSet {
-        /// Read, changed.
+        /// The failed action: read, changed.
         what: &'static str,
         /// Its name.
         name: String,
-        /// Why.
+        /// The cause.
         source: Box<kube::Error>,
     },
     /// Some nodes still have the runtime.
-    #[error("{done} of {of} nodes are as they were, and no more became so in time")]
-    Nodes {
-        /// How many are.
+    #[error("only {done} of {of} nodes were restored in time")]
+    NodesRemaining {
+        /// Number of nodes without the runtime.
         done: i32,
-        /// How many there are.
+        /// Number of all nodes.
         of: i32,
     },
-    /// No way to Kubernetes.
-    #[error("no way to Kubernetes is known")]
+    /// No configuration for Kubernetes.
+    #[error(
+        "no configuration for Kubernetes: neither a kubeconfig nor a pod's service account is usable"
+    )]
     NoKubernetes(#[source] Box<kube::Error>),
 }
 
 impl Error {
-    /// What to do.
+    /// Advice for the user.
     pub(crate) fn help(&self) -> &'static str {
         match self {
             Self::Runtime { .. } => "check the limits of processes and open files",
@@ -136,33 +138,33 @@ impl Error {
             Self::Config {
                 source: ConfigError::Version(_),
                 ..
-            } => "bring it up to date with `containerd config migrate`, then try again",
+            } => "migrate it with `containerd config migrate`, then try again",
             Self::Config {
-                source: ConfigError::Taken,
+                source: ConfigError::NameTaken,
                 ..
-            } => "remove that runtime first: Sampan does not replace what it did not write",
+            } => "remove that runtime first: Sampan replaces only its own entry",
             Self::Config { .. } => "correct the file; containerd could not read it either",
-            Self::NotTaken { .. } => "add the runtime by hand as docs/install.md says",
+            Self::ConfigRejected { .. } => "add the runtime by hand: see docs/install.md",
             Self::Dump { .. } => "check --containerd: it must be the containerd that runs here",
             Self::Start { .. } | Self::Failed { .. } => {
                 "check the command (--restart, --containerd), and that --enter is given in a pod"
             }
             Self::Enter { .. } => {
-                "the pod needs hostPID and privileged; --enter containerd does without the node's first process"
+                "run the pod with hostPID and privileged; use --enter containerd if the node's first process is inaccessible"
             }
-            Self::NotBack { .. } => "look at containerd's own log on the node",
+            Self::Unhealthy { .. } => "check containerd's log on the node",
             Self::RolledBack { cause } => cause.help(),
-            Self::Stuck { .. } => {
-                "look at the node: the file with .sampan-backup beside containerd's configuration is its former content"
+            Self::RollbackFailed { .. } => {
+                "check the node: the file with .sampan-backup beside containerd's configuration has the original content"
             }
             Self::Kubernetes { .. } => "check the ClusterRole: it needs get and patch on nodes",
             Self::DaemonSet { .. } => {
                 "check the Role of the removal: it needs get and patch on the DaemonSet"
             }
-            Self::Nodes { .. } => {
-                "see the logs of the installer's pods on those nodes; `helm uninstall` may be repeated"
+            Self::NodesRemaining { .. } => {
+                "check the logs of the installer's pods on those nodes, then repeat `helm uninstall`"
             }
-            Self::NoKubernetes(_) => "leave --node (NODE_NAME) away where there is none",
+            Self::NoKubernetes(_) => "leave out --node (NODE_NAME) on a node without Kubernetes",
         }
     }
 }

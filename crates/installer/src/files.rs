@@ -1,6 +1,4 @@
-//! The node's files: read, replaced as a whole, kept beside.
-//!
-//! Refuses to leave half a file.
+//! Reads, atomically replaces and backs up files of the node.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write as _};
@@ -11,10 +9,10 @@ use tempfile::NamedTempFile;
 
 use crate::error::Error;
 
-/// Behind the name of what a file was before us.
+/// Suffix of the backup of a file.
 const BACKUP: &str = ".sampan-backup";
 
-/// The node's root folder as it is seen from here.
+/// The node's root folder in this process's mounts.
 #[derive(Clone, Debug)]
 pub(crate) struct Root(PathBuf);
 
@@ -23,30 +21,30 @@ impl Root {
         Self(folder.to_owned())
     }
 
-    /// A path of the node, from here.
-    pub(crate) fn at(&self, path: &Path) -> PathBuf {
+    /// Resolves a path of the node.
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.0.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The content of a file, if there is one.
+    /// The content of a file; `None` if it does not exist.
     pub(crate) fn read(&self, path: &Path) -> Result<Option<String>, Error> {
-        match fs::read_to_string(self.at(path)) {
+        match fs::read_to_string(self.resolve(path)) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(failed("read", path, source)),
         }
     }
 
-    /// Gives a file this content, or takes it away. It says whether anything changed.
+    /// Writes a file, or removes it without content. Returns whether it changed.
     pub(crate) fn put(&self, path: &Path, content: Option<&str>) -> Result<bool, Error> {
         if self.read(path)?.as_deref() == content {
             return Ok(false);
         }
         match content {
             Some(text) => {
-                let mode =
-                    fs::metadata(self.at(path)).map_or(0o644, |file| file.permissions().mode());
-                replace(&self.at(path), text.as_bytes(), mode & 0o7777)
+                let mode = fs::metadata(self.resolve(path))
+                    .map_or(0o644, |file| file.permissions().mode());
+                replace(&self.resolve(path), text.as_bytes(), mode & 0o7777)
                     .map_err(|source| failed("written", path, source))?;
             }
             None => self.remove(path)?,
@@ -54,22 +52,23 @@ impl Root {
         Ok(true)
     }
 
-    /// Copies a program to the node. It says whether it was another before.
+    /// Copies a program to the node. Returns whether it changed.
     pub(crate) fn install(&self, program: &Path, to: &Path) -> Result<bool, Error> {
         let bytes = fs::read(program).map_err(|source| failed("read", program, source))?;
-        match fs::read(self.at(to)) {
+        match fs::read(self.resolve(to)) {
             Ok(there) if there == bytes => return Ok(false),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(failed("read", to, source)),
         }
-        // By renaming: the old one may be running.
-        replace(&self.at(to), &bytes, 0o755).map_err(|source| failed("written", to, source))?;
+        // Replaces by renaming: the old program may be running.
+        replace(&self.resolve(to), &bytes, 0o755)
+            .map_err(|source| failed("written", to, source))?;
         Ok(true)
     }
 
-    /// Keeps what a file holds beside it, unless that has been done before.
-    pub(crate) fn keep(&self, path: &Path, content: &str) -> Result<(), Error> {
+    /// Writes a backup of a file beside it, unless one exists.
+    pub(crate) fn back_up(&self, path: &Path, content: &str) -> Result<(), Error> {
         let backup = backup(path);
         if self.read(&backup)?.is_some() {
             return Ok(());
@@ -77,14 +76,14 @@ impl Root {
         self.put(&backup, Some(content)).map(drop)
     }
 
-    /// Takes away what [`Root::keep`] has made.
-    pub(crate) fn forget(&self, path: &Path) -> Result<(), Error> {
+    /// Removes the backup of [`Root::back_up`].
+    pub(crate) fn remove_backup(&self, path: &Path) -> Result<(), Error> {
         self.remove(&backup(path))
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), Error> {
-        match fs::remove_file(self.at(path)) {
+        match fs::remove_file(self.resolve(path)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(failed("removed", path, error))
             }
@@ -92,21 +91,21 @@ impl Root {
         }
     }
 
-    /// The files of a folder that is seen from here as it is; none if it is not there.
+    /// Lists the files of a folder outside of the root; a missing folder counts as empty.
     pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-        let told = |source| failed("read", folder, source);
+        let read_error = |source| failed("read", folder, source);
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(told(source)),
+            Err(source) => return Err(read_error(source)),
         };
-        let paths = entries.map(|entry| Ok(entry.map_err(told)?.path()));
+        let paths = entries.map(|entry| Ok(entry.map_err(read_error)?.path()));
         paths.collect()
     }
 
-    /// Removes a folder of ours with everything in it, if it is there.
+    /// Removes a folder with its content, if it exists.
     pub(crate) fn remove_folder(&self, folder: &Path) -> Result<(), Error> {
-        match fs::remove_dir_all(self.at(folder)) {
+        match fs::remove_dir_all(self.resolve(folder)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(failed("removed", folder, error))
             }
@@ -114,10 +113,10 @@ impl Root {
         }
     }
 
-    /// Removes a folder and those above it, as long as they are empty, but no more than `most`.
+    /// Removes a folder and its ancestors while they are empty, at most `most` in total.
     pub(crate) fn prune(&self, folder: &Path, most: usize) -> Result<(), Error> {
         for folder in folder.ancestors().take(most) {
-            match fs::remove_dir(self.at(folder)) {
+            match fs::remove_dir(self.resolve(folder)) {
                 Ok(()) => {}
                 Err(error)
                     if matches!(
@@ -134,7 +133,7 @@ impl Root {
     }
 }
 
-/// Where the former content of a file is kept.
+/// The path of a file's backup.
 pub(crate) fn backup(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(BACKUP);
@@ -166,33 +165,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_the_node_are_put_kept_and_taken_away() {
+    fn files_are_written_backed_up_and_removed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = Root::new(folder.path());
         let path = Path::new("/etc/containerd/conf.d/x.toml");
         assert_eq!(root.read(path).expect("nothing"), None);
         assert!(root.put(path, Some("one")).expect("written"));
         assert!(!root.put(path, Some("one")).expect("the same"));
-        fs::set_permissions(root.at(path), Permissions::from_mode(0o600)).expect("a mode");
-        root.keep(path, "one").expect("kept");
+        fs::set_permissions(root.resolve(path), Permissions::from_mode(0o600)).expect("a mode");
+        root.back_up(path, "one").expect("kept");
         assert!(root.put(path, Some("two")).expect("changed"));
-        let mode = fs::metadata(root.at(path))
+        let mode = fs::metadata(root.resolve(path))
             .expect("a file")
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        root.keep(path, "two").expect("kept before");
+        root.back_up(path, "two").expect("kept before");
         assert_eq!(
             root.read(&backup(path)).expect("a file").as_deref(),
             Some("one")
         );
-        root.forget(path).expect("forgotten");
+        root.remove_backup(path).expect("forgotten");
         assert!(root.put(path, None).expect("removed"));
         assert!(!root.put(path, None).expect("nothing there"));
         root.prune(Path::new("/etc/containerd/conf.d"), 2)
             .expect("pruned");
-        assert!(!root.at(Path::new("/etc/containerd")).exists());
-        assert!(root.at(Path::new("/etc")).exists());
+        assert!(!root.resolve(Path::new("/etc/containerd")).exists());
+        assert!(root.resolve(Path::new("/etc")).exists());
     }
 
     #[test]
@@ -206,7 +205,7 @@ mod tests {
         assert!(!root.install(&program, to).expect("the same"));
         fs::write(&program, "two").expect("a file");
         assert!(root.install(&program, to).expect("another"));
-        let mode = fs::metadata(root.at(to))
+        let mode = fs::metadata(root.resolve(to))
             .expect("a file")
             .permissions()
             .mode();

@@ -1,6 +1,6 @@
-//! Programs of the node, run where they belong: in the node's namespaces when this process is in a pod's.
+//! Runs programs of the node, in the node's namespaces if this process is in a pod.
 //!
-//! Refuses to go on without having entered all of them.
+//! A program does not start unless all namespaces were entered.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -20,21 +20,21 @@ use tokio::process::Command;
 use crate::arguments::{Enter, EnterProcess, Node};
 use crate::error::Error;
 
-/// How much of what a program says is told.
-const TOLD: usize = 600;
-/// The namespaces, the mounts last: from then on, paths are the node's.
+/// The most characters of a program's standard error in an error.
+const MAX_STDERR_CHARS: usize = 600;
+/// The namespaces, the mounts last: after them, paths are the node's.
 const NAMESPACES: [&str; 5] = ["uts", "ipc", "net", "pid", "mnt"];
 
 /// The node's programs and its containerd.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
-    /// Kept open: they are the node's, also when the process that showed them is gone.
+    /// Kept open, so that they outlive the process from which they were opened.
     namespaces: Arc<Vec<File>>,
     socket: PathBuf,
 }
 
 impl Host {
-    /// Finds the node's namespaces, if they are others than ours.
+    /// Opens the node's namespaces, if they differ from this process's.
     pub(crate) async fn new(node: &Node, socket: PathBuf) -> Result<Self, Error> {
         let failed = |source: io::Error| Error::Enter { source };
         let process = match node.enter {
@@ -45,7 +45,7 @@ impl Host {
                 let peer = stream.peer_cred().map_err(failed)?.pid();
                 Some(peer.filter(|process| *process > 0).ok_or_else(|| {
                     failed(io::Error::other(
-                        "containerd's process is not seen from here",
+                        "containerd's process is not visible in this PID namespace",
                     ))
                 })?)
             }
@@ -90,12 +90,12 @@ impl Host {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let skip = said.chars().count().saturating_sub(TOLD);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let skip = stderr.chars().count().saturating_sub(MAX_STDERR_CHARS);
         Err(Error::Failed {
             command,
             status: output.status,
-            said: said
+            stderr: stderr
                 .chars()
                 .skip(skip)
                 .collect::<String>()
@@ -104,14 +104,13 @@ impl Host {
         })
     }
 
-    /// Whether containerd answers and the plugin that serves the kubelet works. What is wrong, in words.
-    pub(crate) async fn healthy(&self) -> Result<(), String> {
-        let told = |error: &dyn std::error::Error| crate::error::chain(error);
+    /// Checks that containerd answers and that the kubelet's plugin works. The error is a text.
+    pub(crate) async fn check_health(&self) -> Result<(), String> {
         let client = Client::from_path(&self.socket).await.map_err(|error| {
             format!(
                 "does not answer at {}: {}",
                 self.socket.display(),
-                told(&error)
+                crate::error::chain(&error)
             )
         })?;
         let request = PluginsRequest {
@@ -119,7 +118,7 @@ impl Host {
         };
         let answer = client.introspection().plugins(request).await;
         let answer =
-            answer.map_err(|error| format!("does not tell its plugins: {}", error.message()))?;
+            answer.map_err(|error| format!("does not list its plugins: {}", error.message()))?;
         for plugin in answer.into_inner().plugins {
             let serves = plugin.id == "cri" || plugin.r#type == "io.containerd.cri.v1";
             if let Some(error) = plugin.init_err.filter(|_| serves) {
@@ -133,10 +132,10 @@ impl Host {
     }
 }
 
-/// Enters namespaces and becomes a program there.
+/// Enters namespaces and replaces this process by a program there.
 pub(crate) fn enter(arguments: &Enter) -> Result<Infallible, Error> {
     let failed = |source: io::Error| Error::Enter { source };
-    // All are opened before the first is entered: their paths are those of here.
+    // Opens all of them before entering the first: their paths are valid only here.
     let files: Vec<File> = arguments
         .namespaces
         .iter()
@@ -144,13 +143,13 @@ pub(crate) fn enter(arguments: &Enter) -> Result<Infallible, Error> {
         .collect::<Result<_, _>>()
         .map_err(failed)?;
     for file in files {
-        // Each file is a namespace of one kind, which the kernel knows.
+        // The kernel detects the kind of each namespace from its file.
         setns(file, CloneFlags::empty()).map_err(|error| failed(error.into()))?;
     }
     let command = arguments.command.join(" ");
     let source = std::process::Command::new(&arguments.command[0])
         .args(&arguments.command[1..])
-        // Programs are the node's, and so is where they are.
+        // The node's programs are in the node's folders.
         .env(
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,4 +1,5 @@
-//! Installing: the shim, the configuration, a restart, a look whether it worked. What did not is taken back.
+//! Installs the shim and the configuration, restarts containerd and checks it. Reverts a change
+//! that fails.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,32 +14,32 @@ use crate::files::Root;
 use crate::host::Host;
 use crate::node::Kubernetes;
 
-/// The shim's name, by which containerd knows it.
+/// File name of the shim, as containerd expects it.
 pub(crate) const SHIM: &str = "containerd-shim-sampan-v1";
-/// The folder of its libraries, beside it; the shim looks for them there before anywhere else.
+/// The folder of its libraries, beside it. The shim searches it first.
 pub(crate) const LIBRARIES: &str = "sampan-lib";
-/// How often containerd and the node are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval at which containerd and the node are polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the two files of a configuration hold; nothing for a file that is not there.
+/// The contents of the two configuration files; `None` for a missing file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) main: Option<String>,
     pub(crate) drop_in: Option<String>,
 }
 
-/// Everything that is needed to change a node.
-pub(crate) struct Work {
+/// Access to the node and its settings.
+pub(crate) struct NodeContext {
     pub(crate) node: Node,
     pub(crate) root: Root,
     pub(crate) host: Host,
     pub(crate) kubernetes: Option<Kubernetes>,
 }
 
-impl Work {
+impl NodeContext {
     pub(crate) async fn new(node: Node) -> Result<Self, Error> {
         let root = Root::new(&node.root);
-        let host = Host::new(&node, root.at(&node.socket)).await?;
+        let host = Host::new(&node, root.resolve(&node.socket)).await?;
         let kubernetes = match &node.name {
             Some(name) => Some(Kubernetes::connect(name, &node.label).await?),
             None => None,
@@ -58,7 +59,8 @@ impl Work {
         })
     }
 
-    /// Writes a state. Our own file is written first and removed last, so that no import leads nowhere.
+    /// Writes a state. The drop-in file is written first and removed last, so that every import
+    /// exists.
     pub(crate) fn put(&self, state: &State) -> Result<bool, Error> {
         let mut changed = false;
         if state.drop_in.is_some() {
@@ -75,21 +77,21 @@ impl Work {
 
     /// Restarts containerd and waits until it answers.
     pub(crate) async fn restart(&self) -> Result<(), Error> {
-        tell(&format!("restarting containerd: {}", self.node.restart));
+        report(&format!("restarting containerd: {}", self.node.restart));
         self.host.run(&["sh", "-c", &self.node.restart]).await?;
         let begun = Instant::now();
         loop {
-            let what = match self.host.healthy().await {
+            let what = match self.host.check_health().await {
                 Ok(()) => return Ok(()),
                 Err(what) => what,
             };
-            if begun.elapsed() > self.node.patience {
-                return Err(Error::NotBack {
+            if begun.elapsed() > self.node.timeout {
+                return Err(Error::Unhealthy {
                     what,
                     waited: begun.elapsed(),
                 });
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -100,7 +102,7 @@ impl Work {
         }
     }
 
-    /// What containerd makes of a main configuration.
+    /// The dump of a main configuration.
     async fn dump(&self, config: &Path) -> Result<String, Error> {
         let config = config.display().to_string();
         let words = [&self.node.containerd, "--config", &config, "config", "dump"];
@@ -108,18 +110,18 @@ impl Work {
     }
 }
 
-/// Installs, and stays if asked to: also after what was taken back, for another attempt would restart containerd
-/// twice more, and again and again.
+/// Installs, and keeps running if requested. It also does so after a reverted change: another
+/// attempt would restart containerd twice more, repeatedly.
 pub(crate) async fn install(arguments: Install) -> Result<(), Error> {
     let stay = arguments.stay;
     match attempt(arguments).await {
-        Err(error @ (Error::RolledBack { .. } | Error::Stuck { .. })) if stay => {
+        Err(error @ (Error::RolledBack { .. } | Error::RollbackFailed { .. })) if stay => {
             eprintln!("error: {}", chain(&error));
             eprintln!(
                 "help:  {}; delete this pod for another attempt",
                 error.help()
             );
-            stopped().await?;
+            wait_for_stop().await?;
             Err(error)
         }
         outcome => outcome,
@@ -127,110 +129,117 @@ pub(crate) async fn install(arguments: Install) -> Result<(), Error> {
 }
 
 async fn attempt(arguments: Install) -> Result<(), Error> {
-    let work = Work::new(arguments.node).await?;
-    unready(arguments.ready_file.as_deref())?;
-    let shim = work.node.shim_folder.join(SHIM);
-    let libraries = work.node.shim_folder.join(LIBRARIES);
+    let context = NodeContext::new(arguments.node).await?;
+    clear_ready(arguments.ready_file.as_deref())?;
+    let shim = context.node.shim_folder.join(SHIM);
+    let libraries = context.node.shim_folder.join(LIBRARIES);
     for library in Root::list(&arguments.libraries)? {
         if let Some(name) = library.file_name() {
-            work.root.install(&library, &libraries.join(name))?;
+            context.root.install(&library, &libraries.join(name))?;
         }
     }
-    if work.root.install(&arguments.shim, &shim)? {
-        tell(&format!("{} is installed", shim.display()));
+    if context.root.install(&arguments.shim, &shim)? {
+        report(&format!("{} is installed", shim.display()));
     }
-    let before = work.state()?;
-    let after = plan(&work, &before, &shim).await?;
+    let before = context.state()?;
+    let after = plan(&context, &before, &shim).await?;
     if after == before {
-        tell("containerd's configuration has the runtime already");
+        report("containerd's configuration has the runtime already");
     } else {
-        change(&work, &before, &after).await?;
+        change(&context, &before, &after).await?;
     }
-    if let Some(kubernetes) = &work.kubernetes {
-        kubernetes.mark(true).await?;
-        tell(&format!("the node has the label {}=true", work.node.label));
+    if let Some(kubernetes) = &context.kubernetes {
+        kubernetes.set_label(true).await?;
+        report(&format!(
+            "the node has the label {}=true",
+            context.node.label
+        ));
     }
-    tell("done: pods with the RuntimeClass of handler sampan can run here");
-    ready(arguments.ready_file.as_deref(), arguments.stay).await
+    report("done: pods with the RuntimeClass of handler sampan can run here");
+    signal_ready(arguments.ready_file.as_deref(), arguments.stay).await
 }
 
-/// Writes the new configuration and restarts containerd; takes it back if that does not work.
-async fn change(work: &Work, before: &State, after: &State) -> Result<(), Error> {
-    let told_before = match &work.kubernetes {
+/// Writes the new configuration and restarts containerd; reverts it on failure.
+async fn change(context: &NodeContext, before: &State, after: &State) -> Result<(), Error> {
+    let offered_before = match &context.kubernetes {
         Some(kubernetes) => kubernetes.offers().await?,
         None => None,
     };
     if let Some(main) = before.main.as_ref().filter(|_| before.main != after.main) {
-        work.root.keep(&work.node.config, main)?;
+        context.root.back_up(&context.node.config, main)?;
     }
     let outcome = async {
-        work.put(after)?;
-        work.restart().await?;
-        // A node that tells what it offers must offer ours; others never say.
-        match &work.kubernetes {
-            Some(kubernetes) if told_before.is_some() => offered(work, kubernetes).await,
+        context.put(after)?;
+        context.restart().await?;
+        // A node that reports its handlers must report the runtime; others never report any.
+        match &context.kubernetes {
+            Some(kubernetes) if offered_before.is_some() => {
+                wait_until_offered(context, kubernetes).await
+            }
             _ => Ok(()),
         }
     };
     let Err(cause) = outcome.await else {
         return Ok(());
     };
-    tell(&format!("taking everything back: {}", chain(&cause)));
+    report(&format!("reverting all changes: {}", chain(&cause)));
     let back = async {
-        work.put(before)?;
-        work.restart().await?;
-        work.root.forget(&work.node.config)
+        context.put(before)?;
+        context.restart().await?;
+        context.root.remove_backup(&context.node.config)
     };
     let cause = Box::new(cause);
     Err(match back.await {
         Ok(()) => Error::RolledBack { cause },
-        Err(then) => Error::Stuck {
+        Err(rollback) => Error::RollbackFailed {
             cause,
-            then: Box::new(then),
+            rollback: Box::new(rollback),
         },
     })
 }
 
-async fn offered(work: &Work, kubernetes: &Kubernetes) -> Result<(), Error> {
+async fn wait_until_offered(context: &NodeContext, kubernetes: &Kubernetes) -> Result<(), Error> {
     let begun = Instant::now();
     while kubernetes.offers().await? != Some(true) {
-        if begun.elapsed() > work.node.patience {
-            return Err(Error::NotBack {
+        if begun.elapsed() > context.node.timeout {
+            return Err(Error::Unhealthy {
                 what: "does not offer the runtime to the kubelet".to_owned(),
                 waited: begun.elapsed(),
             });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
 
-/// The first way to have the runtime in the configuration that containerd takes without losing anything.
-async fn plan(work: &Work, before: &State, shim: &Path) -> Result<State, Error> {
+/// Chooses the first form of the configuration that containerd accepts without losing a setting.
+async fn plan(context: &NodeContext, before: &State, shim: &Path) -> Result<State, Error> {
     let shim = shim.display().to_string();
     let entry = |version| Entry {
         version,
         shim: shim.clone(),
     };
-    if work.node.template {
-        // What the template becomes is known only when k3s or RKE2 starts.
-        let main =
-            config::template_with_block(before.main.as_deref(), &entry(work.node.template_version));
+    if context.node.template {
+        // k3s and RKE2 evaluate the template only when they start.
+        let main = config::template_with_block(
+            before.main.as_deref(),
+            &entry(context.node.template_version),
+        );
         return Ok(State {
             main: Some(main),
             drop_in: None,
         });
     }
-    let dumped = work.dump(&work.node.config).await?;
-    let speaks = dump::version(&dumped).map_err(|source| Error::Dump {
-        command: format!("{} config dump", work.node.containerd),
+    let dumped = context.dump(&context.node.config).await?;
+    let supported = dump::version(&dumped).map_err(|source| Error::Dump {
+        command: format!("{} config dump", context.node.containerd),
         source,
     })?;
     let main = before.main.clone().unwrap_or_default();
-    let failed = |source| work.config_error(source);
-    let version = config::version(&main, speaks).map_err(failed)?;
+    let failed = |source| context.config_error(source);
+    let version = config::version(&main, supported).map_err(failed)?;
     let own_file = State {
-        main: Some(config::with_import(&main, &work.node.drop_in, version).map_err(failed)?),
+        main: Some(config::with_import(&main, &context.node.drop_in, version).map_err(failed)?),
         drop_in: Some(entry(version).file()),
     };
     let block = State {
@@ -239,54 +248,56 @@ async fn plan(work: &Work, before: &State, shim: &Path) -> Result<State, Error> 
     };
     let mut tried = Vec::new();
     for (name, state) in [
-        ("a file of its own", own_file),
+        ("a drop-in file", own_file),
         ("a block in the main file", block),
     ] {
         if state == *before {
             return Ok(state);
         }
-        match check(work, before, &dumped, &state).await? {
+        match check(context, before, &dumped, &state).await? {
             Ok(()) => {
-                tell(&format!("containerd takes the runtime as {name}"));
+                report(&format!("containerd accepts the runtime as {name}"));
                 return Ok(state);
             }
-            Err(why) => tried.push(format!("as {name}, {}", chain(&why))),
+            Err(why) => tried.push(format!("as {name}: {}", chain(&why))),
         }
     }
-    Err(Error::NotTaken {
+    Err(Error::ConfigRejected {
         tried: tried.join("; "),
     })
 }
 
-/// Asks containerd what it would make of a state, without giving it to the one that runs.
+/// Checks a state with a dump, without giving it to the running containerd.
 async fn check(
-    work: &Work,
+    context: &NodeContext,
     before: &State,
     dumped: &str,
     state: &State,
 ) -> Result<Result<(), dump::DumpError>, Error> {
-    let staged = work.node.config.with_extension("toml.sampan-new");
-    work.root.put(&staged, state.main.as_deref())?;
-    // The running containerd reads it only when it starts, and by then it is right or gone again.
-    work.root
-        .put(&work.node.drop_in, state.drop_in.as_deref())?;
-    let after = work.dump(&staged).await;
-    work.root.remove(&staged)?;
-    work.root
-        .put(&work.node.drop_in, before.drop_in.as_deref())?;
+    let staged = context.node.config.with_extension("toml.sampan-new");
+    context.root.put(&staged, state.main.as_deref())?;
+    // The running containerd reads the drop-in only when it starts; by then it is valid or removed.
+    context
+        .root
+        .put(&context.node.drop_in, state.drop_in.as_deref())?;
+    let after = context.dump(&staged).await;
+    context.root.remove(&staged)?;
+    context
+        .root
+        .put(&context.node.drop_in, before.drop_in.as_deref())?;
     Ok(dump::check(dumped, &after?))
 }
 
-/// Takes back what a process before this one has told the readiness probe.
-pub(crate) fn unready(file: Option<&Path>) -> Result<(), Error> {
+/// Removes the readiness file of an earlier process.
+pub(crate) fn clear_ready(file: Option<&Path>) -> Result<(), Error> {
     match file {
         Some(path) => Root::new(Path::new("/")).remove(path),
         None => Ok(()),
     }
 }
 
-/// Tells a readiness probe, and stays.
-pub(crate) async fn ready(file: Option<&Path>, stay: bool) -> Result<(), Error> {
+/// Writes the readiness file, and keeps running if requested.
+pub(crate) async fn signal_ready(file: Option<&Path>, stay: bool) -> Result<(), Error> {
     if let Some(path) = file {
         std::fs::write(path, "").map_err(|source| Error::File {
             what: "written",
@@ -294,11 +305,11 @@ pub(crate) async fn ready(file: Option<&Path>, stay: bool) -> Result<(), Error> 
             source,
         })?;
     }
-    if stay { stopped().await } else { Ok(()) }
+    if stay { wait_for_stop().await } else { Ok(()) }
 }
 
 /// Waits for the end of the pod.
-async fn stopped() -> Result<(), Error> {
+async fn wait_for_stop() -> Result<(), Error> {
     let terminate = tokio::signal::unix::SignalKind::terminate();
     let mut terminate =
         tokio::signal::unix::signal(terminate).map_err(|source| Error::Runtime { source })?;
@@ -306,7 +317,7 @@ async fn stopped() -> Result<(), Error> {
     Ok(())
 }
 
-/// A line for whoever reads the pod's log.
-pub(crate) fn tell(line: &str) {
+/// Writes a line to the pod's log.
+pub(crate) fn report(line: &str) {
     println!("{line}");
 }

@@ -35,7 +35,7 @@ use error::Error;
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        // Before anything starts a thread: only a process of one thread can enter another's mounts.
+        // Precedes any thread: only a single-threaded process can enter another's mounts.
         Command::Enter(enter) => match host::enter(&enter) {
             Ok(never) => match never {},
             Err(error) => Err(error),

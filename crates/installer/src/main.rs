@@ -1,4 +1,4 @@
-//! The program `sampan-node-installer`; everything is in its library.
+//! The program `sampan-node-installer`; the code is in its library.
 
 fn main() -> std::process::ExitCode {
     sampan_installer::main()

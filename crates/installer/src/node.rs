@@ -1,6 +1,6 @@
-//! The node as Kubernetes sees it: which runtimes it offers, and the label of those that have ours.
+//! Node object in Kubernetes: its runtime handlers, and the label of nodes with the runtime.
 //!
-//! Refuses to touch anything of a node but that one label.
+//! Only that label is changed.
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Patch, PatchParams};
@@ -19,7 +19,7 @@ pub(crate) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// The node of this name, by the pod's service account or the user's kubeconfig.
+    /// Connects to the node with this name, by the pod's service account or the user's kubeconfig.
     pub(crate) async fn connect(name: &str, label: &str) -> Result<Self, Error> {
         let client = Client::try_default()
             .await
@@ -31,14 +31,14 @@ impl Kubernetes {
         })
     }
 
-    /// Whether the node offers our runtime; none if it does not tell which ones it offers, as with
+    /// Whether the node offers the runtime; `None` if it does not report its handlers, as with
     /// containerd 1.7.
     pub(crate) async fn offers(&self) -> Result<Option<bool>, Error> {
         let node = self
             .nodes
             .get(&self.name)
             .await
-            .map_err(|error| self.failed("show", error))?;
+            .map_err(|error| self.failed("read", error))?;
         let handlers = node.status.and_then(|status| status.runtime_handlers);
         let handlers = handlers.unwrap_or_default();
         if handlers.is_empty() {
@@ -48,8 +48,8 @@ impl Kubernetes {
         Ok(Some(handlers.iter().any(|handler| ours(&handler.name))))
     }
 
-    /// Puts the label on the node, or takes it off.
-    pub(crate) async fn mark(&self, on: bool) -> Result<(), Error> {
+    /// Adds the label to the node, or removes it.
+    pub(crate) async fn set_label(&self, on: bool) -> Result<(), Error> {
         let value = on.then_some("true");
         let patch = json!({"metadata": {"labels": {&self.label: value}}});
         let patched = self
@@ -58,7 +58,7 @@ impl Kubernetes {
             .await;
         patched
             .map(drop)
-            .map_err(|error| self.failed("label", error))
+            .map_err(|error| self.failed("labelled", error))
     }
 
     fn failed(&self, what: &'static str, error: kube::Error) -> Error {

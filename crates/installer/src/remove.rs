@@ -1,7 +1,7 @@
-//! Removing from all nodes, when the chart goes: the DaemonSet's pods are replaced by ones that undo, and each says
-//! when it is done.
+//! Removes the runtime from all nodes before the chart is removed.
 //!
-//! Refuses to let the chart go while a node still has the runtime.
+//! The DaemonSet's pods are replaced by pods that uninstall and become ready when done. The removal
+//! of the chart fails while a node still has the runtime.
 
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,19 @@ use tokio::time::sleep;
 
 use crate::arguments::RemoveEverywhere;
 use crate::error::Error;
-use crate::install::tell;
+use crate::install::report;
 
-/// How often the DaemonSet is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval at which the DaemonSet is polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many nodes have undone what was installed.
+/// The number of nodes without the runtime, and of all nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Count {
     done: i32,
     of: i32,
 }
 
-/// Turns every installer into one that undoes, and waits for all of them.
+/// Makes every installer uninstall, and waits for all of them.
 pub(crate) async fn remove(arguments: RemoveEverywhere) -> Result<(), Error> {
     let client = Client::try_default()
         .await
@@ -46,42 +46,42 @@ pub(crate) async fn remove(arguments: RemoveEverywhere) -> Result<(), Error> {
         .await;
     let generation = match patched {
         Ok(set) => set.metadata.generation,
-        // Somebody has deleted it: there is nobody left to wait for.
+        // The DaemonSet was deleted: there are no pods to wait for.
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            tell("the DaemonSet is gone already; nodes keep what it installed");
+            report("the DaemonSet is already gone; the runtime stays on its nodes");
             return Ok(());
         }
         Err(error) => return Err(failed("changed", error)),
     };
     let begun = Instant::now();
-    let mut told = None;
+    let mut reported = None;
     loop {
         let set = sets
             .get(name)
             .await
             .map_err(|error| failed("read", error))?;
         let count = count(&set, generation);
-        if told != Some(count) {
-            tell(&format!(
-                "{} of {} nodes are as they were",
+        if reported != Some(count) {
+            report(&format!(
+                "{} of {} nodes are restored",
                 count.done, count.of
             ));
-            told = Some(count);
+            reported = Some(count);
         }
         if count.done >= count.of {
             return Ok(());
         }
-        if begun.elapsed() > arguments.patience {
-            return Err(Error::Nodes {
+        if begun.elapsed() > arguments.timeout {
+            return Err(Error::NodesRemaining {
                 done: count.done,
                 of: count.of,
             });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Nobody is done before the controller has seen the change.
+/// Counts finished nodes. The count is zero until the controller has seen the change.
 fn count(set: &DaemonSet, generation: Option<i64>) -> Count {
     let Some(status) = &set.status else {
         return Count { done: 0, of: 1 };
@@ -94,7 +94,7 @@ fn count(set: &DaemonSet, generation: Option<i64>) -> Count {
         };
     }
     let updated = status.updated_number_scheduled.unwrap_or_default();
-    // With every pod replaced, those that are ready are ones that undo.
+    // Once every pod is replaced, a ready pod is one that has uninstalled.
     let done = if updated < of {
         updated.min(status.number_ready)
     } else {

@@ -1,33 +1,34 @@
-//! Undoing: the label first, so that nothing new is sent here, then the configuration, then the shim.
+//! Uninstalls: removes the label, so that no new pod is scheduled here, then the configuration,
+//! then the shim.
 
 use crate::arguments::Uninstall;
 use crate::config;
 use crate::error::Error;
-use crate::install::{LIBRARIES, SHIM, State, Work, ready, tell, unready};
+use crate::install::{LIBRARIES, NodeContext, SHIM, State, clear_ready, report, signal_ready};
 
-/// How many folders of ours there are above a file: `/opt/sampan/bin` and `/opt/sampan`.
+/// Number of folders made for the shim: `/opt/sampan/bin` and `/opt/sampan`.
 const SHIM_FOLDERS: usize = 2;
 
-/// Takes everything away that install has brought. What is not there is no mistake.
+/// Removes everything that install has written. Missing parts are no error.
 pub(crate) async fn uninstall(arguments: Uninstall) -> Result<(), Error> {
-    let work = Work::new(arguments.node).await?;
-    unready(arguments.ready_file.as_deref())?;
-    if let Some(kubernetes) = &work.kubernetes {
-        kubernetes.mark(false).await?;
-        tell(&format!(
-            "the node has no label {} any more",
-            work.node.label
+    let context = NodeContext::new(arguments.node).await?;
+    clear_ready(arguments.ready_file.as_deref())?;
+    if let Some(kubernetes) = &context.kubernetes {
+        kubernetes.set_label(false).await?;
+        report(&format!(
+            "the label {} is removed from the node",
+            context.node.label
         ));
     }
-    let before = work.state()?;
+    let before = context.state()?;
     let main = match &before.main {
-        Some(text) if work.node.template => config::template_without_ours(text),
+        Some(text) if context.node.template => config::template_without_block(text),
         Some(text) => {
-            let rest = config::without_ours(text).map_err(|source| Error::Config {
-                path: work.node.config.clone(),
+            let rest = config::without_sampan(text).map_err(|source| Error::Config {
+                path: context.node.config.clone(),
                 source,
             })?;
-            // A file of which nothing is left was made by us.
+            // A file that becomes empty was made by install.
             (!rest.is_empty()).then_some(rest)
         }
         None => None,
@@ -36,15 +37,18 @@ pub(crate) async fn uninstall(arguments: Uninstall) -> Result<(), Error> {
         main,
         drop_in: None,
     };
-    if work.put(&after)? {
-        work.restart().await?;
-        tell("containerd's configuration is as it was");
+    if context.put(&after)? {
+        context.restart().await?;
+        report("containerd's configuration is restored");
     }
-    work.root.forget(&work.node.config)?;
-    work.root.remove(&work.node.shim_folder.join(SHIM))?;
-    work.root
-        .remove_folder(&work.node.shim_folder.join(LIBRARIES))?;
-    work.root.prune(&work.node.shim_folder, SHIM_FOLDERS)?;
-    tell("done: the shim is gone; pods that still run keep the one that they have");
-    ready(arguments.ready_file.as_deref(), arguments.stay).await
+    context.root.remove_backup(&context.node.config)?;
+    context.root.remove(&context.node.shim_folder.join(SHIM))?;
+    context
+        .root
+        .remove_folder(&context.node.shim_folder.join(LIBRARIES))?;
+    context
+        .root
+        .prune(&context.node.shim_folder, SHIM_FOLDERS)?;
+    report("done: the shim is removed; running pods keep their shim process");
+    signal_ready(arguments.ready_file.as_deref(), arguments.stay).await
 }

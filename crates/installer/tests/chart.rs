@@ -1,8 +1,8 @@
-//! The chart, as the real helm sees it: what it makes of some values, what it refuses, and that what it makes needs no
-//! more rights than it must.
+//! Tests of the chart with the real helm: rendered objects, rejected values, and minimal
+//! permissions.
 //!
-//! helm is one of the programs that a cluster is made of, so these run with the tests of the cluster:
-//! `SAMPAN_TOOLS` names the folder that holds it.
+//! helm is one of the tools of a cluster, so these run with the tests of the cluster:
+//! `SAMPAN_TOOLS` names the folder with it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -19,7 +19,7 @@ fn helm(words: &[&str]) -> Output {
     let home = tempfile::tempdir().expect("a temporary folder");
     Command::new(tools.join("helm"))
         .args(words)
-        // Nothing of the user's own helm takes part.
+        // Isolates the test from the user's helm.
         .env("HELM_CACHE_HOME", home.path())
         .env("HELM_CONFIG_HOME", home.path())
         .env("HELM_DATA_HOME", home.path())
@@ -45,7 +45,7 @@ fn template(values: &[&str]) -> Result<String, String> {
     }
 }
 
-/// The object of a kind whose name ends so.
+/// The object of a kind with this suffix of its name.
 fn object(rendered: &str, kind: &str, name: &str) -> String {
     let found = rendered.split("\n---\n").find(|document| {
         let has = |line: &str| document.lines().any(|found| found == line);
@@ -61,21 +61,21 @@ fn object(rendered: &str, kind: &str, name: &str) -> String {
 }
 
 #[test]
-fn the_chart_has_no_complaints_from_helm() {
+fn the_chart_passes_helm_lint() {
     let chart = chart();
     let mut words = vec!["lint", "--strict", &chart];
     words.extend(IMAGES);
     let output = helm(&words);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }
 
 #[test]
-fn everything_of_an_installation_is_there() {
+fn all_objects_of_an_installation_are_rendered() {
     let rendered = template(&[]).expect("rendered");
     for (kind, name) in [
         ("CustomResourceDefinition", "wasmfunctions.sampan.dev"),
@@ -101,7 +101,7 @@ fn everything_of_an_installation_is_there() {
 }
 
 #[test]
-fn values_change_what_they_say() {
+fn values_change_the_rendered_objects() {
     let check = |values: &[&str], kind: &str, name: &str, expected: &[&str]| {
         let rendered = template(values).expect("rendered");
         let object = object(&rendered, kind, name);
@@ -173,7 +173,7 @@ fn values_change_what_they_say() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_their_name() {
+fn wrong_values_are_rejected_by_name() {
     let check = |value: &str, expected: &str| {
         let error = template(&[value]).expect_err(value);
         assert!(error.contains(expected), "{value}: {error}");
@@ -188,7 +188,7 @@ fn wrong_values_are_refused_with_their_name() {
 }
 
 #[test]
-fn only_the_installer_has_rights_on_the_node() {
+fn only_the_installer_has_access_to_the_node() {
     let rendered = template(&[]).expect("rendered");
     for (kind, name) in [
         ("Deployment", "sampan-operator"),

@@ -1,8 +1,9 @@
-//! The installer against a real containerd, which runs here with folders of its own: the runtime comes, stays once,
-//! goes, and is taken back when containerd does not take it. Nothing of others changes.
+//! Tests of the installer against a real containerd with its own folders: installation, repetition,
+//! removal, and the reversal when containerd rejects the configuration. Other settings never
+//! change.
 //!
-//! containerd is one of the programs that a cluster is made of, so these run with the tests of the cluster:
-//! `SAMPAN_TOOLS` names the folder that holds it.
+//! containerd is one of the tools of a cluster, so these run with the tests of the cluster:
+//! `SAMPAN_TOOLS` names the folder with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A containerd with folders of its own. Dropping it ends it.
+/// A containerd with its own folders. Dropping it ends it.
 struct Containerd {
     folder: TempDir,
     program: PathBuf,
@@ -40,7 +41,7 @@ impl Containerd {
         let begun = Instant::now();
         while !containerd.path("s").exists() {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < START_TIMEOUT,
                 "no answer: {}",
                 containerd.log()
             );
@@ -71,7 +72,7 @@ impl Containerd {
         )
     }
 
-    /// A script that ends the one that runs, if one does, and starts another.
+    /// A script that stops a running one and starts another.
     fn restart(&self) -> String {
         let folder = self.folder.path().display();
         format!(
@@ -87,7 +88,7 @@ impl Containerd {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// How often it has been started.
+    /// The number of starts.
     fn starts(&self) -> usize {
         fs::read_to_string(self.path("restarts"))
             .expect("a file")
@@ -117,7 +118,7 @@ impl Containerd {
         installer.output().expect("the installer starts")
     }
 
-    /// What it makes of its configuration.
+    /// The dump of its configuration.
     fn dump(&self) -> String {
         let output = Command::new(&self.program)
             .arg("--config")
@@ -148,7 +149,7 @@ impl Drop for Containerd {
     }
 }
 
-fn said(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     format!(
         "{}{}",
@@ -162,20 +163,20 @@ fn exists(path: &Path) -> bool {
 }
 
 #[test]
-fn the_runtime_comes_once_and_goes_without_a_trace() {
+fn installation_is_idempotent_and_removal_restores_everything() {
     let containerd = Containerd::start("");
     let (text, dump) = (containerd.text(), containerd.dump());
     let first = containerd.run("install", &[]);
     assert!(
         first.status.success(),
         "{}{}",
-        said(&first),
+        text_of(&first),
         containerd.log()
     );
     assert!(
-        said(&first).contains("as a file of its own"),
+        text_of(&first).contains("as a drop-in file"),
         "{}",
-        said(&first)
+        text_of(&first)
     );
     assert!(
         containerd.dump().contains("io.containerd.sampan.v1"),
@@ -193,11 +194,21 @@ fn the_runtime_comes_once_and_goes_without_a_trace() {
     assert_eq!(containerd.starts(), 2);
 
     let second = containerd.run("install", &[]);
-    assert!(second.status.success(), "{}", said(&second));
-    assert_eq!(containerd.starts(), 2, "nothing changed: {}", said(&second));
+    assert!(second.status.success(), "{}", text_of(&second));
+    assert_eq!(
+        containerd.starts(),
+        2,
+        "nothing changed: {}",
+        text_of(&second)
+    );
 
     let gone = containerd.run("uninstall", &[]);
-    assert!(gone.status.success(), "{}{}", said(&gone), containerd.log());
+    assert!(
+        gone.status.success(),
+        "{}{}",
+        text_of(&gone),
+        containerd.log()
+    );
     assert_eq!(containerd.text(), text);
     assert_eq!(containerd.dump(), dump);
     assert_eq!(containerd.starts(), 3);
@@ -209,7 +220,7 @@ fn the_runtime_comes_once_and_goes_without_a_trace() {
         assert!(!exists(&containerd.path(left)), "{left}");
     }
     let again = containerd.run("uninstall", &[]);
-    assert!(again.status.success(), "{}", said(&again));
+    assert!(again.status.success(), "{}", text_of(&again));
     assert_eq!(containerd.starts(), 3);
 }
 
@@ -218,8 +229,8 @@ fn a_pod_runs_the_nodes_programs_in_the_nodes_namespaces() {
     let containerd = Containerd::start("");
     let folder = containerd.folder.path().display();
     let here = fs::read_link("/proc/self/ns/mnt").expect("a namespace");
-    // The installer has mounts of its own, as in a pod; what it restarts is the node's again, also when
-    // containerd itself, which showed the way, is gone.
+    // The installer has separate mounts, as in a pod. Its commands run in the node's mounts, also
+    // after the end of the containerd from which it opened the namespaces.
     let restart =
         format!("--restart=readlink /proc/self/ns/mnt >{folder}/mounts; sh {folder}/restart");
     let mut installer = Command::new("unshare");
@@ -237,7 +248,7 @@ fn a_pod_runs_the_nodes_programs_in_the_nodes_namespaces() {
     assert!(
         output.status.success(),
         "{}{}",
-        said(&output),
+        text_of(&output),
         containerd.log()
     );
     let there = fs::read_to_string(containerd.path("mounts")).expect("a file");
@@ -245,7 +256,7 @@ fn a_pod_runs_the_nodes_programs_in_the_nodes_namespaces() {
 }
 
 #[test]
-fn imports_of_others_stay() {
+fn existing_imports_are_kept() {
     let containerd = Containerd::start("");
     let folder = containerd.folder.path().display().to_string();
     fs::create_dir(containerd.path("others")).expect("a folder");
@@ -261,7 +272,7 @@ fn imports_of_others_stay() {
     assert!(
         installed.status.success(),
         "{}{}",
-        said(&installed),
+        text_of(&installed),
         containerd.log()
     );
     let dump = containerd.dump();
@@ -270,25 +281,25 @@ fn imports_of_others_stay() {
         "{dump}"
     );
     let gone = containerd.run("uninstall", &[]);
-    assert!(gone.status.success(), "{}", said(&gone));
+    assert!(gone.status.success(), "{}", text_of(&gone));
     assert_eq!(containerd.text(), text);
 }
 
 #[test]
-fn what_does_not_come_back_is_taken_back() {
+fn a_failed_restart_is_reverted() {
     let containerd = Containerd::start("");
     let text = containerd.text();
     let folder = containerd.folder.path().display();
-    // Starts no containerd as long as the runtime is in its configuration.
+    // Starts no containerd while the runtime is in its configuration.
     let restart = format!(
         "--restart=if grep -q sampan {folder}/config.toml; then kill $(cat {folder}/pid); rm -f {folder}/s; else sh {folder}/restart; fi"
     );
     let output = containerd.run("install", &[&restart, "--patience=2"]);
-    assert!(!output.status.success(), "{}", said(&output));
+    assert!(!output.status.success(), "{}", text_of(&output));
     assert!(
-        said(&output).contains("everything has been taken back"),
+        text_of(&output).contains("everything has been taken back"),
         "{}",
-        said(&output)
+        text_of(&output)
     );
     assert_eq!(containerd.text(), text);
     assert!(!exists(&containerd.path("conf.d/50-sampan.toml")));
@@ -296,14 +307,18 @@ fn what_does_not_come_back_is_taken_back() {
 }
 
 #[test]
-fn a_runtime_of_somebody_else_is_left_alone() {
+fn a_foreign_runtime_is_not_changed() {
     let containerd = Containerd::start(
         "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan]\n  runtime_type = 'io.containerd.x.v1'\n",
     );
     let text = containerd.text();
     let output = containerd.run("install", &[]);
-    assert!(!output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("not ours"), "{}", said(&output));
+    assert!(!output.status.success(), "{}", text_of(&output));
+    assert!(
+        text_of(&output).contains("another source"),
+        "{}",
+        text_of(&output)
+    );
     assert_eq!(containerd.text(), text);
     assert_eq!(containerd.starts(), 1);
 }

@@ -1,8 +1,10 @@
-//! The installer on a node where systemd runs containerd: by a unit of its own, and as k3s does, which completes a
-//! template whenever it starts. A container starts after the installation, and nothing is left after the removal.
+//! Tests of the installer where systemd runs containerd.
 //!
-//! These tests change `/etc/containerd` and units of the machine, so they run only where `SAMPAN_TEST_NODE` says that
-//! the machine is theirs: in the emulated one of `cargo xtask test vm`.
+//! One layout is a unit of containerd; the other is that of k3s, which completes a template at each
+//! start. A container starts after the installation, and the removal leaves no file.
+//!
+//! These tests change `/etc/containerd` and units of the machine. They run only if
+//! `SAMPAN_TEST_NODE` permits it: in the emulated machine of `cargo xtask test vm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,12 +15,12 @@ const SHIM: &str = "/opt/sampan/bin/containerd-shim-sampan-v1";
 const BUSYBOX: &str = "/bin/busybox";
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A way to run containerd.
+/// A layout in which containerd runs.
 struct Layout {
     unit: &'static str,
-    /// What containerd reads.
+    /// The configuration that containerd reads.
     config: &'static str,
-    /// What the installer changes, if that is another file.
+    /// The file that the installer changes, if it is another one.
     template: Option<&'static str>,
     socket: &'static str,
 }
@@ -45,7 +47,7 @@ impl Layout {
         PathBuf::from(tools).join("containerd")
     }
 
-    /// What the owner of the node has written.
+    /// The configuration of the node's owner.
     fn owners(&self) -> String {
         format!(
             "# of this machine's owner\nversion = 3\n[grpc]\n  address = '{}'\n\
@@ -121,7 +123,7 @@ impl Layout {
         installer.output().expect("the installer starts")
     }
 
-    /// The files of the configuration, with what is in them.
+    /// The configuration files with their contents.
     fn files(&self) -> Vec<(PathBuf, String)> {
         let entries = fs::read_dir(self.folder()).expect("a folder");
         let mut found: Vec<_> = entries
@@ -140,7 +142,7 @@ impl Layout {
         String::from_utf8(output.expect("containerd starts").stdout).expect("a text")
     }
 
-    /// What a container of the runtime prints, in a scope of systemd's.
+    /// The output of a container of the runtime, in a systemd scope.
     fn run_container(&self, root: &Path) -> String {
         let ctr = Self::program().with_file_name("ctr");
         let output = Command::new(ctr)
@@ -187,7 +189,7 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 #[test]
-fn it_is_installed_and_removed_where_systemd_runs_containerd() {
+fn installation_and_removal_work_with_systemd() {
     if std::env::var_os("SAMPAN_TEST_NODE").is_none() {
         eprintln!("skipped: SAMPAN_TEST_NODE does not say that this machine may be changed");
         return;

@@ -1,8 +1,8 @@
-//! Makes the cluster as it is wanted, and leaves alone what is so already.
+//! Applies the desired objects to the cluster, and skips those that are unchanged.
 //!
-//! Every change is a server-side apply under one field manager: the fields that others set stay theirs.
-//! What is no longer wanted is deleted, by its identity. An object of the same name that is not the
-//! function's is never touched.
+//! Every change is a server-side apply under one field manager, so that other managers keep their
+//! fields. Objects that are no longer desired are deleted by UID. An object with the same name and
+//! another owner is never changed.
 
 mod decision;
 
@@ -22,36 +22,36 @@ use serde_json::Value;
 use crate::build::{Desired, Identity};
 use crate::caches::Observed;
 use crate::difference;
-use crate::failure::{Failure, Request, Trouble};
-use crate::memory::{Change, Memory};
+use crate::failure::{Failure, ReconcileError, Request};
+use crate::history::{Change, History};
 use crate::refusal::Refusal;
 use decision::{Decision, decide, version};
 
-/// The field manager of all that the operator writes.
+/// The field manager of all writes of the operator.
 pub(crate) const MANAGER: &str = "sampan-operator";
 
-/// The annotation with the digest of what was wanted when an object was last written.
+/// The annotation with the digest of the desired object at its last write.
 const APPLIED: &str = "sampan.dev/applied";
 
-/// What became of it.
+/// The result of applying.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
-    /// The Deployment as it is now, when it was written.
+    /// The current Deployment, if it was written.
     pub(crate) deployment: Option<Deployment>,
-    /// The first thing that was refused.
+    /// The first refusal.
     pub(crate) refusal: Option<Refusal>,
-    /// Something has to be looked at again after this time.
-    pub(crate) again: Option<Duration>,
+    /// The time after which an object must be checked again.
+    pub(crate) requeue_after: Option<Duration>,
 }
 
-/// Where to apply, and for which function.
+/// Applies the objects of one function.
 pub(crate) struct Applier<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) memory: &'a Memory,
+    pub(crate) history: &'a History,
     pub(crate) identity: &'a Identity,
 }
 
-/// What became of one object.
+/// The result for one object.
 enum Outcome<K> {
     Kept,
     Written(Box<K>),
@@ -59,7 +59,7 @@ enum Outcome<K> {
 }
 
 impl Applier<'_> {
-    /// Makes everything as it is wanted. What is refused keeps nothing else from being made.
+    /// Applies all objects. A refused one does not stop the others.
     pub(crate) async fn apply(
         &self,
         desired: Desired,
@@ -71,21 +71,27 @@ impl Applier<'_> {
             ingress,
         } = desired;
         let mut applied = Applied::default();
-        applied.take(self.one(&service, observed.service.as_ref()).await)?;
-        let deployment = self.one(&deployment, observed.deployment.as_ref()).await;
-        applied.deployment = applied.take(deployment)?;
+        applied.record(self.apply_object(&service, observed.service.as_ref()).await)?;
+        let deployment = self
+            .apply_object(&deployment, observed.deployment.as_ref())
+            .await;
+        applied.deployment = applied.record(deployment)?;
         match ingress {
             Some(ingress) => {
-                applied.take(self.one(&ingress, observed.ingress.as_ref()).await)?;
+                applied.record(self.apply_object(&ingress, observed.ingress.as_ref()).await)?;
             }
             None => {
-                applied.take(self.remove(observed.ingress.as_ref()).await)?;
+                applied.record(self.remove(observed.ingress.as_ref()).await)?;
             }
         }
         Ok(applied)
     }
 
-    async fn one<K>(&self, desired: &K, observed: Option<&Arc<K>>) -> Result<Outcome<K>, Trouble>
+    async fn apply_object<K>(
+        &self,
+        desired: &K,
+        observed: Option<&Arc<K>>,
+    ) -> Result<Outcome<K>, ReconcileError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -96,7 +102,7 @@ impl Applier<'_> {
         let wanted = serde_json::to_value(desired).expect("an object of Kubernetes can be written");
         let digest = difference::digest(&wanted);
         let kind = kind::<K>();
-        let change = self.memory.change(&self.identity.uid, kind);
+        let change = self.history.change(&self.identity.uid, kind);
         let observed = observed.map(|object| {
             serde_json::to_value(&**object).expect("an object of Kubernetes can be written")
         });
@@ -109,20 +115,20 @@ impl Applier<'_> {
         ) {
             Decision::Keep => return Ok(Outcome::Kept),
             Decision::Later(wait) => return Ok(Outcome::Later(wait)),
-            Decision::Taken => return Err(Trouble::Refused(self.taken::<K>())),
-            // The cache may be behind, and an apply would take over what is somebody else's.
-            Decision::Look => {
+            Decision::Taken => return Err(ReconcileError::Refused(self.name_taken::<K>())),
+            // The cache may be behind, and an apply would take over an object of another owner.
+            Decision::CheckOwner => {
                 let found = self.api::<K>().get_metadata_opt(&self.identity.name).await;
                 let found = match found {
                     Ok(found) => found,
                     Err(error) => {
-                        return Err(self.request("get").trouble::<K>(self.client, error).await);
+                        return Err(self.request("get").classify::<K>(self.client, error).await);
                     }
                 };
                 if let Some(found) = found {
                     let found = serde_json::to_value(&found).expect("metadata can be written");
-                    if !decision::is_ours(&found, &self.identity.uid) {
-                        return Err(Trouble::Refused(self.taken::<K>()));
+                    if !decision::is_owned(&found, &self.identity.uid) {
+                        return Err(ReconcileError::Refused(self.name_taken::<K>()));
                     }
                 }
             }
@@ -143,33 +149,41 @@ impl Applier<'_> {
             .await;
         let written = match written {
             Ok(written) => written,
-            Err(error) => return Err(self.request("patch").trouble::<K>(self.client, error).await),
+            Err(error) => {
+                return Err(self
+                    .request("patch")
+                    .classify::<K>(self.client, error)
+                    .await);
+            }
         };
-        let became =
+        let result =
             serde_json::to_value(&written).expect("an object of Kubernetes can be written");
         let change = Change {
-            became: difference::digest(&difference::projection(&wanted, &became)),
+            result: difference::digest(&difference::projection(&wanted, &result)),
             wanted: digest,
-            version: version(&became),
+            version: version(&result),
             at: Instant::now(),
             repeats: 0,
         };
-        self.memory.changed(&self.identity.uid, kind, change);
+        self.history.record(&self.identity.uid, kind, change);
         Ok(Outcome::Written(Box::new(written)))
     }
 
-    /// Deletes what is there and no longer wanted.
-    async fn remove(&self, observed: Option<&Arc<Ingress>>) -> Result<Outcome<Ingress>, Trouble> {
+    /// Deletes an object that is no longer desired.
+    async fn remove(
+        &self,
+        observed: Option<&Arc<Ingress>>,
+    ) -> Result<Outcome<Ingress>, ReconcileError> {
         let Some(ingress) = observed else {
             return Ok(Outcome::Kept);
         };
         let value =
             serde_json::to_value(&**ingress).expect("an object of Kubernetes can be written");
         let leaving = ingress.metadata.deletion_timestamp.is_some();
-        if leaving || !decision::is_ours(&value, &self.identity.uid) {
+        if leaving || !decision::is_owned(&value, &self.identity.uid) {
             return Ok(Outcome::Kept);
         }
-        // Another one of that name, made meanwhile, is not meant.
+        // Does not delete a new object with the same name.
         let parameters = DeleteParams::default().preconditions(Preconditions {
             uid: ingress.metadata.uid.clone(),
             resource_version: None,
@@ -180,11 +194,11 @@ impl Applier<'_> {
             .await
         {
             Ok(_) => Ok(Outcome::Kept),
-            // It is gone already, or it is another one.
+            // It is already gone, or has been replaced.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Outcome::Kept),
             Err(error) => Err(self
                 .request("delete")
-                .trouble::<Ingress>(self.client, error)
+                .classify::<Ingress>(self.client, error)
                 .await),
         }
     }
@@ -205,7 +219,7 @@ impl Applier<'_> {
         }
     }
 
-    fn taken<K: Resource<DynamicType = ()>>(&self) -> Refusal {
+    fn name_taken<K: Resource<DynamicType = ()>>(&self) -> Refusal {
         Refusal::NameTaken {
             what: format!("{} {}", K::kind(&()), self.identity.name),
         }
@@ -213,20 +227,23 @@ impl Applier<'_> {
 }
 
 impl Applied {
-    /// Takes in what became of one object.
-    fn take<K>(&mut self, outcome: Result<Outcome<K>, Trouble>) -> Result<Option<K>, Failure> {
+    /// Records the result of one object.
+    fn record<K>(
+        &mut self,
+        outcome: Result<Outcome<K>, ReconcileError>,
+    ) -> Result<Option<K>, Failure> {
         match outcome {
-            Ok(Outcome::Kept) | Err(Trouble::Ending) => Ok(None),
+            Ok(Outcome::Kept) | Err(ReconcileError::Ending) => Ok(None),
             Ok(Outcome::Written(object)) => Ok(Some(*object)),
             Ok(Outcome::Later(wait)) => {
-                self.again = Some(self.again.map_or(wait, |again| again.min(wait)));
+                self.requeue_after = Some(self.requeue_after.map_or(wait, |again| again.min(wait)));
                 Ok(None)
             }
-            Err(Trouble::Refused(refusal)) => {
+            Err(ReconcileError::Refused(refusal)) => {
                 self.refusal.get_or_insert(refusal);
                 Ok(None)
             }
-            Err(Trouble::Failed(failure)) => Err(failure),
+            Err(ReconcileError::Failed(failure)) => Err(failure),
         }
     }
 }
@@ -238,7 +255,7 @@ fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
     }
 }
 
-/// The annotation of an object's last writing.
+/// The annotation from an object's last write.
 fn applied(object: &Value) -> Option<&str> {
     object["metadata"]["annotations"].get(APPLIED)?.as_str()
 }

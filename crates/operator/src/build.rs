@@ -1,6 +1,6 @@
-//! What there is to be in the cluster for one function: its Deployment, its Service, its Ingress.
+//! Builds the desired objects of a function: its Deployment, its Service, its Ingress.
 //!
-//! A plain function of the checked resource; it knows no API server and no time. Refuses raw input.
+//! A pure function of the validated resource.
 
 mod deployment;
 mod ingress;
@@ -17,38 +17,37 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use sampan_crd::{FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
 
-/// Which resource something is made for.
+/// The identity of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Its namespace.
     pub namespace: String,
-    /// Its name, which becomes that of everything made for it.
+    /// Its name, which is also that of every object made for it.
     pub name: String,
-    /// Its identity in time: a resource of the same name that is made later is another one.
+    /// Its UID, which distinguishes it from a later resource with the same name.
     pub uid: String,
 }
 
-/// What is the same for every function.
+/// Settings for all functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a pod that is to end goes on taking requests, so that whoever has not heard of its end
-    /// yet still gets an answer. Whole seconds; zero for not at all.
+    /// How long a terminating pod accepts requests, until all proxies have removed it. Whole
+    /// seconds; zero disables the delay.
     pub drain_delay: Duration,
 }
 
-/// Everything that there is to be for one function. Whoever applies it takes it apart by name, so
-/// that nothing is forgotten.
+/// The desired objects of one function. Callers destructure it by name, so that none is forgotten.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     /// Its pods.
     pub deployment: Deployment,
     /// Its name and address inside of the cluster.
     pub service: Service,
-    /// Its place outside; `None` when there is to be none.
+    /// Its access from outside; `None` without one.
     pub ingress: Option<Ingress>,
 }
 
-/// Builds everything for one function.
+/// Builds the objects of one function.
 pub fn build(identity: &Identity, function: &ValidFunction, settings: Settings) -> Desired {
     Desired {
         deployment: deployment::deployment(identity, function, settings),
@@ -57,7 +56,7 @@ pub fn build(identity: &Identity, function: &ValidFunction, settings: Settings) 
     }
 }
 
-/// The labels by which everything of one function is found; never changed, since selectors cannot be.
+/// The labels of all objects of one function. They never change, since selectors cannot.
 pub(crate) fn selector(identity: &Identity) -> BTreeMap<String, String> {
     BTreeMap::from([(FUNCTION_LABEL.to_owned(), identity.name.clone())])
 }
@@ -70,7 +69,7 @@ fn labels(identity: &Identity) -> BTreeMap<String, String> {
     labels
 }
 
-/// What every object of a function has: its name, labels and owner.
+/// The metadata of every object of a function: name, labels and owner.
 fn metadata(identity: &Identity) -> ObjectMeta {
     use kube::Resource as _;
     ObjectMeta {

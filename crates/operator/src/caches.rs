@@ -1,10 +1,10 @@
-//! Everything that the operator knows of the cluster, kept up to date by watches.
+//! Caches of the cluster's objects, kept up to date by watches.
 //!
-//! A reconcile reads here and asks the API server for nothing. Each watch reports what it touched, and
-//! after a list was read again every function, since what was deleted meanwhile has no event.
+//! A reconcile reads only these caches. Each watch reports the functions that it touched. After a
+//! relist it reports every function, since objects that were deleted meanwhile have no event.
 
-mod belongs;
-mod faults;
+mod grouping;
+mod watch_failures;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use tokio::task::JoinSet;
 use crate::build::Identity;
 use crate::grouped::{Grouped, Key};
 use crate::refusal::Refusal;
-pub(crate) use faults::Faults;
+pub(crate) use watch_failures::WatchFailures;
 
-/// A resource that may be one that this operator cannot read. Then its metadata is still there.
+/// A resource that this operator may be unable to parse; its metadata is always available.
 pub(crate) type Guarded = DeserializeGuard<WasmFunction>;
 
-/// What is known of one function.
+/// The cached objects of one function.
 pub(crate) struct Observed {
     pub(crate) deployment: Option<Arc<Deployment>>,
     pub(crate) service: Option<Arc<Service>>,
@@ -41,7 +41,7 @@ pub(crate) struct Observed {
     pub(crate) warnings: Vec<Arc<Warning>>,
 }
 
-/// What is known of all of them.
+/// The caches of all functions.
 pub(crate) struct Caches {
     pub(crate) functions: Store<Guarded>,
     deployments: Grouped<Deployment>,
@@ -49,11 +49,11 @@ pub(crate) struct Caches {
     ingresses: Grouped<Ingress>,
     pods: Grouped<Pod>,
     warnings: Grouped<Warning>,
-    faults: Faults,
+    watch_failures: WatchFailures,
 }
 
 impl Caches {
-    /// Starts watching. What is touched goes to `touched`; the watches end with the set.
+    /// Starts the watches, which end with the set. Touched functions go to `touched`.
     pub(crate) fn start(
         client: &Client,
         namespace: Option<&str>,
@@ -63,12 +63,12 @@ impl Caches {
         let (functions, writer) = reflector::store();
         let caches = Arc::new(Self {
             functions,
-            deployments: Grouped::new(belongs::by_name),
-            services: Grouped::new(belongs::by_name),
-            ingresses: Grouped::new(belongs::by_name),
-            pods: Grouped::new(belongs::by_label),
-            warnings: Grouped::new(belongs::by_regarding),
-            faults: Faults::default(),
+            deployments: Grouped::new(grouping::by_name),
+            services: Grouped::new(grouping::by_name),
+            ingresses: Grouped::new(grouping::by_name),
+            pods: Grouped::new(grouping::by_label),
+            warnings: Grouped::new(grouping::by_regarding),
+            watch_failures: WatchFailures::default(),
         });
         let (managed_by, operator) = MANAGED_BY;
         let ours = || watcher::Config::default().labels(&format!("{managed_by}={operator}"));
@@ -87,15 +87,15 @@ impl Caches {
             }),
         );
         tasks.spawn(watch.children("pods", ours(), |caches| &caches.pods));
-        // A kubelet's warnings about pods that never get as far as a container.
-        let setup = watcher::Config::default().fields(belongs::PODS_WITH_TROUBLE);
+        // A kubelet's warnings about pods that have no container yet.
+        let setup = watcher::Config::default().fields(grouping::POD_WARNINGS);
         tasks.spawn(watch.children("events", setup, |caches| &caches.warnings));
         caches
     }
 
-    /// Whether there is enough to judge by, or what keeps it from being there.
+    /// Whether all lists have been read, or the refusal that prevents it.
     pub(crate) fn ready(&self, namespace: &str) -> Result<bool, Refusal> {
-        if let Some(resource) = self.faults.forbidden() {
+        if let Some(resource) = self.watch_failures.forbidden() {
             return Err(Refusal::Forbidden {
                 verb: "list and watch",
                 resource: resource.to_owned(),
@@ -109,7 +109,7 @@ impl Caches {
             && self.warnings.is_ready())
     }
 
-    /// What is known of a function.
+    /// The cached objects of a function.
     pub(crate) fn observe(&self, identity: &Identity) -> Observed {
         let key = (identity.namespace.clone(), identity.name.clone());
         let pods = self.pods.group(&key);
@@ -134,7 +134,7 @@ impl Caches {
             .collect()
     }
 
-    /// The function that a group of pods, or a pod's trouble, belongs to.
+    /// The function of a group of pods, or of a pod's event.
     fn function_of(&self, kind: &str, key: &Key) -> Option<ObjectRef<Guarded>> {
         let (namespace, name) = key;
         match kind {
@@ -148,7 +148,7 @@ impl Caches {
     }
 }
 
-/// What every watch needs.
+/// Parameters of every watch.
 struct Watch<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
@@ -185,7 +185,7 @@ impl Watch<'_> {
                 &touched,
                 |event| match event {
                     Event::Apply(function) => vec![ObjectRef::from_obj(function)],
-                    // What is deleted needs nothing more: its objects have it as their owner.
+                    // A deletion needs no action: the function owns its objects.
                     _ => Vec::new(),
                 },
             )
@@ -239,7 +239,7 @@ impl Watch<'_> {
     }
 }
 
-/// Sends on what a watch touched, as long as somebody listens.
+/// Forwards touched functions while the receiver exists.
 async fn follow<T>(
     resource: &'static str,
     events: impl Stream<Item = Result<Event<T>, watcher::Error>>,
@@ -251,8 +251,8 @@ async fn follow<T>(
     while let Some(event) = events.next().await {
         let all = match &event {
             Ok(Event::Init | Event::InitApply(_)) => false,
-            Ok(event) => caches.faults.clear(resource) || matches!(event, Event::InitDone),
-            Err(error) => caches.faults.note(resource, error),
+            Ok(event) => caches.watch_failures.clear(resource) || matches!(event, Event::InitDone),
+            Err(error) => caches.watch_failures.note(resource, error),
         };
         let references = match &event {
             _ if all => caches.all(),
@@ -268,7 +268,7 @@ async fn follow<T>(
     }
 }
 
-/// Who manages which field is of no use here, and is half of an object.
+/// Removes the managed fields, which are unused here and half of an object.
 fn slim<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }

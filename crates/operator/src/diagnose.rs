@@ -1,7 +1,7 @@
-//! Why pods do not answer, from what the kubelet, the scheduler and the Deployment tell.
+//! Diagnoses why pods do not answer, from the status of pods and Deployment and from events.
 //!
-//! A plain function of what was observed. It goes by the words that Kubernetes defines, never by the
-//! text of a message; messages are handed on to a person.
+//! A pure function. It evaluates the reasons that Kubernetes defines, never the text of a message.
+//! Messages are passed on to the user.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{
@@ -9,15 +9,15 @@ use k8s_openapi::api::core::v1::{
 };
 use sampan_crd::Reason;
 
-/// What is wrong.
+/// The cause of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
     /// The kind of failure.
     pub(crate) reason: Reason,
-    /// Where, what, and the words of whoever found out.
+    /// The place, the failure, and the message of its source.
     pub(crate) message: String,
-    /// Whether it only says that there was a failure: then an earlier message of the same kind is
-    /// worth more.
+    /// Whether it only states that there was a failure. An earlier message of the same kind is then
+    /// more useful.
     pub(crate) vague: bool,
 }
 
@@ -31,10 +31,10 @@ impl Cause {
     }
 }
 
-/// The most characters of a message. The whole is in the pod's events.
-const MOST: usize = 1_024;
+/// The most characters of a message. The pod's events have the whole one.
+const MAX_MESSAGE: usize = 1_024;
 
-/// Messages come from strangers: no control characters, and no novels.
+/// Removes control characters of a foreign message, and truncates it.
 pub(crate) fn cut(text: &str) -> String {
     let printed = |character: char| {
         if character.is_control() {
@@ -43,21 +43,21 @@ pub(crate) fn cut(text: &str) -> String {
             character
         }
     };
-    let mut shown: String = text.trim().chars().take(MOST).map(printed).collect();
-    if text.trim().chars().count() > MOST {
+    let mut shown: String = text.trim().chars().take(MAX_MESSAGE).map(printed).collect();
+    if text.trim().chars().count() > MAX_MESSAGE {
         shown.push_str("...");
     }
     shown
 }
 
-/// The most telling failure, or none. `warnings` are events about the pods.
+/// The most specific cause, if there is one. `warnings` are events about the pods.
 pub(crate) fn diagnose(
     deployment: Option<&Deployment>,
     pods: &[&Pod],
     warnings: &[&Event],
 ) -> Option<Cause> {
     let living = |pod: &&&Pod| pod.metadata.deletion_timestamp.is_none();
-    // The newest pod runs what the resource says now.
+    // The newest pod runs the current version of the resource.
     let mut pods: Vec<&Pod> = pods.iter().filter(living).copied().collect();
     pods.sort_by(|left, right| age(right).cmp(&age(left)));
     (pods.iter().find_map(|pod| of_pod(pod, warnings)))
@@ -93,7 +93,7 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Cause> {
         let message = unscheduled.message.clone().unwrap_or_default();
         return Some(Cause::new(Reason::Unschedulable, message));
     }
-    // Its containers wait, and only an event says for what.
+    // Its containers wait, and only an event has the reason.
     let starting = status.phase.as_deref() == Some("Pending");
     let about = |event: &&&Event| event.involved_object.uid == pod.metadata.uid;
     let newest = |event: &&Event| event.last_timestamp.as_ref().map(|time| time.0.as_second());
@@ -125,7 +125,7 @@ fn of_container(container: &ContainerStatus) -> Option<Cause> {
             | "PreStartHookError"
             | "PostStartHookError" => Reason::StartFailed,
             "CrashLoopBackOff" => return Some(of_end(container, last?)),
-            // It is on its way.
+            // It is starting.
             _ => return None,
         };
         let backs_off = waiting.reason.as_deref() == Some("ImagePullBackOff");
@@ -139,16 +139,16 @@ fn of_container(container: &ContainerStatus) -> Option<Cause> {
     ended(state).map(|terminated| of_end(container, terminated))
 }
 
-/// A container that ended and should not have.
+/// The cause of a container that ended unexpectedly.
 fn of_end(container: &ContainerStatus, ended: ContainerStateTerminated) -> Cause {
     let name = &container.name;
-    let said = ended.message.unwrap_or_default();
-    let said = said.trim();
-    let told = |what: String| {
-        if said.is_empty() {
+    let message = ended.message.unwrap_or_default();
+    let message = message.trim();
+    let with_message = |what: String| {
+        if message.is_empty() {
             what
         } else {
-            format!("{what}: {said}")
+            format!("{what}: {message}")
         }
     };
     match ended.reason.as_deref().unwrap_or_default() {
@@ -160,11 +160,11 @@ fn of_end(container: &ContainerStatus, ended: ContainerStateTerminated) -> Cause
         ),
         "StartError" | "ContainerCannotRun" => Cause::new(
             Reason::StartFailed,
-            told(format!("container {name} could not start")),
+            with_message(format!("container {name} could not start")),
         ),
         _ => Cause::new(
             Reason::CrashLoop,
-            told(format!(
+            with_message(format!(
                 "container {name} ended with exit code {}",
                 ended.exit_code
             )),
@@ -200,7 +200,7 @@ mod tests {
 
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "what `json!` makes is handed over where it is made"
+        reason = "callers pass temporary `json!` values"
     )]
     fn pod(status: Value) -> Pod {
         serde_json::from_value(json!({ "metadata": { "name": "p", "uid": "u" }, "status": status }))
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_container_says_why() {
+    fn a_waiting_container_has_a_cause() {
         let waiting = |reason: &str, message: &str| json!({ "state": { "waiting": { "reason": reason, "message": message } } });
         check(waiting("ContainerCreating", ""), None);
         check(waiting("PodInitializing", ""), None);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_ended_says_how() {
+    fn a_terminated_container_has_a_cause() {
         let looping = |ended: Value| {
             json!({
                 "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 10s" } },
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_a_node_or_a_sandbox_says_so() {
+    fn a_pod_without_a_node_or_sandbox_has_a_cause() {
         let unscheduled = pod(json!({ "phase": "Pending", "conditions": [
             { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes" }] }));
         let found = diagnose(None, &[&unscheduled], &[]).expect("a cause");
@@ -318,10 +318,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_says_what_no_pod_can() {
+    fn a_deployment_has_causes_that_no_pod_has() {
         #[expect(
             clippy::needless_pass_by_value,
-            reason = "what `json!` makes is handed over where it is made"
+            reason = "callers pass temporary `json!` values"
         )]
         fn check(condition: Value, expected: Option<Reason>) {
             let deployment: Deployment =

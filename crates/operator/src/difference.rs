@@ -1,19 +1,19 @@
-//! Whether what is in the cluster is what is wanted, judged without asking the API server.
+//! Compares a desired with an observed object, without the API server.
 //!
-//! Only what is wanted is compared: defaults that the API server filled in and what others added are
-//! not the operator's business. Two spellings of one quantity are the same, as are an empty value and
-//! none. What was wanted once and is no longer cannot be seen that way, so the [`digest`] of what was
-//! wanted is kept with the object.
+//! Only desired fields are compared: defaults of the API server and fields of other managers are
+//! ignored. Two spellings of one quantity are equal, as are an empty value and none. A field that
+//! is no longer desired is invisible to this comparison, so the object keeps the [`digest`] of its
+//! desired state.
 
 use serde_json::{Map, Value};
 
-/// The keys by which the items of Kubernetes' lists are told apart, in order of preference.
+/// The keys that identify items of Kubernetes' lists, in order of preference.
 const KEYS: [&str; 4] = ["name", "uid", "mountPath", "topologyKey"];
 
-/// Below these keys texts are quantities.
+/// Keys with quantities below them.
 const QUANTITIES: [&str; 5] = ["limits", "requests", "sizeLimit", "divisor", "storage"];
 
-/// The part of `observed` that `desired` speaks of, in the same shape; null where there is nothing.
+/// The part of `observed` that `desired` mentions, in the same shape; null for missing values.
 pub(crate) fn projection(desired: &Value, observed: &Value) -> Value {
     match (desired, observed) {
         (Value::Object(desired), Value::Object(observed)) => {
@@ -53,7 +53,7 @@ fn items(desired: &[Value], observed: &[Value]) -> Value {
     }
 }
 
-/// Whether a projection is what was wanted.
+/// Whether a projection equals the desired value.
 pub(crate) fn is_same(desired: &Value, projected: &Value) -> bool {
     same(desired, projected, false)
 }
@@ -80,7 +80,7 @@ fn same(desired: &Value, found: &Value, quantity: bool) -> bool {
     }
 }
 
-/// What the API server keeps no trace of.
+/// Whether the API server drops a value.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -91,7 +91,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// A quantity in billionths; `None` for what is none or has digits beyond that.
+/// A quantity in billionths; `None` if it is malformed or has digits beyond that.
 fn amount(text: &str) -> Option<i128> {
     const UNITS: [(&str, i128); 15] = [
         ("Ki", 1 << 10),
@@ -121,13 +121,13 @@ fn amount(text: &str) -> Option<i128> {
     }
     let nano = format!("{whole}{fraction:0<9}").parse::<i128>().ok()?;
     match factor {
-        // A part of one.
+        // A fraction of one.
         ..0 => (nano % -factor == 0).then_some(nano / -factor),
         _ => nano.checked_mul(factor),
     }
 }
 
-/// A digest of a value, the same in every build and run.
+/// A digest of a value, stable across builds and runs.
 pub(crate) fn digest(value: &Value) -> String {
     let mut hasher = blake3::Hasher::new();
     feed(value, &mut hasher);
@@ -137,7 +137,7 @@ pub(crate) fn digest(value: &Value) -> String {
 fn feed(value: &Value, hasher: &mut blake3::Hasher) {
     match value {
         Value::Object(map) => {
-            // The order of keys depends on how the map was built, and means nothing.
+            // The order of keys depends on the map type, and has no meaning.
             let mut entries: Vec<(&String, &Value)> = map.iter().collect();
             entries.sort_by_key(|(key, _)| *key);
             hasher.update(b"{");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_added_is_no_difference() {
+    fn added_fields_are_no_difference() {
         check(&json!({ "a": 1 }), &json!({ "a": 1, "b": 2 }), true);
         check(
             &json!({ "a": { "b": 1 } }),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_removed_is_one() {
+    fn changed_or_removed_fields_are_a_difference() {
         check(&json!({ "a": 1 }), &json!({ "a": 2 }), false);
         check(&json!({ "a": 1 }), &json!({}), false);
         check(&json!({ "a": false }), &json!({}), false);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn spelling_and_emptiness_are_none() {
+    fn spelling_and_empty_values_are_no_difference() {
         check(
             &json!({ "limits": { "memory": "1024Mi" } }),
             &json!({ "limits": { "memory": "1Gi" } }),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_those_of_kubernetes() {
+    fn quantities_follow_kubernetes() {
         assert_eq!(amount("1.5Gi"), amount("1536Mi"));
         assert_eq!(amount("0.1"), amount("100m"));
         assert_eq!(amount("1k"), amount("1000"));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_that_of_the_content() {
+    fn a_digest_depends_only_on_content() {
         let one: Value = serde_json::from_str(r#"{"a":1,"b":[{"c":"x"}]}"#).expect("JSON");
         let other: Value = serde_json::from_str(r#"{"b":[{"c":"x"}],"a":1}"#).expect("JSON");
         assert_eq!(digest(&one), digest(&other));

@@ -1,7 +1,8 @@
-//! Only one of several operators works: the one that holds the Lease.
+//! Leader election: only the operator that holds the Lease works.
 //!
-//! Each change of the Lease names the version it was made from, so that of two who try only one succeeds.
-//! Whoever loses the Lease has to stop at once, before the next one may begin.
+//! Each change of the Lease names the version on which it is based, so that of two concurrent
+//! changes only one succeeds. An operator that loses the Lease must stop at once, before the next
+//! one may begin.
 
 use std::time::Instant;
 
@@ -11,9 +12,9 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, Error};
 use tokio::time::{sleep, timeout};
 
-use crate::lease::{Sight, Terms, held, released};
+use crate::lease::{LeaseObservation, Terms, held, released};
 
-/// A place in the queue for the Lease.
+/// A participant in the election.
 pub(crate) struct Election {
     leases: Api<Lease>,
     name: String,
@@ -21,10 +22,10 @@ pub(crate) struct Election {
     terms: Terms,
 }
 
-/// Why an operator that was working has to stop.
+/// Reasons why a leading operator must stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// Another one holds the Lease.
+    /// Another operator holds the Lease.
     #[error("another operator has taken over the Lease")]
     Taken,
     /// The Lease could not be renewed in time.
@@ -48,15 +49,15 @@ impl Election {
         }
     }
 
-    /// Waits until the Lease is held. Failures are tried again.
-    pub(crate) async fn win(&self) {
-        let mut sight = None;
+    /// Waits until this operator holds the Lease. Failures are retried.
+    pub(crate) async fn acquire(&self) {
+        let mut observation = None;
         loop {
-            match timeout(self.terms.deadline, self.attempt(&mut sight)).await {
+            match timeout(self.terms.deadline, self.attempt(&mut observation)).await {
                 Ok(Ok(true)) => return,
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the Lease cannot be had");
+                    tracing::warn!(%error, lease = self.name, "taking the Lease failed; trying again");
                 }
                 Err(_elapsed) => {
                     tracing::warn!(lease = self.name, "the API server does not answer");
@@ -66,8 +67,8 @@ impl Election {
         }
     }
 
-    /// Takes the Lease when it is free; whether it is held now.
-    async fn attempt(&self, sight: &mut Option<Sight>) -> Result<bool, Error> {
+    /// Takes the Lease if it is free. Returns whether this operator holds it.
+    async fn attempt(&self, observation: &mut Option<LeaseObservation>) -> Result<bool, Error> {
         let Some(lease) = self.leases.get_opt(&self.name).await? else {
             let spec = held(None, &self.me, self.terms, Timestamp::now());
             return succeeded(
@@ -77,8 +78,8 @@ impl Election {
             );
         };
         let now = Instant::now();
-        let before = sight.take();
-        let seen = sight.insert(Sight::take(before, &lease, now));
+        let before = observation.take();
+        let seen = observation.insert(LeaseObservation::observe(before, &lease, now));
         if !seen.is_held_by(&self.me) && !seen.is_free(now) {
             return Ok(false);
         }
@@ -100,7 +101,7 @@ impl Election {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => return Lost::Taken,
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the Lease is not renewed yet");
+                    tracing::warn!(%error, lease = self.name, "renewing the Lease failed; trying again");
                     last = Some(Box::new(error));
                 }
                 Err(_elapsed) => return Lost::Late(last),
@@ -112,26 +113,26 @@ impl Election {
         let Some(lease) = self.leases.get_opt(&self.name).await? else {
             return Ok(false);
         };
-        if !Sight::take(None, &lease, Instant::now()).is_held_by(&self.me) {
+        if !LeaseObservation::observe(None, &lease, Instant::now()).is_held_by(&self.me) {
             return Ok(false);
         }
         let spec = held(Some(&lease), &self.me, self.terms, Timestamp::now());
         self.replace(lease, spec).await
     }
 
-    /// Lets go of the Lease, so that the next one need not wait for its end.
+    /// Releases the Lease, so that the next operator need not wait for its end.
     pub(crate) async fn release(&self) -> Result<(), Error> {
         let Some(lease) = self.leases.get_opt(&self.name).await? else {
             return Ok(());
         };
-        if Sight::take(None, &lease, Instant::now()).is_held_by(&self.me) {
+        if LeaseObservation::observe(None, &lease, Instant::now()).is_held_by(&self.me) {
             let spec = released(&lease, Timestamp::now());
             self.replace(lease, spec).await?;
         }
         Ok(())
     }
 
-    /// Changes the Lease unless somebody else did meanwhile.
+    /// Changes the Lease, unless another operator did so meanwhile.
     async fn replace(&self, lease: Lease, spec: LeaseSpec) -> Result<bool, Error> {
         let lease = Lease {
             spec: Some(spec),
@@ -155,7 +156,7 @@ impl Election {
     }
 }
 
-/// A conflict means that somebody else was faster.
+/// A conflict means that another operator was faster.
 fn succeeded<T>(answer: Result<T, Error>) -> Result<bool, Error> {
     match answer {
         Ok(_) => Ok(true),

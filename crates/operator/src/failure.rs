@@ -1,7 +1,7 @@
-//! What went wrong between the operator and the API server, and what becomes of it.
+//! Errors of requests to the API server, and their classification.
 //!
-//! The one place that maps the API server's answers: lasting ones become a [`Refusal`], which is told in
-//! a condition; passing ones a [`Failure`], which is tried again later.
+//! This is the only place that maps the API server's responses. A lasting one becomes a
+//! [`Refusal`], which a condition reports. A transient one becomes a [`Failure`], which is retried.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use kube::{Client, Error, Resource};
 
 use crate::refusal::Refusal;
 
-/// A failure that is expected to pass.
+/// A transient failure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// A request had no success.
+    /// A request failed.
     #[error("failed to {verb} {what}")]
     Request {
         verb: &'static str,
@@ -25,26 +25,26 @@ pub(crate) enum Failure {
         #[source]
         source: Box<Error>,
     },
-    /// The status could not be written, and will not be until somebody does something.
+    /// The status cannot be written without an intervention.
     #[error("the status cannot be written: {0}")]
-    Untold(String),
+    StatusNotWritten(String),
     /// The reconcile as a whole took too long.
     #[error("the API server did not answer within {} s", .0.as_secs())]
-    Slow(Duration),
+    Timeout(Duration),
 }
 
-/// How a request can end without success.
+/// Classes of failed requests.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// Until somebody does something.
+pub(crate) enum ReconcileError {
+    /// It lasts until an intervention.
     Refused(Refusal),
-    /// The namespace, or the resource itself, is on its way out: there is nothing left to do.
+    /// The namespace, or the resource itself, is being deleted: nothing is left to do.
     Ending,
-    /// Until later.
+    /// It is transient.
     Failed(Failure),
 }
 
-/// One thing that is to be done with one object.
+/// A request for one object.
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) verb: &'static str,
@@ -54,37 +54,37 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// What became of it.
-    pub(crate) async fn trouble<K: Resource<DynamicType = ()>>(
+    /// Classifies the error of this request.
+    pub(crate) async fn classify<K: Resource<DynamicType = ()>>(
         self,
         client: &Client,
         error: Error,
-    ) -> Trouble {
+    ) -> ReconcileError {
         let what = format!("{} {}", K::kind(&()), self.name);
         let Error::Api(status) = &error else {
             return self.failed(what, error);
         };
         match status.code {
-            // The answer is the same for a right that is missing and for a quota that is used up.
-            403 if is_ending(status) => Trouble::Ending,
-            403 => match self.lacking::<K>(client).await {
-                Ok(Some(verb)) => Trouble::Refused(Refusal::Forbidden {
+            // The response is the same for a missing permission and for an exhausted quota.
+            403 if is_ending(status) => ReconcileError::Ending,
+            403 => match self.missing_permission::<K>(client).await {
+                Ok(Some(verb)) => ReconcileError::Refused(Refusal::Forbidden {
                     verb,
                     resource: self.resource::<K>(),
                     namespace: self.namespace.to_owned(),
                 }),
-                Ok(None) => Trouble::Refused(Refusal::NotAdmitted {
+                Ok(None) => ReconcileError::Refused(Refusal::NotAdmitted {
                     what,
                     message: status.message.clone(),
                 }),
                 Err(error) => self.failed(what, error),
             },
-            404 => Trouble::Ending,
-            400 | 413 | 422 => Trouble::Refused(Refusal::Rejected {
+            404 => ReconcileError::Ending,
+            400 | 413 | 422 => ReconcileError::Refused(Refusal::Rejected {
                 what,
                 message: status.message.clone(),
             }),
-            500 => Trouble::Refused(Refusal::Failed {
+            500 => ReconcileError::Refused(Refusal::Failed {
                 what,
                 message: status.message.clone(),
             }),
@@ -92,8 +92,8 @@ impl Request<'_> {
         }
     }
 
-    fn failed(self, what: String, source: Error) -> Trouble {
-        Trouble::Failed(Failure::Request {
+    fn failed(self, what: String, source: Error) -> ReconcileError {
+        ReconcileError::Failed(Failure::Request {
             verb: self.verb,
             what,
             source: Box::new(source),
@@ -111,8 +111,9 @@ impl Request<'_> {
         format!("{plural}{dot}{group}{subresource}")
     }
 
-    /// The right that the operator lacks for this. An apply needs two when nothing is there yet.
-    async fn lacking<K: Resource<DynamicType = ()>>(
+    /// The permission that the operator lacks for this. An apply needs two when no object exists
+    /// yet.
+    async fn missing_permission<K: Resource<DynamicType = ()>>(
         self,
         client: &Client,
     ) -> Result<Option<&'static str>, Error> {
@@ -121,15 +122,18 @@ impl Request<'_> {
             (verb, _) => &[verb],
         };
         for verb in verbs {
-            if !(Self { verb, ..self }).may::<K>(client).await? {
+            if !(Self { verb, ..self }).is_allowed::<K>(client).await? {
                 return Ok(Some(verb));
             }
         }
         Ok(None)
     }
 
-    /// Whether the operator has the right to do this.
-    async fn may<K: Resource<DynamicType = ()>>(self, client: &Client) -> Result<bool, Error> {
+    /// Whether the operator has the permission for this.
+    async fn is_allowed<K: Resource<DynamicType = ()>>(
+        self,
+        client: &Client,
+    ) -> Result<bool, Error> {
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
@@ -163,12 +167,12 @@ fn is_ending(status: &Status) -> bool {
         .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// How long to wait after so many failures in a row: longer each time, and never quite the same, so
-/// that thousands of functions do not come back at once.
+/// The wait after a number of consecutive failures. It grows, and is randomised, so that thousands
+/// of functions do not retry at once.
 pub(crate) fn backoff(failures: u32) -> Duration {
-    const FIRST: u64 = 500;
-    const LONGEST: u64 = 60_000;
-    let most = (FIRST << failures.saturating_sub(1).min(16)).min(LONGEST);
+    const FIRST_MS: u64 = 500;
+    const LONGEST_MS: u64 = 60_000;
+    let most = (FIRST_MS << failures.saturating_sub(1).min(16)).min(LONGEST_MS);
     // Between a half and the whole of it.
     Duration::from_millis(most / 2 + sampan_telemetry::random() % (most / 2 + 1))
 }

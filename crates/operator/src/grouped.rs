@@ -1,7 +1,7 @@
-//! What a watch has seen, found by the function it belongs to, without asking the API server.
+//! Cache of a watch's objects, grouped by function.
 //!
-//! One writer, the watch; a list that is read again replaces everything at once, so that what was
-//! deleted meanwhile is gone. Refuses to be asked before the first list is whole: see [`Grouped::is_ready`].
+//! The watch is the only writer. A relist replaces all objects at once, so that deleted ones are
+//! gone. The cache must not be read before the first list is complete; see [`Grouped::is_ready`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,17 +9,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
-/// A namespace, and the name that a group has there.
+/// A namespace, and the name of a group in it.
 pub(crate) type Key = (String, String);
 
-/// Where an object belongs; `None` for one that is nobody's business.
-pub(crate) type Belongs<K> = fn(&K) -> Option<Key>;
+/// The group of an object; `None` for one that is ignored.
+pub(crate) type GroupOf<K> = fn(&K) -> Option<Key>;
 
 type Groups<K> = HashMap<Key, HashMap<String, Arc<K>>>;
 
 /// Objects by their group.
 pub(crate) struct Grouped<K> {
-    belongs: Belongs<K>,
+    group_of_object: GroupOf<K>,
     state: RwLock<State<K>>,
 }
 
@@ -31,9 +31,9 @@ struct State<K> {
 }
 
 impl<K: Resource> Grouped<K> {
-    pub(crate) fn new(belongs: Belongs<K>) -> Self {
+    pub(crate) fn new(group_of_object: GroupOf<K>) -> Self {
         Self {
-            belongs,
+            group_of_object,
             state: RwLock::new(State {
                 groups: HashMap::new(),
                 next: None,
@@ -42,9 +42,9 @@ impl<K: Resource> Grouped<K> {
         }
     }
 
-    /// Where an object belongs.
+    /// The group of an object.
     pub(crate) fn group_of(&self, object: &K) -> Option<Key> {
-        (self.belongs)(object)
+        (self.group_of_object)(object)
     }
 
     /// Whether a whole list was read.
@@ -52,7 +52,7 @@ impl<K: Resource> Grouped<K> {
         self.read().ready
     }
 
-    /// The objects of a group, in no order.
+    /// The objects of a group, in no particular order.
     pub(crate) fn group(&self, key: &Key) -> Vec<Arc<K>> {
         let state = self.read();
         state
@@ -62,12 +62,12 @@ impl<K: Resource> Grouped<K> {
             .unwrap_or_default()
     }
 
-    /// The object of that name in its group.
+    /// The object that has the name of its group.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.read().groups.get(key)?.get(&key.1).cloned()
     }
 
-    /// The group that the object of that name is in. It looks through all groups.
+    /// The group of the object with that name. Searches all groups.
     pub(crate) fn group_with(&self, namespace: &str, name: &str) -> Option<Key> {
         let state = self.read();
         let mut groups = state
@@ -79,24 +79,24 @@ impl<K: Resource> Grouped<K> {
             .map(|(key, _)| key.clone())
     }
 
-    /// Takes in what the watch saw.
+    /// Applies an event of the watch.
     pub(crate) fn apply(&self, event: Event<K>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Init => state.next = Some(HashMap::new()),
             Event::InitApply(object) => {
                 let next = state.next.get_or_insert_default();
-                insert(next, (self.belongs)(&object), object);
+                insert(next, (self.group_of_object)(&object), object);
             }
             Event::InitDone => {
                 state.groups = state.next.take().unwrap_or_default();
                 state.ready = true;
             }
             Event::Apply(object) => {
-                insert(&mut state.groups, (self.belongs)(&object), object);
+                insert(&mut state.groups, (self.group_of_object)(&object), object);
             }
             Event::Delete(object) => {
-                let Some(key) = (self.belongs)(&object) else {
+                let Some(key) = (self.group_of_object)(&object) else {
                     return;
                 };
                 if let Some(group) = state.groups.get_mut(&key) {
@@ -110,7 +110,7 @@ impl<K: Resource> Grouped<K> {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State<K>> {
-        // Nothing can panic while the lock is held, so a poisoned one holds a whole value.
+        // No code panics while the lock is held, so a poisoned one holds a whole value.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_taken_in_one_by_one() {
+    fn events_are_applied_one_by_one() {
         let grouped = grouped();
         grouped.apply(Event::Apply(pod("a", "one")));
         grouped.apply(Event::Apply(pod("b", "two")));

@@ -1,7 +1,7 @@
-//! Whose turn it is: a plain function of the Lease and of what was seen of it before.
+//! Decides who holds a Lease: a pure function of the Lease and its last observation.
 //!
-//! The clock of whoever holds a Lease is not trusted: a Lease is over when it has not changed for its
-//! duration by the own clock.
+//! The holder's clock is not trusted: a Lease has ended when it has not changed for its duration by
+//! the local clock.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
-/// How long a turn lasts and how often it is renewed.
+/// Durations of a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How long a Lease holds without being renewed. Whole seconds.
+    /// How long a Lease holds without a renewal. Whole seconds.
     pub duration: Duration,
-    /// How long the holder tries to renew it before it gives up: less than the duration, so that two
-    /// never work at once.
+    /// How long the holder tries to renew it before it stops. Less than the duration, so that two
+    /// operators never work at once.
     pub deadline: Duration,
-    /// How often the holder renews it, and how often others look.
+    /// The interval at which the holder renews it and others check it.
     pub retry: Duration,
 }
 
@@ -31,16 +31,16 @@ impl Default for Terms {
     }
 }
 
-/// What was last seen of the Lease, and when it was seen first.
+/// The last observed Lease, and when it was first observed.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sight {
+pub(crate) struct LeaseObservation {
     spec: LeaseSpec,
     since: Instant,
 }
 
-impl Sight {
-    /// Takes in the Lease as it is now.
-    pub(crate) fn take(before: Option<Self>, lease: &Lease, now: Instant) -> Self {
+impl LeaseObservation {
+    /// Observes the current Lease.
+    pub(crate) fn observe(before: Option<Self>, lease: &Lease, now: Instant) -> Self {
         let spec = lease.spec.clone().unwrap_or_default();
         match before {
             Some(before) if before.spec == spec => before,
@@ -53,7 +53,7 @@ impl Sight {
         self.spec.holder_identity.as_deref() == Some(me)
     }
 
-    /// Whether it may be taken by anybody.
+    /// Whether any operator may take it.
     pub(crate) fn is_free(&self, now: Instant) -> bool {
         let holder = self.spec.holder_identity.as_deref().unwrap_or_default();
         let seconds = self.spec.lease_duration_seconds.unwrap_or(0);
@@ -86,7 +86,7 @@ pub(crate) fn held(before: Option<&Lease>, me: &str, terms: Terms, now: Timestam
     }
 }
 
-/// The Lease without a holder, so that the next one need not wait.
+/// The Lease without a holder, so that the next operator need not wait.
 pub(crate) fn released(before: &Lease, now: Timestamp) -> LeaseSpec {
     LeaseSpec {
         holder_identity: Some(String::new()),
@@ -103,7 +103,7 @@ mod tests {
     use k8s_openapi::api::coordination::v1::Lease;
     use k8s_openapi::jiff::Timestamp;
 
-    use super::{Sight, Terms, held, released};
+    use super::{LeaseObservation, Terms, held, released};
 
     fn lease(me: &str, second: i64) -> Lease {
         let now = Timestamp::from_second(second).expect("a time");
@@ -114,19 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_over_when_it_has_not_changed_for_its_duration() {
+    fn a_lease_expires_when_unchanged_for_its_duration() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let first = Sight::take(None, &lease("a", 0), start);
+        let first = LeaseObservation::observe(None, &lease("a", 0), start);
         assert!(first.is_held_by("a") && !first.is_held_by("b"));
         assert!(!first.is_free(after(15)));
         assert!(first.is_free(after(16)));
-        // Renewed: its time begins again, whatever the holder's clock says.
-        let renewed = Sight::take(Some(first.clone()), &lease("a", -1_000), after(14));
+        // Renewed: its time begins again, independent of the holder's clock.
+        let renewed =
+            LeaseObservation::observe(Some(first.clone()), &lease("a", -1_000), after(14));
         assert!(!renewed.is_free(after(29)));
         assert!(renewed.is_free(after(30)));
-        // Seen again and the same.
-        let same = Sight::take(Some(first), &lease("a", 0), after(14));
+        // Observed again without a change.
+        let same = LeaseObservation::observe(Some(first), &lease("a", 0), after(14));
         assert!(same.is_free(after(16)));
     }
 
@@ -141,8 +142,8 @@ mod tests {
             )),
             ..Lease::default()
         };
-        assert!(Sight::take(None, &after, now).is_free(now));
-        assert!(Sight::take(None, &Lease::default(), now).is_free(now));
+        assert!(LeaseObservation::observe(None, &after, now).is_free(now));
+        assert!(LeaseObservation::observe(None, &Lease::default(), now).is_free(now));
     }
 
     #[test]

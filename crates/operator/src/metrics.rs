@@ -1,4 +1,4 @@
-//! What the operator counts of itself.
+//! Prometheus metrics of the operator.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,13 +24,13 @@ struct RequestLabels {
     code: String,
 }
 
-/// The operator's numbers. Clones share them.
+/// The operator's metrics. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<Numbers>);
+pub struct Metrics(Arc<Families>);
 
 #[derive(Debug)]
-struct Numbers {
-    rounds: Family<ResultLabel, Counter>,
+struct Families {
+    reconciles: Family<ResultLabel, Counter>,
     took: Histogram,
     running: Gauge,
     waiting: Gauge,
@@ -40,12 +40,12 @@ struct Numbers {
 }
 
 impl Metrics {
-    /// Numbers that `registry` shows.
+    /// Makes the metrics and registers them in `registry`.
     pub fn new(registry: &Registry) -> Self {
-        // From a round that changes nothing to one that waits for a slow API server.
+        // From a reconcile without changes to one that waits for a slow API server.
         let buckets = [0.0001, 0.0005, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 90.0];
-        let numbers = Numbers {
-            rounds: Family::default(),
+        let families = Families {
+            reconciles: Family::default(),
             took: Histogram::new(buckets),
             running: Gauge::default(),
             waiting: Gauge::default(),
@@ -55,52 +55,52 @@ impl Metrics {
         };
         registry.register(
             "operator_reconciles",
-            "Reconciles, by how they ended",
-            numbers.rounds.clone(),
+            "Reconciles by result",
+            families.reconciles.clone(),
         );
         registry.register(
             "operator_reconcile_seconds",
-            "How long a reconcile took",
-            numbers.took.clone(),
+            "Time of a reconcile",
+            families.took.clone(),
         );
         registry.register(
             "operator_reconciles_running",
-            "Reconciles under way",
-            numbers.running.clone(),
+            "Reconciles in progress",
+            families.running.clone(),
         );
         registry.register(
             "operator_changes_waiting",
-            "Changes seen and not yet looked at",
-            numbers.waiting.clone(),
+            "Changes waiting for a reconcile",
+            families.waiting.clone(),
         );
         registry.register(
             "operator_api_requests",
-            "Requests to the API server, by method and answer",
-            numbers.requests.clone(),
+            "Requests to the API server by method and status",
+            families.requests.clone(),
         );
         registry.register(
             "operator_leader",
-            "1 while this operator is the one that works",
-            numbers.leader.clone(),
+            "1 while this operator leads",
+            families.leader.clone(),
         );
         registry.register(
             "operator_functions",
-            "Functions that are known",
-            numbers.functions.clone(),
+            "Functions in the cache",
+            families.functions.clone(),
         );
-        Self(Arc::new(numbers))
+        Self(Arc::new(families))
     }
 
-    /// A reconcile begins.
-    pub(crate) fn begin(&self) -> Round {
+    /// Starts to time a reconcile.
+    pub(crate) fn begin(&self) -> ReconcileTimer {
         self.0.running.inc();
-        Round {
+        ReconcileTimer {
             metrics: self.clone(),
             began: Instant::now(),
         }
     }
 
-    /// A request to the API server was answered with `code`, or not at all.
+    /// Counts a request to the API server with the response's status, or without a response.
     pub(crate) fn request(&self, method: &str, code: Option<u16>) {
         let labels = RequestLabels {
             method: method.to_owned(),
@@ -109,13 +109,13 @@ impl Metrics {
         self.0.requests.get_or_create(&labels).inc();
     }
 
-    /// Whether this operator works, or stands by.
-    pub(crate) fn leads(&self, leads: bool) {
+    /// Sets whether this operator leads or stands by.
+    pub(crate) fn set_leader(&self, leads: bool) {
         self.0.leader.set(leads.into());
     }
 
-    /// How many functions and how many changes there are.
-    pub(crate) fn known(&self, functions: usize, waiting: usize) {
+    /// Sets the number of functions and of waiting changes.
+    pub(crate) fn set_counts(&self, functions: usize, waiting: usize) {
         self.0
             .functions
             .set(i64::try_from(functions).unwrap_or(i64::MAX));
@@ -124,13 +124,13 @@ impl Metrics {
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
-    /// How many reconciles ended without a failure, for tests and experiments.
+    /// The number of successful reconciles, for tests and experiments.
     pub fn reconciles(&self) -> u64 {
         let done = ResultLabel { result: "done" };
-        self.0.rounds.get(&done).map_or(0, |count| count.get())
+        self.0.reconciles.get(&done).map_or(0, |count| count.get())
     }
 
-    /// How many requests of a method were made, for tests and experiments.
+    /// The number of requests of a method, for tests and experiments.
     pub fn requests(&self, method: &str) -> u64 {
         let codes = (100..600)
             .map(|code| code.to_string())
@@ -146,19 +146,19 @@ impl Metrics {
     }
 }
 
-/// A reconcile under way; dropped, it was given up.
-pub(crate) struct Round {
+/// A running reconcile; it was cancelled if dropped.
+pub(crate) struct ReconcileTimer {
     metrics: Metrics,
     began: Instant,
 }
 
-impl Round {
-    /// The reconcile ended.
+impl ReconcileTimer {
+    /// Records the end of the reconcile.
     pub(crate) fn end(self, result: &Result<Action, Failure>) {
         let result = if result.is_ok() { "done" } else { "failed" };
         self.metrics
             .0
-            .rounds
+            .reconciles
             .get_or_create(&ResultLabel { result })
             .inc();
         self.metrics
@@ -168,7 +168,7 @@ impl Round {
     }
 }
 
-impl Drop for Round {
+impl Drop for ReconcileTimer {
     fn drop(&mut self) {
         self.metrics.0.running.dec();
     }

@@ -1,4 +1,4 @@
-//! Works while it is this operator's turn.
+//! Runs the controller while this operator leads.
 
 use std::future::Future;
 
@@ -6,8 +6,8 @@ use kube::Client;
 use sampan_telemetry::Health;
 
 use crate::controller;
+use crate::counting_client::counting_client;
 use crate::election::{Election, Lost};
-use crate::metered::metered;
 use crate::metrics::Metrics;
 use crate::options::Plan;
 
@@ -15,7 +15,8 @@ use crate::options::Plan;
 ///
 /// # Errors
 ///
-/// [`Lost`] when the Lease was lost. Another operator may be working by then, so the process has to end.
+/// [`Lost`] when the Lease was lost. Another operator may already be working, so the process must
+/// end.
 pub async fn operate(
     client: Client,
     plan: Plan,
@@ -23,11 +24,11 @@ pub async fn operate(
     health: Health,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Lost> {
-    let client = metered(client, metrics.clone());
+    let client = counting_client(client, metrics.clone());
     let mut stop = std::pin::pin!(stop);
     let Some(lease) = &plan.lease else {
         health.set_ready();
-        metrics.leads(true);
+        metrics.set_leader(true);
         controller::run(client, &plan, metrics, stop).await;
         return Ok(());
     };
@@ -39,21 +40,21 @@ pub async fn operate(
         me,
         lease.terms,
     );
-    // Standing by is work as well: it is what a second replica is for.
+    // Standing by counts as ready: it is the purpose of a second replica.
     health.set_ready();
     tracing::info!(lease = lease.name, identity = plan.identity, "standing by");
     tokio::select! {
-        () = election.win() => {}
+        () = election.acquire() => {}
         () = &mut stop => return Ok(()),
     }
     tracing::info!(lease = lease.name, identity = plan.identity, "working");
-    metrics.leads(true);
+    metrics.set_leader(true);
     let result = tokio::select! {
         biased;
         lost = election.hold() => Err(lost),
         () = controller::run(client, &plan, metrics.clone(), stop) => Ok(()),
     };
-    metrics.leads(false);
+    metrics.set_leader(false);
     if result.is_ok()
         && let Err(error) = election.release().await
     {

@@ -1,4 +1,4 @@
-//! The command line of the operator, and the plan that it becomes.
+//! Command line of the operator, and the plan made from it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,23 +25,23 @@ pub(crate) enum Command {
     Crd,
 }
 
-/// How the operator runs.
+/// Options of a running operator.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
-    /// Look after the functions of this namespace only. Without it: of all namespaces.
+    /// Manage the functions of this namespace only. Without it: of all namespaces.
     #[arg(long, value_name = "NAMESPACE", env = "SAMPAN_NAMESPACE")]
     namespace: Option<String>,
-    /// How often each function is looked at although nothing changed.
+    /// How often each function is reconciled without a change.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m", env = "SAMPAN_RESYNC")]
     resync: Duration,
-    /// How many functions are looked at at once.
+    /// How many functions are reconciled concurrently.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), default_value = "16")]
     concurrency: u16,
-    /// How long a pod that is to end goes on taking requests, until every proxy knows of its end. Whole
-    /// seconds; 0s for not at all.
+    /// How long a terminating pod accepts requests, until every proxy has removed it. Whole
+    /// seconds; 0s disables the delay.
     #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "3s", env = "SAMPAN_DRAIN_DELAY")]
     drain_delay: Duration,
-    /// Where /metrics, /healthz and /readyz are served.
+    /// The address that serves /metrics, /healthz and /readyz.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -58,13 +58,13 @@ pub(crate) struct RunOptions {
     /// The name of the Lease.
     #[arg(long, value_name = "NAME", default_value = "sampan-operator")]
     lease_name: String,
-    /// What this operator is called among several. Default: its host's name, which is its pod's.
+    /// The name of this operator among several. Default: its host's name, which is its pod's.
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     identity: Option<String>,
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_enum, default_value = "json", env = "SAMPAN_LOG_FORMAT")]
     pub(crate) log_format: Format,
-    /// What is logged, such as info or `info,sampan_operator=debug`. Default: `RUST_LOG`, or info.
+    /// A log filter, such as info or `info,sampan_operator=debug`. Default: `RUST_LOG`, or info.
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,
 }
@@ -75,18 +75,18 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How the operator runs, checked.
+/// The validated options.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The namespace of the functions; `None` for all.
     pub namespace: Option<String>,
-    /// How often each function is looked at although nothing changed.
+    /// How often each function is reconciled without a change.
     pub resync: Duration,
-    /// How many functions are looked at at once.
+    /// How many functions are reconciled concurrently.
     pub concurrency: u16,
-    /// What is the same for every function.
+    /// Settings for all functions.
     pub settings: Settings,
-    /// What this operator is called among several.
+    /// The name of this operator among several.
     pub identity: String,
     /// The Lease to hold while working; `None` to work without one.
     pub lease: Option<LeasePlan>,
@@ -99,12 +99,12 @@ pub struct LeasePlan {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// How long it lasts.
+    /// Its durations.
     pub terms: Terms,
 }
 
 impl RunOptions {
-    /// The plan. `namespace` is the operator's own, `host` its host's name.
+    /// Makes the plan. `namespace` is the operator's own, `host` its host's name.
     pub(crate) fn plan(&self, namespace: &str, host: &str) -> Plan {
         Plan {
             namespace: self.namespace.clone(),
@@ -126,7 +126,7 @@ impl RunOptions {
     }
 }
 
-/// A time such as 30s or 10m, at least a tenth of a second.
+/// Parses a time such as 30s or 10m, at least a tenth of a second.
 fn time(text: &str) -> Result<Duration, String> {
     let Timespan(time) = text.parse().map_err(|error| format!("{error}"))?;
     if time < Duration::from_millis(100) {
@@ -135,7 +135,7 @@ fn time(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// Whole seconds, as a pod has them.
+/// Parses whole seconds, as in a pod.
 fn seconds(text: &str) -> Result<Duration, String> {
     let Timespan(time) = text.parse().map_err(|error| format!("{error}"))?;
     if time.subsec_nanos() > 0 || time > Duration::from_mins(5) {
@@ -151,7 +151,7 @@ mod tests {
     use super::Options;
 
     #[test]
-    fn the_command_line_is_understood() {
+    fn command_lines_are_parsed() {
         fn check(arguments: &[&str], accepted: bool) {
             let parsed = Options::try_parse_from(["sampan-operator"].iter().chain(arguments));
             assert_eq!(parsed.is_ok(), accepted, "{arguments:?}: {parsed:?}");

@@ -1,8 +1,8 @@
-//! One round for one function: observe, validate, build, apply, tell.
+//! Reconciles one function: observes, validates, builds, applies and writes the status.
 //!
-//! Observing reads caches, and building is a plain function; only applying and telling reach the API
-//! server, and only when there is something to change. A round has no memory that it needs: whatever
-//! was interrupted, the next one ends in the same state.
+//! Observing reads caches, and building is a pure function. Only applying and writing the status
+//! send requests to the API server, and only for changes. A reconcile requires no memory: after an
+//! interruption, the next one ends in the same state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,51 +17,54 @@ use crate::apply::{Applied, Applier};
 use crate::build::{Identity, Settings, build};
 use crate::caches::{Caches, Guarded};
 use crate::failure::{Failure, backoff};
-use crate::memory::Memory;
+use crate::history::History;
 use crate::metrics::Metrics;
-use crate::status::{Known, status};
-use crate::tell::Teller;
+use crate::status::{StatusInput, status};
+use crate::status_writer::StatusWriter;
 
-/// How long a round may take. The API server answers within a minute, or it is down.
-const LONGEST: Duration = Duration::from_secs(90);
+/// Time limit of a reconcile. The API server answers within a minute, or it is down.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long to wait for the first lists to be read.
-const UNTIL_READY: Duration = Duration::from_millis(200);
+/// The wait for the first lists.
+const CACHE_RETRY: Duration = Duration::from_millis(200);
 
-/// What every round needs.
+/// The parts that every reconcile uses.
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) caches: Arc<Caches>,
-    pub(crate) memory: Memory,
-    pub(crate) teller: Teller,
+    pub(crate) history: History,
+    pub(crate) status_writer: StatusWriter,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
     pub(crate) resync: Duration,
 }
 
-/// Brings one function a round further.
+/// Reconciles one function within the time limit.
 pub(crate) async fn reconcile(
     resource: Arc<Guarded>,
     context: Arc<Context>,
 ) -> Result<Action, Failure> {
     let timer = context.metrics.begin();
-    let round = tokio::time::timeout(LONGEST, round(&resource, &context));
-    let result = Box::pin(round).await.unwrap_or(Err(Failure::Slow(LONGEST)));
+    let reconciling =
+        tokio::time::timeout(RECONCILE_TIMEOUT, reconcile_function(&resource, &context));
+    let result = Box::pin(reconciling)
+        .await
+        .unwrap_or(Err(Failure::Timeout(RECONCILE_TIMEOUT)));
     timer.end(&result);
     result
 }
 
-async fn round(resource: &Guarded, context: &Context) -> Result<Action, Failure> {
+async fn reconcile_function(resource: &Guarded, context: &Context) -> Result<Action, Failure> {
     let Some(identity) = identity(resource) else {
         return Ok(Action::await_change());
     };
     if resource.meta().deletion_timestamp.is_some() {
-        // What was made for it has it as its owner and goes with it.
+        // The function owns its objects, which are deleted with it.
         return Ok(Action::await_change());
     }
     let forbidden = match context.caches.ready(&identity.namespace) {
         Ok(true) => None,
-        Ok(false) => return Ok(Action::requeue(UNTIL_READY)),
+        Ok(false) => return Ok(Action::requeue(CACHE_RETRY)),
         Err(refusal) => Some(refusal),
     };
 
@@ -72,13 +75,13 @@ async fn round(resource: &Guarded, context: &Context) -> Result<Action, Failure>
             refusal: Some(refusal),
             ..Applied::default()
         },
-        // What makes no sense changes nothing: the pods of the last version that did go on.
+        // An invalid resource changes nothing: the pods of the last valid version stay.
         (Err(_), None) => Applied::default(),
         (Ok(function), None) => {
             let desired = build(&identity, function, context.settings);
             let applier = Applier {
                 client: &context.client,
-                memory: &context.memory,
+                history: &context.history,
                 identity: &identity,
             };
             Box::pin(applier.apply(desired, &observed)).await?
@@ -88,8 +91,8 @@ async fn round(resource: &Guarded, context: &Context) -> Result<Action, Failure>
     let pods: Vec<_> = observed.pods.iter().map(|pod| &**pod).collect();
     let warnings: Vec<_> = observed.warnings.iter().map(|warning| &**warning).collect();
     let previous = previous(resource, &identity, context);
-    let told = previous.clone().unwrap_or_default();
-    let known = Known {
+    let last = previous.clone().unwrap_or_default();
+    let input = StatusInput {
         identity: &identity,
         generation: resource.meta().generation,
         function: function.as_ref(),
@@ -101,32 +104,34 @@ async fn round(resource: &Guarded, context: &Context) -> Result<Action, Failure>
         warnings: &warnings,
         refusal: applied.refusal.as_ref(),
     };
-    let new = status(known, &told, &now());
+    let new = status(input, &last, &now());
     if previous.as_ref() != Some(&new) {
-        let version = context.teller.tell(&identity, &told, &new).await?;
-        context.memory.told(&identity.uid, version, new);
+        let version = context.status_writer.write(&identity, &last, &new).await?;
+        context.history.set_status(&identity.uid, version, new);
     }
 
     if applied.refusal.is_some() {
         return Ok(Action::requeue(backoff(
-            context.memory.failed(&identity.uid),
+            context.history.count_failure(&identity.uid),
         )));
     }
-    context.memory.succeeded(&identity.uid);
+    context.history.reset_failures(&identity.uid);
     let resync = jittered(context.resync);
     Ok(Action::requeue(
-        applied.again.map_or(resync, |again| again.min(resync)),
+        applied
+            .requeue_after
+            .map_or(resync, |again| again.min(resync)),
     ))
 }
 
-/// When to try again after a failure.
-pub(crate) fn again(resource: &Guarded, failure: &Failure, context: &Context) -> Action {
+/// The retry after a failure.
+pub(crate) fn retry(resource: &Guarded, failure: &Failure, context: &Context) -> Action {
     let name = resource.meta().name.as_deref().unwrap_or_default();
     let namespace = resource.meta().namespace.as_deref().unwrap_or_default();
     let uid = resource.meta().uid.as_deref().unwrap_or_default();
-    let wait = backoff(context.memory.failed(uid));
+    let wait = backoff(context.history.count_failure(uid));
     let source = std::error::Error::source(failure).map(ToString::to_string);
-    tracing::warn!(namespace, name, %failure, source, ?wait, "a round failed and is tried again");
+    tracing::warn!(namespace, name, %failure, source, ?wait, "a reconcile failed; trying again");
     Action::requeue(wait)
 }
 
@@ -139,7 +144,7 @@ fn identity(resource: &Guarded) -> Option<Identity> {
     })
 }
 
-/// A resource that cannot be read, perhaps one of a later version, is one that makes no sense.
+/// Validates a resource. One that cannot be parsed, perhaps of a later version, is invalid.
 fn validate(resource: &Guarded) -> Result<ValidFunction, Invalid> {
     match &resource.0 {
         Ok(resource) => ValidFunction::of(resource),
@@ -150,7 +155,7 @@ fn validate(resource: &Guarded) -> Result<ValidFunction, Invalid> {
     }
 }
 
-/// What was told last. The cache may not have seen it yet.
+/// The last written status, which the cache may not have yet.
 fn previous(
     resource: &Guarded,
     identity: &Identity,
@@ -162,19 +167,19 @@ fn previous(
         .as_deref()
         .and_then(|version| version.parse().ok());
     let status = |resource: &WasmFunction| resource.status.clone();
-    // An unreadable resource hides its status as well.
+    // An unparsable resource hides its status as well.
     let version = if resource.0.is_ok() { version } else { None };
-    let remembered = context.memory.status(&identity.uid, version);
+    let remembered = context.history.status(&identity.uid, version);
     remembered.or_else(|| resource.0.as_ref().ok().and_then(status))
 }
 
-/// Conditions know whole seconds.
+/// The current time in whole seconds, as conditions have it.
 fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
 
-/// A tenth more or less, so that thousands of functions do not come back at once.
+/// Adds or removes up to a twentieth, so that thousands of functions do not resync at once.
 fn jittered(time: Duration) -> Duration {
     let tenth = u64::try_from(time.as_millis() / 10)
         .unwrap_or(u64::MAX / 2)

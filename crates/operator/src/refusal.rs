@@ -1,4 +1,4 @@
-//! What the API server, or the cluster's rules, were against. It lasts until somebody does something.
+//! Refusals of the API server or of the cluster's rules. They last until an intervention.
 
 use std::fmt;
 
@@ -6,48 +6,49 @@ use sampan_crd::Reason;
 
 use crate::diagnose::cut;
 
-/// Why a change was not made.
+/// Reasons why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The operator lacks a right.
+    /// The operator lacks a permission.
     Forbidden {
-        /// What it may not do, such as `patch`.
+        /// The verb, such as `patch`.
         verb: &'static str,
-        /// With what, such as `deployments.apps`.
+        /// The resource, such as `deployments.apps`.
         resource: String,
-        /// Where.
+        /// The namespace.
         namespace: String,
     },
-    /// The right is there, and a quota or policy is against it.
+    /// The operator has the permission, but a quota or policy forbids the change.
     NotAdmitted {
-        /// What was to be changed.
+        /// The object.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// What was made of the resource is not allowed.
+    /// The object is invalid for the API server.
     Rejected {
-        /// What was to be changed.
+        /// The object.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The API server fails on it. It may be for good: a webhook that is down, a value it cannot read.
+    /// The API server fails on the object. This may last: a webhook that is down, an unreadable
+    /// value.
     Failed {
-        /// What was to be changed.
+        /// The object.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// There is an object of that name, and it is not the function's.
+    /// An object with that name exists and has another owner.
     NameTaken {
-        /// Which, such as `Service primes`.
+        /// The object, such as `Service primes`.
         what: String,
     },
 }
 
 impl Refusal {
-    /// The word for it.
+    /// The condition's reason.
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Forbidden { .. } => Reason::Forbidden,

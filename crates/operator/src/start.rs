@@ -1,4 +1,4 @@
-//! The program: options, logs, the admin server, signals.
+//! Starts the program: options, logs, the admin server, signals.
 
 use std::process::ExitCode;
 
@@ -12,17 +12,17 @@ use crate::metrics::Metrics;
 use crate::operate::operate;
 use crate::options::{Command, Format, Options, RunOptions};
 
-/// Why the program could not start or had to end.
+/// Reasons why the program could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("logging cannot be set up")]
     Logs(#[source] sampan_telemetry::LogsError),
-    #[error("the system refuses a runtime")]
+    #[error("the runtime cannot be started")]
     Runtime(#[source] std::io::Error),
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
     #[error(
-        "there is no way to the API server: neither a kubeconfig nor a pod's service account is usable"
+        "no configuration for the API server: neither a kubeconfig nor a pod's service account is usable"
     )]
     Config(#[source] Box<kube::config::InferConfigError>),
     #[error("the client of the API server cannot be made")]
@@ -33,7 +33,7 @@ enum Failure {
         #[source]
         source: std::io::Error,
     },
-    #[error("this operator stops working")]
+    #[error("this operator must stop")]
     Lost(#[source] crate::election::Lost),
 }
 
@@ -75,7 +75,7 @@ fn start(options: &RunOptions) -> Result<(), Failure> {
         .build();
     let runtime = runtime.map_err(Failure::Runtime)?;
     let result = runtime.block_on(run(options));
-    // What still runs belongs to whoever holds the Lease now.
+    // Remaining tasks must not run on: another operator may hold the Lease now.
     runtime.shutdown_background();
     result
 }
@@ -102,7 +102,7 @@ async fn run(options: &RunOptions) -> Result<(), Failure> {
         })?;
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(listener, registry, health.clone(), async {
-        // Either word means the end.
+        // A signal and a dropped sender both end the program.
         let _ = end.await;
     }));
     let stopping = health.clone();
@@ -124,6 +124,6 @@ async fn run(options: &RunOptions) -> Result<(), Failure> {
 
 fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    // Two operators on one host are told apart.
+    // Distinguishes two operators on one host.
     format!("{}-{}", name.trim(), std::process::id())
 }

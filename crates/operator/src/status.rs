@@ -1,78 +1,79 @@
-//! What is told of a function: its conditions, its address, its counts.
+//! Computes the status of a function: its conditions, its URL, its counts.
 //!
-//! A plain function of what was there before, what was observed and what became of the changes. The time
-//! is given to it. What did not change stays as it was, so that nothing is written for nothing.
+//! A pure function of the previous status, the observed objects, the result of applying, and the
+//! time. Unchanged conditions keep their time, so that a status without changes is not written.
 
-mod verdict;
+mod conditions;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sampan_crd::{
-    CONTAINER, ConditionKind, FUNCTION_LABEL, Invalid, ValidFunction, Verdict, WasmFunctionStatus,
+    CONTAINER, ConditionKind, ConditionState, FUNCTION_LABEL, Invalid, ValidFunction,
+    WasmFunctionStatus,
 };
 
 use crate::build::Identity;
 use crate::refusal::Refusal;
 
-/// What is known when a status is made.
+/// The input of a status.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known<'a> {
-    /// Which resource.
+pub(crate) struct StatusInput<'a> {
+    /// The resource.
     pub(crate) identity: &'a Identity,
-    /// The generation of the resource that all of this is about.
+    /// The generation of the resource to which the status refers.
     pub(crate) generation: Option<i64>,
-    /// What the resource says, when it makes sense.
+    /// The validated resource.
     pub(crate) function: Result<&'a ValidFunction, &'a Invalid>,
-    /// The Deployment, when there is one.
+    /// The Deployment, if it exists.
     pub(crate) deployment: Option<&'a Deployment>,
     /// The function's pods.
     pub(crate) pods: &'a [&'a Pod],
     /// Events about pods that cannot be set up.
     pub(crate) warnings: &'a [&'a Event],
-    /// What the API server or the cluster's rules were against.
+    /// The refusal of the API server or of the cluster's rules.
     pub(crate) refusal: Option<&'a Refusal>,
 }
 
-/// The new status. `previous` is the one before; `now` is the time of conditions that change.
+/// Computes the new status. `previous` is the one before; `now` is the time of changed conditions.
 pub(crate) fn status(
-    known: Known<'_>,
+    input: StatusInput<'_>,
     previous: &WasmFunctionStatus,
     now: &Time,
 ) -> WasmFunctionStatus {
-    let counts = Counts::of(known.deployment);
-    let conditions = verdict::verdicts(known, counts, previous)
+    let counts = Counts::of(input.deployment);
+    let conditions = conditions::conditions(input, counts, previous)
         .into_iter()
-        .map(|(kind, verdict)| condition(kind, verdict, known.generation, previous, now))
+        .map(|(kind, state)| condition(kind, state, input.generation, previous, now))
         .collect();
     WasmFunctionStatus {
-        observed_generation: known.generation,
+        observed_generation: input.generation,
         conditions,
-        url: match known.function {
-            Ok(function) => Some(url(known.identity, function)),
+        url: match input.function {
+            Ok(function) => Some(url(input.identity, function)),
             Err(_) => previous.url.clone(),
         },
         replicas: counts.there,
         ready_replicas: counts.available,
         updated_replicas: counts.updated,
         pods: Some(format!("{}/{}", counts.available, counts.wanted)),
-        selector: Some(format!("{FUNCTION_LABEL}={}", known.identity.name)),
-        digest: digest(known.pods).or_else(|| previous.digest.clone()),
+        selector: Some(format!("{FUNCTION_LABEL}={}", input.identity.name)),
+        digest: digest(input.pods).or_else(|| previous.digest.clone()),
     }
 }
 
-/// The Deployment's numbers.
+/// The Deployment's pod counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// How many pods there are to be.
+    /// Requested pods.
     pub(crate) wanted: i32,
-    /// How many there are.
+    /// Existing pods.
     pub(crate) there: i32,
-    /// How many answer.
+    /// Pods that answer.
     pub(crate) available: i32,
-    /// How many run what the resource says now.
+    /// Pods that run the current version of the resource.
     pub(crate) updated: i32,
-    /// Whether the numbers are about what the Deployment says now.
+    /// Whether the counts refer to the current generation of the Deployment.
     pub(crate) current: bool,
 }
 
@@ -102,20 +103,20 @@ impl Counts {
 
 fn condition(
     kind: ConditionKind,
-    verdict: Verdict,
+    state: ConditionState,
     generation: Option<i64>,
     previous: &WasmFunctionStatus,
     now: &Time,
 ) -> Condition {
-    let status = if verdict.holds { "True" } else { "False" };
+    let status = if state.holds { "True" } else { "False" };
     let unchanged = previous
         .condition(kind)
         .filter(|previous| previous.status == status);
     Condition {
         type_: kind.as_str().to_owned(),
         status: status.to_owned(),
-        reason: verdict.reason.to_string(),
-        message: verdict.message,
+        reason: state.reason.to_string(),
+        message: state.message,
         observed_generation: generation,
         last_transition_time: unchanged
             .map_or(now, |previous| &previous.last_transition_time)
@@ -123,7 +124,7 @@ fn condition(
     }
 }
 
-/// Where the function is reached.
+/// The URL of the function.
 fn url(identity: &Identity, function: &ValidFunction) -> String {
     let Identity {
         namespace, name, ..
@@ -141,7 +142,7 @@ fn url(identity: &Identity, function: &ValidFunction) -> String {
     }
 }
 
-/// The digest of the image that the newest pod runs.
+/// The digest of the newest pod's image.
 fn digest(pods: &[&Pod]) -> Option<String> {
     let running = |pod: &&Pod| {
         let status = pod.status.as_ref()?;

@@ -1,4 +1,4 @@
-//! The operator against a real API server that is disturbed. Each test has the number of its scenario.
+//! Tests of the operator against a real API server with injected faults, named by their scenarios.
 
 mod support;
 

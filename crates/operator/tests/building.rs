@@ -1,4 +1,4 @@
-//! From the YAML of a resource to the objects of a cluster, without one.
+//! Tests of building objects from the YAML of a resource.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn built(name: &str) -> Value {
     })
 }
 
-/// Everything that is built is what the fixture beside the resource says.
+/// Compares the built objects with the fixture beside the resource.
 fn check(name: &str) {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.built.json"));
@@ -37,23 +37,23 @@ fn check(name: &str) {
         let text = serde_json::to_string_pretty(&built).expect("JSON");
         std::fs::write(&path, text + "\n").expect("the file can be written");
     }
-    let expected = std::fs::read_to_string(&path).expect("what is expected");
+    let expected = std::fs::read_to_string(&path).expect("the expected objects");
     let expected: Value = serde_json::from_str(&expected).expect("JSON");
     assert_eq!(built, expected, "{name}");
 }
 
 #[test]
-fn a_function_of_which_only_the_image_is_known() {
+fn a_function_with_only_an_image() {
     check("small");
 }
 
 #[test]
-fn a_function_that_asks_for_everything() {
+fn a_function_with_every_field() {
     check("whole");
 }
 
 #[test]
-fn pods_are_restricted_and_their_replicas_belong_to_who_asks() {
+fn pods_are_restricted_and_replicas_are_set_only_on_request() {
     let small = built("small");
     assert_eq!(small["deployment"]["spec"].get("replicas"), None);
     assert_eq!(small["ingress"], Value::Null);

@@ -1,11 +1,11 @@
-//! The operator's rights are the least that it needs.
+//! Tests that the operator's permissions are minimal.
 
 use serde_json::Value;
 
 fn documents() -> Vec<Value> {
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac/operator.yaml");
-    let text = std::fs::read_to_string(path).expect("the rights are there");
+    let text = std::fs::read_to_string(path).expect("the file of permissions");
     let documents = text.split("\n---\n");
     documents
         .map(|text| serde_saphyr::from_str(text).expect("YAML"))
@@ -13,7 +13,7 @@ fn documents() -> Vec<Value> {
 }
 
 #[test]
-fn no_right_is_open_and_none_is_about_secrets() {
+fn no_permission_is_a_wildcard_or_covers_secrets() {
     let documents = documents();
     assert_eq!(documents.len(), 2);
     for rule in documents

@@ -1,8 +1,8 @@
-//! Who may run: a function's requests in progress, and behind them a queue in the order of arrival.
+//! Admission control of one function: a concurrency limit with a bounded FIFO queue.
 //!
-//! One word of memory holds both numbers. Entering a function with room and leaving one without a
-//! queue are one atomic operation each; only a queue takes the lock. A slot that becomes free while
-//! others wait is handed to the first of them and never seen as free, so nobody overtakes.
+//! One word of memory holds both counts. Without a queue, entering and leaving are one atomic
+//! operation each; only the queue takes the lock. A slot that becomes free while requests wait
+//! passes to the first of them and never counts as free, so no request overtakes another.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// One waiting request, in the high half of the state; the low half counts requests in progress.
+/// One waiting request, in the high half of the state. The low half counts requests in progress.
 const ONE_WAITING: u64 = 1 << 32;
 
 /// Admits requests to one function.
 ///
-/// Who has entered must leave; the type does not see to that, so that entering needs no reference
-/// count of its own.
+/// The caller must pair each successful `enter` with `leave`. The type does not enforce this, so
+/// that entering needs no reference count.
 #[derive(Debug)]
 pub(crate) struct Admission {
     state: AtomicU64,
@@ -29,22 +29,22 @@ pub(crate) struct Admission {
 
 #[derive(Debug, Default)]
 struct Waiters {
-    /// By ticket, and so in the order of arrival.
+    /// Senders by ticket, and so in the order of arrival.
     by_ticket: BTreeMap<u64, oneshot::Sender<()>>,
     next_ticket: u64,
 }
 
-/// Why a request may not enter.
+/// Reasons why a request was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Crowded {
+pub(crate) enum Rejection {
     /// The queue is full.
     QueueFull,
-    /// The queue did not move in time.
-    Waited,
+    /// The request waited longer than its timeout.
+    QueueTimeout,
 }
 
 impl Admission {
-    /// Admits `most` requests at once and lets `queue` more wait.
+    /// Admits `most` concurrent requests and queues up to `queue` more.
     pub(crate) fn new(most: u32, queue: u32) -> Self {
         let (most, queue) = (u64::from(most), u64::from(queue));
         Self {
@@ -55,25 +55,25 @@ impl Admission {
         }
     }
 
-    /// Enters at once, or after waiting in the queue for no longer than `patience`.
-    pub(crate) async fn enter(&self, patience: Duration) -> Result<(), Crowded> {
+    /// Enters at once, or after waiting in the queue for at most `queue_timeout`.
+    pub(crate) async fn enter(&self, queue_timeout: Duration) -> Result<(), Rejection> {
         if self.try_enter() {
             return Ok(());
         }
-        let Some(mut waiting) = self.line_up()? else {
+        let Some(mut waiting) = self.enqueue()? else {
             return Ok(());
         };
-        match timeout(patience, &mut waiting.turn).await {
+        match timeout(queue_timeout, &mut waiting.slot).await {
             Ok(Ok(())) => {
-                waiting.over = true;
+                waiting.received = true;
                 Ok(())
             }
-            // The sender is in the queue for as long as this waits, so only time can end it.
-            Ok(Err(_)) | Err(_) => Err(Crowded::Waited),
+            // The sender stays in the queue while this waits, so only the timeout ends the wait.
+            Ok(Err(_)) | Err(_) => Err(Rejection::QueueTimeout),
         }
     }
 
-    /// Makes room for the next request.
+    /// Frees the slot, or passes it to the first request in the queue.
     pub(crate) fn leave(&self) {
         let mut state = self.state.load(Ordering::Acquire);
         loop {
@@ -87,7 +87,8 @@ impl Admission {
             let mut waiters = self.waiters();
             if let Some((_, first)) = waiters.by_ticket.pop_first() {
                 self.state.fetch_sub(ONE_WAITING, Ordering::AcqRel);
-                // Who waits takes its ticket back under the lock before it goes away, so it is here.
+                // A waiting request removes its ticket under the lock before it goes away, so the
+                // receiver exists.
                 let _ = first.send(());
                 return;
             }
@@ -107,7 +108,7 @@ impl Admission {
 
     fn try_enter(&self) -> bool {
         let mut state = self.state.load(Ordering::Acquire);
-        // Also says no when somebody waits, because the state is then larger than any limit.
+        // Also false while requests wait, because the state is then larger than any limit.
         while state < self.most {
             match self.swap(state, state + 1) {
                 Ok(()) => return true,
@@ -117,11 +118,11 @@ impl Admission {
         false
     }
 
-    /// Joins the queue, or enters after all: then there is nothing to wait for.
-    fn line_up(&self) -> Result<Option<Waiting<'_>>, Crowded> {
+    /// Joins the queue. `None` when a slot became free and was taken.
+    fn enqueue(&self) -> Result<Option<QueuedRequest<'_>>, Rejection> {
         let mut waiters = self.waiters();
-        // The number of waiting requests changes only under the lock; that in progress may fall,
-        // and then the exchange below fails and the room is seen.
+        // The number of waiting requests changes only under the lock. The number in progress may
+        // fall; the exchange below then fails, and the next iteration takes the free slot.
         loop {
             if self.try_enter() {
                 return Ok(None);
@@ -131,21 +132,21 @@ impl Admission {
                 continue;
             }
             if state / ONE_WAITING >= self.queue {
-                return Err(Crowded::QueueFull);
+                return Err(Rejection::QueueFull);
             }
             if self.swap(state, state + ONE_WAITING).is_ok() {
                 break;
             }
         }
-        let (sender, turn) = oneshot::channel();
+        let (sender, slot) = oneshot::channel();
         let ticket = waiters.next_ticket;
         waiters.next_ticket += 1;
         waiters.by_ticket.insert(ticket, sender);
-        Ok(Some(Waiting {
+        Ok(Some(QueuedRequest {
             admission: self,
             ticket,
-            turn,
-            over: false,
+            slot,
+            received: false,
         }))
     }
 
@@ -157,23 +158,23 @@ impl Admission {
     }
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        // Nothing panics between lock and unlock.
+        // No code panics between lock and unlock.
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place in the queue.
-struct Waiting<'a> {
+/// A request in the queue.
+struct QueuedRequest<'a> {
     admission: &'a Admission,
     ticket: u64,
-    turn: oneshot::Receiver<()>,
-    /// The turn has come and was taken.
-    over: bool,
+    slot: oneshot::Receiver<()>,
+    /// Whether the slot was received.
+    received: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
-        if self.over {
+        if self.received {
             return;
         }
         let mut waiters = self.admission.waiters();
@@ -182,7 +183,7 @@ impl Drop for Waiting<'_> {
                 .state
                 .fetch_sub(ONE_WAITING, Ordering::AcqRel);
         } else {
-            // The slot was handed over while its owner went away.
+            // The slot was passed on while this request was cancelled.
             drop(waiters);
             self.admission.leave();
         }
@@ -198,7 +199,7 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    use super::{Admission, Crowded};
+    use super::{Admission, Rejection};
 
     const LONG: Duration = Duration::from_mins(1);
 
@@ -222,7 +223,7 @@ mod tests {
         let mut third = Box::pin(admission.enter(LONG));
         assert!(!is_ready(&mut third).await);
         check(&admission, 2, 1);
-        assert_eq!(admission.enter(LONG).await, Err(Crowded::QueueFull));
+        assert_eq!(admission.enter(LONG).await, Err(Rejection::QueueFull));
         admission.leave();
         check(&admission, 2, 0);
         assert_eq!(third.await, Ok(()));
@@ -232,14 +233,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_queue_nobody_waits() {
+    async fn without_a_queue_requests_are_rejected() {
         let admission = Admission::new(1, 0);
         assert_eq!(admission.enter(LONG).await, Ok(()));
-        assert_eq!(admission.enter(LONG).await, Err(Crowded::QueueFull));
+        assert_eq!(admission.enter(LONG).await, Err(Rejection::QueueFull));
     }
 
     #[tokio::test]
-    async fn turns_come_in_the_order_of_arrival() {
+    async fn requests_are_admitted_in_the_order_of_arrival() {
         let admission = Admission::new(1, 10);
         assert_eq!(admission.enter(LONG).await, Ok(()));
         let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(admission.enter(LONG))).collect();
@@ -248,7 +249,7 @@ mod tests {
         }
         for index in 0..waiting.len() {
             admission.leave();
-            // A newcomer does not overtake.
+            // A later request does not overtake.
             assert!(!is_ready(&mut Box::pin(admission.enter(LONG))).await);
             for (other, entering) in waiting.iter_mut().enumerate().skip(index) {
                 assert_eq!(
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_away_leaves_the_queue() {
+    async fn a_cancelled_request_leaves_the_queue() {
         let admission = Admission::new(1, 2);
         assert_eq!(admission.enter(LONG).await, Ok(()));
         let mut first = Box::pin(admission.enter(LONG));
@@ -272,7 +273,7 @@ mod tests {
         assert!(!is_ready(&mut second).await);
         drop(first);
         check(&admission, 1, 1);
-        // Handed over, and not taken.
+        // The slot is passed on, but not taken.
         admission.leave();
         check(&admission, 1, 0);
         drop(second);
@@ -280,18 +281,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn patience_ends() {
+    async fn waiting_times_out() {
         let admission = Admission::new(1, 2);
         assert_eq!(admission.enter(LONG).await, Ok(()));
         assert_eq!(
             admission.enter(Duration::from_millis(10)).await,
-            Err(Crowded::Waited)
+            Err(Rejection::QueueTimeout)
         );
         check(&admission, 1, 0);
     }
 
-    /// Many tasks enter and leave, some giving up while they wait: never too many at once, and
-    /// nothing is lost in the end.
+    /// Many tasks enter and leave, and some are cancelled while they wait. The limit always holds,
+    /// and no slot is lost in the end.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn slots_are_neither_lost_nor_doubled() {
         const MOST: u64 = 3;
@@ -302,8 +303,8 @@ mod tests {
                 let (admission, inside) = (Arc::clone(&admission), Arc::clone(&inside));
                 tokio::spawn(async move {
                     for round in 0..200 {
-                        let patience = Duration::from_micros((seed * 7 + round * 13) % 300);
-                        if admission.enter(patience).await.is_err() {
+                        let queue_timeout = Duration::from_micros((seed * 7 + round * 13) % 300);
+                        if admission.enter(queue_timeout).await.is_err() {
                             continue;
                         }
                         assert!(inside.fetch_add(1, Ordering::SeqCst) < MOST);

@@ -1,4 +1,4 @@
-//! A function as a route points at it: what to call, who may, and where it is counted.
+//! A deployed function: what to call, its admission control and its metrics.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::admission::Admission;
 use crate::metrics::{FunctionMetrics, Metrics};
 use crate::server::RequestBody;
 
-/// What answers a function's requests: a [`LoadedFunction`], or plain code in tests.
+/// A function that serves requests: a [`LoadedFunction`], or a stub in tests.
 pub trait Callee: Send + Sync + 'static {
-    /// What answers carry.
+    /// The body of responses.
     type Body: Body<Data = Bytes, Error = CallError> + Send + Unpin + 'static;
 
-    /// What the function's owner asked for.
+    /// The function's specification.
     fn function(&self) -> &Arc<Function>;
 
-    /// Answers a request, like [`LoadedFunction::handle`].
+    /// Serves a request, like [`LoadedFunction::handle`].
     fn handle(
         &self,
         request: Request<RequestBody>,
@@ -45,10 +45,10 @@ impl Callee for LoadedFunction {
     }
 }
 
-/// A function that takes requests.
+/// A function that accepts requests.
 ///
-/// A function that is deployed again gets a new one, with the numbers of the old one; requests that
-/// the old one has admitted finish there.
+/// Each deployment of a function makes a new one that continues the metrics of the old one.
+/// Requests that the old one has admitted finish there.
 #[derive(Debug)]
 pub struct Deployed<F = LoadedFunction> {
     callee: F,
@@ -57,7 +57,7 @@ pub struct Deployed<F = LoadedFunction> {
 }
 
 impl<F: Callee> Deployed<F> {
-    /// Takes requests for `callee`, as many as its limits allow.
+    /// Accepts requests for `callee` up to its limits.
     pub fn new(callee: F, metrics: &Metrics) -> Arc<Self> {
         let function = callee.function();
         let limits = &function.limits;
@@ -71,12 +71,12 @@ impl<F: Callee> Deployed<F> {
         })
     }
 
-    /// What answers its requests.
+    /// The function that serves the requests.
     pub fn callee(&self) -> &F {
         &self.callee
     }
 
-    /// What the function's owner asked for.
+    /// The function's specification.
     pub fn function(&self) -> &Function {
         self.callee.function()
     }

@@ -1,7 +1,8 @@
-//! From a request to its function and back.
+//! Dispatches requests to functions and returns their responses.
 //!
-//! The order is: route, limits on the head and on the announced body, a turn by admission, the call.
-//! Deadlines belong to the engine; the time in the queue, the client's and the body's are not its.
+//! The order is: route, limits on the head and on the announced body, admission, call. The engine
+//! enforces the deadlines of a call. They do not cover the time in the queue or the transfer of the
+//! body.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,68 +13,73 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use sampan_engine::{CallContext, LoadedFunction};
 
-use crate::answer_body::AnswerBody;
 use crate::deployed::{Callee, Deployed};
 use crate::listing::list;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::request_guard::{Access, RequestGuard};
 use crate::request_id::{REQUEST_ID, identify};
-use crate::round;
-use crate::routes::{Found, Place, RouteTable, host};
+use crate::response_body::ResponseBody;
+use crate::routes::{PathOffset, RouteMatch, RouteTable, host};
+use crate::scheduler_load;
 use crate::server::{Handler, Malformed, RequestBody};
 use crate::trace::continue_trace;
-use crate::turn::{Access, Turn};
 
-/// Hands requests to functions.
+/// Dispatches requests to functions.
 #[derive(Debug)]
 pub struct Dispatch<F = LoadedFunction> {
     routes: RouteTable<F>,
     metrics: Metrics,
 }
 
-/// What a request gets that is for no function.
-enum Other {
+/// The result for a request that no function serves.
+enum Unrouted {
     List(Box<Response<Bytes>>),
     Refused(Refusal),
 }
 
 impl<F: Callee> Dispatch<F> {
-    /// Follows these routes, as they change.
+    /// Makes a dispatcher that follows changes of `routes`.
     pub fn new(routes: RouteTable<F>, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self { routes, metrics })
     }
 
-    fn find(&self, request: &Request<RequestBody>) -> Result<(Arc<Deployed<F>>, Place), Other> {
+    fn find(
+        &self,
+        request: &Request<RequestBody>,
+    ) -> Result<(Arc<Deployed<F>>, PathOffset), Unrouted> {
         let routes = self.routes.load();
         let refusal = match routes.find(request) {
-            Found::Function(deployed, place) => return Ok((Arc::clone(deployed), place)),
-            Found::List(entries) if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            RouteMatch::Function(deployed, offset) => return Ok((Arc::clone(deployed), offset)),
+            RouteMatch::List(entries)
+                if matches!(*request.method(), Method::GET | Method::HEAD) =>
+            {
                 let host = host(request).unwrap_or_default();
-                return Err(Other::List(Box::new(list(
+                return Err(Unrouted::List(Box::new(list(
                     entries,
                     request.headers(),
                     host,
                 ))));
             }
-            Found::List(_) => Refusal::ListMethod,
-            Found::NoFunction => Refusal::NoFunction,
-            Found::NoRoute => Refusal::NoRoute,
-            Found::Compiling => Refusal::Compiling,
-            Found::Failed(cause) => Refusal::NotLoaded(cause.to_owned()),
+            RouteMatch::List(_) => Refusal::ListMethod,
+            RouteMatch::NoFunction => Refusal::NoFunction,
+            RouteMatch::NoRoute => Refusal::NoRoute,
+            RouteMatch::Compiling => Refusal::Compiling,
+            RouteMatch::Failed(cause) => Refusal::NotLoaded(cause.to_owned()),
         };
-        Err(Other::Refused(refusal))
+        Err(Unrouted::Refused(refusal))
     }
 
-    /// Answers a request that is for no function.
-    fn answer_other(
+    /// Responds to a request that no function serves.
+    fn respond_unrouted(
         &self,
-        other: Other,
+        unrouted: Unrouted,
         started: Instant,
         access: Option<&Access>,
-    ) -> Response<AnswerBody<F>> {
-        let (response, cause) = match other {
-            Other::List(list) => (list.map(|text| AnswerBody::text(text, None)), None),
-            Other::Refused(refusal) => (refused(&refusal, None), Some(refusal.cause())),
+    ) -> Response<ResponseBody<F>> {
+        let (response, cause) = match unrouted {
+            Unrouted::List(list) => (list.map(|text| ResponseBody::text(text, None)), None),
+            Unrouted::Refused(refusal) => (refused(&refusal, None), Some(refusal.cause())),
         };
         let status = response.status().as_u16();
         self.metrics.count_unrouted(status);
@@ -85,29 +91,29 @@ impl<F: Callee> Dispatch<F> {
 }
 
 impl<F: Callee> Handler for Dispatch<F> {
-    type Body = AnswerBody<F>;
+    type Body = ResponseBody<F>;
 
     async fn call(
         &self,
         mut request: Request<RequestBody>,
         peer: SocketAddr,
-    ) -> Response<AnswerBody<F>> {
+    ) -> Response<ResponseBody<F>> {
         let started = Instant::now();
         let request_id = identify(request.headers_mut());
         let trace = continue_trace(request.headers_mut());
         let access = Access::of(&request, peer, &request_id, trace);
         let mut response = match self.find(&request) {
-            Ok((deployed, place)) => {
-                let turn = Turn::new(deployed, started, access);
-                answer(turn, request, place, &request_id).await
+            Ok((deployed, offset)) => {
+                let guard = RequestGuard::new(deployed, started, access);
+                respond(guard, request, offset, &request_id).await
             }
-            Err(other) => self.answer_other(other, started, access.as_deref()),
+            Err(unrouted) => self.respond_unrouted(unrouted, started, access.as_deref()),
         };
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }
 
-    fn refuse(&self, malformed: Malformed) -> Response<AnswerBody<F>> {
+    fn refuse(&self, malformed: Malformed) -> Response<ResponseBody<F>> {
         let refusal = Refusal::Malformed(malformed);
         self.metrics.count_unrouted(refusal.status().as_u16());
         refused(&refusal, None)
@@ -118,33 +124,33 @@ impl<F: Callee> Handler for Dispatch<F> {
     }
 }
 
-/// Answers a request whose function is known.
-async fn answer<F: Callee>(
-    mut turn: Turn<F>,
+/// Serves a request of a known function.
+async fn respond<F: Callee>(
+    mut guard: RequestGuard<F>,
     request: Request<RequestBody>,
-    place: Place,
+    offset: PathOffset,
     request_id: &HeaderValue,
-) -> Response<AnswerBody<F>> {
-    match call(&mut turn, request, place, request_id).await {
+) -> Response<ResponseBody<F>> {
+    match call(&mut guard, request, offset, request_id).await {
         Ok(response) => {
-            turn.answered(response.status());
-            response.map(|body| AnswerBody::function(body, turn))
+            guard.answered(response.status());
+            response.map(|body| ResponseBody::function(body, guard))
         }
         Err(refusal) => {
-            turn.answered(refusal.status());
-            turn.failed(refusal.cause());
-            refused(&refusal, Some(turn))
+            guard.answered(refusal.status());
+            guard.failed(refusal.cause());
+            refused(&refusal, Some(guard))
         }
     }
 }
 
 async fn call<F: Callee>(
-    turn: &mut Turn<F>,
+    guard: &mut RequestGuard<F>,
     mut request: Request<RequestBody>,
-    place: Place,
+    offset: PathOffset,
     request_id: &HeaderValue,
 ) -> Result<Response<F::Body>, Refusal> {
-    let limits = &turn.deployed().function().limits;
+    let limits = &guard.deployed().function().limits;
     if header_bytes(request.headers()) > limits.request_headers.bytes() {
         return Err(Refusal::Headers);
     }
@@ -152,17 +158,17 @@ async fn call<F: Callee>(
         .body_mut()
         .limit(limits.request_body.bytes())
         .map_err(Refusal::Body)?;
-    if place != Place(0) {
-        let uri = own_uri(request.uri(), place).ok_or(Refusal::Malformed(Malformed::BadTarget))?;
+    if offset != PathOffset(0) {
+        let uri = own_uri(request.uri(), offset).ok_or(Refusal::Malformed(Malformed::BadTarget))?;
         *request.uri_mut() = uri;
     }
-    turn.enter().await.map_err(Refusal::Crowded)?;
+    guard.enter().await.map_err(Refusal::Rejected)?;
     let context = CallContext {
         request_id: request_id.to_str().ok().map(Box::from),
-        busy: round::is_busy(),
+        busy: scheduler_load::is_busy(),
     };
     let fault = request.body().fault();
-    let answer = turn.deployed().callee().handle(request, context);
+    let answer = guard.deployed().callee().handle(request, context);
     let response = fault
         .race(answer)
         .await
@@ -174,17 +180,17 @@ async fn call<F: Callee>(
     Ok(response)
 }
 
-/// The bytes of all fields as HTTP/1 writes them.
+/// The size of all fields in HTTP/1 encoding, in bytes.
 fn header_bytes(headers: &HeaderMap) -> u64 {
-    const AROUND: usize = ": \r\n".len();
+    const SEPARATORS: usize = ": \r\n".len();
     let bytes = |(name, value): (&http::HeaderName, &HeaderValue)| {
-        (name.as_str().len() + value.len() + AROUND) as u64
+        (name.as_str().len() + value.len() + SEPARATORS) as u64
     };
     headers.iter().map(bytes).sum()
 }
 
-/// The target as the function sees it: without what named the function.
-fn own_uri(uri: &Uri, Place(begin): Place) -> Option<Uri> {
+/// The target for the function: without the prefix that named the function.
+fn own_uri(uri: &Uri, PathOffset(begin): PathOffset) -> Option<Uri> {
     let path_and_query = uri.path_and_query()?.as_str().get(begin..)?;
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(if path_and_query.starts_with('/') {
@@ -195,8 +201,11 @@ fn own_uri(uri: &Uri, Place(begin): Place) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-fn refused<F: Callee>(refusal: &Refusal, turn: Option<Turn<F>>) -> Response<AnswerBody<F>> {
-    let mut response = Response::new(AnswerBody::text(refusal.text(), turn));
+fn refused<F: Callee>(
+    refusal: &Refusal,
+    guard: Option<RequestGuard<F>>,
+) -> Response<ResponseBody<F>> {
+    let mut response = Response::new(ResponseBody::text(refusal.text(), guard));
     *response.status_mut() = refusal.status();
     *response.headers_mut() = refusal.headers();
     response
@@ -206,13 +215,13 @@ fn refused<F: Callee>(refusal: &Refusal, turn: Option<Turn<F>>) -> Response<Answ
 mod tests {
     use http::{HeaderMap, HeaderValue, Uri};
 
-    use super::{Place, header_bytes, own_uri};
+    use super::{PathOffset, header_bytes, own_uri};
 
     #[test]
     fn a_function_sees_its_own_path() {
         fn check(target: &str, expected: &str) {
             let uri: Uri = target.parse().unwrap();
-            let begin = Place("/function/a".len());
+            let begin = PathOffset("/function/a".len());
             assert_eq!(
                 own_uri(&uri, begin).unwrap().to_string(),
                 expected,

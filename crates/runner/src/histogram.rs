@@ -1,6 +1,6 @@
-//! A histogram of durations that many threads fill without a lock.
+//! Lock-free histogram of durations.
 //!
-//! `prometheus_client` has one that takes a lock for each observation, which is a lock a request.
+//! The histogram of `prometheus_client` takes a lock for each observation, and so for each request.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// Upper bounds in nanoseconds: from what starting an instance takes to what a request may take.
+/// Upper bounds in nanoseconds: from the start of an instance to the longest request.
 const BOUNDS: [u64; 21] = [
     10_000,
     25_000,
@@ -45,7 +45,7 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn observe(&self, duration: Duration) {
-        // More than five hundred years do not fit.
+        // Saturates after more than five hundred years.
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < nanoseconds);
         self.buckets[bucket].fetch_add(1, Relaxed);

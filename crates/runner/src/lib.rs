@@ -12,18 +12,17 @@
 //! - Slow, idle and flooding clients: `server/watchdog.rs`, `server/frames.rs` and `server/stream.rs`; tests in
 //!   `tests/clients.rs`, `tests/http2.rs` and `scenario_clients`.
 //! - Request smuggling: `server/check.rs`; tests in `tests/smuggling.rs`.
-//! - Graceful drain: `server/conduct.rs`; tests in `tests/stopping.rs`.
+//! - Graceful drain: `server/driver.rs`; tests in `tests/stopping.rs`.
 //! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
 //! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.
 //! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch.rs`.
-//! - Behaviour of a busy thread: `round.rs`, with its tests, and `idle.rs` of the engine.
+//! - Behaviour of a busy thread: `scheduler_load.rs`, with its tests, and `idle.rs` of the engine.
 //! - Metrics of a function: `metrics.rs` and `histogram.rs`, with their tests.
-//! - Access log, and logs of guests: `turn.rs` and `observer.rs`; tests in `tests/dispatch.rs`.
-//! - The request that a new process answers before its first client: `rehearsal.rs`; tests in `tests/functions.rs` of
+//! - Access log, and logs of guests: `request_guard.rs` and `observer.rs`; tests in `tests/dispatch.rs`.
+//! - The request that a new process answers before its first client: `warm_up.rs`; tests in `tests/functions.rs` of
 //!   the shim.
 
 mod admission;
-mod answer_body;
 mod deployed;
 mod dispatch;
 mod histogram;
@@ -32,24 +31,25 @@ mod listing;
 mod metrics;
 mod observer;
 mod refusal;
-mod rehearsal;
+mod request_guard;
 mod request_id;
-mod round;
+mod response_body;
 mod routes;
+mod scheduler_load;
 mod server;
 mod trace;
-mod turn;
+mod warm_up;
 
-pub use answer_body::AnswerBody;
 pub use deployed::{Callee, Deployed};
 pub use dispatch::Dispatch;
 pub use metrics::{FunctionMetrics, Metrics};
 pub use observer::FunctionObserver;
 pub use refusal::CAUSE;
-pub use rehearsal::rehearse;
-pub use round::thread_sleeps;
+pub use response_body::ResponseBody;
 pub use routes::{Entry, RouteTable, Routes};
+pub use scheduler_load::on_thread_park;
 pub use server::{
     BindError, BodyFault, Handler, MAX_URI_BYTES, MINIMUM_PROGRESS, Malformed, RequestBody, Server,
     ServerConfig, Summary,
 };
+pub use warm_up::warm_up;

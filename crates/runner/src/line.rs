@@ -1,6 +1,6 @@
-//! Text that came from elsewhere, as one harmless line.
+//! Makes foreign text safe for one line of output.
 
-/// `text` with a space for each control character, line ends among them.
+/// Replaces each control character of `text`, line ends included, by a space.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|character| {

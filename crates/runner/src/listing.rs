@@ -1,4 +1,4 @@
-//! The list of functions that a laptop shows at `/`: plain text, or HTML for a browser.
+//! The list of functions that local mode serves at `/`, as plain text or as HTML for a browser.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,16 +12,16 @@ use crate::deployed::Callee;
 use crate::line::one_line;
 use crate::routes::Entry;
 
-/// A function's line of the list.
+/// A line of the list.
 struct Line<'a> {
     name: &'a str,
-    /// Where to call it, from the server's root.
+    /// The path that calls the function, from the server's root.
     path: String,
     state: String,
     about: String,
 }
 
-/// The list, in the form that `headers` ask for. `host` is what the client calls the server.
+/// The list in the format that `headers` accept. `host` is the client's name for the server.
 pub(crate) fn list<F: Callee>(
     entries: &BTreeMap<FunctionName, Entry<F>>,
     headers: &HeaderMap,
@@ -85,7 +85,7 @@ fn plain(lines: &[Line<'_>], host: &str) -> String {
         about,
     } in lines
     {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{name}  http://{host}{path}  {state}");
         text.push_str(if about.is_empty() { "" } else { "  " });
         text.push_str(about);

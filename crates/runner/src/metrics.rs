@@ -1,7 +1,7 @@
-//! What is counted of each function, and how a scrape finds it.
+//! Prometheus metrics of each function.
 //!
-//! A function's numbers are looked up once, when it is deployed, and belong to its name: deploying it
-//! again counts on. Requests in progress are not counted here but read from admission.
+//! A function's metrics are looked up once, when it is deployed. They belong to its name, so a new
+//! deployment continues them. Requests in progress are read from admission control.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use sampan_engine::{CallError, Outbound};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
-use crate::admission::{Admission, Crowded};
+use crate::admission::{Admission, Rejection};
 use crate::histogram::Histogram;
 
 const OUTCOMES: [Outbound; 5] = [
@@ -30,21 +30,21 @@ const OUTCOMES: [Outbound; 5] = [
     Outbound::Failed,
 ];
 
-/// The first status code and the number of possible ones.
+/// The first status code, and the number of possible ones.
 const FIRST_CODE: u16 = 100;
 const CODES: usize = 900;
 
-/// The numbers of all functions. Clones share them.
+/// The metrics of all functions. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<All>);
+pub struct Metrics(Arc<Families>);
 
 #[derive(Debug, Default)]
-struct All {
+struct Families {
     functions: Mutex<BTreeMap<FunctionName, Arc<FunctionMetrics>>>,
     unrouted: Codes,
 }
 
-/// The numbers of one function.
+/// The metrics of one function.
 #[derive(Debug, Default)]
 pub struct FunctionMetrics {
     codes: Codes,
@@ -57,7 +57,7 @@ pub struct FunctionMetrics {
     cache_misses: AtomicU64,
     failures: Mutex<BTreeMap<&'static str, u64>>,
     outbound: [AtomicU64; OUTCOMES.len()],
-    /// Of every deployment that still has requests, or may get them.
+    /// Admission controls of every deployment that has or may get requests.
     admissions: Mutex<Vec<Weak<Admission>>>,
 }
 
@@ -73,13 +73,13 @@ impl Default for Codes {
 
 impl Codes {
     fn count(&self, code: u16) {
-        // `http::StatusCode` is from 100 to 999.
+        // `http::StatusCode` ranges from 100 to 999.
         if let Some(count) = self.0.get(usize::from(code.wrapping_sub(FIRST_CODE))) {
             count.fetch_add(1, Relaxed);
         }
     }
 
-    /// The codes that have occurred, with their numbers.
+    /// The codes that have occurred, with their counts.
     fn counted(&self) -> impl Iterator<Item = (u16, u64)> {
         let counts = self.0.iter().map(|count| count.load(Relaxed));
         (FIRST_CODE..).zip(counts).filter(|(_, count)| *count > 0)
@@ -87,31 +87,31 @@ impl Codes {
 }
 
 impl Metrics {
-    /// Numbers that are shown by `registry`.
+    /// Makes metrics and registers them in `registry`.
     pub fn register(registry: &Registry) -> Self {
         let metrics = Self::default();
         registry.register_collector(metrics.clone());
         metrics
     }
 
-    /// The numbers of a function, new or as they stand.
+    /// Returns the metrics of a function. Makes them if they are missing.
     pub fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
         let mut functions = self.functions();
         Arc::clone(functions.entry(name.clone()).or_default())
     }
 
-    /// Shows the numbers of a function no longer.
+    /// Removes the metrics of a function.
     pub fn forget(&self, name: &FunctionName) {
         self.functions().remove(name);
     }
 
-    /// Counts a request that no function got.
+    /// Counts a request without a function.
     pub(crate) fn count_unrouted(&self, code: u16) {
         self.0.unrouted.count(code);
     }
 
     fn functions(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Arc<FunctionMetrics>>> {
-        // Nothing panics between lock and unlock.
+        // No code panics between lock and unlock.
         self.0
             .functions
             .lock()
@@ -120,16 +120,16 @@ impl Metrics {
 }
 
 impl FunctionMetrics {
-    /// Counts a request that is over.
+    /// Counts a completed request.
     pub(crate) fn answered(&self, code: u16, took: Duration) {
         self.codes.count(code);
         self.took.observe(took);
     }
 
-    pub(crate) fn rejected(&self, crowded: Crowded) {
-        let count = match crowded {
-            Crowded::QueueFull => &self.queue_full,
-            Crowded::Waited => &self.queue_timeout,
+    pub(crate) fn rejected(&self, rejection: Rejection) {
+        let count = match rejection {
+            Rejection::QueueFull => &self.queue_full,
+            Rejection::QueueTimeout => &self.queue_timeout,
         };
         count.fetch_add(1, Relaxed);
     }
@@ -163,7 +163,7 @@ impl FunctionMetrics {
         }
     }
 
-    /// Shows the requests in progress of a deployment.
+    /// Includes the requests in progress of a deployment.
     pub(crate) fn watch(&self, admission: &Arc<Admission>) {
         let mut admissions = self.admissions();
         admissions.retain(|admission| admission.strong_count() > 0);
@@ -198,7 +198,7 @@ impl Collector for Metrics {
         };
         scrape.counters(
             "function_requests",
-            "Requests by status code; 499 is a client that went away",
+            "Requests by status code; 499 is a client that disconnected",
             |function, count| {
                 function
                     .codes
@@ -218,12 +218,12 @@ impl Collector for Metrics {
         )?;
         scrape.gauge(
             "function_requests_queued",
-            "Requests waiting for their turn",
+            "Requests waiting in the queue",
             |f| f.sum(Admission::waiting),
         )?;
         scrape.counters(
             "function_requests_rejected",
-            "Requests without a turn",
+            "Requests that were not admitted",
             |f, count| {
                 count(("reason", "queue_full"), f.queue_full.load(Relaxed))?;
                 count(("reason", "queue_timeout"), f.queue_timeout.load(Relaxed))
@@ -271,7 +271,7 @@ impl Collector for Metrics {
         )?;
         let mut unrouted = encoder.encode_descriptor(
             "unrouted_requests",
-            "Requests that no function got",
+            "Requests without a function",
             None,
             MetricType::Counter,
         )?;
@@ -284,14 +284,14 @@ impl Collector for Metrics {
     }
 }
 
-/// One scrape: writes a kind of metric for all functions.
+/// One scrape: encodes each metric for all functions.
 struct Scrape<'a, 'b> {
     encoder: &'a mut DescriptorEncoder<'b>,
     functions: &'a [(FunctionName, Arc<FunctionMetrics>)],
 }
 
 impl Scrape<'_, '_> {
-    /// Counters that differ by one label more.
+    /// Encodes counters with one additional label.
     fn counters<V>(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! What the engine tells of a function, into its numbers and into the logs.
+//! Records the engine's events of a function in metrics and logs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sampan_spec::FunctionName;
 
 use crate::metrics::{FunctionMetrics, Metrics};
 
-/// Counts and logs what happens to one function. What the guest writes is logged under the target
+/// Counts and logs the events of one function. Output of the guest is logged under the target
 /// `guest`.
 #[derive(Debug)]
 pub struct FunctionObserver {
@@ -17,7 +17,7 @@ pub struct FunctionObserver {
 }
 
 impl FunctionObserver {
-    /// For the function of this name.
+    /// Makes an observer of the function with this name.
     pub fn new(name: FunctionName, metrics: &Metrics) -> Self {
         let metrics = metrics.function(&name);
         Self { name, metrics }

@@ -1,26 +1,25 @@
-//! Every answer that the runner gives instead of a function: its status, its line of text and its
-//! cause. This is the only place that knows which failure is which status.
+//! Responses of the runner in place of a function's: status, cause and text.
 //!
-//! The text says what the client can know or do, and nothing of the program's inside. The cause is
-//! also in the header `sampan-cause`, so that a function's own 500 or 503 is told from the runner's
-//! and one 504 from the other.
+//! This is the only place that maps failures to statuses. The text states what the client can know
+//! or do, and nothing internal. The header `sampan-cause` carries the cause. It distinguishes the
+//! runner's 500 or 503 from a function's, and one 504 from another.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sampan_engine::{CallError, RequestBodyError};
 
-use crate::admission::Crowded;
+use crate::admission::Rejection;
 use crate::line::one_line;
 use crate::server::Malformed;
 
-/// The header with the cause of an answer that is the runner's.
+/// The header with the cause of a response of the runner.
 pub const CAUSE: HeaderName = HeaderName::from_static("sampan-cause");
 
-/// Why a request was not answered by a function.
+/// Reasons why a function did not serve a request.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Malformed(Malformed),
-    /// The request's body failed before there was an answer.
+    /// The request's body failed before there was a response.
     Body(RequestBodyError),
     /// More bytes of header fields than the function allows.
     Headers,
@@ -34,69 +33,68 @@ pub(crate) enum Refusal {
     Compiling,
     /// The function could not be loaded, for a reason of one line.
     NotLoaded(String),
-    Crowded(Crowded),
-    /// The call failed before there was an answer.
+    Rejected(Rejection),
+    /// The call failed before there was a response.
     Call(CallError),
-    /// The function answered with a status that announces another answer.
+    /// The function responded with an informational status (1xx).
     InterimStatus,
 }
 
-/// A refusal in terms of HTTP.
-struct Face {
+/// The HTTP response to a refusal.
+struct Reply {
     status: StatusCode,
     cause: &'static str,
     line: &'static str,
-    /// The same request may succeed soon.
-    passing: bool,
+    /// Whether the same request may succeed soon.
+    retryable: bool,
 }
 
-const fn face(status: StatusCode, cause: &'static str, line: &'static str) -> Face {
-    Face {
+const fn permanent(status: StatusCode, cause: &'static str, line: &'static str) -> Reply {
+    Reply {
         status,
         cause,
         line,
-        passing: false,
+        retryable: false,
     }
 }
 
-const fn passing(status: StatusCode, cause: &'static str, line: &'static str) -> Face {
-    Face {
+const fn retryable(status: StatusCode, cause: &'static str, line: &'static str) -> Reply {
+    Reply {
         status,
         cause,
         line,
-        passing: true,
+        retryable: true,
     }
 }
 
 impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
-        self.face().status
+        self.reply().status
     }
 
     pub(crate) fn cause(&self) -> &'static str {
-        self.face().cause
+        self.reply().cause
     }
 
     /// The text, with its line end.
     pub(crate) fn text(&self) -> String {
         match self {
-            // What a person on a laptop needs to know, and nobody else gets to see: a pod whose
-            // function does not load does not listen.
+            // Only local mode shows this: a pod with an unloadable function does not listen.
             Self::NotLoaded(cause) => {
                 format!("this function could not be loaded: {}\n", one_line(cause))
             }
-            _ => format!("{}\n", self.face().line),
+            _ => format!("{}\n", self.reply().line),
         }
     }
 
     pub(crate) fn headers(&self) -> HeaderMap {
-        let face = self.face();
+        let reply = self.reply();
         let mut headers = HeaderMap::with_capacity(8);
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(CONTENT_TYPE, plain);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(CAUSE, HeaderValue::from_static(face.cause));
-        if face.passing {
+        headers.insert(CAUSE, HeaderValue::from_static(reply.cause));
+        if reply.retryable {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if matches!(self, Self::ListMethod) {
@@ -105,132 +103,136 @@ impl Refusal {
         headers
     }
 
-    fn face(&self) -> Face {
+    fn reply(&self) -> Reply {
         use StatusCode as S;
         match self {
             Self::Malformed(malformed) => of_malformed(*malformed),
-            Self::Body(RequestBodyError::TooLarge { .. }) => face(
+            Self::Body(RequestBodyError::TooLarge { .. }) => permanent(
                 S::PAYLOAD_TOO_LARGE,
                 "request_body",
                 "the request's body is larger than this function allows",
             ),
-            Self::Body(RequestBodyError::Stalled) => face(
+            Self::Body(RequestBodyError::Stalled) => permanent(
                 S::REQUEST_TIMEOUT,
                 "request_stalled",
                 "the request's body did not arrive",
             ),
-            Self::Body(RequestBodyError::Broken(_)) => face(
+            Self::Body(RequestBodyError::Broken(_)) => permanent(
                 S::BAD_REQUEST,
                 "request_broken",
                 "the request's body is malformed",
             ),
-            Self::Headers => face(
+            Self::Headers => permanent(
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "request_headers",
                 "the request's header fields are larger than this function allows",
             ),
-            Self::NoFunction => face(
+            Self::NoFunction => permanent(
                 S::NOT_FOUND,
                 "no_function",
                 "no function has this name; GET / lists the functions here",
             ),
-            Self::NoRoute => face(
+            Self::NoRoute => permanent(
                 S::NOT_FOUND,
                 "no_route",
                 "functions are at /function/NAME/ or NAME.localhost; GET / lists them",
             ),
-            Self::ListMethod => face(
+            Self::ListMethod => permanent(
                 S::METHOD_NOT_ALLOWED,
                 "method",
                 "the list of functions can only be read",
             ),
-            Self::Compiling => passing(
+            Self::Compiling => retryable(
                 S::SERVICE_UNAVAILABLE,
                 "compiling",
                 "this function is being compiled; try again in a moment",
             ),
-            Self::NotLoaded(_) => face(S::SERVICE_UNAVAILABLE, "not_loaded", ""),
-            Self::Crowded(Crowded::QueueFull) => passing(
+            Self::NotLoaded(_) => permanent(S::SERVICE_UNAVAILABLE, "not_loaded", ""),
+            Self::Rejected(Rejection::QueueFull) => retryable(
                 S::SERVICE_UNAVAILABLE,
                 "queue_full",
                 "this function has more requests than it may; try again in a moment",
             ),
-            Self::Crowded(Crowded::Waited) => passing(
+            Self::Rejected(Rejection::QueueTimeout) => retryable(
                 S::SERVICE_UNAVAILABLE,
                 "queue_timeout",
-                "the request waited for its turn for too long; try again in a moment",
+                "the request waited in the queue for too long; try again in a moment",
             ),
             Self::Call(error) => of_call(error),
-            Self::InterimStatus => face(
+            Self::InterimStatus => permanent(
                 S::BAD_GATEWAY,
                 "interim_status",
-                "the function's answer is no final one",
+                "the function's response has no final status",
             ),
         }
     }
 }
 
-fn of_malformed(malformed: Malformed) -> Face {
+fn of_malformed(malformed: Malformed) -> Reply {
     use StatusCode as S;
-    let bad = |line| face(S::BAD_REQUEST, "malformed", line);
+    let bad = |line| permanent(S::BAD_REQUEST, "malformed", line);
     match malformed {
         Malformed::NoHost => bad("the request has no Host field"),
         Malformed::ManyHosts => bad("the request has more than one Host field"),
-        Malformed::BadHost => bad("the request's Host field is no host"),
+        Malformed::BadHost => bad("the request's Host field is not a host"),
         Malformed::OtherHost => bad("the request's Host field and target differ"),
-        Malformed::BadTarget => bad("the request's target is no path"),
-        Malformed::LongTarget => face(
+        Malformed::BadTarget => bad("the request's target is not a path"),
+        Malformed::LongTarget => permanent(
             S::URI_TOO_LONG,
             "target_length",
             "the request's target is too long",
         ),
-        Malformed::Connect => face(S::NOT_IMPLEMENTED, "connect", "this is no proxy"),
+        Malformed::Connect => {
+            permanent(S::NOT_IMPLEMENTED, "connect", "this server is not a proxy")
+        }
     }
 }
 
-fn of_call(error: &CallError) -> Face {
+fn of_call(error: &CallError) -> Reply {
     use StatusCode as S;
     let cause = error.cause();
     match error {
-        CallError::Deadline { .. } => face(
+        CallError::Deadline { .. } => permanent(
             S::GATEWAY_TIMEOUT,
             cause,
             "the function did not answer in time",
         ),
-        CallError::ProcessorTime { .. } => face(
+        CallError::ProcessorTime { .. } => permanent(
             S::GATEWAY_TIMEOUT,
             cause,
             "the function used up its processor time",
         ),
-        CallError::Trap { .. } => face(S::INTERNAL_SERVER_ERROR, cause, "the function crashed"),
-        CallError::Exit(_) | CallError::NoResponse => face(
+        CallError::Trap { .. } => {
+            permanent(S::INTERNAL_SERVER_ERROR, cause, "the function crashed")
+        }
+        CallError::Exit(_) | CallError::NoResponse => permanent(
             S::BAD_GATEWAY,
             cause,
             "the function ended without an answer",
         ),
-        CallError::Guest(_) => face(
+        CallError::Guest(_) => permanent(
             S::BAD_GATEWAY,
             cause,
             "the function reported an error instead of an answer",
         ),
-        CallError::Cgi(_) => face(S::BAD_GATEWAY, cause, "the function's answer is malformed"),
-        CallError::Body(_) => face(S::BAD_GATEWAY, cause, "the function's answer broke off"),
-        CallError::Instances => passing(
+        CallError::Cgi(_) => permanent(S::BAD_GATEWAY, cause, "the function's answer is malformed"),
+        CallError::Body(_) => permanent(S::BAD_GATEWAY, cause, "the function's answer broke off"),
+        CallError::Instances => retryable(
             S::SERVICE_UNAVAILABLE,
             cause,
             "too many functions are running at once; try again in a moment",
         ),
-        CallError::Reload(_) => passing(
+        CallError::Reload(_) => retryable(
             S::SERVICE_UNAVAILABLE,
             cause,
             "the function could not be brought back into memory; try again in a moment",
         ),
-        CallError::WrongKind(_) => face(
+        CallError::WrongKind(_) => permanent(
             S::INTERNAL_SERVER_ERROR,
             cause,
             "the function does not answer HTTP requests",
         ),
-        CallError::Host(_) => face(
+        CallError::Host(_) => permanent(
             S::INTERNAL_SERVER_ERROR,
             cause,
             "the function could not be run",
@@ -244,10 +246,10 @@ mod tests {
 
     use sampan_engine::{CallError, RequestBodyError, TrapCause};
 
-    use super::{CAUSE, Crowded, Malformed, Refusal};
+    use super::{CAUSE, Malformed, Refusal, Rejection};
 
     #[test]
-    fn each_failure_has_its_status_and_says_when_to_come_back() {
+    fn each_failure_has_its_status_and_retry_after() {
         fn check(refusal: &Refusal, status: u16, cause: &str, retry: bool) {
             let headers = refusal.headers();
             let found = (refusal.status().as_u16(), refusal.cause());
@@ -303,13 +305,13 @@ mod tests {
         );
         check(&Refusal::Headers, 431, "request_headers", false);
         check(
-            &Refusal::Crowded(Crowded::QueueFull),
+            &Refusal::Rejected(Rejection::QueueFull),
             503,
             "queue_full",
             true,
         );
         check(
-            &Refusal::Crowded(Crowded::Waited),
+            &Refusal::Rejected(Rejection::QueueTimeout),
             503,
             "queue_timeout",
             true,

@@ -1,6 +1,6 @@
-//! The identifier of a request: the client's, if it is harmless, or a new one.
+//! Request identifiers: the client's if it is safe to log, otherwise a new one.
 //!
-//! New ones are cut from a block that holds many, so that a request does not allocate for its own.
+//! New identifiers are slices of a shared block, so that a request does not allocate for its own.
 
 use std::cell::Cell;
 
@@ -8,26 +8,26 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sampan_telemetry::random;
 
-/// The header's name, in requests and answers.
+/// The header's name, in requests and responses.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The most characters of a client's identifier.
-const MOST: usize = 128;
+/// The longest accepted identifier of a client, in characters.
+const MAX_LENGTH: usize = 128;
 
 /// Hexadecimal digits of a new identifier.
 const LENGTH: usize = 16;
 
-/// How many new identifiers a block holds.
-const BLOCK: usize = 64;
+/// New identifiers in one block.
+const BLOCK_SIZE: usize = 64;
 
 thread_local! {
     static FRESH: Cell<Bytes> = const { Cell::new(Bytes::new()) };
 }
 
-/// The request's identifier. A client's that is not harmless is replaced by a new one.
+/// Returns the request's identifier. A new one replaces a client's that must not be logged.
 pub(crate) fn identify(headers: &mut HeaderMap) -> HeaderValue {
     if let Some(given) = headers.get(REQUEST_ID)
-        && is_harmless(given.as_bytes())
+        && is_safe(given.as_bytes())
     {
         return given.clone();
     }
@@ -36,10 +36,10 @@ pub(crate) fn identify(headers: &mut HeaderMap) -> HeaderValue {
     fresh
 }
 
-/// What goes into logs, headers and other people's programs as it is.
-fn is_harmless(value: &[u8]) -> bool {
-    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.=+/:".contains(byte);
-    (1..=MOST).contains(&value.len()) && value.iter().all(harmless)
+/// Whether the value may go into logs, headers and other programs unchanged.
+fn is_safe(value: &[u8]) -> bool {
+    let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.=+/:".contains(byte);
+    (1..=MAX_LENGTH).contains(&value.len()) && value.iter().all(safe)
 }
 
 fn fresh() -> HeaderValue {
@@ -56,9 +56,9 @@ fn fresh() -> HeaderValue {
 
 fn new_block() -> Bytes {
     use std::fmt::Write;
-    let mut text = String::with_capacity(BLOCK * LENGTH);
-    for _ in 0..BLOCK {
-        // Writing to a string does not fail.
+    let mut text = String::with_capacity(BLOCK_SIZE * LENGTH);
+    for _ in 0..BLOCK_SIZE {
+        // Writing to a string cannot fail.
         let _ = write!(text, "{:016x}", random());
     }
     Bytes::from(text)
@@ -73,7 +73,7 @@ mod tests {
     use super::{LENGTH, REQUEST_ID, identify};
 
     #[test]
-    fn a_harmless_identifier_is_kept_and_any_other_replaced() {
+    fn a_safe_identifier_is_kept_and_any_other_replaced() {
         fn check(given: &[u8], kept: bool) {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_bytes(given).unwrap());

@@ -1,4 +1,4 @@
-//! Which function a request is for: an immutable snapshot, replaced as a whole between requests.
+//! Routing table: an immutable snapshot, replaced as a whole between requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use sampan_spec::FunctionName;
 
 use crate::deployed::{Callee, Deployed};
 
-/// The bytes of header fields that requests may have where no function allows more.
-const LEAST_HEADER_BYTES: usize = 32 * 1024;
+/// Bytes of header fields that requests may have even if every function allows fewer.
+const MIN_HEADER_BYTES: usize = 32 * 1024;
 
-/// What is before a function's own path.
+/// The prefix of a function's path.
 const PREFIX: &str = "/function/";
 
-/// The domain whose every name is this machine (RFC 6761).
+/// The domain with names that all resolve to this machine (RFC 6761).
 const LOCALHOST: &str = ".localhost";
 
-/// What is known of a function by its name.
+/// The state of a function in the table.
 #[derive(Debug)]
 pub enum Entry<F = LoadedFunction> {
-    /// It takes requests.
+    /// It accepts requests.
     Ready(Arc<Deployed<F>>),
-    /// It is being compiled; requests are told to come back rather than kept waiting, because
-    /// nobody knows for how long.
+    /// It is being compiled. Requests get 503 with `Retry-After` rather than wait for an unknown
+    /// time.
     Compiling,
     /// It could not be loaded, for this reason.
     Failed(String),
@@ -42,7 +42,7 @@ impl<F> Clone for Entry<F> {
     }
 }
 
-/// Where requests go.
+/// A routing table.
 #[derive(Debug)]
 pub struct Routes<F = LoadedFunction> {
     kind: Kind<F>,
@@ -51,15 +51,15 @@ pub struct Routes<F = LoadedFunction> {
 
 #[derive(Debug)]
 enum Kind<F> {
-    /// Every path is one function's, as in a pod.
+    /// One function serves every path, as in a pod.
     Single(Arc<Deployed<F>>),
-    /// Functions by name, as on a laptop.
+    /// Functions by name, as in local mode.
     Named(BTreeMap<FunctionName, Entry<F>>),
 }
 
-/// What a request asks for.
-pub(crate) enum Found<'a, F> {
-    Function(&'a Arc<Deployed<F>>, Place),
+/// The route of a request.
+pub(crate) enum RouteMatch<'a, F> {
+    Function(&'a Arc<Deployed<F>>, PathOffset),
     /// The list of functions.
     List(&'a BTreeMap<FunctionName, Entry<F>>),
     NoFunction,
@@ -68,24 +68,24 @@ pub(crate) enum Found<'a, F> {
     Failed(&'a str),
 }
 
-/// Where a function's own path begins in the request's.
+/// The offset of a function's own path in the request's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(pub(crate) usize);
+pub(crate) struct PathOffset(pub(crate) usize);
 
 impl<F: Callee> Routes<F> {
-    /// Every path is this function's.
+    /// Routes every path to one function.
     pub fn single(deployed: Arc<Deployed<F>>) -> Self {
         Self::new(Kind::Single(deployed))
     }
 
-    /// Functions at `/function/NAME/...` and `NAME.localhost`, and a list of them at `/`.
+    /// Routes `/function/NAME/...` and `NAME.localhost` to functions, and `/` to their list.
     pub fn named(entries: impl IntoIterator<Item = (FunctionName, Entry<F>)>) -> Self {
         Self::new(Kind::Named(entries.into_iter().collect()))
     }
 
     fn new(kind: Kind<F>) -> Self {
         let allowed = |deployed: &Deployed<F>| {
-            // The specification's range fits anywhere.
+            // The specification's range fits any `usize`.
             usize::try_from(deployed.function().limits.request_headers.bytes())
                 .unwrap_or(usize::MAX)
         };
@@ -102,57 +102,57 @@ impl<F: Callee> Routes<F> {
         };
         Self {
             kind,
-            header_bytes: most.max(LEAST_HEADER_BYTES),
+            header_bytes: most.max(MIN_HEADER_BYTES),
         }
     }
 
-    /// The most bytes of header fields that any function allows.
+    /// The largest header size that any function allows, in bytes.
     pub(crate) fn header_bytes(&self) -> usize {
         self.header_bytes
     }
 
-    pub(crate) fn find<B>(&self, request: &Request<B>) -> Found<'_, F> {
+    pub(crate) fn find<B>(&self, request: &Request<B>) -> RouteMatch<'_, F> {
         let entries = match &self.kind {
-            Kind::Single(deployed) => return Found::Function(deployed, Place(0)),
+            Kind::Single(deployed) => return RouteMatch::Function(deployed, PathOffset(0)),
             Kind::Named(entries) => entries,
         };
         if let Some(name) = host(request).and_then(name_of_host) {
             return match entries.get(name) {
-                Some(entry) => entry.found(Place(0)),
-                // Host names do not differ by case; functions' names have no capitals.
+                Some(entry) => entry.route_match(PathOffset(0)),
+                // Host names are case-insensitive; function names have no capitals.
                 None => match entries.get(name.to_ascii_lowercase().as_str()) {
-                    Some(entry) => entry.found(Place(0)),
-                    None => Found::NoFunction,
+                    Some(entry) => entry.route_match(PathOffset(0)),
+                    None => RouteMatch::NoFunction,
                 },
             };
         }
         let path = request.uri().path();
         let Some(rest) = path.strip_prefix(PREFIX) else {
             return if path == "/" {
-                Found::List(entries)
+                RouteMatch::List(entries)
             } else {
-                Found::NoRoute
+                RouteMatch::NoRoute
             };
         };
         let name = rest.split('/').next().unwrap_or(rest);
         match entries.get(name) {
-            Some(entry) => entry.found(Place(PREFIX.len() + name.len())),
-            None => Found::NoFunction,
+            Some(entry) => entry.route_match(PathOffset(PREFIX.len() + name.len())),
+            None => RouteMatch::NoFunction,
         }
     }
 }
 
 impl<F> Entry<F> {
-    fn found(&self, place: Place) -> Found<'_, F> {
+    fn route_match(&self, offset: PathOffset) -> RouteMatch<'_, F> {
         match self {
-            Self::Ready(deployed) => Found::Function(deployed, place),
-            Self::Compiling => Found::Compiling,
-            Self::Failed(cause) => Found::Failed(cause),
+            Self::Ready(deployed) => RouteMatch::Function(deployed, offset),
+            Self::Compiling => RouteMatch::Compiling,
+            Self::Failed(cause) => RouteMatch::Failed(cause),
         }
     }
 }
 
-/// The host that a request names, with its port.
+/// The host of a request, with its port.
 pub(crate) fn host<B>(request: &Request<B>) -> Option<&str> {
     match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
@@ -168,7 +168,7 @@ fn name_of_host(host: &str) -> Option<&str> {
     (domain.eq_ignore_ascii_case(LOCALHOST) && !name.is_empty()).then_some(name)
 }
 
-/// The routes in force. Clones share them.
+/// The current routes. Clones share them.
 #[derive(Debug)]
 pub struct RouteTable<F = LoadedFunction>(Arc<ArcSwap<Routes<F>>>);
 
@@ -179,19 +179,18 @@ impl<F> Clone for RouteTable<F> {
 }
 
 impl<F: Callee> RouteTable<F> {
-    /// A table with these routes.
+    /// Makes a table with these routes.
     pub fn new(routes: Routes<F>) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(routes)))
     }
 
-    /// Puts these routes in the place of the others. Requests that have found their function finish
-    /// there.
+    /// Replaces the routes. Requests that were already routed finish at their function.
     pub fn set(&self, routes: Routes<F>) {
         self.0.store(Arc::new(routes));
     }
 
-    /// Adds a function, or puts it in the place of the one with its name; `None` removes it. A table
-    /// of one function has no names and stays as it is.
+    /// Adds or replaces the function with this name; `None` removes it. Does nothing to a table of
+    /// one unnamed function.
     pub fn set_entry(&self, name: &FunctionName, entry: Option<&Entry<F>>) {
         self.0.rcu(|routes| {
             let mut entries = match &routes.kind {

@@ -1,20 +1,20 @@
-//! The HTTP server: listens, takes connections, hands requests to a [`Handler`] and stops.
+//! HTTP server: listens, accepts connections, passes requests to a [`Handler`] and drains.
 //!
-//! It keeps what a client may do to a connection within bounds (see [`ServerConfig`]) and knows
-//! nothing of functions. HTTP/1.1 and HTTP/2 with prior knowledge share each port.
+//! It limits what a client may do to a connection (see [`ServerConfig`]) and contains no function
+//! logic. HTTP/1.1 and HTTP/2 with prior knowledge share each port.
 
 mod accept;
 mod alarm;
-mod answer_body;
 mod check;
-mod conduct;
 mod config;
 mod connection;
 mod connections;
+mod driver;
 mod frames;
 mod handler;
 mod listen;
 mod request_body;
+mod response_body;
 mod socket;
 mod stream;
 mod watch;
@@ -41,10 +41,10 @@ pub use self::handler::Handler;
 pub use self::listen::BindError;
 pub use self::request_body::{BodyFault, RequestBody};
 
-/// How long connections that were cut may take to be gone.
-const CUT: Duration = Duration::from_secs(5);
+/// Time limit for cut connections to close.
+const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server that listens and does not answer yet: the kernel keeps who connects waiting.
+/// A listening server that does not accept yet: the kernel queues new connections.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
@@ -52,19 +52,19 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
 }
 
-/// How a server's life ended.
+/// Statistics of a stopped server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Connections that were accepted.
     pub connections: u64,
     /// Connections that did not finish in time and were cut.
     pub cut: usize,
-    /// How long stopping took.
+    /// The duration of the drain.
     pub drained_in: Duration,
 }
 
 impl Server {
-    /// Listens on all of the configuration's addresses.
+    /// Listens on all configured addresses.
     pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
@@ -84,13 +84,13 @@ impl Server {
         })
     }
 
-    /// The addresses, in the configuration's order, with the ports that the system chose.
+    /// The addresses in the configured order, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Serves until `shutdown` is ready. Then it accepts no more, finishes what is in progress for as
-    /// long as the configuration says, and cuts the rest. Dropping the future cuts everything.
+    /// Serves until `shutdown` is ready. It then accepts no more connections, drains for the
+    /// configured time, and cuts the rest. Dropping the future cuts everything.
     pub async fn run<H: Handler>(
         self,
         handler: Arc<H>,
@@ -116,7 +116,7 @@ impl Server {
         shutdown.await;
         let begun = Instant::now();
         connections.order(Order::Drain);
-        // The receivers live in the tasks that are waited for next.
+        // The receivers live in the tasks that the next line awaits.
         let _ = stop.send(true);
         while accepting.join_next().await.is_some() {}
         let in_time = timeout(drain, connections.all_closed()).await.is_ok();
@@ -125,8 +125,11 @@ impl Server {
         } else {
             connections.order(Order::Cut)
         };
-        if timeout(CUT, connections.all_closed()).await.is_err() {
-            tracing::warn!("connections that were cut are still not gone");
+        if timeout(CUT_TIMEOUT, connections.all_closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!("cut connections are still open");
         }
         Summary {
             connections: connections.opened(),

@@ -1,15 +1,15 @@
-//! The trace that a request belongs to, on its way from the client to the function.
+//! Propagates the client's trace context to the function.
 //!
-//! A trace that the client has begun goes on; none is begun here, because nothing records the
-//! runner's part of it, and the request's identifier does for the logs.
+//! A trace of the client continues. The runner starts none, because it records no spans of its own;
+//! logs use the request's identifier.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue};
 use sampan_telemetry::{TRACEPARENT, TRACESTATE, TraceContext, limit_tracestate};
 
-/// Gives the function its own part of the client's trace. Headers that the specification wants
-/// ignored are removed, so that the function does not see them either.
+/// Derives a child of the client's trace context. Removes headers that the specification says to
+/// ignore, so that the function does not receive them either.
 pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
     let given = headers.get(TRACEPARENT)?;
     let parsed = TraceContext::parse(given.as_bytes());
@@ -54,7 +54,7 @@ mod tests {
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    /// `state` is what is left of `tracestate`, and `goes_on` whether the trace does.
+    /// `state` is the expected `tracestate`; `goes_on` says whether the trace continues.
     fn check(given: &[(&'static str, &str)], goes_on: bool, state: Option<&str>) {
         let mut headers = HeaderMap::new();
         for (name, value) in given {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_trace_goes_on_and_an_invalid_one_ends() {
+    fn a_valid_trace_continues_and_an_invalid_one_is_removed() {
         check(&[], false, None);
         check(&[("traceparent", PARENT)], true, None);
         check(

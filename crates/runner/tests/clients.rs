@@ -1,4 +1,4 @@
-//! Clients that are slow, silent, greedy or gone.
+//! Tests of clients that are slow, silent, flooding or disconnected.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,15 +7,17 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sampan_runner::MAX_URI_BYTES;
-use support::{CLIENT_TIMEOUT, Fixture, PATIENCE, read_to_close, start, start_strict, statuses};
+use support::{
+    CLIENT_TIMEOUT, Fixture, TEST_TIMEOUT, read_to_close, start, start_strict, statuses,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A slow machine may add to a timeout, but not this much.
+/// A slow machine may extend a timeout by this much at most.
 const SLACK: Duration = Duration::from_secs(3);
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Sends `bytes` and then nothing; expects these answers and the end within the client's time.
+/// Sends `bytes` and then nothing; expects these responses and the end within the client's time.
 async fn check_silent(fixture: &Fixture, bytes: &[u8], expected: &[u16]) {
     let mut stream = fixture.connect().await;
     stream.write_all(bytes).await.unwrap();
@@ -46,7 +48,7 @@ async fn scenario_31_a_client_that_stops_before_its_head_is_complete_is_cut() {
     check_silent(&fixture, b"G", &[408]).await;
     check_silent(&fixture, b"POST", &[408]).await;
     check_silent(&fixture, b"GET / HTTP/1.1\r\nhost: a\r\n", &[408]).await;
-    // HEADERS whose block does not end.
+    // HEADERS without the end of its block.
     let open = [
         PREFACE,
         &[0, 0, 0, 4, 0, 0, 0, 0, 0],
@@ -89,7 +91,7 @@ async fn later_heads_have_as_much_time_as_the_first() {
     assert_eq!(statuses(&answer), [408]);
 }
 
-/// Writes `bytes` one at a time, for as long as the server takes them; says how long that was.
+/// Writes `bytes` one at a time while the server accepts them; returns the duration.
 async fn trickle(fixture: &Fixture, begin: &[u8], bytes: &[u8], gap: Duration) -> Duration {
     let mut stream = fixture.connect().await;
     stream.write_all(begin).await.unwrap();
@@ -101,7 +103,7 @@ async fn trickle(fixture: &Fixture, begin: &[u8], bytes: &[u8], gap: Duration) -
             _ = ticks.tick() => if stream.write_all(&[*byte]).await.is_err() { break },
             read = stream.read(&mut answer) => if matches!(read, Ok(0) | Err(_)) { break },
         }
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TEST_TIMEOUT);
     }
     begun.elapsed()
 }
@@ -136,7 +138,7 @@ async fn a_slow_but_steady_client_is_served() {
     let mut stream = fixture.connect().await;
     let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 20480\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
-    // 20 KiB in twice the time that a stall may take, each piece as large as has to be.
+    // 20 KiB in twice the stall timeout, each chunk of the minimum size.
     let mut ticks = tokio::time::interval(CLIENT_TIMEOUT / 10);
     for _ in 0..20 {
         ticks.tick().await;
@@ -317,7 +319,7 @@ async fn idle_connections_make_room_for_new_ones() {
             .await
             .unwrap();
         let mut answer = [0; 1024];
-        let count = tokio::time::timeout(PATIENCE, stream.read(&mut answer))
+        let count = tokio::time::timeout(TEST_TIMEOUT, stream.read(&mut answer))
             .await
             .unwrap()
             .unwrap();

@@ -1,4 +1,4 @@
-//! From a request to its function and back, with plain code in place of functions.
+//! Tests of the dispatcher with stub functions.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -56,7 +56,7 @@ async fn a_named_function_is_found_by_path_and_by_host() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_says_what_to_do() {
+async fn an_unknown_route_is_404_with_advice() {
     let fixture = Fixture::named(&["primes"], |_| {});
     let unknown = ["sampan-cause: no_function", "GET / lists the functions"];
     check(
@@ -123,7 +123,7 @@ async fn the_root_lists_the_functions() {
 }
 
 #[tokio::test]
-async fn a_function_that_is_not_ready_says_so() {
+async fn an_unready_function_is_reported() {
     let fixture = Fixture::named(&[], |_| {});
     let name: FunctionName = "primes".parse().unwrap();
     fixture.routes.set_entry(&name, Some(&Entry::Compiling));
@@ -177,7 +177,7 @@ async fn routes_change_between_two_requests_of_a_connection() {
     stream.write_all(request.as_bytes()).await.unwrap();
     let count = stream.read(&mut answer).await.unwrap();
     check(&String::from_utf8_lossy(&answer[..count]), 404, &[]);
-    // The numbers belong to the name.
+    // The metrics belong to the name.
     fixture
         .wait_for("sampan_function_requests_total{function=\"primes\",code=\"200\"} 2")
         .await;
@@ -241,7 +241,8 @@ async fn a_functions_own_limits_hold() {
         function.limits.request_body = ByteSize(100);
         function.limits.request_headers = ByteSize(1024);
     });
-    // What the runner adds counts as well, so that the function never gets more than it allows.
+    // Fields that the runner adds count as well, so that the function never gets more than it
+    // allows.
     let identifier = "x-request-id: 1\r\n";
     let around =
         format!("host: primes.localhost\r\nconnection: close\r\n{identifier}x: \r\n").len();
@@ -315,9 +316,9 @@ async fn scenario_12_more_requests_than_allowed_wait_and_more_than_that_are_refu
     let line =
         "sampan_function_requests_rejected_total{function=\"primes\",reason=\"queue_full\"} 1";
     fixture.wait_for(line).await;
-    // Neighbours do not notice.
+    // Other functions are not affected.
     check(&fixture.get("sorter.localhost", "/").await, 200, &[]);
-    // Who goes away while waiting makes room.
+    // A client that disconnects while waiting makes room.
     drop(streams.pop());
     fixture
         .wait_for("sampan_function_requests_queued{function=\"primes\"} 2")
@@ -335,7 +336,7 @@ async fn scenario_12_more_requests_than_allowed_wait_and_more_than_that_are_refu
 }
 
 #[tokio::test]
-async fn waiting_ends_with_the_functions_timeout() {
+async fn waiting_in_the_queue_ends_with_the_functions_timeout() {
     let fixture = Fixture::named(&["primes"], |function| {
         function.limits.concurrency = 1;
         function.limits.timeout = Duration::from_millis(50);
@@ -353,7 +354,7 @@ async fn waiting_ends_with_the_functions_timeout() {
 }
 
 #[tokio::test]
-async fn a_turn_lasts_until_the_answers_body_has_ended() {
+async fn a_request_holds_its_slot_until_the_body_has_ended() {
     let fixture = Fixture::named(&["primes"], |function| function.limits.concurrency = 1);
     let hold = "GET /hold-body HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n\r\n";
     let mut holding = fixture.send(hold).await;

@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge: served like HTTP/1, and its own ways of attack.
+//! Tests of HTTP/2 with prior knowledge: behaviour like HTTP/1, and HTTP/2's own attacks.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{CLIENT_TIMEOUT, Fixture, PATIENCE, read_to_close, start, start_strict};
+use support::{CLIENT_TIMEOUT, Fixture, TEST_TIMEOUT, read_to_close, start, start_strict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -142,7 +142,7 @@ async fn a_stream_that_is_not_read_is_cut_and_its_neighbours_are_not() {
     fixture.wait_until_busy(1).await;
     let begun = Instant::now();
     while fixture.busy() > 0 {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TEST_TIMEOUT);
         let neighbour = sender.send_request(get("/")).await.unwrap();
         assert_eq!(neighbour.status(), StatusCode::OK);
     }
@@ -156,7 +156,7 @@ async fn a_stream_that_is_not_read_is_cut_and_its_neighbours_are_not() {
 }
 
 #[tokio::test]
-async fn stopping_finishes_streams_and_says_goodbye() {
+async fn stopping_finishes_streams_and_sends_goaway() {
     let fixture = start(|_| {}).await;
     let mut sender = client(&fixture).await;
     let (part, parts) = tokio::sync::mpsc::channel(1);
@@ -170,17 +170,17 @@ async fn stopping_finishes_streams_and_says_goodbye() {
     fixture.wait_until_busy(1).await;
     let address = fixture.address;
     let serving = fixture.stop();
-    // Nobody is let in any more once stopping has begun.
+    // The server accepts no connection once stopping has begun.
     let begun = Instant::now();
     while TcpStream::connect(address).await.is_ok() {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TEST_TIMEOUT);
         tokio::task::yield_now().await;
     }
     part.send(Bytes::from("last")).await.unwrap();
     drop(part);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "last");
-    let summary = timeout(PATIENCE, serving).await.unwrap().unwrap();
+    let summary = timeout(TEST_TIMEOUT, serving).await.unwrap().unwrap();
     assert_eq!(summary.cut, 0);
     assert!(sender.ready().await.is_err());
 }
@@ -217,8 +217,8 @@ async fn greet(fixture: &Fixture) -> TcpStream {
     stream
 }
 
-/// Sends what `attack` makes of the round's number until the server has enough; expects that to be
-/// before `most` rounds and by GOAWAY, and the server to serve others meanwhile.
+/// Sends `attack` of the iteration's number until the server ends the connection. Expects GOAWAY
+/// before `most` iterations, and that the server serves other clients meanwhile.
 async fn check_attack(name: &str, most: u32, attack: impl Fn(u32) -> Vec<u8>) {
     let fixture = start(|_| {}).await;
     let memory = resident();
@@ -226,7 +226,7 @@ async fn check_attack(name: &str, most: u32, attack: impl Fn(u32) -> Vec<u8>) {
     let reader = tokio::spawn(async move {
         let mut answer = Vec::new();
         let mut piece = [0; 16 * 1024];
-        // The answers of a whole attack are not kept: what matters comes last.
+        // Only the end of the responses is kept.
         while let Ok(count @ 1..) = reading.read(&mut piece).await {
             answer.extend_from_slice(&piece[..count]);
             let surplus = answer.len().saturating_sub(64 * 1024);
@@ -245,7 +245,7 @@ async fn check_attack(name: &str, most: u32, attack: impl Fn(u32) -> Vec<u8>) {
             tokio::task::yield_now().await;
         }
     }
-    let answer = timeout(PATIENCE, reader).await.unwrap().unwrap();
+    let answer = timeout(TEST_TIMEOUT, reader).await.unwrap().unwrap();
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "{name}: {:?}",
@@ -293,7 +293,7 @@ async fn scenario_34_floods_end_with_goaway() {
     .await;
     check_attack("continuation with fields", MOST, |round| match round {
         0 => frame(HEADERS, 0, 1, &request_block("/")),
-        // A literal field that is not kept: x: y.
+        // A literal field that is not indexed: x: y.
         _ => frame(CONTINUATION, 0, 1, &[0x00, 1, b'x', 1, b'y']),
     })
     .await;
@@ -308,13 +308,13 @@ async fn scenario_34_floods_end_with_goaway() {
     .await;
 }
 
-/// A field that is large once and then named by one byte each time.
+/// A field that is large once and then referenced by one byte each time.
 #[tokio::test]
 async fn scenario_34_a_compression_bomb_is_refused_without_growing() {
     let fixture = start(|_| {}).await;
     let memory = resident();
     let mut stream = greet(&fixture).await;
-    // A literal field that is kept in the table: x with 4,000 bytes, whose length takes three bytes.
+    // A literal field that is indexed: x with 4,000 bytes; its length takes three bytes.
     let mut block = request_block("/");
     block.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
     block.extend(std::iter::repeat_n(b'y', 4000));

@@ -1,4 +1,4 @@
-//! Requests that two parsers could read differently: each is refused, or is exactly one request.
+//! Tests against request smuggling: an ambiguous request is rejected or is exactly one request.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,11 +6,11 @@ mod support;
 
 use support::{start, statuses};
 
-/// What a smuggler wants to be taken for a second request.
+/// The payload that a smuggler wants to pass as a second request.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Sends `payload` and a second request after it; expects these answers, and that the handler saw
-/// this many requests, none of them smuggled.
+/// Sends `payload` and a second request after it. Expects these responses, and that the handler
+/// received this many requests, none of them smuggled.
 async fn check(name: &str, payload: &str, expected: &[u16], requests: usize) {
     let fixture = start(|config| {
         config.header_timeout = support::CLIENT_TIMEOUT;
@@ -27,7 +27,7 @@ async fn check(name: &str, payload: &str, expected: &[u16], requests: usize) {
     );
 }
 
-/// A request with these fields and this after the head; the smuggled one follows.
+/// A request with these fields and this body; the smuggled one follows.
 async fn check_fields(fields: &str, body: &str, expected: &[u16], requests: usize) {
     let payload = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n{body}{SMUGGLED}");
     check(

@@ -1,4 +1,4 @@
-//! The end of a server: what is in progress finishes, and what does not is cut.
+//! Tests of shutdown: requests in progress finish, and the rest is cut.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sampan_runner::{Server, ServerConfig};
-use support::{PATIENCE, read_to_close, start, statuses};
+use support::{TEST_TIMEOUT, read_to_close, start, statuses};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -34,13 +34,13 @@ async fn requests_in_progress_finish_and_their_connections_close() {
         answer.ends_with("2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
         "{answer}"
     );
-    let summary = timeout(PATIENCE, serving).await.unwrap().unwrap();
+    let summary = timeout(TEST_TIMEOUT, serving).await.unwrap().unwrap();
     assert_eq!((summary.connections, summary.cut), (2, 0));
     assert!(summary.drained_in < Duration::from_secs(5), "{summary:?}");
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_cut() {
+async fn requests_that_do_not_finish_in_time_are_cut() {
     let fixture = start(|config| config.drain = Duration::from_millis(100)).await;
     let handler = std::sync::Arc::clone(&fixture.handler);
     let mut stuck = fixture.connect().await;
@@ -49,7 +49,10 @@ async fn what_does_not_finish_in_time_is_cut() {
         .await
         .unwrap();
     fixture.wait_until_busy(1).await;
-    let summary = timeout(PATIENCE, fixture.stop()).await.unwrap().unwrap();
+    let summary = timeout(TEST_TIMEOUT, fixture.stop())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(summary.cut, 1);
     assert!(summary.drained_in < Duration::from_secs(5), "{summary:?}");
     assert_eq!(handler.busy.load(std::sync::atomic::Ordering::SeqCst), 0);
@@ -65,7 +68,7 @@ async fn connections_that_the_kernel_has_accepted_are_answered() {
         .await
         .unwrap();
     fixture.wait_until_busy(1).await;
-    // There is no room for these, so they wait in the kernel.
+    // The server has no room for these, so they wait in the kernel.
     let mut waiting = Vec::new();
     for _ in 0..5 {
         let mut stream = fixture.connect().await;
@@ -82,7 +85,7 @@ async fn connections_that_the_kernel_has_accepted_are_answered() {
         assert!(answer.contains("connection: close"), "{answer}");
     }
     drop(first);
-    let summary = timeout(PATIENCE, serving).await.unwrap().unwrap();
+    let summary = timeout(TEST_TIMEOUT, serving).await.unwrap().unwrap();
     assert_eq!((summary.connections, summary.cut), (6, 0));
 }
 
@@ -92,13 +95,16 @@ async fn a_connection_without_a_request_does_not_hold_up_the_end() {
     let silent = fixture.connect().await;
     let mut partial = fixture.connect().await;
     partial.write_all(b"GET / HT").await.unwrap();
-    // Another exchange shows that the server has seen the others.
+    // Another exchange shows that the server has accepted the others.
     let answer = fixture
         .exchange("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await;
     assert_eq!(statuses(&answer), [200]);
     let begun = Instant::now();
-    let summary = timeout(PATIENCE, fixture.stop()).await.unwrap().unwrap();
+    let summary = timeout(TEST_TIMEOUT, fixture.stop())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(summary.cut, 0);
     assert!(
         begun.elapsed() < Duration::from_secs(5),
@@ -109,7 +115,7 @@ async fn a_connection_without_a_request_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_bound_is_named_with_what_to_do() {
+async fn a_bind_error_names_the_address_and_gives_advice() {
     let config = |address: &str| ServerConfig::new(vec![address.parse().unwrap()]);
     let first = Server::bind(config("127.0.0.1:0")).unwrap();
     let taken = first.addresses()[0];

@@ -56,7 +56,7 @@ const TALKATIVE: &str = r#"
 const HANDLER: &str = include_str!("../../../tests/handler.wat");
 
 /// The function that the engine calls before there is a request.
-const REHEARSAL: &str = include_str!("../../engine/src/rehearsal.wat");
+const REHEARSAL: &str = include_str!("../../engine/src/warm_up.wat");
 
 /// Runs for ever.
 const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;

@@ -1,10 +1,11 @@
-//! A function's rules as annotations of its pod: how they travel from whoever deploys it to the node.
+//! Reads and writes a function's rules as annotations of its pod, on their way to the node.
 //!
-//! Owns the keys, their reading and their writing; [`KEYS`] are all of them. Each value is what `function.yaml` has
-//! under the same name, as JSON; what is absent has its default, so a pod made by hand needs none.
-//! Refuses every other key below [`PREFIX`]: a misspelt limit is never silently the default, and a
-//! rule that an older node does not know is not ignored. Arguments and environment are no
-//! annotations: they are the container's own.
+//! [`KEYS`] lists all keys. Each value is the JSON of the same key in `function.yaml`. A missing
+//! annotation has its default, so a pod made by hand needs none.
+//!
+//! Every other key below [`PREFIX`] is rejected: a misspelt limit must not silently become the
+//! default, and an older node must not ignore a new rule. Arguments and environment are no
+//! annotations, because the container has them.
 
 use std::num::NonZeroU16;
 
@@ -13,55 +14,55 @@ use serde_json::{Map, Value, json};
 
 use crate::bound::{Bound, Unit};
 use crate::diagnostics::Invalid;
+use crate::escape::Shown;
 use crate::file::{FunctionFile, OutboundFile};
 use crate::function::{Function, HttpMode, InstancePolicy, REUSE_IDLE, REUSE_REQUESTS};
 use crate::limits::{self, Limits};
 use crate::name::FunctionName;
 use crate::quantity::Timespan;
-use crate::shown::Shown;
 use crate::yaml;
 
-/// What all keys begin with.
+/// The prefix of all keys.
 pub const PREFIX: &str = "sampan.dev/";
 
 /// The function's name. Default: the container's.
 pub const FUNCTION: &str = "sampan.dev/function";
 
-/// What it may use, as an object: `{"memory":"64Mi","timeout":"10s"}`.
+/// Its limits, as an object: `{"memory":"64Mi","timeout":"10s"}`.
 pub const LIMITS: &str = "sampan.dev/limits";
 
-/// Whom it may call, as a list of rules: `["http://store:3000"]`.
+/// The services that it may call, as a list of rules: `["http://store:3000"]`.
 pub const OUTBOUND: &str = "sampan.dev/outbound";
 
-/// How it takes requests: `handler` or `cgi`. `sampan.dev/http.NAME` is for the container of that name alone. Without it
-/// a handler answers, and a command runs as one.
+/// How it receives requests: `handler` or `cgi`. `sampan.dev/http.NAME` applies only to the
+/// container with that name. By default a handler serves requests, and a command runs as one.
 pub const HTTP: &str = "sampan.dev/http";
 
-/// How long an instance lives, as an object: `{"reuse":{"requests":1000}}`.
+/// The lifetime of an instance, as an object: `{"reuse":{"requests":1000}}`.
 pub const INSTANCES: &str = "sampan.dev/instances";
 
-/// The port of the pod at which it tells its metrics: `9090`. Default: it tells them to nobody.
+/// The port of the pod that serves its metrics: `9090`. Default: none.
 pub const METRICS: &str = "sampan.dev/metrics";
 
 /// Every key.
 pub const KEYS: [&str; 6] = [FUNCTION, LIMITS, OUTBOUND, HTTP, INSTANCES, METRICS];
 
-/// An annotation cannot be taken. Shows itself as one line with the annotation's key.
+/// An invalid annotation. Formatted as one line with the annotation's key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("annotation {key}: {message}")]
 pub struct AnnotationError {
     /// The annotation's key, safe to print.
     pub key: String,
-    /// What is wrong and what is allowed instead.
+    /// The mistake, and what is allowed instead.
     pub message: String,
 }
 
-/// Reads a function's rules. `annotations` may hold others than ours, and some for other containers, which are passed
-/// over; the container's name is the function's when none is given.
+/// Reads a function's rules. Ignores foreign annotations and those for other containers. Without a
+/// name the function has the container's.
 ///
 /// # Errors
 ///
-/// [`AnnotationError`] for the first annotation that cannot be taken.
+/// [`AnnotationError`] for the first invalid annotation.
 pub fn parse<'a>(
     annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
     container: &str,
@@ -71,8 +72,8 @@ pub fn parse<'a>(
         if !key.starts_with(PREFIX) {
             continue;
         }
-        if let Some(concerned) = concerns(key, container) {
-            if concerned {
+        if let Some(applies) = applies_to(key, container) {
+            if applies {
                 file.http = read(key, value)?;
             }
             continue;
@@ -86,7 +87,7 @@ pub fn parse<'a>(
                 });
             }
             INSTANCES => file.instances = read(key, value)?,
-            // It is about the pod, and no rule of the function.
+            // It concerns the pod, not the function.
             METRICS => {
                 port(value)?;
             }
@@ -102,13 +103,13 @@ pub fn parse<'a>(
     let mut function = file
         .validate(default_name.as_str())
         .map_err(|invalid| invalid_annotation(&invalid))?;
-    // The name of a file means nothing in a pod.
+    // A file name has no meaning in a pod.
     function.file = None;
     Ok(function)
 }
 
-/// Whether a key that is about HTTP is about this container's; none if it is about something else.
-fn concerns(key: &str, container: &str) -> Option<bool> {
+/// Whether an HTTP key applies to this container; `None` for other keys.
+fn applies_to(key: &str, container: &str) -> Option<bool> {
     let rest = key.strip_prefix(HTTP)?;
     match rest.strip_prefix('.') {
         Some(name) => Some(name == container),
@@ -116,11 +117,11 @@ fn concerns(key: &str, container: &str) -> Option<bool> {
     }
 }
 
-/// Reads the port at which a function's metrics are to be told, if they are.
+/// Reads the port that serves a function's metrics, if there is one.
 ///
 /// # Errors
 ///
-/// [`AnnotationError`] when it is no port.
+/// [`AnnotationError`] for an invalid port.
 pub fn metrics_port<'a>(
     annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Option<NonZeroU16>, AnnotationError> {
@@ -136,8 +137,8 @@ fn port(value: &str) -> Result<NonZeroU16, AnnotationError> {
     })
 }
 
-/// Writes the rules of a container's function, so that [`parse`] finds the same ones. What is the default is left out: a
-/// node reads it from the same table.
+/// Writes the rules of a container's function in the form that [`parse`] reads. Default values are
+/// left out: a node has the same table.
 pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
     let mut annotations = vec![(FUNCTION.to_owned(), function.name.to_string())];
     let limits = changed_limits(&function.limits);
@@ -168,7 +169,7 @@ pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
     annotations
 }
 
-/// The limits that are not the default, as a file has them.
+/// The limits that differ from the default, as in a file.
 pub fn changed_limits(limits: &Limits) -> Map<String, Value> {
     limits::LIMITS
         .iter()
@@ -182,7 +183,7 @@ pub fn changed_limits(limits: &Limits) -> Map<String, Value> {
         .collect()
 }
 
-/// A number of the bound's unit, as a file has it.
+/// A number in the bound's unit, as in a file.
 fn written(bound: Bound, value: u64) -> Value {
     match bound.unit {
         Unit::Count => value.into(),
@@ -190,7 +191,8 @@ fn written(bound: Bound, value: u64) -> Value {
     }
 }
 
-/// JSON is YAML, so the reader of `function.yaml` takes it, with its limits and its words.
+/// Reads a JSON value. JSON is YAML, so the reader of `function.yaml` applies its limits and
+/// messages.
 fn read<T: DeserializeOwned>(key: &str, value: &str) -> Result<Option<T>, AnnotationError> {
     yaml::read(value, key).map_err(|error| AnnotationError {
         key: key.to_owned(),
@@ -198,7 +200,7 @@ fn read<T: DeserializeOwned>(key: &str, value: &str) -> Result<Option<T>, Annota
     })
 }
 
-/// Which annotation a field of the file came from.
+/// Finds the annotation of an invalid field.
 fn invalid_annotation(invalid: &Invalid) -> AnnotationError {
     let field = |name: &str| {
         let rest = invalid.field.strip_prefix(name);

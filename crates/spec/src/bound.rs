@@ -1,25 +1,25 @@
-//! The default, the least and the most of a quantity, kept together and checked in one place.
+//! Default and range of a quantity, with one check.
 //!
-//! Refuses to clamp: a value outside its range is an error, never the nearest allowed one.
+//! A value outside its range is an error; it is not clamped.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::quantity::{ByteSize, QuantityError, Timespan, parse_count};
 
-/// What a bounded number counts.
+/// The unit of a bounded number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes.
     Bytes,
     /// Nanoseconds.
     Time,
-    /// Things.
+    /// A number of items.
     Count,
 }
 
 impl Unit {
-    /// A number of this unit, as people write it.
+    /// Formats a number of this unit.
     pub fn show(self, value: u64) -> String {
         match self {
             Self::Bytes => ByteSize(value).to_string(),
@@ -38,7 +38,7 @@ impl Unit {
         }
     }
 
-    /// What a number of this unit is called.
+    /// The name of a number of this unit.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Bytes => "size",
@@ -47,7 +47,7 @@ impl Unit {
         }
     }
 
-    /// How to write a number of this unit.
+    /// The syntax of a number of this unit.
     pub(crate) fn help(self) -> &'static str {
         match self {
             Self::Bytes => ByteSize::HELP,
@@ -57,16 +57,16 @@ impl Unit {
     }
 }
 
-/// The default, least and most of a quantity, in its unit.
+/// Default, minimum and maximum of a quantity, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// What is counted.
+    /// The unit.
     pub unit: Unit,
-    /// What holds when nothing is said.
+    /// The value if none is given.
     pub default: u64,
-    /// The least that is allowed.
+    /// The smallest allowed value.
     pub least: u64,
-    /// The most that is allowed.
+    /// The largest allowed value.
     pub most: u64,
 }
 
@@ -81,7 +81,7 @@ impl Bound {
         }
     }
 
-    /// Bounds on a time, given in milliseconds.
+    /// Bounds on a time, in milliseconds.
     pub(crate) const fn milliseconds(default: u64, least: u64, most: u64) -> Self {
         const MILLISECOND: u64 = 1_000_000;
         Self {
@@ -92,7 +92,7 @@ impl Bound {
         }
     }
 
-    /// Bounds on a number of things. They fit 32 bits, as what they bound does.
+    /// Bounds on a number of items. They fit 32 bits, as do the bounded fields.
     pub(crate) const fn count(default: u32, least: u32, most: u32) -> Self {
         Self {
             unit: Unit::Count,
@@ -117,11 +117,11 @@ impl Bound {
         }
     }
 
-    /// Reads a value and checks that it lies in the range.
+    /// Parses a value and checks that it lies in the range.
     pub fn parse(&self, text: &str) -> Result<u64, OutOfBound> {
         match self.unit.parse(text) {
             Ok(value) => self.check(value).map(|()| value),
-            // Numbers beyond what can be counted are numbers all the same.
+            // Numbers that overflow are still numbers out of range.
             Err(QuantityError::Negative) => Err(OutOfBound::Less {
                 least: self.unit.show(self.least),
             }),
@@ -135,7 +135,7 @@ impl Bound {
         }
     }
 
-    /// The range and the default, for a person.
+    /// The range and the default as text.
     pub(crate) fn range(&self) -> String {
         let Self {
             unit,
@@ -148,25 +148,25 @@ impl Bound {
     }
 }
 
-/// Why a value is not allowed. Each message continues the value: "5Ti is more than ...".
+/// Reasons why a value is not allowed. Each message continues the value: "5Ti is more than ...".
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutOfBound {
-    /// It is too little.
+    /// It is below the range.
     Less {
-        /// The least that is allowed.
+        /// The smallest allowed value.
         least: String,
     },
-    /// It is too much.
+    /// It is above the range.
     More {
-        /// The most that is allowed.
+        /// The largest allowed value.
         most: String,
     },
-    /// It is no value of this kind at all.
+    /// It cannot be parsed.
     Unreadable {
-        /// What it should have been.
+        /// The name of the expected value.
         noun: &'static str,
-        /// Why it is not.
+        /// The cause.
         error: QuantityError,
     },
 }

@@ -1,12 +1,12 @@
-//! What is wrong with a function's file, where, and what to write instead.
+//! Errors of a function's file, with position and advice.
 //!
-//! Refuses to print: whoever calls decides on colours and streams.
+//! Callers print them and choose colours and streams.
 
 use std::fmt;
 
-use crate::shown::Escaped;
+use crate::escape::Escaped;
 
-/// A place in a text; both count from one, columns in characters.
+/// A position in a text. Both numbers start at one; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -16,7 +16,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The reader's own location; it counts from one and says zero for "unknown".
+    /// Converts the reader's location, which starts at one and uses zero for "unknown".
     pub(crate) fn of(location: &serde_saphyr::Location) -> Option<Self> {
         (location.line() > 0).then(|| Self {
             line: location.line(),
@@ -31,60 +31,60 @@ impl fmt::Display for Position {
     }
 }
 
-/// A function's file can't be read. Shows itself as `function.yaml:7:13: what is wrong`.
+/// A function's file that cannot be read. Formatted as `function.yaml:7:13: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}: {message}", Escaped(origin), At(*position))]
 pub struct FileError {
-    /// Where the text came from, as the caller called it.
+    /// The origin of the text, as given by the caller.
     pub origin: String,
-    /// Where in the text; `None` when the text as a whole is at fault.
+    /// The position; `None` if the whole text is at fault.
     pub position: Option<Position>,
-    /// What is wrong, as one line.
+    /// The mistake, in one line.
     pub message: String,
-    /// The keys or words that are allowed in that place, when an unknown one was found.
+    /// The allowed keys or words, if an unknown one was found.
     pub allowed: Vec<&'static str>,
     pub(crate) help: Option<String>,
 }
 
 impl FileError {
-    /// What to write instead, as one line.
+    /// Advice, in one line.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// The line, counted from one.
+    /// The line, starting at one.
     pub fn line(&self) -> Option<u64> {
         self.position.map(|position| position.line)
     }
 
-    /// The column in characters, counted from one.
+    /// The column in characters, starting at one.
     pub fn column(&self) -> Option<u64> {
         self.position.map(|position| position.column)
     }
 }
 
-/// A value of a function's file is not allowed. Shows itself as `limits.memory: what is wrong`.
+/// A value of a function's file that is not allowed. Formatted as `limits.memory: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct Invalid {
     /// The path of the field, such as `limits.memory` or `env[2].name`.
     pub field: String,
-    /// Where its value is written, when it came from a text.
+    /// The position of its value, if it comes from a text.
     pub position: Option<Position>,
-    /// The value as it was written; empty when it is missing.
+    /// The value as written; empty if it is missing.
     pub value: String,
-    /// What is wrong, as one line.
+    /// The mistake, in one line.
     pub message: String,
     pub(crate) help: Option<String>,
 }
 
 impl Invalid {
-    /// What to write instead, as one line.
+    /// Advice, in one line.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// The same, said of a named file: `function.yaml:7:13: limits.memory: what is wrong`.
+    /// Adds the name of a file: `function.yaml:7:13: limits.memory: MESSAGE`.
     pub fn in_file(self, origin: &str) -> FileError {
         FileError {
             message: self.to_string(),
@@ -110,7 +110,7 @@ mod tests {
     use super::{Invalid, Position};
 
     #[test]
-    fn says_where_first() {
+    fn the_position_comes_first() {
         let mut invalid = Invalid {
             field: "limits.memory".to_owned(),
             position: Some(Position {

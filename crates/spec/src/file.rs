@@ -1,6 +1,6 @@
-//! `function.yaml` as it is written: every key, none of them checked.
+//! The raw `function.yaml`: every key, without validation.
 //!
-//! Refuses unknown keys, so that a misspelt limit is never silently the default.
+//! Unknown keys are rejected, so that a misspelt limit does not silently become the default.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::function::HttpMode;
 use crate::limits::LimitsFile;
 use crate::located::{Located, Scalar};
 
-/// One function: what it is called, what it runs, what it may use and whom it may call.
+/// One function: its name, its code, its limits and the services that it may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(title = "function.yaml")]
@@ -19,19 +19,19 @@ pub struct FunctionFile {
     pub name: Option<Located<String>>,
     /// The .wasm file, relative to this file. Default: the name with .wasm.
     pub file: Option<Located<String>>,
-    /// What the function does, in a sentence.
+    /// A description of the function, in a sentence.
     pub description: Option<Located<String>>,
-    /// A path and query that make a good first request, such as `/?n=100`.
+    /// The path and query of an example request, such as `/?n=100`.
     pub example: Option<Located<String>>,
-    /// The environment of the function. It sees nothing of the environment of its host.
+    /// The environment of the function. It inherits nothing from its host.
     pub env: Option<Vec<EnvironmentVariable>>,
-    /// The arguments of the function, the program's name aside.
+    /// The arguments of the function, without the program's name.
     pub args: Option<Vec<Located<Scalar>>>,
-    /// How the function takes requests. Default: handler.
+    /// How the function receives requests. Default: handler.
     pub http: Option<HttpMode>,
-    /// What the function may use.
+    /// The limits of the function.
     pub limits: Option<LimitsFile>,
-    /// Whom the function may call. Default: nobody.
+    /// The services that the function may call. Default: none.
     pub outbound: Option<OutboundFile>,
     /// How long an instance of the function lives. Default: one request.
     pub instances: Option<InstancesFile>,
@@ -43,11 +43,11 @@ pub struct FunctionFile {
 pub struct EnvironmentVariable {
     /// Its name.
     pub name: Located<String>,
-    /// Its value. A number, true or false is taken as the text that is written.
+    /// Its value. A number, true or false is taken as text.
     pub value: Located<Scalar>,
 }
 
-/// Whom a function may call.
+/// The services that a function may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct OutboundFile {
@@ -61,8 +61,8 @@ pub struct OutboundFile {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct InstancesFile {
-    /// An instance answers several requests, one after the other, and keeps what it remembers
-    /// between them.
+    /// Lets an instance answer several requests, one after the other. It keeps its memory between
+    /// them.
     pub reuse: Option<ReuseFile>,
 }
 

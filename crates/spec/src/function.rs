@@ -1,6 +1,6 @@
-//! A function that has passed every check: what all other crates work with.
+//! A validated function, as all other crates use it.
 //!
-//! Refuses raw input: it comes from `FunctionFile::validate` or from a bare name.
+//! It is made by `FunctionFile::validate` or from a bare name.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -17,31 +17,31 @@ use crate::outbound::OutboundRules;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Function {
-    /// How it is called.
+    /// Its name.
     pub name: FunctionName,
-    /// Its .wasm, relative to its `function.yaml`; `None` when there is no such file.
+    /// Its .wasm, relative to its `function.yaml`; `None` without such a file.
     pub file: Option<String>,
-    /// What it does, for a person.
+    /// Its description for users.
     pub description: Option<String>,
-    /// A path and query that make a good first request.
+    /// The path and query of an example request.
     pub example: Option<String>,
     /// Its environment, in order, with unique names.
     pub environment: Vec<(String, String)>,
-    /// Its arguments, the program's name aside.
+    /// Its arguments, without the program's name.
     pub arguments: Vec<String>,
-    /// What it may use.
+    /// Its limits.
     pub limits: Limits,
-    /// Whom it may call; nobody by default.
+    /// The services that it may call; none by default.
     pub outbound: OutboundRules,
     /// How long an instance lives.
     pub instances: InstancePolicy,
-    /// How it takes requests. Not said: as its file can, so that a handler answers, and a command is for whoever runs
-    /// commands.
+    /// How it receives requests. `None` depends on its file: a handler serves requests, and a
+    /// command is run as one.
     pub http: Option<HttpMode>,
 }
 
 impl Function {
-    /// A function of which only the name is known: a bare .wasm, with the default of everything.
+    /// Makes a function with a name and defaults, as for a bare .wasm.
     pub fn bare(name: FunctionName) -> Self {
         Self {
             name,
@@ -61,31 +61,31 @@ impl Function {
 /// How long an instance lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InstancePolicy {
-    /// One request: nothing of it is visible to the next.
+    /// One request. The next request sees nothing of it.
     #[default]
     Fresh,
     /// Several requests, one after the other.
     Reuse {
-        /// After how many requests the instance ends.
+        /// The number of requests after which the instance ends.
         requests: NonZeroU32,
-        /// After how long without a request the instance ends.
+        /// The time without a request after which the instance ends.
         idle: Duration,
     },
 }
 
-/// How many requests a reused instance answers.
+/// The number of requests that a reused instance serves.
 pub const REUSE_REQUESTS: Bound = Bound::count(1_000, 1, 1_000_000);
 
 /// How long a reused instance waits for its next request.
 pub const REUSE_IDLE: Bound = Bound::milliseconds(10_000, 1, 3_600_000);
 
-/// How a function takes requests.
+/// How a function receives requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HttpMode {
     /// The component exports a `wasi:http` handler.
     Handler,
-    /// The module is a WASI command that answers the CGI way: request in its environment and
-    /// stdin, answer on stdout.
+    /// The module is a WASI command that uses CGI: request in its environment and stdin, response
+    /// on stdout.
     Cgi,
 }

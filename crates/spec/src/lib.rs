@@ -20,6 +20,7 @@
 pub mod annotations;
 mod bound;
 mod diagnostics;
+mod escape;
 mod file;
 mod function;
 mod limits;
@@ -28,7 +29,6 @@ mod name;
 mod outbound;
 mod quantity;
 mod schema;
-mod shown;
 mod suggest;
 mod validate;
 mod yaml;
@@ -41,7 +41,7 @@ pub use limits::{LIMITS, Limit, Limits, LimitsFile};
 pub use located::{Located, Scalar};
 pub use name::{FunctionName, NameError};
 pub use outbound::{
-    HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_lead_to,
+    HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_resolve_to,
 };
 pub use quantity::{ByteSize, QuantityError, Timespan};
 pub use validate::{MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};

@@ -1,7 +1,7 @@
-//! What a function may use: every limit with its key, its default and its range, in one table.
+//! The table of limits: key, default and range of each.
 //!
-//! Refuses a second place for any of them: the validated [`Limits`], the raw [`LimitsFile`], the
-//! schema and the tests are all made from the table.
+//! The validated [`Limits`], the raw [`LimitsFile`], the schema and the tests are all made from
+//! this table.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const GI: u64 = 1 << 30;
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 
-/// One limit: how it is called and what it may be.
+/// One limit: its key and its range.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// Its key in `function.yaml`.
@@ -36,23 +36,23 @@ impl Limit {
         (self.read)(limits)
     }
 
-    /// Sets the value in `limits`, in the bound's unit. It does not check the range.
+    /// Sets the value in `limits`, in the bound's unit, without checking the range.
     pub(crate) fn write(&self, limits: &mut Limits, value: u64) {
         (self.write)(limits, value);
     }
 
-    /// What the file says of this limit, if anything.
+    /// The value of this limit in the file, if there is one.
     pub(crate) fn raw<'a>(&self, file: &'a LimitsFile) -> Option<&'a Located<Scalar>> {
         (self.raw)(file)
     }
 
-    /// The value in `limits`, as people write it.
+    /// The value in `limits` as text.
     pub fn show(&self, limits: &Limits) -> String {
         self.bound.unit.show(self.read(limits))
     }
 }
 
-/// A limit's own type, to and from the table's number.
+/// Converts a limit's type to and from the table's number.
 trait Value: Copy {
     const UNIT: Unit;
     fn to_number(self) -> u64;
@@ -97,13 +97,13 @@ impl Value for u32 {
 
 macro_rules! limits {
     ($( $(#[doc = $about:literal])+ $field:ident, $key:literal: $type:ty = $bound:expr; )+) => {
-        /// What one function may use. [`LIMITS`] has the range of each.
+        /// The limits of a function. [`LIMITS`] has the range of each.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $( $(#[doc = $about])+ pub $field: $type, )+
         }
 
-        /// The limits as a file has them: every one may be left out.
+        /// The limits as in a file: each is optional.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct LimitsFile {
@@ -111,7 +111,7 @@ macro_rules! limits {
         }
 
         impl LimitsFile {
-            /// Writes one limit; `false` when there is none of that key.
+            /// Sets one limit; `false` if the key is unknown.
             #[must_use]
             pub fn set(&mut self, key: &str, value: Scalar) -> bool {
                 match key {
@@ -128,7 +128,7 @@ macro_rules! limits {
                 key: $key,
                 bound: {
                     const BOUND: Bound = $bound;
-                    // A mistake in the table is a mistake of the build.
+                    // A mistake in the table fails the build.
                     const { assert!(BOUND.unit as u8 == <$type as Value>::UNIT as u8) };
                     const { assert!(BOUND.least <= BOUND.default && BOUND.default <= BOUND.most) };
                     BOUND
@@ -150,19 +150,19 @@ macro_rules! limits {
 limits! {
     /// The linear memory of one instance, all its memories together.
     memory, "memory": ByteSize = Bound::bytes(128 * MI, MI, 4 * GI);
-    /// How long a request may take from its head to the end of its answer.
+    /// How long a request may take, from its head to the end of its response.
     timeout, "timeout": Duration = Bound::milliseconds(30 * SECOND, 1, HOUR);
     /// How long a request may occupy a processor. Waiting does not count.
     processor_time, "processorTime": Duration = Bound::milliseconds(30 * SECOND, 1, HOUR);
-    /// How many requests are answered at once.
+    /// How many requests are served at once.
     concurrency, "concurrency": u32 = Bound::count(100, 1, 10_000);
-    /// How many more requests may wait for their turn; beyond them the answer is 503.
+    /// How many more requests may wait in the queue; beyond them the response is 503.
     queue, "queue": u32 = Bound::count(100, 0, 100_000);
     /// The body of a request.
     request_body, "requestBody": ByteSize = Bound::bytes(10 * MI, 0, GI);
     /// The head of a request.
     request_headers, "requestHeaders": ByteSize = Bound::bytes(32 * KI, KI, MI);
-    /// What a request may write to stdout, and as much again to stderr; the rest is dropped.
+    /// How much a request may write to stdout, and as much to stderr; the rest is dropped.
     output, "output": ByteSize = Bound::bytes(64 * KI, 0, 16 * MI);
     /// How many outbound connections a request may have at once.
     outbound_connections, "outboundConnections": u32 = Bound::count(16, 0, 1_000);

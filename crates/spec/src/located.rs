@@ -1,6 +1,6 @@
-//! Raw values that remember where they were written.
+//! Raw values with their positions in the text.
 //!
-//! Refuses to judge them: that is the work of `validate`.
+//! `validate` checks the values.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use serde_saphyr::Spanned;
 
 use crate::diagnostics::Position;
 
-/// A raw value and where it was written.
+/// A raw value with its position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where its first character is; `None` when it did not come from a text.
+    /// The position of its first character; `None` if it does not come from a text.
     pub position: Option<Position>,
 }
 
@@ -58,7 +58,7 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
     }
 }
 
-/// A string, number or boolean, as the text that was written: `1.50` stays `1.50`.
+/// A string, number or boolean, as the written text: `1.50` stays `1.50`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Scalar(pub String);

@@ -1,11 +1,11 @@
-//! What a function may be called: a DNS label, because its name becomes part of host names.
+//! Function names: DNS labels, because the name becomes part of host names.
 //!
-//! Refuses everything that RFC 1123 does not allow in a label, and anything longer than 63.
+//! Only labels of RFC 1123 are accepted, with at most 63 characters.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::shown::Shown;
+use crate::escape::Shown;
 
 /// A function's name: lower-case letters, digits and inner hyphens, at most 63.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,15 +13,15 @@ pub struct FunctionName(String);
 
 impl FunctionName {
     /// The most characters of a name.
-    pub const MOST: usize = 63;
+    pub const MAX_LENGTH: usize = 63;
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of a function whose file or folder is called `stem`: capitals become small, and
-    /// `_`, `.` and spaces become hyphens. What is no name even then is refused.
+    /// Derives a name from that of a file or folder: capitals become lower case, and `_`, `.` and
+    /// spaces become hyphens. The result may still be invalid.
     pub fn from_file_stem(stem: &str) -> Result<Self, NameError> {
         let mapped: String = stem
             .chars()
@@ -30,7 +30,7 @@ impl FunctionName {
                 other => other.to_ascii_lowercase(),
             })
             .collect();
-        // The error shows what was found, not what became of it.
+        // The error shows the original text.
         mapped.parse().map_err(|error| match error {
             NameError::Malformed { .. } => NameError::Malformed {
                 name: Shown(stem).to_string(),
@@ -41,8 +41,8 @@ impl FunctionName {
 }
 
 impl FunctionName {
-    /// The name of the function in a container of this name. Runtimes allow names that are longer, or have other
-    /// characters: those become hyphens, and what is too much is left out. Such a name is for logs and metrics only.
+    /// Derives a name from that of a container, for logs and metrics only. Container names may be
+    /// longer and have other characters: these become hyphens, and the excess is cut.
     pub fn of_container(name: &str) -> Self {
         let mapped = name.chars().map(|character| match character {
             letter if letter.is_ascii_alphanumeric() => letter.to_ascii_lowercase(),
@@ -51,7 +51,7 @@ impl FunctionName {
         let mapped: String = mapped.collect();
         let start = mapped.trim_start_matches('-');
         let cut = start
-            .get(..Self::MOST)
+            .get(..Self::MAX_LENGTH)
             .unwrap_or(start)
             .trim_end_matches('-');
         if cut.is_empty() {
@@ -78,7 +78,7 @@ impl FromStr for FunctionName {
                 name: Shown(text).to_string(),
             });
         }
-        if text.len() > Self::MOST {
+        if text.len() > Self::MAX_LENGTH {
             return Err(NameError::TooLong { length: text.len() });
         }
         Ok(Self(text.to_owned()))
@@ -103,7 +103,7 @@ impl std::borrow::Borrow<str> for FunctionName {
     }
 }
 
-/// Why a text is no function's name.
+/// Reasons why a text is not a function name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -122,7 +122,7 @@ pub enum NameError {
     /// More characters than a DNS label may have.
     #[error("a function's name can't have {length} characters, the most is 63")]
     TooLong {
-        /// How many it has.
+        /// The number of its characters.
         length: usize,
     },
 }

@@ -1,9 +1,9 @@
-//! Whom a function may call.
+//! Outbound rules: the services that a function may call.
 //!
-//! Owns both checks of an outbound request: [`OutboundRules::permit`] on the name that the function
-//! asked for, and [`Permit::allows_address`] on every address that the name resolved to. Refuses
-//! everything that no rule allows, and resolves nothing itself. A caller has to make both checks,
-//! the second one on the very address that it then connects to.
+//! A caller must make both checks of an outbound request. [`OutboundRules::permit`] checks the
+//! requested name, and [`Permit::allows_address`] every address to which the name resolves. The
+//! second check must use the address of the connection. Requests without a matching rule are
+//! denied. This module resolves nothing.
 
 mod address;
 mod error;
@@ -15,7 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use error::RuleError;
-pub use permit::{Permit, name_may_lead_to};
+pub use permit::{Permit, name_may_resolve_to};
 pub use rule::{HostPattern, Rule};
 
 use host::Host;
@@ -23,14 +23,14 @@ use host::Host;
 /// The scheme of an outbound request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
-    /// In the clear.
+    /// Unencrypted.
     Http,
     /// Over TLS.
     Https,
 }
 
 impl Scheme {
-    /// The scheme in small letters.
+    /// The scheme in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -38,7 +38,7 @@ impl Scheme {
         }
     }
 
-    /// The port when none is given.
+    /// The default port.
     pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -74,23 +74,23 @@ impl FromStr for Scheme {
 pub struct OutboundRules(Vec<Rule>);
 
 impl OutboundRules {
-    /// Whether nothing is allowed.
+    /// Whether there are no rules, so that nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The rules, in the order in which they were written.
+    /// The rules in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, Rule> {
         self.0.iter()
     }
 
-    /// The first check, on the name: `Some` when a rule has this scheme, host and port. `host` is a
+    /// The first check, on the name: `Some` if a rule has this scheme, host and port. `host` is a
     /// name or an address, the latter with or without brackets; `port` is the effective one.
     pub fn permit(&self, scheme: Scheme, host: &str, port: u16) -> Option<Permit> {
         if self.is_empty() {
             return None;
         }
-        // What is no host can't be meant by any rule.
+        // No rule can match a text that is not a host.
         let host = Host::of_request(host).ok()?;
         Permit::new(
             self.iter()

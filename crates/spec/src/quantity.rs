@@ -1,6 +1,6 @@
-//! Sizes and times as people write them: `64Mi`, `1m30s`.
+//! Parses and prints sizes and times: `64Mi`, `1m30s`.
 //!
-//! Refuses to guess a unit and refuses to round.
+//! Units are required where ambiguous, and values are not rounded.
 
 mod bytes;
 mod time;
@@ -8,23 +8,23 @@ mod time;
 pub use bytes::ByteSize;
 pub use time::Timespan;
 
-/// Why a text is no size, time or number.
+/// Reasons why a text is not a size, time or number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantityError {
     /// There is no text.
     #[error("it is empty")]
     Empty,
-    /// Something other than digits where digits belong.
+    /// Characters other than digits where a number is expected.
     #[error("it doesn't start with a number such as 10 or 1.5")]
     NotANumber,
-    /// A number that has to be whole is not.
+    /// A fraction where a whole number is expected.
     #[error("it isn't a whole number{of}")]
     NotWhole {
-        /// Of what, such as " of bytes"; may be empty.
+        /// The items of the number, such as " of bytes"; may be empty.
         of: &'static str,
     },
-    /// A unit that nobody defined.
+    /// An undefined unit.
     #[error("the unit \"{unit}\" isn't known")]
     UnknownUnit {
         /// The unit, safe to print.
@@ -36,14 +36,14 @@ pub enum QuantityError {
     /// A number below zero.
     #[error("it is negative")]
     Negative,
-    /// A number beyond what can be counted.
+    /// A number that overflows.
     #[error("it is too large")]
     TooLarge,
 }
 
-/// The most digits a part of a number may have, leading and trailing zeros aside. 10^20 times the
+/// The most digits of a part of a number, without leading and trailing zeros. 10^20 times the
 /// largest unit (2^60) still fits 128 bits.
-const MOST_DIGITS: usize = 20;
+const MAX_DIGITS: usize = 20;
 
 /// An unsigned decimal number, `whole + fraction / 10^digits`.
 #[derive(Clone, Copy)]
@@ -54,7 +54,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// Splits the number off the front of `text`: `1.5Gi` is 1.5 and `Gi`.
+    /// Splits the number from the front of `text`: `1.5Gi` is 1.5 and `Gi`.
     fn split(text: &str) -> Result<(Self, &str), QuantityError> {
         if text.is_empty() {
             return Err(QuantityError::Empty);
@@ -72,10 +72,10 @@ impl Decimal {
         };
         let whole = whole.trim_start_matches('0');
         let fraction = fraction.trim_end_matches('0');
-        if whole.len() > MOST_DIGITS {
+        if whole.len() > MAX_DIGITS {
             return Err(QuantityError::TooLarge);
         }
-        if fraction.len() > MOST_DIGITS {
+        if fraction.len() > MAX_DIGITS {
             return Err(QuantityError::NotWhole { of: "" });
         }
         let number = |digits: &str| {
@@ -94,7 +94,7 @@ impl Decimal {
         ))
     }
 
-    /// The number times `unit`, when that is whole.
+    /// The number times `unit`, if that is whole.
     fn times(self, unit: u128) -> Option<u128> {
         let scale = 10_u128.pow(self.digits);
         let fraction = self.fraction * unit;
@@ -104,7 +104,7 @@ impl Decimal {
     }
 }
 
-/// A whole number without a unit.
+/// Parses a whole number without a unit.
 pub(crate) fn parse_count(text: &str) -> Result<u64, QuantityError> {
     refuse_negative(text)?;
     let (number, rest) = Decimal::split(text)?;
@@ -115,7 +115,7 @@ pub(crate) fn parse_count(text: &str) -> Result<u64, QuantityError> {
     u64::try_from(number).map_err(|_| QuantityError::TooLarge)
 }
 
-/// A leading minus deserves an answer of its own: it is a number, only out of every range.
+/// Rejects a leading minus with its own error: the text is a number, but out of every range.
 fn refuse_negative(text: &str) -> Result<(), QuantityError> {
     match text.strip_prefix('-') {
         Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit()) => {

@@ -1,6 +1,6 @@
 //! The JSON schema of `function.yaml`, for editors.
 //!
-//! Refuses to state a default or a range itself: it writes them in from the tables.
+//! Defaults and ranges come from the tables.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::name::FunctionName;
 use crate::quantity::{ByteSize, Timespan};
 
 impl FunctionFile {
-    /// The JSON schema of `function.yaml`, its keys in alphabetical order.
+    /// Makes the JSON schema of `function.yaml`, with keys in alphabetical order.
     pub fn json_schema() -> Value {
         let mut schema = schemars::schema_for!(Self).to_value();
         for limit in LIMITS {
@@ -25,14 +25,14 @@ impl FunctionFile {
                 "pattern".to_owned(),
                 json!("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
             );
-            name.insert("maxLength".to_owned(), json!(FunctionName::MOST));
+            name.insert("maxLength".to_owned(), json!(FunctionName::MAX_LENGTH));
         }
         flowing(&mut schema);
         sorted(schema)
     }
 }
 
-/// Writes what the table knows of one property into the schema.
+/// Adds a bound's default and range to the schema of one property.
 fn fill(schema: &mut Value, definition: &str, key: &str, bound: Bound) {
     let Some(property) = schema.pointer_mut(&format!("/$defs/{definition}/properties/{key}"))
     else {
@@ -64,7 +64,7 @@ fn fill(schema: &mut Value, definition: &str, key: &str, bound: Bound) {
     *property = filled;
 }
 
-/// Joins the lines of every description: they were broken for the source, not for the reader.
+/// Joins the lines of every description, which are broken only in the source.
 fn flowing(value: &mut Value) {
     match value {
         Value::Object(map) => map.iter_mut().for_each(|(key, value)| match value {
@@ -76,7 +76,7 @@ fn flowing(value: &mut Value) {
     }
 }
 
-/// The same value with every object's keys in order, however the map of this build keeps them.
+/// Sorts the keys of every object, which the map type of this build may not do.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {

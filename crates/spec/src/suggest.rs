@@ -1,12 +1,12 @@
-//! Finds what a misspelt word probably meant.
+//! Suggests the known word that is nearest to a misspelt one.
 //!
-//! Refuses to guess when nothing is near: a wrong suggestion costs more than none.
+//! Without a near word there is no suggestion: a wrong one costs more than none.
 
-/// The candidate nearest to `word`, when it is near enough to be a slip of the fingers.
+/// The candidate nearest to `word`, if it is near enough to be a typing error.
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    // Longer words can't be near any key, and the distance costs their product.
-    const LONGEST: usize = 40;
-    if word.chars().count() > LONGEST {
+    // Longer words are near no key, and the distance costs the product of both lengths.
+    const MAX_LENGTH: usize = 40;
+    if word.chars().count() > MAX_LENGTH {
         return None;
     }
     let wanted = simplified(word);
@@ -18,7 +18,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|(_, candidate)| candidate)
 }
 
-/// Case and separators say nothing of what was meant: `request_body` is `requestBody`.
+/// Ignores case and separators: `request_body` matches `requestBody`.
 fn simplified(word: &str) -> Vec<char> {
     word.chars()
         .filter(|character| !matches!(character, '_' | '-' | ' '))
@@ -26,7 +26,7 @@ fn simplified(word: &str) -> Vec<char> {
         .collect()
 }
 
-/// Levenshtein's distance, one row at a time.
+/// Levenshtein distance, computed row by row.
 fn distance(left: &[char], right: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (index, a) in left.iter().enumerate() {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn suggests_only_what_is_near() {
+    fn suggests_only_near_words() {
         check("memry", Some("memory"));
         check("Memory", Some("memory"));
         check("request_body", Some("requestBody"));

@@ -1,6 +1,6 @@
-//! From the raw file to the validated function: every check that a parser can't make.
+//! Validates the raw file: every check beyond the parser's.
 //!
-//! Refuses the first value that is not allowed, and says which, where and what is allowed instead.
+//! The first invalid value is reported, with its position and what is allowed instead.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use crate::bound::{Bound, OutOfBound};
 use crate::diagnostics::{FileError, Invalid};
+use crate::escape::Shown;
 use crate::file::{EnvironmentVariable, FunctionFile, InstancesFile, OutboundFile};
 use crate::function::{Function, InstancePolicy, REUSE_IDLE, REUSE_REQUESTS};
 use crate::limits::{LIMITS, Limits, LimitsFile};
 use crate::located::{Located, Scalar};
 use crate::name::FunctionName;
 use crate::outbound::{OutboundRules, Rule, RuleError};
-use crate::shown::Shown;
 
 /// The most variables of an environment, and the most arguments.
 pub const MAX_ENVIRONMENT: usize = 1_000;
@@ -23,11 +23,11 @@ pub const MAX_ENVIRONMENT: usize = 1_000;
 /// The most outbound rules.
 pub const MAX_OUTBOUND_RULES: usize = 1_000;
 
-/// The most characters of a description, an example or a file's name.
+/// The most characters of a description, an example or a file name.
 const MAX_TEXT: usize = 4_096;
 
 impl Function {
-    /// Reads and checks the text of a `function.yaml`, for callers who need no raw file.
+    /// Reads and validates the text of a `function.yaml`.
     pub fn parse(text: &str, origin: &str, default_name: &str) -> Result<Self, FileError> {
         let file = crate::yaml::parse(text, origin)?;
         file.validate(default_name)
@@ -36,7 +36,7 @@ impl Function {
 }
 
 impl FunctionFile {
-    /// Checks every value. `default_name` is the name of the folder, for a file without a name.
+    /// Validates every value. `default_name` is the folder's name, for a file without a name.
     pub fn validate(self, default_name: &str) -> Result<Function, Invalid> {
         let Self {
             name,
@@ -91,7 +91,7 @@ fn validate_file(file: Located<String>) -> Result<String, Invalid> {
     if text.value.is_empty() {
         return Err(refuse("file", &text, "it is empty").with_help("leave it out for NAME.wasm"));
     }
-    // A drive letter is absolute only on one kind of machine, and no good name on any.
+    // A drive letter is absolute only on some systems, and never a good name.
     if text.value.starts_with(['/', '\\']) || text.value.as_bytes().get(1) == Some(&b':') {
         return Err(
             refuse("file", &text, format!("{} is absolute", Shown(&text.value)))
@@ -174,7 +174,7 @@ fn validate_outbound(outbound: OutboundFile) -> Result<OutboundRules, Invalid> {
             rule.value.parse::<Rule>().map_err(|error| {
                 let help = error.help();
                 let message = match error {
-                    // Credentials don't belong into messages, which end up in logs.
+                    // Messages end up in logs, so they must not contain credentials.
                     RuleError::Credentials => error.to_string(),
                     _ => format!("\"{}\": {error}", Shown(&rule.value)),
                 };
@@ -200,7 +200,7 @@ fn validate_instances(instances: &InstancesFile) -> Result<InstancePolicy, Inval
     })
 }
 
-/// The value in its unit, or the default when nothing is written.
+/// The value in its unit, or the default if there is none.
 fn validate_bound(
     field: &str,
     bound: Bound,
@@ -224,7 +224,7 @@ fn validate_bound(
     })
 }
 
-/// A text of a sensible length without control characters `but` these.
+/// Checks a text's length and its control characters, except those in `but`.
 fn checked_text(
     field: &str,
     text: Located<String>,
@@ -243,7 +243,7 @@ fn checked_text(
     Ok(text)
 }
 
-/// What the operating system hands to a program as a text that a NUL ends.
+/// Rejects NUL, which ends a text that the operating system passes to a program.
 fn without_nul(field: &str, raw: Located<Scalar>) -> Result<String, Invalid> {
     if raw.value.0.contains('\0') {
         return Err(refuse(field, &raw, "it has a NUL character"));
@@ -251,7 +251,7 @@ fn without_nul(field: &str, raw: Located<Scalar>) -> Result<String, Invalid> {
     Ok(raw.value.0)
 }
 
-/// At most `most` items; the complaint points at the first one beyond.
+/// Checks the number of items. The error points at the first one beyond `most`.
 fn at_most<T, V: AsRef<str>>(
     field: &str,
     items: &[T],

@@ -1,25 +1,25 @@
-//! Reads `function.yaml`: text in, raw file or a located complaint out.
+//! Reads `function.yaml` into the raw file, or into an error with a position.
 //!
-//! Refuses what only an attack needs: anchors and aliases, merge keys, tags, deep nesting, duplicate
-//! keys, several documents, and more than [`MAX_FILE_BYTES`].
+//! Features that only an attack needs are rejected: anchors and aliases, merge keys, tags, deep
+//! nesting, duplicate keys, several documents, and more than [`MAX_FILE_BYTES`].
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter, budget::BudgetBreach};
 
 use crate::diagnostics::{FileError, Position};
+use crate::escape::{Shown, ShownSentence};
 use crate::file::FunctionFile;
-use crate::shown::{Shown, ShownSentence};
 use crate::suggest::nearest;
 
-/// The most bytes that a `function.yaml` may have.
+/// The most bytes of a `function.yaml`.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
-/// How deep the collections of a file may nest: `instances: { reuse: {} }` is three.
+/// The deepest nesting of a file's collections: `instances: { reuse: {} }` is three.
 const MAX_DEPTH: usize = 8;
 
-/// Reads the text of a `function.yaml`. `origin` is what messages call it. An empty text is a file
-/// that leaves everything out.
+/// Reads the text of a `function.yaml`. `origin` is its name in messages. An empty text is a file
+/// without keys.
 pub fn parse(text: &str, origin: &str) -> Result<FunctionFile, FileError> {
     read(text, origin).map(Option::unwrap_or_default)
 }
@@ -39,7 +39,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, origin: &str) -> Result<Opti
         });
     }
     serde_saphyr::from_str_with_options::<Option<T>>(text, options())
-        .map_err(|error| complaint(&error, origin))
+        .map_err(|error| file_error(&error, origin))
 }
 
 fn options() -> Options {
@@ -63,13 +63,13 @@ fn options() -> Options {
     }
 }
 
-/// The reader's error in our words.
-fn complaint(error: &Error, origin: &str) -> FileError {
-    let Words {
+/// Converts the reader's error.
+fn file_error(error: &Error, origin: &str) -> FileError {
+    let ErrorText {
         message,
         allowed,
         help,
-    } = words(error.without_snippet());
+    } = error_text(error.without_snippet());
     FileError {
         origin: origin.to_owned(),
         position: error.location().as_ref().and_then(Position::of),
@@ -79,14 +79,14 @@ fn complaint(error: &Error, origin: &str) -> FileError {
     }
 }
 
-/// What a complaint says, apart from where.
-struct Words {
+/// The text of an error, without its position.
+struct ErrorText {
     message: String,
     allowed: Vec<&'static str>,
     help: Option<String>,
 }
 
-impl Words {
+impl ErrorText {
     fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -117,64 +117,64 @@ impl Words {
     }
 }
 
-fn words(error: &Error) -> Words {
+fn error_text(error: &Error) -> ErrorText {
     match error {
         Error::SerdeUnknownField {
             field, expected, ..
-        } => Words::unknown("key", "keys", field, expected),
+        } => ErrorText::unknown("key", "keys", field, expected),
         Error::SerdeUnknownVariant {
             variant, expected, ..
-        } => Words::unknown("word", "words", variant, expected),
+        } => ErrorText::unknown("word", "words", variant, expected),
         Error::SerdeMissingField { field, .. } => {
-            Words::new(format!("the key \"{field}\" is missing"))
+            ErrorText::new(format!("the key \"{field}\" is missing"))
         }
         Error::DuplicateMappingKey { key, .. } => {
-            let words = match key {
-                Some(key) => Words::new(format!("the key \"{}\" is there twice", Shown(key))),
-                None => Words::new("a key is there twice"),
+            let text = match key {
+                Some(key) => ErrorText::new(format!("the key \"{}\" is there twice", Shown(key))),
+                None => ErrorText::new("a key is there twice"),
             };
-            words.help("keep one of them")
+            text.help("keep one of them")
         }
-        // What is expected is the reader's own word, such as "mapping start".
-        Error::Unexpected { expected, .. } => Words::new(format!("expected {expected}")).help(
+        // `expected` is the reader's own term, such as "mapping start".
+        Error::Unexpected { expected, .. } => ErrorText::new(format!("expected {expected}")).help(
             "keys belong below their group as \"key: value\", items in a list as \"- item\", \
              and all else is one value",
         ),
         Error::NullIntoString { .. } => {
-            Words::new("a value is missing").help("write \"\" for an empty text")
+            ErrorText::new("a value is missing").help("write \"\" for an empty text")
         }
         Error::MultipleDocuments { .. } => refuse_documents(),
         Error::MergeKeyNotAllowed { .. } => {
-            Words::new("merge keys (<<) are not allowed").help("write the keys out")
+            ErrorText::new("merge keys (<<) are not allowed").help("write the keys out")
         }
         Error::UnknownAnchor { .. } => refuse_anchors(),
         Error::Budget { breach, .. } => excess(breach),
-        // Syntax errors and the like: the library's message, which may repeat a part of the file.
+        // Syntax errors and others: the library's message, which may repeat a part of the file.
         other => {
             let message = UserMessageFormatter.format_message(other);
-            Words::new(ShownSentence(&message).to_string())
+            ErrorText::new(ShownSentence(&message).to_string())
         }
     }
 }
 
-/// A file that asks for more than any function's description needs.
-fn excess(breach: &BudgetBreach) -> Words {
+/// The message for a file that exceeds a limit of the reader.
+fn excess(breach: &BudgetBreach) -> ErrorText {
     match breach {
         BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. } => refuse_anchors(),
         BudgetBreach::Documents { .. } => refuse_documents(),
         BudgetBreach::Depth { .. } => {
-            Words::new(format!("nested deeper than the most allowed, {MAX_DEPTH}"))
+            ErrorText::new(format!("nested deeper than the most allowed, {MAX_DEPTH}"))
         }
-        _ => Words::new("the file is larger than any function's description needs to be"),
+        _ => ErrorText::new("the file is larger than any function's description needs to be"),
     }
 }
 
-fn refuse_documents() -> Words {
-    Words::new("the file has more than one document")
+fn refuse_documents() -> ErrorText {
+    ErrorText::new("the file has more than one document")
         .help("one file describes one function: remove the --- and what follows")
 }
 
-fn refuse_anchors() -> Words {
-    Words::new("anchors (&) and aliases (*) are not allowed")
+fn refuse_anchors() -> ErrorText {
+    ErrorText::new("anchors (&) and aliases (*) are not allowed")
         .help("write the value out, and quote a text that starts with & or *")
 }

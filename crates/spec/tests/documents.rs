@@ -1,4 +1,4 @@
-//! What the documents show as a `function.yaml` is one.
+//! Tests that every `function.yaml` in the documentation is valid.
 
 use sampan_spec::{Function, LIMITS};
 
@@ -23,7 +23,7 @@ fn every_example_is_a_function() {
     for (name, text) in DOCUMENTS {
         let blocks = blocks(text);
         assert!(!blocks.is_empty(), "{name} shows none");
-        // Resources of Kubernetes are checked by whoever knows them.
+        // Other crates test the Kubernetes resources.
         for block in blocks
             .iter()
             .filter(|block| !block.starts_with("apiVersion:"))

@@ -1,4 +1,4 @@
-//! `function.yaml` from text to function: what is taken, what is refused, and where that is said.
+//! Tests of reading `function.yaml`: valid files, rejected files, and error positions.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ fn every_key_arrives_in_the_function() {
 }
 
 #[test]
-fn what_is_left_out_is_the_default() {
+fn omitted_keys_have_their_default() {
     let mut bare = Function::bare(
         "prime-numbers"
             .parse::<FunctionName>()
@@ -96,7 +96,7 @@ fn what_is_left_out_is_the_default() {
     assert_eq!(bare.outbound, OutboundRules::default());
     assert_eq!((bare.instances, bare.http), (InstancePolicy::Fresh, None));
 
-    // A file without keys is a bare function that lies where its name says.
+    // A file without keys is a bare function with the .wasm of its name.
     bare.file = Some("prime-numbers.wasm".to_owned());
     for text in [
         "",
@@ -115,16 +115,16 @@ fn what_is_left_out_is_the_default() {
     assert_eq!(parse("", "f"), Ok(FunctionFile::default()));
 }
 
-/// The whole complaint about a file, or nothing.
+/// Checks the whole error of a file, or that there is none.
 fn check(text: &str, expected: Option<&str>) {
-    let complaint = Function::parse(text, "f", "name")
+    let error = Function::parse(text, "f", "name")
         .err()
         .map(|error| error.to_string());
-    assert_eq!(complaint.as_deref(), expected, "{text:?}");
+    assert_eq!(error.as_deref(), expected, "{text:?}");
 }
 
 #[test]
-fn unknown_keys_are_refused_with_what_is_allowed() {
+fn unknown_keys_are_rejected_with_the_allowed_ones() {
     fn check(text: &str, place: (u64, u64), key: &str, near: Option<&str>, allowed: &str) {
         let error = parse(text, "function.yaml").expect_err(text);
         assert_eq!(error.message, format!("unknown key \"{key}\""), "{text}");
@@ -204,7 +204,7 @@ fn unknown_keys_are_refused_with_what_is_allowed() {
 }
 
 #[test]
-fn complaints_say_where_and_what() {
+fn errors_have_a_position_and_a_message() {
     check(
         "limits:\n  memory: 5Ti",
         Some("f:2:11: limits.memory: 5Ti is more than the most allowed, 4Gi"),

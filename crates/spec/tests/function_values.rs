@@ -1,13 +1,13 @@
-//! The values of `function.yaml` that have no bound of their own: files, texts, variables, lists.
+//! Tests of values in `function.yaml` without a bound: files, texts, variables, lists.
 
 use sampan_spec::{Function, MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
 
-/// The whole complaint about a file, or nothing.
+/// Checks the whole error of a file, or that there is none.
 fn check(text: &str, expected: Option<&str>) {
-    let complaint = Function::parse(text, "f", "name")
+    let error = Function::parse(text, "f", "name")
         .err()
         .map(|error| error.to_string());
-    assert_eq!(complaint.as_deref(), expected, "{text:?}");
+    assert_eq!(error.as_deref(), expected, "{text:?}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn texts_have_an_end_and_obey_no_terminal() {
 }
 
 #[test]
-fn the_environment_is_what_a_program_can_be_given() {
+fn the_environment_is_limited_to_valid_variables() {
     let one = |name: &str| format!("env: [{{name: {name}, value: ''}}]");
     for name in ["A", "a.b-c", "'1'", "GRÖSSE", "'with space'"] {
         check(&one(name), None);

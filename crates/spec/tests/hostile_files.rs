@@ -1,4 +1,4 @@
-//! Files written to hurt: each is refused with one line, and none costs more than reading it.
+//! Tests of hostile files: each is rejected with one line, and costs no more than reading it.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ fn refused(text: &str) -> FileError {
     error
 }
 
-/// Every complaint is one short line that a terminal shows as it is.
+/// Checks that the error is one short line without control characters.
 fn check_shape(error: &FileError) {
     for line in [Some(error.to_string()), error.help().map(str::to_owned)]
         .into_iter()
@@ -141,7 +141,7 @@ fn no_mutation_panics() {
         "&a ", "*a", "!!", "<<: ", "---\n", "[", "}", ": ", "\u{feff}", "\0", "\"", "'", "|\n",
         "😀", "~", "%",
     ];
-    // A fixed walk, the same in every run.
+    // A deterministic walk.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = |below: usize| {
         state ^= state << 13;

@@ -1,11 +1,11 @@
-//! Every limit at its edges: one below, exact, one above, and everything that is no value at all.
+//! Tests of every limit at its edges: one below, exact, one above, and malformed values.
 
 use sampan_spec::{Bound, Function, LIMITS, Limits, REUSE_IDLE, REUSE_REQUESTS, Unit};
 
-/// The value that a field has once the file is read, or the complaint about it.
+/// The value of a field after reading the file, or the error.
 type Outcome = Result<u64, String>;
 
-/// A bounded field of a file: where it is, its bound, and how it is read with a given value.
+/// A bounded field of a file: its path, its bound, and a function that reads it with a given value.
 struct Field {
     path: String,
     bound: Bound,
@@ -145,7 +145,7 @@ fn nothing_else_is_a_value() {
 }
 
 #[test]
-fn nothing_said_is_the_default() {
+fn without_a_value_the_default_applies() {
     let function = Function::parse("", "f", "name").expect("it is valid");
     assert_eq!(function.limits, Limits::default());
     for Field { path, bound, read } in fields() {

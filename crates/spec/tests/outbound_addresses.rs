@@ -1,4 +1,4 @@
-//! The second check of an outbound request: which resolved addresses a rule allows.
+//! Tests of the second check of an outbound request: the resolved addresses that a rule allows.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ fn rules(rules: &[&str]) -> OutboundRules {
         .collect()
 }
 
-/// The permit for a URL's `scheme://host:port`, all three explicit.
+/// The permit for `scheme://host:port`, all three explicit.
 fn permit(allow: &[&str], url: &str) -> Option<Permit> {
     let (scheme, rest) = url.split_once("://").expect("it is valid");
     let (host, port) = rest.rsplit_once(':').expect("it is valid");
@@ -22,7 +22,7 @@ fn permit(allow: &[&str], url: &str) -> Option<Permit> {
     )
 }
 
-/// The kinds of rule that the address policy tells apart, each with a request it matches.
+/// The kinds of rule that the address policy distinguishes, each with a matching request.
 const RULES: [(&str, &str); 4] = [
     ("http://store", "http://store:80"),
     ("http://localhost", "http://localhost:80"),
@@ -36,7 +36,7 @@ fn resolved_addresses_are_judged_by_the_rule() {
     const PUBLIC: [bool; 4] = [true, true, true, true];
     const PRIVATE: [bool; 4] = [true, true, true, false];
     const LOOPBACK: [bool; 4] = [false, true, true, false];
-    const NOBODY: [bool; 4] = [false; 4];
+    const NONE: [bool; 4] = [false; 4];
     fn check(address: &str, expected: [bool; 4]) {
         let ip: IpAddr = address.parse().expect(address);
         let mut disguises = vec![ip];
@@ -63,9 +63,9 @@ fn resolved_addresses_are_judged_by_the_rule() {
             assert_eq!(allowed, expected, "{address} as {ip}");
         }
     }
-    check("0.0.0.0", NOBODY);
-    check("0.0.0.1", NOBODY);
-    check("0.255.255.255", NOBODY);
+    check("0.0.0.0", NONE);
+    check("0.0.0.1", NONE);
+    check("0.255.255.255", NONE);
     check("1.0.0.0", PUBLIC);
     check("9.255.255.255", PUBLIC);
     check("10.0.0.0", PRIVATE);
@@ -74,7 +74,7 @@ fn resolved_addresses_are_judged_by_the_rule() {
     check("100.63.255.255", PUBLIC);
     check("100.64.0.0", PRIVATE);
     check("100.100.100.199", PRIVATE);
-    check("100.100.100.200", NOBODY);
+    check("100.100.100.200", NONE);
     check("100.100.100.201", PRIVATE);
     check("100.127.255.255", PRIVATE);
     check("100.128.0.0", PUBLIC);
@@ -84,16 +84,16 @@ fn resolved_addresses_are_judged_by_the_rule() {
     check("127.255.255.255", LOOPBACK);
     check("128.0.0.0", PUBLIC);
     check("169.253.255.255", PUBLIC);
-    check("169.254.0.0", NOBODY);
-    check("169.254.169.254", NOBODY);
-    check("169.254.255.255", NOBODY);
+    check("169.254.0.0", NONE);
+    check("169.254.169.254", NONE);
+    check("169.254.255.255", NONE);
     check("169.255.0.0", PUBLIC);
     check("172.15.255.255", PUBLIC);
     check("172.16.0.0", PRIVATE);
     check("172.31.255.255", PRIVATE);
     check("172.32.0.0", PUBLIC);
-    check("192.0.0.0", NOBODY);
-    check("192.0.0.192", NOBODY);
+    check("192.0.0.0", NONE);
+    check("192.0.0.192", NONE);
     check("192.0.1.0", PUBLIC);
     check("192.0.2.1", PUBLIC);
     check("192.167.255.255", PUBLIC);
@@ -101,34 +101,34 @@ fn resolved_addresses_are_judged_by_the_rule() {
     check("192.168.255.255", PRIVATE);
     check("192.169.0.0", PUBLIC);
     check("223.255.255.255", PUBLIC);
-    check("224.0.0.0", NOBODY);
-    check("239.255.255.255", NOBODY);
-    check("240.0.0.0", NOBODY);
-    check("255.255.255.254", NOBODY);
-    check("255.255.255.255", NOBODY);
+    check("224.0.0.0", NONE);
+    check("239.255.255.255", NONE);
+    check("240.0.0.0", NONE);
+    check("255.255.255.254", NONE);
+    check("255.255.255.255", NONE);
 
-    check("::", NOBODY);
+    check("::", NONE);
     check("::1", LOOPBACK);
-    check("::2", NOBODY);
-    check("64:ff9b:1::", NOBODY);
-    check("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", NOBODY);
+    check("::2", NONE);
+    check("64:ff9b:1::", NONE);
+    check("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", NONE);
     check("64:ff9b:2::", PUBLIC);
-    check("100::1", NOBODY);
-    check("2001::1", NOBODY);
+    check("100::1", NONE);
+    check("2001::1", NONE);
     check("2001:1::1", PUBLIC);
     check("2001:db8::1", PUBLIC);
     check("2001:4860:4860::8888", PUBLIC);
     check("fbff::1", PUBLIC);
     check("fc00::", PRIVATE);
     check("fd00:ec2::253", PRIVATE);
-    check("fd00:ec2::254", NOBODY);
+    check("fd00:ec2::254", NONE);
     check("fdff:ffff::1", PRIVATE);
-    check("fe80::1", NOBODY);
-    check("febf::1", NOBODY);
+    check("fe80::1", NONE);
+    check("febf::1", NONE);
     check("fec0::1", PRIVATE);
     check("feff::1", PRIVATE);
-    check("ff00::", NOBODY);
-    check("ff02::1", NOBODY);
+    check("ff00::", NONE);
+    check("ff02::1", NONE);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_literal_grants_itself_and_a_block_its_own_kind() {
     check("http://127.0.0.0/8", "127.0.0.1", "127.0.0.5", true);
     check("http://[fc00::]/7", "fd00::1", "fd00::1", true);
     check("http://[fc00::]/7", "fd00::1", "fd00:ec2::254", false);
-    // A block that is not all of one kind allows only what is public in it.
+    // A block of several classes allows only its public addresses.
     check("http://8.0.0.0/5", "8.8.8.8", "8.8.8.8", true);
     check("http://8.0.0.0/5", "8.8.8.8", "10.0.0.1", false);
     check("http://128.0.0.0/1", "128.0.0.1", "169.254.169.254", false);
@@ -199,7 +199,7 @@ fn a_literal_grants_itself_and_a_block_its_own_kind() {
 }
 
 #[test]
-fn several_rules_allow_what_any_of_them_allows() {
+fn an_address_is_allowed_if_any_rule_allows_it() {
     let private: IpAddr = "10.0.0.1".parse().expect("it is valid");
     let public: IpAddr = "8.8.8.8".parse().expect("it is valid");
     let special: IpAddr = "169.254.169.254".parse().expect("it is valid");

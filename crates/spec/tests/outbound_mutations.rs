@@ -1,4 +1,4 @@
-//! Mutated rules and hosts: none panics, and every rule that is accepted means what it shows.
+//! Tests of mutated rules and hosts: none panics, and every accepted rule means what it prints.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ const SPLICES: [&str; 20] = [
 
 #[test]
 fn accepted_rules_read_back_and_permit_their_own_host() {
-    // A fixed walk, the same in every run.
+    // A deterministic walk.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = |below: usize| {
         state ^= state << 13;

@@ -1,4 +1,4 @@
-//! The first check of an outbound request: which texts are rules, and which names they match.
+//! Tests of the first check of an outbound request: valid rules, and the names that they match.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ fn rules(rules: &[&str]) -> OutboundRules {
         .collect()
 }
 
-/// The permit for a URL's `scheme://host:port`, all three explicit.
+/// The permit for `scheme://host:port`, all three explicit.
 fn permit(allow: &[&str], url: &str) -> Option<Permit> {
     let (scheme, rest) = url.split_once("://").expect("it is valid");
     let (host, port) = rest.rsplit_once(':').expect("it is valid");
@@ -65,7 +65,7 @@ fn a_rule_has_one_shortest_form() {
 }
 
 #[test]
-fn what_is_no_rule_is_explained() {
+fn invalid_rules_are_explained() {
     fn check(text: &str, expected: &RuleError) {
         let error = text.parse::<Rule>().expect_err(text);
         assert_eq!(&error, expected, "{text:?}");

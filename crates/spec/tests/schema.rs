@@ -1,4 +1,4 @@
-//! The schema for editors: the checked-in copy is current, and says what the reader does.
+//! Tests of the JSON schema: the checked-in copy is current and agrees with the reader.
 
 use std::path::Path;
 

@@ -1,8 +1,7 @@
-//! The admin server: `/metrics`, `/healthz` and `/readyz`, on a port of its own.
+//! Admin server: `/metrics`, `/healthz` and `/readyz` on a separate port.
 //!
-//! It answers one small request a connection and nothing else, so that whoever reaches it can hold
-//! up little: connections are counted, and each has [`CONNECTION_TIME`] from its first byte to its
-//! last.
+//! Each connection serves one small request, so that a client can block little. Connections are
+//! limited in number, and each has [`CONNECTION_TIME`] from its first byte to its last.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,17 +24,17 @@ use tokio::time::{sleep, timeout};
 use crate::health::Health;
 use crate::metrics::{MEDIA_TYPE, Registry};
 
-/// How long a connection may take, from its beginning to the end of its only answer.
+/// Time limit of a connection, from its beginning to the end of its only response.
 pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
-/// How many connections may be open; more wait in the kernel's queue.
-const MOST_CONNECTIONS: u32 = 64;
+/// The most open connections; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: u32 = 64;
 
-/// How long a request's head may take.
-const HEADER_TIME: Duration = Duration::from_secs(5);
+/// Time limit for a request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a failing `accept` pauses: the usual cause, too many open files, does not pass at once.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed `accept`: the usual cause, too many open files, lasts for a while.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 struct Admin {
@@ -51,7 +50,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let admin = Arc::new(Admin { registry, health });
-    let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -71,14 +70,14 @@ pub async fn serve(
                 tracing::warn!(%error, "the admin server cannot accept a connection");
                 tokio::select! {
                     () = &mut shutdown => break,
-                    () = sleep(PAUSE) => {}
+                    () = sleep(ACCEPT_PAUSE) => {}
                 }
             }
         }
     }
     drop(listener);
     // Every connection ends within CONNECTION_TIME, so this does as well.
-    let _all = permits.acquire_many(MOST_CONNECTIONS).await;
+    let _all = permits.acquire_many(MAX_CONNECTIONS).await;
 }
 
 async fn accept(
@@ -100,7 +99,7 @@ async fn connection(stream: TcpStream, admin: Arc<Admin>) {
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(HEADER_TIMEOUT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     match timeout(CONNECTION_TIME, serving).await {

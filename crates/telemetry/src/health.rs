@@ -1,31 +1,31 @@
-//! Whether the program is ready for work, as the admin server tells it.
+//! Readiness of the program, for the admin server.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Ready, or the reason why not. Clones share one state; it starts as not ready.
+/// Readiness, or the reason why not. Clones share one state, which starts as not ready.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<RwLock<Option<Cow<'static, str>>>>);
 
 impl Health {
-    /// Not ready yet, for a reason such as "loading functions".
+    /// Starts as not ready, for a reason such as "loading functions".
     pub fn not_ready(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(RwLock::new(Some(reason.into()))))
     }
 
-    /// The program takes work from now on.
+    /// Sets the program ready.
     pub fn set_ready(&self) {
         self.set(None);
     }
 
-    /// The program takes no work from now on, for a reason such as "shutting down".
+    /// Sets the program not ready, for a reason such as "shutting down".
     pub fn set_not_ready(&self, reason: impl Into<Cow<'static, str>>) {
         self.set(Some(reason.into()));
     }
 
-    /// Why the program takes no work, or `None` when it does.
+    /// The reason why the program is not ready, or `None` if it is.
     pub fn reason(&self) -> Option<Cow<'static, str>> {
-        // Nothing can panic while the lock is held, so a poisoned one holds a whole value.
+        // No code panics while the lock is held, so a poisoned one holds a whole value.
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)

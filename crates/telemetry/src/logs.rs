@@ -1,7 +1,6 @@
-//! Logs on stderr: text for people, or a JSON object a line for machines.
+//! Logs on stderr: text, or one JSON object for each line.
 //!
-//! stdout stays free for a program's own output. Control characters of what is logged are escaped
-//! in both formats.
+//! stdout stays free for a program's own output. Control characters are escaped in both formats.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -14,22 +13,22 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::queue::Queue;
 
-/// What is logged when neither the options nor the environment say otherwise.
+/// The filter if neither the options nor the environment set one.
 pub const DEFAULT_FILTER: &str = "info";
 
-/// The environment's filter.
+/// The environment variable with a filter.
 const FILTER_VARIABLE: &str = "RUST_LOG";
 
 /// Bytes of log lines that may wait for a slow stderr.
-const CAPACITY: usize = 1 << 20;
+const MAX_QUEUED_BYTES: usize = 1 << 20;
 
-/// How long the end of a program waits for a slow stderr.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for flushing to a slow stderr at the end of a program.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text for people.
+    /// Human-readable text.
     #[default]
     Text,
     /// One JSON object a line, with the event's fields at the top level.
@@ -48,42 +47,41 @@ pub enum Color {
     Never,
 }
 
-/// What to log and how.
+/// Logging options.
 #[derive(Clone, Debug, Default)]
 pub struct LogOptions {
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
     /// Whether text is coloured.
     pub color: Color,
-    /// Which events are logged, such as `info,sampan_runner=debug,access=off`. Without it
-    /// `RUST_LOG` decides, and without that [`DEFAULT_FILTER`].
+    /// A filter of events, such as `info,sampan_runner=debug,access=off`. Without it `RUST_LOG`
+    /// decides, and without that [`DEFAULT_FILTER`].
     pub filter: Option<String>,
 }
 
-/// Why logging could not be set up.
+/// Reasons why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogsError {
-    /// The filter cannot be understood.
+    /// The filter is malformed.
     #[error(
         "\"{filter}\" is no log filter; write levels such as info, or info,sampan_runner=debug"
     )]
     Filter {
-        /// The filter as it was given.
+        /// The given filter.
         filter: String,
-        /// Where it went wrong.
+        /// The cause.
         source: ParseError,
     },
     /// The operating system refused a thread.
     #[error("no thread for the logs")]
     Thread(#[source] io::Error),
-    /// The program has set up logging before.
+    /// The program has already set up logging.
     #[error("logging is already set up")]
     AlreadySetUp(#[source] SetGlobalDefaultError),
 }
 
-/// Logging that is set up. Dropping it writes what is still buffered; a program that ends
-/// otherwise loses that.
+/// Active logging. Dropping it flushes buffered lines; a program that ends otherwise loses them.
 #[derive(Debug)]
 #[must_use = "dropping it at once would leave later lines unwritten when the program ends"]
 pub struct Logs {
@@ -95,11 +93,11 @@ impl LogOptions {
     pub fn init(&self) -> Result<Logs, LogsError> {
         let filter = self.filter.clone().or_else(filter_of_environment);
         let filter = parse_filter(filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()))?;
-        let queue = Queue::start(io::stderr(), CAPACITY).map_err(LogsError::Thread)?;
+        let queue = Queue::start(io::stderr(), MAX_QUEUED_BYTES).map_err(LogsError::Thread)?;
         let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
         let layer: Box<dyn Layer<Registry> + Send + Sync> = match self.format {
             LogFormat::Text => layer
-                .with_ansi(colored(self.color, &Surroundings::of_stderr()))
+                .with_ansi(colored(self.color, &ColorEnvironment::stderr()))
                 .boxed(),
             LogFormat::Json => layer
                 .json()
@@ -114,9 +112,9 @@ impl LogOptions {
 }
 
 impl Logs {
-    /// Writes what is still buffered, as long as stderr takes it.
+    /// Writes buffered lines, within a time limit.
     pub fn flush(&self) {
-        self.queue.flush(PATIENCE);
+        self.queue.flush(FLUSH_TIMEOUT);
     }
 }
 
@@ -136,46 +134,46 @@ fn filter_of_environment() -> Option<String> {
         .map(|filter| filter.to_string_lossy().into_owned())
 }
 
-/// What decides about colours besides the options.
-struct Surroundings {
+/// The environment's influence on colours.
+struct ColorEnvironment {
     terminal: bool,
     no_color: bool,
     dumb: bool,
 }
 
-impl Surroundings {
-    fn of_stderr() -> Self {
+impl ColorEnvironment {
+    fn stderr() -> Self {
         Self {
             terminal: io::stderr().is_terminal(),
-            // https://no-color.org: present and not empty, whatever its value.
+            // https://no-color.org: present and not empty, with any value.
             no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             dumb: env::var_os("TERM").is_some_and(|value| value == "dumb"),
         }
     }
 }
 
-fn colored(color: Color, around: &Surroundings) -> bool {
+fn colored(color: Color, environment: &ColorEnvironment) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => around.terminal && !around.no_color && !around.dumb,
+        Color::Auto => environment.terminal && !environment.no_color && !environment.dumb,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Color, LogsError, Surroundings, colored, parse_filter};
+    use super::{Color, ColorEnvironment, LogsError, colored, parse_filter};
 
     #[test]
     fn colours_are_for_terminals_that_want_them() {
         fn check(color: Color, (terminal, no_color, dumb): (bool, bool, bool), expected: bool) {
-            let around = Surroundings {
+            let environment = ColorEnvironment {
                 terminal,
                 no_color,
                 dumb,
             };
             assert_eq!(
-                colored(color, &around),
+                colored(color, &environment),
                 expected,
                 "{color:?} {terminal} {no_color} {dumb}"
             );
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_cannot_be_understood_is_named() {
+    fn a_malformed_filter_is_named() {
         fn check(filter: &str, accepted: bool) {
             match parse_filter(filter.to_owned()) {
                 Ok(_) => assert!(accepted, "{filter}"),

@@ -1,6 +1,6 @@
-//! The registry of metrics, and how it is written: `OpenMetrics` text.
+//! Registry of metrics, encoded as `OpenMetrics` text.
 //!
-//! Metrics are made and updated where they are measured; here they only meet.
+//! Other crates make and update the metrics.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,15 +9,15 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Metric;
 
-/// The media type of what [`Registry::encode`] returns.
+/// The media type of [`Registry::encode`]'s output.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of a program; every name begins with `sampan_`. Clones share one registry.
+/// All metrics of a program. Every name begins with `sampan_`. Clones share one registry.
 #[derive(Clone, Debug)]
 pub struct Registry(Arc<RwLock<prometheus_client::registry::Registry>>);
 
 impl Registry {
-    /// A registry with nothing in it.
+    /// Makes an empty registry.
     pub fn new() -> Self {
         let registry = prometheus_client::registry::Registry::with_prefix("sampan");
         Self(Arc::new(RwLock::new(registry)))
@@ -28,12 +28,12 @@ impl Registry {
         self.write(|registry| registry.register(name, help, metric));
     }
 
-    /// Adds what decides at every scrape which metrics there are.
+    /// Adds a collector, which produces its metrics at every scrape.
     pub fn register_collector(&self, collector: impl Collector) {
         self.write(|registry| registry.register_collector(Box::new(collector)));
     }
 
-    /// All metrics as `OpenMetrics` text.
+    /// Encodes all metrics as `OpenMetrics` text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         // A panic while registering leaves the registry without that metric, and otherwise whole.

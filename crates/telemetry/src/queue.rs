@@ -1,7 +1,7 @@
-//! The way of log lines to stderr: through a bounded buffer and one thread that writes it.
+//! Bounded queue of log lines with one thread that writes them to stderr.
 //!
-//! A request never waits for whoever reads the logs. When the reader stalls and the buffer is full,
-//! lines are dropped, counted, and the count is written as soon as writing works again.
+//! A request never waits for the reader of the logs. If the reader stalls and the buffer is full,
+//! lines are dropped and counted. The count is written as soon as writing works again.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How long the thread lets lines gather after it has written some. The first line after a silence is
-/// written at once; under load, waking the thread for each line would cost more than making the line.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long the thread lets lines gather after a write. The first line after a pause is written at
+/// once. Under load, waking the thread for each line would cost more than making the line.
+const GATHER_TIME: Duration = Duration::from_millis(5);
 
-/// Takes lines from any thread. Clones share one buffer.
+/// Accepts lines from any thread. Clones share one buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue(Arc<Shared>);
 
@@ -36,8 +36,8 @@ struct State {
 }
 
 impl Queue {
-    /// A queue of at most `capacity` bytes before `output`, and the thread that empties it. The
-    /// thread ends with the process.
+    /// Makes a queue of at most `capacity` bytes for `output`, and starts the thread that empties
+    /// it. The thread ends with the process.
     pub(crate) fn start(output: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -52,11 +52,11 @@ impl Queue {
         Ok(Self(shared))
     }
 
-    /// Waits until everything is written, but not longer than `patience`.
-    pub(crate) fn flush(&self, patience: Duration) {
+    /// Waits until everything is written, for at most `timeout`.
+    pub(crate) fn flush(&self, timeout: Duration) {
         let state = self.0.lock();
         let busy = |state: &mut State| state.writing || !state.pending.is_empty();
-        let waited = self.0.emptied.wait_timeout_while(state, patience, busy);
+        let waited = self.0.emptied.wait_timeout_while(state, timeout, busy);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -92,7 +92,7 @@ impl Shared {
             std::mem::swap(&mut lines, &mut state.pending);
             let dropped = std::mem::take(&mut state.dropped);
             drop(state);
-            // There is nowhere to report that stderr is closed.
+            // There is no output for an error of a closed stderr.
             let _ = output.write_all(&lines);
             if dropped > 0 {
                 let _ = writeln!(
@@ -102,18 +102,18 @@ impl Shared {
             }
             let _ = output.flush();
             lines.clear();
-            thread::sleep(GATHER);
+            thread::sleep(GATHER_TIME);
             state = self.lock();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing between lock and unlock can leave the state half-changed.
+        // No code between lock and unlock can leave the state half-changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `tracing-subscriber` writes each event in one piece, so that a call is a line.
+/// `tracing-subscriber` writes each event in one call, so that a call is a line.
 impl Write for &Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -141,9 +141,9 @@ mod tests {
 
     use super::Queue;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Hands every write over, and starts each only when the test allows it.
+    /// Sends every write to the test, and starts each only when the test permits it.
     struct Gate {
         allowed: Receiver<()>,
         written: Sender<Vec<u8>>,
@@ -151,7 +151,7 @@ mod tests {
 
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // After the test has dropped its end, everything is allowed.
+            // After the test has dropped its end, every write is permitted.
             let _ = self.allowed.recv();
             let _ = self.written.send(bytes.to_vec());
             Ok(bytes.len())
@@ -181,7 +181,7 @@ mod tests {
                 .write_all(format!("line {number}\n").as_bytes())
                 .unwrap();
         }
-        queue.flush(PATIENCE);
+        queue.flush(TEST_TIMEOUT);
         let text: Vec<u8> = writes.try_iter().flatten().collect();
         let text = String::from_utf8(text).unwrap();
         let mut lines = text.lines();
@@ -196,13 +196,13 @@ mod tests {
         let (queue, allow, writes) = gated(10);
         (&queue).write_all(b"first\n").unwrap();
         let begun = Instant::now();
-        // At most one line is with the thread and one in the buffer, whatever the timing.
+        // At most one line is with the thread and one in the buffer, with any timing.
         for _ in 0..100 {
             (&queue).write_all(b"later\n").unwrap();
         }
         assert!(begun.elapsed() < Duration::from_secs(1));
         drop(allow);
-        queue.flush(PATIENCE);
+        queue.flush(TEST_TIMEOUT);
         let text: Vec<u8> = writes.try_iter().flatten().collect();
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("first\n"), "{text}");
@@ -215,6 +215,6 @@ mod tests {
         (&queue).write_all(b"first\n").unwrap();
         let begun = Instant::now();
         queue.flush(Duration::from_millis(20));
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TEST_TIMEOUT);
     }
 }

@@ -1,16 +1,16 @@
-//! Random numbers for identifiers: cheap, one state a thread, no lock and no system call.
+//! Random numbers for identifiers: one state for each thread, without locks and system calls.
 //!
-//! Not for secrets: who sees some of them can compute the others.
+//! Not for secrets: some of the numbers suffice to compute the others.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 thread_local! {
-    // The standard library seeds `RandomState` from the operating system, once a thread.
+    // The standard library seeds `RandomState` from the operating system, once for each thread.
     static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::process::id()));
 }
 
-/// A random number that is never zero, because zero means "no identifier" in W3C's trace context.
+/// A random number other than zero, which means "no identifier" in W3C's trace context.
 pub fn random() -> u64 {
     STATE.with(|state| {
         loop {

@@ -1,7 +1,7 @@
 //! W3C trace context, level 1: the `traceparent` header.
 //!
-//! It identifies a request across programs. Spans are not recorded and nothing is exported: the
-//! identifiers go into the logs and on to whomever the function calls.
+//! It identifies a request across programs. Spans are not recorded and nothing is exported. The
+//! identifiers appear in the logs and in the function's own calls.
 
 use http::{HeaderName, HeaderValue};
 
@@ -10,7 +10,7 @@ use crate::random::random;
 /// The header's name.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The name of the header with what vendors add; see [`crate::limit_tracestate`].
+/// The name of the header with vendors' additions; see [`crate::limit_tracestate`].
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Length of a header of version 00: `00-` trace (32) `-` parent (16) `-` flags (2).
@@ -19,24 +19,24 @@ const LENGTH: usize = 55;
 /// The only flag that level 1 defines.
 const SAMPLED: u8 = 1;
 
-/// Which trace a request belongs to, and which call of it this is.
+/// The trace of a request, and the identifier of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
     /// The whole trace. Never all zero.
     pub trace_id: [u8; 16],
-    /// The caller's part of it. Never all zero.
+    /// The caller's span. Never all zero.
     pub parent_id: [u8; 8],
-    /// The caller may have recorded the trace.
+    /// Whether the caller may have recorded the trace.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// Reads a `traceparent` header. `None` means that the specification wants the header ignored,
-    /// and `tracestate` with it.
+    /// Parses a `traceparent` header. `None` means that the specification says to ignore the
+    /// header, and `tracestate` with it.
     pub fn parse(header: &[u8]) -> Option<Self> {
         let (known, rest) = header.split_at_checked(LENGTH)?;
         let version = byte(known[0], known[1])?;
-        // A later version may append to what level 1 defines, but only after another dash.
+        // A later version may append to level 1's fields, but only after another dash.
         let tail_is_valid = match version {
             0 => rest.is_empty(),
             0xff => false,
@@ -58,7 +58,7 @@ impl TraceContext {
         })
     }
 
-    /// Starts a trace, which nobody records yet.
+    /// Starts an unsampled trace.
     pub fn generate() -> Self {
         let mut trace_id = [0; 16];
         trace_id[..8].copy_from_slice(&random().to_be_bytes());
@@ -70,7 +70,7 @@ impl TraceContext {
         }
     }
 
-    /// The same trace for a call that is made because of this one.
+    /// The same trace for a call that this request causes.
     #[must_use]
     pub fn child(self) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl TraceContext {
     }
 }
 
-/// Shows the trace's identifier, which is what a person searches for.
+/// Prints the trace's identifier, the term for searches.
 impl std::fmt::Display for TraceContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.trace_id
@@ -102,7 +102,7 @@ impl std::fmt::Display for TraceContext {
     }
 }
 
-/// Lower-case hexadecimal only: the specification refuses capitals.
+/// Lower-case hexadecimal only: the specification forbids capitals.
 fn digit(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),
@@ -137,7 +137,7 @@ mod tests {
 
     const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    /// `expected` is the header that the parsed context is written as.
+    /// `expected` is the header to which the parsed context is written.
     fn check(header: &str, expected: Option<&str>) {
         let parsed = TraceContext::parse(header.as_bytes());
         let written = parsed.map(TraceContext::to_header);
@@ -153,7 +153,7 @@ mod tests {
         let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
         check(VALID, Some(VALID));
         check(unsampled, Some(unsampled));
-        // Flags that level 1 does not know are read over and not passed on.
+        // Flags that level 1 does not define are ignored and not passed on.
         check(
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",
             Some(VALID),

@@ -1,19 +1,19 @@
-//! W3C trace context, level 1: the `tracestate` header, which is passed on as it came.
+//! W3C trace context, level 1: the `tracestate` header, which is passed on unchanged.
 //!
-//! Its members belong to vendors and are not looked into; only the specification's sizes are kept.
+//! Its members belong to vendors. Only the specification's size limits apply.
 
 use std::borrow::Cow;
 
-/// Every program has to pass on this many characters; more are not worth their cost.
-const MOST_CHARACTERS: usize = 512;
+/// Every program must pass on this many characters; longer headers are truncated.
+const MAX_CHARACTERS: usize = 512;
 /// The most members that the specification allows.
-const MOST_MEMBERS: usize = 32;
+const MAX_MEMBERS: usize = 32;
 /// Members longer than this are dropped first.
 const LONG_MEMBER: usize = 128;
 
-/// What to pass on of a `tracestate`: all of it, or as many members as fit, whole ones only. Long
-/// members go first, then the last ones, because the leftmost is the latest. `None` when nothing
-/// is left, or when there are more members than the specification allows.
+/// Truncates a `tracestate` to as many whole members as fit. Long members are removed first, then
+/// the last ones, because the leftmost is the latest. `None` if none is left, or if there are more
+/// members than the specification allows.
 pub fn limit(header: &str) -> Option<Cow<'_, str>> {
     let members = || {
         header
@@ -22,10 +22,10 @@ pub fn limit(header: &str) -> Option<Cow<'_, str>> {
     };
     let filled = || members().filter(|member| !member.is_empty());
     let count = filled().count();
-    if count == 0 || count > MOST_MEMBERS {
+    if count == 0 || count > MAX_MEMBERS {
         return None;
     }
-    if header.len() <= MOST_CHARACTERS {
+    if header.len() <= MAX_CHARACTERS {
         return Some(Cow::Borrowed(header));
     }
     let mut kept: Vec<&str> = filled().collect();
@@ -36,7 +36,7 @@ pub fn limit(header: &str) -> Option<Cow<'_, str>> {
             .sum::<usize>()
             .saturating_sub(1)
     };
-    while length(&kept) > MOST_CHARACTERS {
+    while length(&kept) > MAX_CHARACTERS {
         match kept.iter().rposition(|member| member.len() > LONG_MEMBER) {
             Some(long) => drop(kept.remove(long)),
             None => drop(kept.pop()),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_passed_on_unchanged() {
+    fn a_small_header_is_passed_on_unchanged() {
         check(
             "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
             Some("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),

@@ -1,4 +1,4 @@
-//! The admin server over real sockets.
+//! Tests of the admin server over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -62,7 +62,7 @@ async fn check(fixture: &Fixture, request: &str, status: &str, body: &str) {
 }
 
 #[tokio::test]
-async fn probes_tell_the_truth() {
+async fn probes_follow_the_readiness() {
     let fixture = start().await;
     check(&fixture, "GET /healthz", "200 OK", "ok").await;
     check(
@@ -99,7 +99,7 @@ async fn metrics_are_open_metrics_text() {
 }
 
 #[tokio::test]
-async fn everything_else_is_refused() {
+async fn other_requests_are_rejected() {
     let fixture = start().await;
     check(&fixture, "GET /", "404 Not Found", "/metrics").await;
     check(
@@ -133,7 +133,7 @@ async fn more_connections_than_allowed_wait_and_are_served() {
 }
 
 #[tokio::test]
-async fn stopping_finishes_what_is_in_progress() {
+async fn stopping_finishes_requests_in_progress() {
     let fixture = start().await;
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     stream
@@ -143,7 +143,8 @@ async fn stopping_finishes_what_is_in_progress() {
     // A whole exchange on another connection shows that the first one was accepted before.
     check(&fixture, "GET /healthz", "200 OK", "ok").await;
     fixture.stop.send(()).unwrap();
-    // The listener is gone as soon as the server has noticed; until then the kernel still connects.
+    // The listener is closed as soon as the server has stopped; until then the kernel still
+    // connects.
     while TcpStream::connect(fixture.address).await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Logs as another program sees them: this test runs itself and reads the child's stderr.
+//! Tests of logs from outside: this test runs itself and reads the child's stderr.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use sampan_telemetry::{Color, LogFormat, LogOptions, LogsError};
 
 const SCENE: &str = "SAMPAN_TEST_SCENE";
 
-/// Not a test of its own: what the child does when the variable names a scene.
+/// Not a test of its own: the child's work if the variable names a scene.
 #[test]
 fn scene() {
     let Ok(scene) = std::env::var(SCENE) else {
@@ -40,7 +40,7 @@ fn scene() {
     drop(logs);
 }
 
-/// Runs the scene and returns what it wrote to stderr.
+/// Runs the scene and returns its output on stderr.
 fn run(scene: &str, environment: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "scene", "--nocapture", "--quiet"])
@@ -55,7 +55,7 @@ fn run(scene: &str, environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn text_is_plain_without_a_terminal_and_escapes_are_inert() {
+fn text_is_uncoloured_without_a_terminal_and_control_characters_are_escaped() {
     let text = run("text", &[]);
     assert!(text.contains("INFO"), "{text}");
     assert!(text.contains("answered"), "{text}");
@@ -66,7 +66,7 @@ fn text_is_plain_without_a_terminal_and_escapes_are_inert() {
 }
 
 #[test]
-fn text_is_coloured_when_asked_for() {
+fn text_is_coloured_on_request() {
     assert!(run("text color", &[]).contains("\u{1b}["));
 }
 
@@ -87,7 +87,7 @@ fn json_is_one_object_a_line_with_the_fields_on_top() {
 }
 
 #[test]
-fn options_come_before_the_environment_and_that_before_the_default() {
+fn options_override_the_environment_and_that_the_default() {
     assert!(run("text", &[("RUST_LOG", "debug")]).contains("a detail"));
     assert!(run("text", &[("RUST_LOG", "")]).contains("answered"));
     assert_eq!(run("text filter", &[("RUST_LOG", "debug")]), "");

@@ -1,4 +1,4 @@
-//! What is read of a layer, and what is refused.
+//! Tests of accepted and rejected layers.
 
 use std::io::Write as _;
 
@@ -7,14 +7,14 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-const MOST: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
-/// An archive of raw entries: path as it is, type, link name, content.
+/// An archive of raw entries: unchecked path, type, link name, content.
 fn archive(entries: &[(&str, EntryType, &str, &[u8])]) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (path, kind, link, bytes) in entries {
         let mut header = Header::new_ustar();
-        // `set_path` refuses what is to be tried.
+        // `set_path` rejects the paths under test.
         let name = &mut header.as_old_mut().name;
         name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_entry_type(*kind);
@@ -32,9 +32,9 @@ fn file<'a>(path: &'a str, bytes: &'a [u8]) -> (&'a str, EntryType, &'a str, &'a
 }
 
 fn read(layers: &[Vec<u8>], wanted: Option<&str>) -> Result<Files, LayerError> {
-    let mut files = Files::new(wanted, MOST);
+    let mut files = Files::new(wanted, MAX_BYTES);
     for layer in layers {
-        files.lay(layer, Packing::Plain, &Digest::of(layer))?;
+        files.apply_layer(layer, Compression::Plain, &Digest::of(layer))?;
     }
     Ok(files)
 }
@@ -46,13 +46,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn a_written_layer_can_be_read() {
     let layer = write("hello.wasm", b"\0asm").expect("an archive");
     let files = read(std::slice::from_ref(&layer), Some("/hello.wasm")).expect("a good layer");
     assert_eq!(files.choose(), Ok(b"\0asm".to_vec()));
-    let mut files = Files::new(None, MOST);
+    let mut files = Files::new(None, MAX_BYTES);
     files
-        .lay(&gzip(&layer), Packing::Gzip, &Digest::of(&layer))
+        .apply_layer(&gzip(&layer), Compression::Gzip, &Digest::of(&layer))
         .expect("a good layer");
     assert_eq!(files.choose(), Ok(b"\0asm".to_vec()));
 }
@@ -112,7 +112,7 @@ fn later_layers_cover_earlier_ones() {
 }
 
 #[test]
-fn what_leads_out_of_the_image_is_refused() {
+fn paths_out_of_the_image_are_rejected() {
     let check = |path: &str| {
         let outcome = read(&[archive(&[file(path, b"x")])], None);
         assert!(
@@ -192,13 +192,13 @@ fn a_bomb_stops_at_the_limit() {
     let bomb = archive(&[file("zeros", &vec![0; 4 << 20])]);
     let packed = gzip(&bomb);
     assert!(packed.len() < 64 << 10, "{}", packed.len());
-    let mut files = Files::new(None, MOST);
-    let outcome = files.lay(&packed, Packing::Gzip, &Digest::of(&bomb));
+    let mut files = Files::new(None, MAX_BYTES);
+    let outcome = files.apply_layer(&packed, Compression::Gzip, &Digest::of(&bomb));
     assert!(
-        matches!(outcome, Err(LayerError::Size { limit: MOST })),
+        matches!(outcome, Err(LayerError::Size { limit: MAX_BYTES })),
         "{outcome:?}"
     );
-    // Layers share one allowance.
+    // Layers share one limit.
     let half = archive(&[file("half", &vec![0; 700 << 10])]);
     let outcome = read(&[half.clone(), half], None);
     assert!(
@@ -209,20 +209,19 @@ fn a_bomb_stops_at_the_limit() {
 
 #[test]
 fn too_many_entries_are_refused() {
-    let names: Vec<String> = (0..=MOST_ENTRIES)
-        .map(|index| format!("f{index}"))
-        .collect();
+    let names: Vec<String> = (0..=MAX_ENTRIES).map(|index| format!("f{index}")).collect();
     let entries: Vec<_> = names.iter().map(|name| file(name, b"")).collect();
     let layer = archive(&entries);
     let mut files = Files::new(None, 16 << 20);
-    let outcome = files.lay(&layer, Packing::Plain, &Digest::of(&layer));
+    let outcome = files.apply_layer(&layer, Compression::Plain, &Digest::of(&layer));
     assert!(matches!(outcome, Err(LayerError::Entries)), "{outcome:?}");
 }
 
 #[test]
 fn another_content_than_announced_is_refused() {
     let layer = write("a.wasm", b"x").expect("an archive");
-    let outcome = Files::new(None, MOST).lay(&layer, Packing::Plain, &Digest::of(b"other"));
+    let outcome =
+        Files::new(None, MAX_BYTES).apply_layer(&layer, Compression::Plain, &Digest::of(b"other"));
     assert!(
         matches!(outcome, Err(LayerError::Digest { .. })),
         "{outcome:?}"
@@ -230,16 +229,17 @@ fn another_content_than_announced_is_refused() {
 }
 
 #[test]
-fn what_is_no_archive_is_damaged() {
-    let check = |bytes: &[u8], packing| {
-        let outcome = Files::new(None, MOST).lay(bytes, packing, &Digest::of(bytes));
+fn bytes_that_are_no_archive_are_damaged() {
+    let check = |bytes: &[u8], compression| {
+        let outcome =
+            Files::new(None, MAX_BYTES).apply_layer(bytes, compression, &Digest::of(bytes));
         assert!(
             matches!(outcome, Err(LayerError::Damaged(_))),
             "{outcome:?}"
         );
     };
-    check(&[7; 600], Packing::Plain);
-    check(b"not gzip", Packing::Gzip);
+    check(&[7; 600], Compression::Plain);
+    check(b"not gzip", Compression::Gzip);
     let whole = gzip(&write("a.wasm", &[1; 4096]).expect("an archive"));
-    check(&whole[..whole.len() - 9], Packing::Gzip);
+    check(&whole[..whole.len() - 9], Compression::Gzip);
 }

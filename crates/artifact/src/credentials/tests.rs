@@ -1,4 +1,4 @@
-//! What Docker's configuration says about a registry.
+//! Tests of logins in Docker's configuration.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn logins_are_found_by_the_registry() {
 }
 
 #[test]
-fn a_broken_configuration_is_told_and_no_secret_with_it() {
+fn a_broken_configuration_is_reported_without_secrets() {
     let check = |config: &str, expected: &str| {
         let error = login(config, "r.example").expect_err("refused");
         let text = format!("{error} {error:?}");

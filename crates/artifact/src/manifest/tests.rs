@@ -1,4 +1,4 @@
-//! Which document leads where.
+//! Tests of the target of each document.
 
 use serde_json::{Value, json};
 
@@ -25,14 +25,14 @@ fn manifest(layers: &[Value]) -> Value {
         "config": descriptor(media::IMAGE_CONFIG, 9), "layers": layers})
 }
 
-fn read_json(document: &Value) -> Result<Step, ManifestError> {
+fn read_json(document: &Value) -> Result<Target, ManifestError> {
     read(document.to_string().as_bytes(), "", false)
 }
 
 #[test]
 fn an_index_leads_to_the_wasm_artifact_or_to_linux() {
     let check = |entries: &[Value], size: Option<u64>| match (read_json(&index(entries)), size) {
-        (Ok(Step::Manifest(entry)), Some(size)) => assert_eq!(entry.size, size),
+        (Ok(Target::Manifest(entry)), Some(size)) => assert_eq!(entry.size, size),
         (Err(ManifestError::NoPlatform), None) => {}
         (outcome, _) => panic!("{entries:?}: {outcome:?}"),
     };
@@ -58,7 +58,7 @@ fn a_manifest_leads_to_its_module_or_its_archives() {
     let wasm = descriptor(media::WASM_LAYER, 1);
     let tar = descriptor(media::TAR_LAYER, 2);
     let module = |layers: &[Value]| match read_json(&manifest(layers)) {
-        Ok(Step::Module(layer)) => layer.size,
+        Ok(Target::Module(layer)) => layer.size,
         outcome => panic!("{layers:?}: {outcome:?}"),
     };
     assert_eq!(module(std::slice::from_ref(&wasm)), 1);
@@ -67,7 +67,7 @@ fn a_manifest_leads_to_its_module_or_its_archives() {
         module(&[descriptor("application/vnd.wasm.content.layer.v1+wasm", 7)]),
         7
     );
-    let Ok(Step::Image(image)) = read_json(&manifest(&[tar.clone(), tar.clone()])) else {
+    let Ok(Target::Image(image)) = read_json(&manifest(&[tar.clone(), tar.clone()])) else {
         panic!("two archives are an image");
     };
     assert_eq!(image.layers.len(), 2);
@@ -116,11 +116,14 @@ fn documents_that_are_something_else_are_refused() {
 fn a_document_without_a_type_has_the_announced_one() {
     let bare = json!({"schemaVersion": 2, "manifests": [entry("linux", "amd64", 1)]}).to_string();
     let announced = read(bare.as_bytes(), media::INDEX, false);
-    assert!(matches!(announced, Ok(Step::Manifest(_))), "{announced:?}");
+    assert!(
+        matches!(announced, Ok(Target::Manifest(_))),
+        "{announced:?}"
+    );
 }
 
 #[test]
-fn a_configuration_names_what_is_started_and_every_layer() {
+fn a_configuration_names_its_module_and_every_layer() {
     let check = |config: Value, entrypoint: Option<&str>| {
         let document = json!({"config": config, "rootfs": {"type": "layers", "diff_ids": [ZERO]}});
         let contents = read_config(document.to_string().as_bytes(), 1).expect("a configuration");

@@ -1,6 +1,8 @@
-//! Answering a registry's challenge: a name and password, or a token of the token service that it names.
+//! Answers a registry's authentication challenge: basic authentication, or a token of its token
+//! service.
 //!
-//! Refuses to send credentials unencrypted where the registry is not, and to show any.
+//! Credentials are never sent unencrypted to an encrypted registry's token service, and never
+//! shown.
 
 use std::fmt;
 
@@ -14,19 +16,19 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::Registry;
-use super::body::Wanted;
+use super::body::Expected;
 use super::exchange::Access;
 use super::retry::Failure;
 use crate::credentials::Login;
 use crate::error::{Error, shown};
 use crate::progress::Meter;
 
-/// The most bytes of a token service's answer.
-const MOST_TOKEN: u64 = 128 << 10;
-/// How token services know who asks.
-const CLIENT: &str = "sampan";
+/// The most bytes of a token service's response.
+const MAX_TOKEN_BYTES: u64 = 128 << 10;
+/// The client's name for token services.
+const CLIENT_ID: &str = "sampan";
 
-/// The value of a header that lets us in.
+/// The value of an Authorization header.
 #[derive(Clone)]
 pub(super) struct Authorization(HeaderValue);
 
@@ -37,7 +39,7 @@ impl fmt::Debug for Authorization {
 }
 
 impl Authorization {
-    /// None if the secret has characters that no header may have.
+    /// `None` if the secret has characters that no header may have.
     fn new(text: &str) -> Option<Self> {
         let mut value = HeaderValue::from_str(text).ok()?;
         value.set_sensitive(true);
@@ -60,7 +62,7 @@ impl Authorization {
     }
 }
 
-/// What a registry wants.
+/// A challenge of a registry.
 #[derive(Debug, PartialEq, Eq)]
 enum Challenge {
     Basic,
@@ -80,7 +82,7 @@ struct Token {
 }
 
 impl Registry {
-    /// Gets what answers the challenge of a response, and keeps it for the requests to come.
+    /// Answers the challenge of a response, and keeps the authorization for later requests.
     pub(super) async fn authorize(
         &self,
         response: &Response,
@@ -130,7 +132,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Asks the token service.
+    /// Requests a token.
     async fn token(
         &self,
         realm: &Url,
@@ -138,7 +140,7 @@ impl Registry {
         scope: &str,
         access: Access,
     ) -> Result<String, Failure> {
-        self.check_place(&self.base, realm)?;
+        self.check_target(&self.base, realm)?;
         let request = self.token_request(realm, service, scope);
         let sent = request.send().await;
         let response = sent.map_err(|error| self.broken(realm, error))?;
@@ -149,14 +151,14 @@ impl Registry {
             }
             _ => return Err(self.unexpected(response, access).await),
         }
-        let wanted = Wanted {
+        let expected = Expected {
             what: "the answer of the registry's token service".to_owned(),
             digest: None,
             size: None,
-            limit: MOST_TOKEN,
+            limit: MAX_TOKEN_BYTES,
         };
-        let (bytes, _) = self.read(response, &wanted, &Meter::silent()).await?;
-        // The parser's error could quote the token: it is not kept.
+        let (bytes, _) = self.read(response, &expected, &Meter::silent()).await?;
+        // The parser's error could quote the token, so it is dropped.
         let token: Option<Token> = serde_json::from_slice(&bytes).ok();
         token
             .map(|token| {
@@ -183,7 +185,7 @@ impl Registry {
         if let Some(Login::Identity(token)) = &self.login {
             pairs.extend([
                 ("grant_type", "refresh_token"),
-                ("client_id", CLIENT),
+                ("client_id", CLIENT_ID),
                 ("refresh_token", token),
             ]);
             let form = form_urlencoded::Serializer::new(String::new())
@@ -204,9 +206,9 @@ impl Registry {
     }
 }
 
-/// The challenges of one header that are understood.
+/// The supported challenges of one header.
 fn challenges(text: &str) -> Vec<Challenge> {
-    // A header that cannot be parsed is as good as none, which is an error of its own.
+    // A malformed header counts as none, which is an error of its own.
     let parsed = http_auth::parse_challenges(text).unwrap_or_default();
     parsed
         .into_iter()
@@ -231,7 +233,7 @@ fn challenges(text: &str) -> Vec<Challenge> {
         .collect()
 }
 
-/// A token is worth less to a thief than a password.
+/// Prefers tokens: a stolen token is worth less than a password.
 fn strongest(challenges: Vec<Challenge>) -> Option<Challenge> {
     let mut challenges = challenges;
     let bearer = challenges.iter().position(|one| *one != Challenge::Basic);
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lets_us_in_is_not_shown() {
+    fn authorizations_are_not_shown() {
         let value = Authorization::basic("me", "secret").expect("a header");
         assert!(!format!("{value:?} {:?}", value.header()).contains("bWU6"));
         assert!(Authorization::bearer("line\nbreak").is_none());

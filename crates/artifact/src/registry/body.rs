@@ -1,7 +1,7 @@
-//! Reading what a registry answers: counted, hashed, and never more than was announced.
+//! Reads responses of a registry: counted, hashed and limited.
 //!
-//! Refuses to take a claim for a fact: declared sizes, `Content-Length` and `Docker-Content-Digest` are
-//! compared with what came.
+//! Declared sizes, `Content-Length` and `Docker-Content-Digest` are compared with the received
+//! bytes.
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
@@ -13,28 +13,28 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{ContentError, Error};
 use crate::progress::Meter;
 
-/// The header in which a registry names the digest of what it sends.
+/// The header with the registry's digest of a body.
 const DIGEST_HEADER: &str = "docker-content-digest";
-/// The most bytes that are read of an answer that tells of a failure.
-const MOST_MESSAGE: usize = 8 << 10;
-/// The most characters that are shown of it.
-const SHOWN: usize = 300;
+/// The most bytes that are read of an error response.
+const MAX_ERROR_BYTES: usize = 8 << 10;
+/// The most characters of it in messages.
+const MAX_SHOWN: usize = 300;
 
-/// What is known about bytes before they come.
+/// Expectations on a body.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    /// What they are, as it is shown.
+pub(crate) struct Expected {
+    /// Its name in messages.
     pub(crate) what: String,
-    /// Their digest.
+    /// Its digest.
     pub(crate) digest: Option<Digest>,
-    /// Their number.
+    /// Its size in bytes.
     pub(crate) size: Option<u64>,
-    /// The most that is read of them.
+    /// The most bytes that are read of it.
     pub(crate) limit: u64,
 }
 
-impl Wanted {
-    /// Checks what is declared, before anything is asked for.
+impl Expected {
+    /// Checks the declared size before a request.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.size {
             Some(size) if size > self.limit => Err(self.refuse(ContentError::Size {
@@ -49,25 +49,25 @@ impl Wanted {
         Error::content(self.what.clone(), error)
     }
 
-    /// The most bytes that may come.
+    /// The most bytes that may arrive.
     fn most(&self) -> u64 {
         self.size.unwrap_or(self.limit).min(self.limit)
     }
 }
 
 impl Registry {
-    /// Reads an answer as a whole.
+    /// Reads a whole response.
     pub(crate) async fn read(
         &self,
         mut response: Response,
-        wanted: &Wanted,
+        expected: &Expected,
         meter: &Meter,
     ) -> Result<(Bytes, Digest), Failure> {
-        let most = wanted.most();
+        let most = expected.most();
         if let Some(size) = response.content_length()
             && size > most
         {
-            return Err(wanted
+            return Err(expected
                 .refuse(ContentError::Size { size, limit: most })
                 .into());
         }
@@ -85,7 +85,7 @@ impl Registry {
             .map_err(|error| self.broken(&url, error))?
         {
             if bytes.len() as u64 + piece.len() as u64 > most {
-                return Err(wanted
+                return Err(expected
                     .refuse(ContentError::Endless { declared: most })
                     .into());
             }
@@ -94,14 +94,14 @@ impl Registry {
             meter.add(piece.len() as u64);
         }
         let actual = hasher.finish();
-        let refused = if let Some(declared) = wanted.size
+        let refused = if let Some(declared) = expected.size
             && declared != bytes.len() as u64
         {
             Some(ContentError::Short {
                 declared,
                 actual: bytes.len() as u64,
             })
-        } else if let Some(expected) = &wanted.digest
+        } else if let Some(expected) = &expected.digest
             && *expected != actual
         {
             Some(ContentError::Digest {
@@ -109,22 +109,22 @@ impl Registry {
                 actual: actual.clone(),
             })
         } else {
-            // Storage behind a redirect is not the registry, and has nothing to say about digests.
+            // Storage behind a redirect is not the registry; its digest header does not count.
             claimed
-                .filter(|claimed| self.is_home(&url) && *claimed != actual.as_str())
+                .filter(|claimed| self.is_own(&url) && *claimed != actual.as_str())
                 .map(|claimed| ContentError::Claim {
                     claimed,
                     actual: actual.clone(),
                 })
         };
         match refused {
-            Some(error) => Err(wanted.refuse(error).into()),
+            Some(error) => Err(expected.refuse(error).into()),
             None => Ok((bytes.freeze(), actual)),
         }
     }
 }
 
-/// What a registry's answer to a manifest that was pushed says about its digest.
+/// The digest header of the response to a pushed manifest.
 pub(crate) fn claimed_digest(response: &Response) -> Option<String> {
     let value = response.headers().get(DIGEST_HEADER)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -132,25 +132,25 @@ pub(crate) fn claimed_digest(response: &Response) -> Option<String> {
 
 #[derive(Deserialize)]
 struct Envelope {
-    errors: Vec<Complaint>,
+    errors: Vec<ErrorEntry>,
 }
 
 #[derive(Deserialize)]
-struct Complaint {
+struct ErrorEntry {
     #[serde(default)]
     code: String,
     #[serde(default)]
     message: String,
 }
 
-/// What an answer says about a failure, with a colon in front; nothing if it says nothing.
+/// The error message of a response, after a colon; empty if there is none.
 pub(super) async fn message(mut response: Response) -> String {
     let mut bytes = Vec::new();
-    // The failure is the answer's status; a connection that breaks in its explanation changes nothing.
+    // The status is the failure; a connection that breaks within its explanation changes nothing.
     while let Ok(Some(piece)) = response.chunk().await {
-        let left = MOST_MESSAGE - bytes.len();
+        let left = MAX_ERROR_BYTES - bytes.len();
         bytes.extend_from_slice(&piece[..piece.len().min(left)]);
-        if bytes.len() == MOST_MESSAGE {
+        if bytes.len() == MAX_ERROR_BYTES {
             break;
         }
     }
@@ -161,11 +161,11 @@ pub(super) async fn message(mut response: Response) -> String {
             .map(|error| format!("{} {}", error.code, error.message))
             .collect::<Vec<_>>()
             .join("; "),
-        // A page for people, or nothing: the status says as much.
+        // An HTML page, or nothing: the status says as much.
         Err(_) => String::new(),
     };
     match text.trim() {
         "" => String::new(),
-        text => format!(": {}", text.chars().take(SHOWN).collect::<String>()),
+        text => format!(": {}", text.chars().take(MAX_SHOWN).collect::<String>()),
     }
 }

@@ -1,7 +1,6 @@
-//! One request and its answer: authorisation, redirects, failures as values.
+//! Sends one request: authorization, redirects, and failures as values.
 //!
-//! Refuses to send an authorisation to another host than the registry, and more redirects than anybody
-//! needs.
+//! The authorization is sent only to the registry's own host. The number of redirects is limited.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,16 +10,16 @@ use reqwest::Response;
 use url::Url;
 
 use super::retry::Failure;
-use super::{Registry, places};
+use super::{Registry, redirect_targets};
 use crate::error::{Error, shown};
 use crate::progress::Meter;
 
 /// The most redirects of one request.
-const MOST_REDIRECTS: usize = 5;
-/// The piece in which an upload is handed to the connection.
-const PIECE: usize = 64 << 10;
+const MAX_REDIRECTS: usize = 5;
+/// The chunk size of uploads, in bytes.
+const UPLOAD_CHUNK: usize = 64 << 10;
 
-/// What a request needs to be allowed to do.
+/// The permission that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Access {
     Pull,
@@ -28,7 +27,7 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    /// As it is shown.
+    /// The action in messages.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Pull => "pull",
@@ -36,7 +35,7 @@ impl Access {
         }
     }
 
-    /// As token services are asked for it.
+    /// The scope for token services.
     pub(super) fn scope(self, repository: &str) -> String {
         match self {
             Self::Pull => format!("repository:{repository}:pull"),
@@ -45,7 +44,7 @@ impl Access {
     }
 }
 
-/// A request to the registry, or to where it has sent us.
+/// A request to the registry, or to a redirect target.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -55,7 +54,7 @@ pub(crate) struct Request {
     pub(crate) upload: Option<Upload>,
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Upload {
     pub(crate) media_type: &'static str,
@@ -64,7 +63,7 @@ pub(crate) struct Upload {
 }
 
 impl Request {
-    /// A request for something to read.
+    /// Makes a request that reads.
     pub(crate) fn get(url: Url) -> Self {
         Self {
             method: Method::GET,
@@ -75,7 +74,7 @@ impl Request {
         }
     }
 
-    /// A request that changes something.
+    /// Makes a request that changes something.
     pub(crate) fn push(method: Method, url: Url) -> Self {
         Self {
             method,
@@ -86,24 +85,25 @@ impl Request {
 }
 
 impl Registry {
-    /// Sends a request, authorised if the registry wants that. Answers of every status but 401 are returned.
+    /// Sends a request, with authorization if the registry requires it. Returns responses of every
+    /// status but 401.
     pub(crate) async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let response = self.follow(request).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !self.is_home(response.url()) {
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
             return Ok(response);
         }
         self.authorize(&response, request.access).await?;
         let response = self.follow(request).await?;
-        if response.status() == StatusCode::UNAUTHORIZED && self.is_home(response.url()) {
+        if response.status() == StatusCode::UNAUTHORIZED && self.is_own(response.url()) {
             return Err(self.unauthorized(request.access).into());
         }
         Ok(response)
     }
 
-    /// An answer that is none of those that were expected.
+    /// The failure of a response with an unexpected status.
     pub(crate) async fn unexpected(&self, response: Response, access: Access) -> Failure {
         match response.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_home(response.url()) => {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_own(response.url()) => {
                 self.unauthorized(access).into()
             }
             status => {
@@ -113,8 +113,8 @@ impl Registry {
                     message: String::new(),
                     attempts: 1,
                 };
-                let mut failure = Failure::answered(error, &response);
-                failure.tell(super::body::message(response).await);
+                let mut failure = Failure::from_response(error, &response);
+                failure.set_message(super::body::message(response).await);
                 failure
             }
         }
@@ -133,19 +133,19 @@ impl Registry {
         }
     }
 
-    /// Sends a request, and follows where the registry sends us for something to read.
+    /// Sends a request, and follows redirects of requests that read.
     async fn follow(&self, request: &Request) -> Result<Response, Failure> {
         let mut url = request.url.clone();
-        if !self.is_home(&url) {
-            self.check_place(&self.base, &url)?;
+        if !self.is_own(&url) {
+            self.check_target(&self.base, &url)?;
         }
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let response = self.once(request, &url).await?;
             if !response.status().is_redirection() || request.method != Method::GET {
                 return Ok(response);
             }
             let to = location(&response)?;
-            self.check_place(&url, &to)?;
+            self.check_target(&url, &to)?;
             url = to;
         }
         Err(Error::Protocol {
@@ -159,7 +159,7 @@ impl Registry {
         let mut builder = self
             .client(url)
             .request(request.method.clone(), url.clone());
-        if self.is_home(url)
+        if self.is_own(url)
             && let Some(authorization) = self.authorizations.lock().await.get(&request.access)
         {
             builder = builder.header(AUTHORIZATION, authorization.header());
@@ -173,7 +173,7 @@ impl Registry {
                 .header(CONTENT_LENGTH, upload.bytes.len())
                 .body(upload.body()),
             None if request.method == Method::GET || request.method == Method::HEAD => builder,
-            // Some registries insist on the header where nothing is sent.
+            // Some registries require the header without a body.
             None => builder.header(CONTENT_LENGTH, 0),
         };
         builder
@@ -182,39 +182,39 @@ impl Registry {
             .map_err(|error| self.broken(url, error))
     }
 
-    /// A connection that failed, as what may be tried again or not.
+    /// The failure of a connection, transient or permanent.
     pub(super) fn broken(&self, url: &Url, error: reqwest::Error) -> Failure {
-        if let Some(forbidden) = places::forbidden(url, &error) {
+        if let Some(forbidden) = redirect_targets::forbidden(url, &error) {
             return forbidden.into();
         }
         let address = shown(url);
         if error.is_timeout() && !error.is_connect() {
-            return Failure::passing(Error::Slow {
+            return Failure::transient(Error::Slow {
                 address,
                 attempts: 1,
-                limit: self.patience.silence,
+                limit: self.retry.read_timeout,
             });
         }
-        // The library would show the whole address.
+        // The library's message would contain the whole address.
         let source = Box::new(error.without_url());
-        Failure::passing(Error::Unreachable {
+        Failure::transient(Error::Unreachable {
             address,
             attempts: 1,
             source,
         })
     }
 
-    /// Checks a place that the registry named.
-    pub(super) fn check_place(&self, from: &Url, to: &Url) -> Result<(), Error> {
-        if self.is_home(to) {
+    /// Checks an address that the registry named.
+    pub(super) fn check_target(&self, from: &Url, to: &Url) -> Result<(), Error> {
+        if self.is_own(to) {
             return Ok(());
         }
         let plain = self.base.scheme() == "http";
-        places::check(from, to, plain, self.reference.is_local())
+        redirect_targets::check(from, to, plain, self.reference.is_local())
     }
 }
 
-/// Where an answer leads, which may be relative to where it came from.
+/// The target of a response, which may be relative to its address.
 pub(crate) fn location(response: &Response) -> Result<Url, Error> {
     let text = response.headers().get(LOCATION);
     text.and_then(|text| text.to_str().ok())
@@ -226,7 +226,7 @@ pub(crate) fn location(response: &Response) -> Result<Url, Error> {
 }
 
 impl Upload {
-    /// The bytes in pieces, each counted when the connection takes it.
+    /// The bytes in chunks. Each is counted when the connection takes it.
     fn body(&self) -> reqwest::Body {
         let start = (self.bytes.clone(), self.meter.clone());
         start.1.restart();
@@ -234,7 +234,7 @@ impl Upload {
             if rest.is_empty() {
                 return None;
             }
-            let piece = rest.split_to(PIECE.min(rest.len()));
+            let piece = rest.split_to(UPLOAD_CHUNK.min(rest.len()));
             meter.add(piece.len() as u64);
             Some((Ok::<Bytes, std::convert::Infallible>(piece), (rest, meter)))
         });

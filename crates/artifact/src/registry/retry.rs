@@ -1,7 +1,7 @@
-//! Doing something again when what was in its way may go away: too many requests, a failing server, a
-//! connection that broke, a peer that is slow.
+//! Retries requests after transient failures: rate limits, server errors, broken or slow
+//! connections.
 //!
-//! Bounded in number and time. Refuses to repeat what would fail again.
+//! The number of attempts and the time are limited. Permanent failures are not retried.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use http::header::RETRY_AFTER;
 use reqwest::Response;
 use tokio::time::{sleep, timeout};
 
-use super::{Patience, Registry};
+use super::{Registry, RetryPolicy};
 use crate::error::Error;
 
-/// How an attempt failed.
+/// The failure of an attempt.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: Error,
-    again: Again,
+    retry: Retry,
 }
 
-/// Whether another attempt may help.
+/// Whether another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Again {
+enum Retry {
     Never,
-    /// After the usual time, or after one that the registry asks for.
+    /// After the usual wait, or after the registry's.
     Later(Option<Duration>),
 }
 
 impl Failure {
-    /// May go away by itself.
-    pub(crate) fn passing(error: Error) -> Self {
+    /// Makes a transient failure.
+    pub(crate) fn transient(error: Error) -> Self {
         Self {
             error,
-            again: Again::Later(None),
+            retry: Retry::Later(None),
         }
     }
 
-    /// What a response says about another attempt.
-    pub(super) fn answered(error: Error, response: &Response) -> Self {
-        let passing = matches!(
+    /// Makes the failure of a response. Its status decides whether it is transient.
+    pub(super) fn from_response(error: Error, response: &Response) -> Self {
+        let transient = matches!(
             response.status(),
             StatusCode::REQUEST_TIMEOUT
                 | StatusCode::TOO_MANY_REQUESTS
@@ -48,16 +48,16 @@ impl Failure {
                 | StatusCode::SERVICE_UNAVAILABLE
                 | StatusCode::GATEWAY_TIMEOUT
         );
-        let again = if passing {
-            Again::Later(retry_after(response))
+        let retry = if transient {
+            Retry::Later(retry_after(response))
         } else {
-            Again::Never
+            Retry::Never
         };
-        Self { error, again }
+        Self { error, retry }
     }
 
-    /// What the registry says about its failure.
-    pub(super) fn tell(&mut self, text: String) {
+    /// Sets the registry's message.
+    pub(super) fn set_message(&mut self, text: String) {
         if let Error::Status { message, .. } = &mut self.error {
             *message = text;
         }
@@ -65,11 +65,11 @@ impl Failure {
 }
 
 impl From<Error> for Failure {
-    /// What is not known to go away stays.
+    /// Unclassified errors are permanent.
     fn from(error: Error) -> Self {
         Self {
             error,
-            again: Again::Never,
+            retry: Retry::Never,
         }
     }
 }
@@ -81,20 +81,20 @@ fn retry_after(response: &Response) -> Option<Duration> {
 }
 
 impl Registry {
-    /// Attempts something that moves so many bytes, again and again as far as patience goes. `address` is what is
-    /// shown when time runs out.
-    pub(crate) async fn patiently<T>(
+    /// Repeats an operation that transfers so many bytes within the policy's limits. Messages show
+    /// `address` when the time is up.
+    pub(crate) async fn with_retries<T>(
         &self,
         address: String,
         bytes: u64,
         mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        let limit = self.patience.limit(bytes);
+        let limit = self.retry.limit(bytes);
         let mut count = 1;
         loop {
             let outcome = match timeout(limit, attempt()).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Failure::passing(Error::Slow {
+                Err(_) => Err(Failure::transient(Error::Slow {
                     address: address.clone(),
                     attempts: count,
                     limit,
@@ -104,7 +104,7 @@ impl Registry {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            match self.patience.wait(count, failure.again) {
+            match self.retry.wait(count, failure.retry) {
                 Some(wait) => {
                     tracing::debug!(error = %failure.error, ?wait, "trying again");
                     sleep(wait).await;
@@ -116,10 +116,10 @@ impl Registry {
     }
 }
 
-impl Patience {
-    /// How long to wait after `count` attempts; none to give up.
-    fn wait(&self, count: u32, again: Again) -> Option<Duration> {
-        let Again::Later(asked) = again else {
+impl RetryPolicy {
+    /// The wait after `count` attempts; `None` to give up.
+    fn wait(&self, count: u32, retry: Retry) -> Option<Duration> {
+        let Retry::Later(asked) = retry else {
             return None;
         };
         if count >= self.attempts {
@@ -127,7 +127,7 @@ impl Patience {
         }
         let usual = self.first_wait.saturating_mul(1 << (count - 1).min(16));
         match asked {
-            // Coming back earlier than asked would only be refused again.
+            // An earlier attempt would only be rejected again.
             Some(asked) if asked > self.longest_wait => None,
             Some(asked) => Some(asked.max(usual.min(self.longest_wait))),
             None => Some(usual.min(self.longest_wait)),
@@ -141,21 +141,21 @@ mod tests {
 
     #[test]
     fn waits_double_and_are_bounded() {
-        let patience = Patience::default();
-        let check = |count, again, expected: Option<u64>| {
-            let wait = patience.wait(count, again);
+        let policy = RetryPolicy::default();
+        let check = |count, retry, expected: Option<u64>| {
+            let wait = policy.wait(count, retry);
             assert_eq!(
                 wait,
                 expected.map(Duration::from_millis),
-                "{count} {again:?}"
+                "{count} {retry:?}"
             );
         };
-        let asked = |seconds| Again::Later(Some(Duration::from_secs(seconds)));
-        check(1, Again::Later(None), Some(500));
-        check(2, Again::Later(None), Some(1000));
-        check(3, Again::Later(None), Some(2000));
-        check(4, Again::Later(None), None);
-        check(1, Again::Never, None);
+        let asked = |seconds| Retry::Later(Some(Duration::from_secs(seconds)));
+        check(1, Retry::Later(None), Some(500));
+        check(2, Retry::Later(None), Some(1000));
+        check(3, Retry::Later(None), Some(2000));
+        check(4, Retry::Later(None), None);
+        check(1, Retry::Never, None);
         check(1, asked(7), Some(7000));
         check(1, asked(0), Some(500));
         check(1, asked(30), Some(30_000));
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn content_has_more_time_the_more_it_is() {
-        let patience = Patience::default();
-        assert_eq!(patience.limit(0), Duration::from_mins(1));
-        assert_eq!(patience.limit(32 << 20), Duration::from_secs(60 + 1024));
+        let policy = RetryPolicy::default();
+        assert_eq!(policy.limit(0), Duration::from_mins(1));
+        assert_eq!(policy.limit(32 << 20), Duration::from_secs(60 + 1024));
     }
 }

@@ -1,4 +1,4 @@
-//! A registry on a loopback port that answers what a test wants: honest content, or lies and faults.
+//! A fake registry on a loopback port: correct content, or wrong content and faults.
 
 #![allow(
     dead_code,
@@ -23,18 +23,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sampan_artifact::{
-    Artifact, Error, Login, Observer, Options, Part, Patience, Pulled, Reference, Registry, Source,
+    Artifact, Error, Login, Observer, Options, Part, Pulled, Reference, Registry, RetryPolicy,
+    Source,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The body of an answer.
+/// The body of a response.
 pub(crate) type Body = BoxBody<Bytes, io::Error>;
 
-/// How a registry answers: the request, and how many came before.
+/// Makes the response to a request.
 pub(crate) type Answer = dyn Fn(&Parts, Bytes) -> Response<Body> + Send + Sync;
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -58,7 +59,7 @@ impl Drop for Fake {
 }
 
 impl Fake {
-    /// Begins to answer.
+    /// Starts to serve.
     pub(crate) async fn start(
         answer: impl Fn(&Parts, Bytes) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
@@ -76,7 +77,7 @@ impl Fake {
                         let (answer, log) = (answer.clone(), log.clone());
                         async move { Ok::<_, Infallible>(handle(request, &*answer, &log).await) }
                     });
-                    // A client that goes away, or a body that fails on purpose.
+                    // The client disconnected, or a body failed on purpose.
                     let _ = http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -86,17 +87,17 @@ impl Fake {
         Self { port, seen, task }
     }
 
-    /// A registry that has one artifact, as `function:1`, and answers everything else with 404.
+    /// A registry that has one artifact, as `function:1`, and responds with 404 otherwise.
     pub(crate) async fn with(artifact: Artifact) -> Self {
         Self::start(move |parts, _| serve(&artifact, parts)).await
     }
 
-    /// What has been asked.
+    /// The received requests.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("the log").clone()
     }
 
-    /// How often a path that ends this way was asked for.
+    /// The number of requests for a path with this end.
     pub(crate) fn count(&self, end: &str) -> usize {
         self.seen()
             .iter()
@@ -104,7 +105,7 @@ impl Fake {
             .count()
     }
 
-    /// The registry's `function`, with a tag or a digest behind it.
+    /// The registry's `function`, followed by a tag or a digest.
     pub(crate) fn reference(&self, rest: &str) -> Reference {
         let text = format!("127.0.0.1:{}/function{rest}", self.port);
         text.parse().expect("a reference")
@@ -115,27 +116,27 @@ impl Fake {
         self.pull_as(":1", None, brisk()).await
     }
 
-    /// Pulls, with credentials and patience.
+    /// Pulls with credentials and a retry policy.
     pub(crate) async fn pull_as(
         &self,
         rest: &str,
         login: Option<Login>,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> Result<Pulled, Error> {
-        sampan_artifact::pull(&self.registry(rest, login, patience), MOST, &silent()).await
+        sampan_artifact::pull(&self.registry(rest, login, policy), MAX_BYTES, &silent()).await
     }
 
-    /// The client's side.
+    /// The client.
     pub(crate) fn registry(
         &self,
         rest: &str,
         login: Option<Login>,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> Registry {
         let options = Options {
             plain_http: false,
             login,
-            patience,
+            retry: policy,
         };
         Registry::new(self.reference(rest), options).expect("a client")
     }
@@ -163,20 +164,20 @@ async fn handle(
 }
 
 /// The most bytes of a module in these tests.
-pub(crate) const MOST: u64 = 1 << 20;
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
 
-/// Tells nobody.
+/// An observer that ignores progress.
 pub(crate) fn silent() -> Observer {
     Arc::new(|_| {})
 }
 
-/// As patient as a test may be: what cannot succeed fails soon, and nothing that can is cut.
-pub(crate) fn brisk() -> Patience {
-    Patience {
+/// A policy for tests: hopeless requests fail soon, and working ones are not cut.
+pub(crate) fn brisk() -> RetryPolicy {
+    RetryPolicy {
         attempts: 3,
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_secs(1),
-        ..Patience::default()
+        ..RetryPolicy::default()
     }
 }
 
@@ -196,7 +197,7 @@ pub(crate) fn function(wasm: &'static [u8]) -> Artifact {
 /// A small component.
 pub(crate) const WASM: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Answers as a registry that has this artifact.
+/// Responds as a registry that has this artifact.
 pub(crate) fn serve(artifact: &Artifact, parts: &Parts) -> Response<Body> {
     let path = parts.uri.path();
     if path == "/v2/function/manifests/1" {
@@ -214,7 +215,7 @@ pub(crate) fn serve(artifact: &Artifact, parts: &Parts) -> Response<Body> {
     }
 }
 
-/// A part as an answer.
+/// A part as a response.
 pub(crate) fn part(part: &Part) -> Response<Body> {
     let mut response = answer(200, part.bytes.clone());
     let headers = response.headers_mut();
@@ -224,7 +225,7 @@ pub(crate) fn part(part: &Part) -> Response<Body> {
     response
 }
 
-/// An answer with a body.
+/// A response with a body.
 pub(crate) fn answer(status: u16, bytes: impl Into<Bytes>) -> Response<Body> {
     let body = Full::new(bytes.into()).map_err(|never| match never {});
     let mut response = Response::new(body.boxed());
@@ -232,12 +233,12 @@ pub(crate) fn answer(status: u16, bytes: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(crate) fn status(status: u16) -> Response<Body> {
     answer(status, "")
 }
 
-/// An answer with a header.
+/// A response with a header.
 pub(crate) fn with(
     mut response: Response<Body>,
     name: &'static str,
@@ -248,19 +249,19 @@ pub(crate) fn with(
     response
 }
 
-/// An answer that leads elsewhere.
+/// A response that redirects.
 pub(crate) fn redirect(to: &str) -> Response<Body> {
     with(status(307), LOCATION.as_str().to_owned().leak(), to)
 }
 
-/// An answer of pieces that never ends.
+/// A response of chunks that never ends.
 pub(crate) fn endless() -> Response<Body> {
     let piece = Bytes::from(vec![b' '; 64 << 10]);
     let pieces = stream::repeat_with(move || Ok(Frame::data(piece.clone())));
     Response::new(BodyExt::boxed(StreamBody::new(pieces)))
 }
 
-/// An answer that begins, and whose connection then breaks.
+/// A response that begins, and then its connection breaks.
 pub(crate) fn broken(start: Bytes, length: usize) -> Response<Body> {
     let pieces = stream::iter([
         Ok(Frame::data(start)),
@@ -270,7 +271,7 @@ pub(crate) fn broken(start: Bytes, length: usize) -> Response<Body> {
     with(response, "content-length", &length.to_string())
 }
 
-/// An answer that begins and goes on only when everybody is gone.
+/// A response that begins and never ends.
 pub(crate) fn stalled(start: Bytes, length: usize) -> Response<Body> {
     let pieces = stream::iter([Ok(Frame::data(start))]).chain(stream::pending());
     let response = Response::new(BodyExt::boxed(StreamBody::new(pieces)));

@@ -1,6 +1,6 @@
-//! The arguments of the commands that talk to a cluster: `deploy`, `list`, `logs`, `invoke`, `delete`.
+//! Arguments of the cluster commands: `deploy`, `list`, `logs`, `invoke`, `delete`.
 //!
-//! Refuses to know a cluster: what is written is checked as far as it can be without one.
+//! They are checked here as far as possible without a cluster.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::{Output, RegistryAccess};
 use crate::values::{self, Payload, Target};
 
-/// Which cluster, and which namespace in it; as kubectl has them.
+/// The cluster and its namespace, chosen as in kubectl.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ClusterChoice {
     /// The kubeconfig; default: the files of $KUBECONFIG, ~/.kube/config, or the pod that this runs in
@@ -25,15 +25,15 @@ pub(crate) struct ClusterChoice {
     pub(crate) namespace: Option<String>,
 }
 
-/// Brings functions to a cluster, and waits until they answer
+/// Deploys functions to a cluster, and waits until they answer
 ///
-/// FILE is a function.yaml or a .wasm, which becomes a `WasmFunction` that runs the image of --image; or
-/// the YAML of one or several `WasmFunctions`, sent as it is. `-` reads standard input. Deploying
-/// the same again changes nothing.
+/// FILE is a function.yaml or a .wasm, which becomes a `WasmFunction` that runs the image of
+/// --image; or the YAML of one or several `WasmFunctions`, sent unchanged. `-` reads standard
+/// input. Deploying the same again changes nothing.
 ///
-/// It waits until every pod runs what was deployed. When that cannot be, it ends with 46 and prints the
-/// cause: the conditions, the warnings about the pods, and the last lines that they printed. The
-/// function stays as it was deployed, and pods from before go on answering.
+/// It waits until every pod runs the deployed version. When that cannot be, it ends with 46 and
+/// prints the cause: the conditions, the warnings about the pods, and the last lines of their logs.
+/// The function stays as it was deployed, and pods from before continue to answer.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -55,18 +55,18 @@ pub(crate) struct Deploy {
     /// The image to run: REGISTRY/NAME:TAG, or REGISTRY/NAME@sha256:DIGEST
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) image: Option<String>,
-    /// Push the .wasm to --image first, and run exactly what was pushed
+    /// Push the .wasm to --image first, and run exactly the pushed version
     #[arg(long, requires = "image", conflicts_with = "dry_run")]
     pub(crate) push: bool,
     #[command(flatten)]
     pub(crate) access: RegistryAccess,
-    /// How many pods there are to be; default: what FILE says, or else what is there
+    /// Number of pods; default: that of FILE, or else the current one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(crate) replicas: Option<i32>,
     /// Wait until the functions answer; this is the default
     #[arg(long, overrides_with = "no_wait")]
     pub(crate) wait: bool,
-    /// End as soon as the cluster has taken the functions
+    /// End as soon as the cluster has accepted the functions
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// How long to wait
@@ -74,32 +74,32 @@ pub(crate) struct Deploy {
     pub(crate) timeout: Duration,
     /// Change nothing, and print what would be deployed
     ///
-    /// The server checks it as if it were meant; the client asks no cluster at all.
+    /// With `server`, the cluster validates the resources; with `client`, no cluster is contacted.
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "server")]
     pub(crate) dry_run: Option<DryRun>,
-    /// Take over fields that somebody else manages, such as kubectl
+    /// Take over fields that another manager owns, such as kubectl
     #[arg(long)]
     pub(crate) force_conflicts: bool,
-    /// How the answer looks
+    /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) cluster: ClusterChoice,
 }
 
-/// Where a rehearsal takes place.
+/// Place of a dry run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DryRun {
-    /// The cluster checks it and keeps nothing
+    /// The cluster validates the resources and stores nothing
     Server,
-    /// No cluster is asked
+    /// No cluster is contacted
     Client,
 }
 
 /// Lists the functions of a cluster
 ///
-/// READY is yes when requests are answered, no when not, and ? when the operator has not said yet. Below the
-/// table stands why functions are not ready.
+/// READY is yes when requests are answered, no when not, and ? before the operator has reported.
+/// The lines below the table give the causes of functions that are not ready.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan list
@@ -108,17 +108,17 @@ pub(crate) enum DryRun {
 
 Needs the verb list for wasmfunctions.")]
 pub(crate) struct List {
-    /// Those of all namespaces
+    /// Functions of all namespaces
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
-    /// How the answer looks
+    /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) cluster: ClusterChoice,
 }
 
-/// Prints what a function's pods print
+/// Prints the logs of a function's pods
 ///
 /// When there are several pods, each line begins with its pod's name. With --follow, pods that come
 /// later and containers that start again are followed too, until it is interrupted.
@@ -134,16 +134,16 @@ pub(crate) struct Logs {
     /// The function
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Go on with what is printed from now on
+    /// Continue with new lines
     #[arg(short, long, conflicts_with = "previous")]
     pub(crate) follow: bool,
     /// Only the last lines of each pod; default: all
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<u32>,
-    /// Only what is younger, such as 90s, 5m or 1h
+    /// Only lines younger than this, such as 90s, 5m or 1h
     #[arg(long, value_name = "TIME", value_parser = values::positive_time)]
     pub(crate) since: Option<Duration>,
-    /// What the containers printed before their last restart
+    /// Logs from before the last restart of the containers
     #[arg(short, long)]
     pub(crate) previous: bool,
     /// Another container of the pods; default: the function's own
@@ -152,7 +152,7 @@ pub(crate) struct Logs {
     /// Begin each line with its time
     #[arg(long)]
     pub(crate) timestamps: bool,
-    /// How the lines look
+    /// Format of the lines
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -161,11 +161,11 @@ pub(crate) struct Logs {
 
 /// Calls a function through the API server
 ///
-/// The request goes to one pod that is ready, the newest, through a port that the API server forwards:
-/// no Ingress, no address in the cluster's network and no kubectl is needed. It is sent as it is,
-/// with the Host NAME.NAMESPACE.svc, and the answer's body is written as it comes.
+/// The request goes to the newest ready pod, through a port that the API server forwards. It needs
+/// no Ingress, no address in the cluster's network and no kubectl. It is sent unchanged, with the
+/// Host NAME.NAMESPACE.svc, and the response's body is written as it arrives.
 ///
-/// Any answer is success, whatever its status, unless --fail is given.
+/// Every response counts as success, independent of its status, unless --fail is given.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan invoke prime-numbers '/?n=100'
@@ -190,7 +190,7 @@ pub(crate) struct Invoke {
     /// A header of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = values::header)]
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Print the answer's status and headers too
+    /// Print the response's status and headers too
     #[arg(short, long)]
     pub(crate) include: bool,
     /// End with 48 when the status is 400 or more
@@ -199,17 +199,17 @@ pub(crate) struct Invoke {
     /// How long the call may take
     #[arg(long, value_name = "TIME", value_parser = values::positive_time, default_value = "60s")]
     pub(crate) timeout: Duration,
-    /// How the answer looks
+    /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) cluster: ClusterChoice,
 }
 
-/// Removes functions from a cluster
+/// Deletes functions of a cluster
 ///
-/// What the operator made of them goes with them. With --wait it ends when the last pod is gone, which
-/// finishes its requests first.
+/// The objects that the operator made for them are deleted too. With --wait it ends when the last
+/// pod is gone, which finishes its requests first.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan delete hello
@@ -226,10 +226,10 @@ pub(crate) struct Delete {
     /// How long to wait
     #[arg(long, value_name = "TIME", value_parser = values::positive_time, default_value = "2m")]
     pub(crate) timeout: Duration,
-    /// A function that is not there is no failure
+    /// Accept functions that do not exist
     #[arg(long)]
     pub(crate) ignore_not_found: bool,
-    /// How the answer looks
+    /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]

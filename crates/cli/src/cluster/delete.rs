@@ -1,6 +1,6 @@
-//! `sampan delete`: functions and all that belongs to them.
+//! `sampan delete`: deletes functions and the objects that belong to them.
 //!
-//! Refuses to stop at the first name that cannot be deleted: each is tried, and each is told of.
+//! It tries every name, and reports each result.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -10,23 +10,23 @@ use kube::api::{DeleteParams, Preconditions};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::seen::Seen;
+use super::function::ClusterFunction;
 use super::{Cluster, block_on, end};
 use crate::arguments::{Delete, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{pretty_json, print};
 
-/// How often it is looked whether the pods are gone.
-const LOOK: Duration = Duration::from_millis(500);
+/// The interval at which remaining pods are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What became of one name.
+/// The result for one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Deleted {
     name: String,
     namespace: String,
-    /// What happened.
-    result: Fate,
+    /// The outcome.
+    result: DeleteResult,
     error: Option<String>,
     help: Option<String>,
     exit_code: u8,
@@ -34,14 +34,14 @@ struct Deleted {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Fate {
-    /// It is on its way out.
+enum DeleteResult {
+    /// Its deletion has begun.
     Deleted,
-    /// It is gone, and so are its pods.
+    /// The function and its pods are gone.
     Gone,
-    /// It was not there, which was allowed for.
+    /// It did not exist, which `--ignore-not-found` permits.
     Absent,
-    /// It is still there.
+    /// It still exists.
     Failed,
 }
 
@@ -50,13 +50,13 @@ pub(crate) fn delete(arguments: &Delete) -> Result<ExitCode, Failure> {
     match block_on(run(arguments)) {
         Err(failure) => end(Err(failure), arguments.output),
         Ok(outcomes) => {
-            let told: Vec<Deleted> = outcomes
+            let deleted: Vec<Deleted> = outcomes
                 .iter()
                 .map(|(deleted, _)| deleted.clone())
                 .collect();
             match arguments.output {
-                Output::Json => print(&pretty_json(&told)?)?,
-                Output::Text => print(&text(&told))?,
+                Output::Json => print(&pretty_json(&deleted)?)?,
+                Output::Text => print(&text(&deleted))?,
             }
             let failures: Vec<Failure> = outcomes
                 .into_iter()
@@ -82,32 +82,38 @@ async fn run(arguments: &Delete) -> Result<Vec<(Deleted, Option<Failure>)>, Fail
     for name in &arguments.names {
         let outcome = delete_one(&cluster, name).await;
         outcomes.push(match outcome {
-            Ok(seen) => {
-                gone.push((outcomes.len(), seen));
-                told(&cluster, name, Fate::Deleted, None)
+            Ok(function) => {
+                gone.push((outcomes.len(), function));
+                deletion(&cluster, name, DeleteResult::Deleted, None)
             }
             Err(failure) if failure.exit == Exit::Absent && arguments.ignore_not_found => {
-                told(&cluster, name, Fate::Absent, None)
+                deletion(&cluster, name, DeleteResult::Absent, None)
             }
-            Err(failure) => told(&cluster, name, Fate::Failed, Some(failure)),
+            Err(failure) => deletion(&cluster, name, DeleteResult::Failed, Some(failure)),
         });
     }
     if arguments.wait {
         let deadline = Instant::now() + arguments.timeout;
-        for (index, seen) in gone {
-            outcomes[index] = match wait_for(&cluster, &seen, deadline, arguments.timeout).await {
-                Ok(()) => told(&cluster, &seen.name, Fate::Gone, None),
-                Err(failure) => told(&cluster, &seen.name, Fate::Failed, Some(failure)),
+        for (index, function) in gone {
+            outcomes[index] = match wait_for(&cluster, &function, deadline, arguments.timeout).await
+            {
+                Ok(()) => deletion(&cluster, &function.name, DeleteResult::Gone, None),
+                Err(failure) => deletion(
+                    &cluster,
+                    &function.name,
+                    DeleteResult::Failed,
+                    Some(failure),
+                ),
             };
         }
     }
     Ok(outcomes)
 }
 
-fn told(
+fn deletion(
     cluster: &Cluster,
     name: &str,
-    result: Fate,
+    result: DeleteResult,
     failure: Option<Failure>,
 ) -> (Deleted, Option<Failure>) {
     let deleted = Deleted {
@@ -124,12 +130,12 @@ fn told(
     (deleted, failure)
 }
 
-/// Deletes the function that is there now, and no later one of its name.
-async fn delete_one(cluster: &Cluster, name: &str) -> Result<Seen, Failure> {
-    let seen = cluster.function(name).await?;
+/// Deletes exactly the current function, not a later one with its name.
+async fn delete_one(cluster: &Cluster, name: &str) -> Result<ClusterFunction, Failure> {
+    let function = cluster.function(name).await?;
     let parameters = DeleteParams {
         preconditions: Some(Preconditions {
-            uid: seen.uid.clone(),
+            uid: function.uid.clone(),
             resource_version: None,
         }),
         ..DeleteParams::background()
@@ -137,24 +143,24 @@ async fn delete_one(cluster: &Cluster, name: &str) -> Result<Seen, Failure> {
     let action = format!("delete {name} in namespace {}", cluster.namespace);
     let functions = cluster.functions(&cluster.namespace);
     cluster
-        .ask(action, functions.delete(name, &parameters))
+        .request(action, functions.delete(name, &parameters))
         .await?;
-    Ok(seen)
+    Ok(function)
 }
 
 /// Waits until the function and its pods are gone.
 async fn wait_for(
     cluster: &Cluster,
-    seen: &Seen,
+    function: &ClusterFunction,
     deadline: Instant,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let Seen {
+    let ClusterFunction {
         name,
         namespace,
         uid,
         ..
-    } = seen;
+    } = function;
     let mut left = "it is still there".to_owned();
     let all_gone = async {
         loop {
@@ -162,7 +168,7 @@ async fn wait_for(
                 None => return Ok(()),
                 Some(left) => left,
             };
-            sleep_until(Instant::now() + LOOK).await;
+            sleep_until(Instant::now() + POLL_INTERVAL).await;
         }
     };
     match timeout_at(deadline, all_gone).await {
@@ -175,7 +181,7 @@ async fn wait_for(
     }
 }
 
-/// What is left of a function, in words.
+/// Describes what remains of a function.
 async fn still_there(
     cluster: &Cluster,
     name: &str,
@@ -185,9 +191,9 @@ async fn still_there(
     let functions = cluster.functions(namespace);
     let action = format!("read {name} in namespace {namespace}");
     let object = cluster
-        .ask(action, functions.get_metadata_opt(name))
+        .request(action, functions.get_metadata_opt(name))
         .await?;
-    // Another one of the same name has come since: then its pods are not to be waited for.
+    // A new function has the same name: its pods do not count.
     if object
         .as_ref()
         .is_some_and(|object| object.metadata.uid.as_deref() != uid)
@@ -208,7 +214,7 @@ async fn still_there(
     })
 }
 
-/// What happened, a line each; failures are told on standard error.
+/// One line for each result; failures go to standard error.
 fn text(deleted: &[Deleted]) -> String {
     let mut text = String::new();
     for Deleted {
@@ -218,14 +224,14 @@ fn text(deleted: &[Deleted]) -> String {
         ..
     } in deleted
     {
-        let fate = match result {
-            Fate::Deleted => "deleted in",
-            Fate::Gone => "gone from",
-            Fate::Absent => "not in",
-            Fate::Failed => continue,
+        let result = match result {
+            DeleteResult::Deleted => "deleted in",
+            DeleteResult::Gone => "gone from",
+            DeleteResult::Absent => "not in",
+            DeleteResult::Failed => continue,
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name} {fate} namespace {namespace}");
+        let _ = writeln!(text, "{name} {result} namespace {namespace}");
     }
     text
 }
@@ -235,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fate_is_told_and_failures_elsewhere() {
+    fn each_result_is_printed_and_failures_elsewhere() {
         let one = |name: &str, result| Deleted {
             name: name.to_owned(),
             namespace: "shop".to_owned(),
@@ -245,10 +251,10 @@ mod tests {
             exit_code: 0,
         };
         let deleted = [
-            one("a", Fate::Deleted),
-            one("b", Fate::Failed),
-            one("c", Fate::Gone),
-            one("d", Fate::Absent),
+            one("a", DeleteResult::Deleted),
+            one("b", DeleteResult::Failed),
+            one("c", DeleteResult::Gone),
+            one("d", DeleteResult::Absent),
         ];
         assert_eq!(
             text(&deleted),

@@ -1,7 +1,7 @@
-//! `sampan deploy`: from a file to functions that answer.
+//! `sampan deploy`: deploys the functions of a file and waits until they answer.
 //!
-//! Owns the order: everything is checked here, then by the cluster without being kept, then applied, then
-//! waited for. Refuses to take back what was applied: pods from before go on answering until new ones do.
+//! The order is: check locally, dry-run on the cluster, apply, wait. A failed deployment is not
+//! rolled back; pods from before continue to answer until new ones do.
 
 mod diagnosis;
 mod manifest;
@@ -27,15 +27,15 @@ use crate::failure::Failure;
 use crate::output::{pretty_json, print};
 use crate::push;
 
-use super::seen::Seen;
-use super::watch::{Broken, broken};
+use super::function::ClusterFunction;
+use super::watch::{WatchFailure, classify};
 use super::{Cluster, block_on, end};
 use manifest::Manifest;
 use progress::Progress;
 use report::{Change, Deployed};
-use wait::{Outcome, Step, Wait};
+use wait::{Outcome, Wait, WaitState};
 
-/// Whose fields these are, as the API server keeps account of it.
+/// The field manager in server-side apply.
 const MANAGER: &str = "sampan-cli";
 
 /// Deploys the functions of a file.
@@ -43,13 +43,13 @@ pub(crate) fn deploy(arguments: &Deploy) -> Result<ExitCode, Failure> {
     let output = arguments.output;
     let manifests = prepare(arguments);
     match manifests.and_then(|manifests| block_on(run(arguments, manifests))) {
-        Ok(Told::Rehearsed(text)) => end(print(&text), output),
-        Ok(Told::Deployed(functions)) => {
+        Ok(Deployment::DryRun(text)) => end(print(&text), output),
+        Ok(Deployment::Deployed(functions)) => {
             match output {
                 Output::Json => print(&pretty_json(&functions)?)?,
                 Output::Text => {
                     print(&report::text(&functions))?;
-                    // The exit code tells as well, if this cannot be written.
+                    // The exit code shows the failure even if this write fails.
                     let _ = io::stderr().write_all(report::causes(&functions).as_bytes());
                 }
             }
@@ -62,12 +62,12 @@ pub(crate) fn deploy(arguments: &Deploy) -> Result<ExitCode, Failure> {
     }
 }
 
-enum Told {
-    Rehearsed(String),
+enum Deployment {
+    DryRun(String),
     Deployed(Vec<Deployed>),
 }
 
-/// Reads and checks what is to be deployed. Nothing is pushed before that.
+/// Reads and checks the resources. Pushes only after that.
 fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
     let mut manifests = manifest::read(&arguments.file, arguments.image.as_deref())?;
     for manifest in &mut manifests {
@@ -85,7 +85,7 @@ fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
                 "give --image the whole name, such as registry.example/functions/hello:1.0",
             )
         })?;
-        // The digest, so that the same tag pushed anew is another version to the cluster.
+        // With a digest, a tag that was pushed anew is another version for the cluster.
         manifest.set_image(&push::pinned_name(&Push {
             file: arguments.file.clone(),
             reference,
@@ -98,7 +98,7 @@ fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
     Ok(manifests)
 }
 
-async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Told, Failure> {
+async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Deployment, Failure> {
     if arguments.dry_run == Some(DryRun::Client) {
         for manifest in &mut manifests {
             if let Some(namespace) = &arguments.cluster.namespace {
@@ -107,11 +107,11 @@ async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Told, F
         }
         let resources = manifests.iter().map(|manifest| manifest.resource.clone());
         return manifest::show(&resources.collect::<Vec<_>>(), arguments.output)
-            .map(Told::Rehearsed);
+            .map(Deployment::DryRun);
     }
     let cluster = Cluster::find(&arguments.cluster).await?;
     for manifest in &mut manifests {
-        // A namespace in the file counts unless another one was asked for, which is a contradiction.
+        // The file's namespace counts, unless another one is given, which is a contradiction.
         if arguments.cluster.namespace.is_some() || manifest.namespace().is_none() {
             manifest.set_namespace(&cluster.namespace)?;
         }
@@ -122,16 +122,16 @@ async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Told, F
         force: arguments.force_conflicts,
         ..parameters
     };
-    let rehearse = arguments.dry_run.is_some();
-    if rehearse || manifests.len() > 1 {
-        // So that one resource that is refused leaves all of them as they were.
+    let dry_run = arguments.dry_run.is_some();
+    if dry_run || manifests.len() > 1 {
+        // If one resource is rejected, all of them stay as they were.
         let parameters = parameters.clone().dry_run();
         let mut checked = Vec::new();
         for manifest in &manifests {
             checked.push(apply(&cluster, manifest, &parameters).await?);
         }
-        if rehearse {
-            return manifest::show_objects(&checked, arguments.output).map(Told::Rehearsed);
+        if dry_run {
+            return manifest::show_objects(&checked, arguments.output).map(Deployment::DryRun);
         }
     }
     let progress = Progress::new();
@@ -139,30 +139,33 @@ async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Told, F
     for manifest in &manifests {
         applied.push((
             manifest,
-            applied_now(&cluster, manifest, &parameters).await?,
+            apply_and_compare(&cluster, manifest, &parameters).await?,
         ));
     }
     let begun = Instant::now();
-    let waiting = applied.into_iter().map(async |(manifest, (change, seen))| {
-        let outcome = if arguments.wait || !arguments.no_wait {
-            let deadline = begun + arguments.timeout;
-            Some(wait_for(&cluster, &seen, deadline, &progress).await?)
-        } else {
-            None
-        };
-        let mut deployed = Deployed::new(&seen, change, manifest.example.clone(), begun.elapsed());
-        if let Some(outcome) = outcome {
-            let failed = !matches!(outcome, Outcome::Ready(_));
-            deployed.set_outcome(outcome, arguments.timeout);
-            if failed {
-                deployed.diagnosis = Some(diagnosis::gather(&cluster, &seen).await);
+    let waiting = applied
+        .into_iter()
+        .map(async |(manifest, (change, function))| {
+            let outcome = if arguments.wait || !arguments.no_wait {
+                let deadline = begun + arguments.timeout;
+                Some(wait_for(&cluster, &function, deadline, &progress).await?)
+            } else {
+                None
+            };
+            let mut deployed =
+                Deployed::new(&function, change, manifest.example.clone(), begun.elapsed());
+            if let Some(outcome) = outcome {
+                let failed = !matches!(outcome, Outcome::Ready(_));
+                deployed.set_outcome(outcome, arguments.timeout);
+                if failed {
+                    deployed.diagnosis = Some(diagnosis::gather(&cluster, &function).await);
+                }
             }
-        }
-        Ok(deployed)
-    });
+            Ok(deployed)
+        });
     let deployed = try_join_all(waiting).await?;
     progress.finish();
-    Ok(Told::Deployed(deployed))
+    Ok(Deployment::Deployed(deployed))
 }
 
 async fn apply(
@@ -175,21 +178,21 @@ async fn apply(
     let functions = cluster.functions(namespace);
     let patch = Patch::Apply(&manifest.resource);
     cluster
-        .ask(action, functions.patch(name, parameters, &patch))
+        .request(action, functions.patch(name, parameters, &patch))
         .await
 }
 
-/// Applies a resource, and tells what that changed.
-async fn applied_now(
+/// Applies a resource, and returns whether that changed it.
+async fn apply_and_compare(
     cluster: &Cluster,
     manifest: &Manifest,
     parameters: &PatchParams,
-) -> Result<(Change, Seen), Failure> {
+) -> Result<(Change, ClusterFunction), Failure> {
     let (name, namespace) = (manifest.name(), manifest.namespace().unwrap_or_default());
     let functions = cluster.functions(namespace);
     let action = format!("read {name} in namespace {namespace}");
     let before = cluster
-        .ask(action, functions.get_metadata_opt(name))
+        .request(action, functions.get_metadata_opt(name))
         .await?;
     let object = apply(cluster, manifest, parameters).await?;
     let change = match before {
@@ -199,17 +202,17 @@ async fn applied_now(
         }
         Some(_) => Change::Changed,
     };
-    Ok((change, Seen::of(&object)?))
+    Ok((change, ClusterFunction::of(&object)?))
 }
 
-/// Follows a function until it is as it was asked for, cannot become so, or the time is up.
+/// Follows a function until it is ready, has failed, or the time is up.
 async fn wait_for(
     cluster: &Cluster,
-    applied: &Seen,
+    applied: &ClusterFunction,
     deadline: Instant,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
-    let Seen {
+    let ClusterFunction {
         name, namespace, ..
     } = applied;
     let line = progress.line(name);
@@ -218,27 +221,30 @@ async fn wait_for(
     pin_mut!(watch);
     let mut latest = Some(applied.clone());
     loop {
-        let step = match wait.look(latest.as_ref(), Instant::now()) {
-            Step::Over(outcome) => {
-                line.over();
+        let step = match wait.observe(latest.as_ref(), Instant::now()) {
+            WaitState::Ended(outcome) => {
+                line.finish();
                 return Ok(outcome);
             }
-            Step::Goes { text, again } => {
+            WaitState::Waiting { text, again } => {
                 line.show(&text);
                 again
             }
         };
-        // Time alone can end it as well.
+        // The result may also depend on time alone.
         let until = step.map_or(deadline, |again| again.min(deadline));
         match timeout_at(until.into(), watch.next()).await {
             Ok(Some(Ok(object))) => {
-                latest = object.as_ref().map(Seen::of).transpose()?;
+                latest = object.as_ref().map(ClusterFunction::of).transpose()?;
             }
-            Ok(Some(Err(error))) => match broken(&error) {
-                Broken::ForNow => line.show("the connection to the cluster broke; trying again"),
-                Broken::ForGood => {
-                    let asked = cluster.asked(format!("follow {name} in namespace {namespace}"));
-                    return Err(Failure::watch(&error, &asked));
+            Ok(Some(Err(error))) => match classify(&error) {
+                WatchFailure::Transient => {
+                    line.show("the connection to the cluster broke; trying again");
+                }
+                WatchFailure::Permanent => {
+                    let context =
+                        cluster.request_context(format!("follow {name} in namespace {namespace}"));
+                    return Err(Failure::watch(&error, &context));
                 }
             },
             // The stream has no end of its own.
@@ -246,7 +252,7 @@ async fn wait_for(
             Err(_) => {}
         }
         if Instant::now() >= deadline {
-            line.over();
+            line.finish();
             return Ok(wait.late(latest.as_ref()));
         }
     }

@@ -1,11 +1,12 @@
-//! `sampan invoke`: one request to a pod of a function, through a port that the API server forwards.
+//! `sampan invoke`: sends one request to a pod of a function, through a port that the API server
+//! forwards.
 //!
-//! Not through the Service's proxy, which rewrites answers and asks for rights on Services; a forwarded port
-//! carries bytes as they are. Refuses to follow redirects, to try again, and to hold an answer that is only
-//! passed on.
+//! The Service's proxy would change responses and require rights on Services; a forwarded port
+//! carries bytes unchanged. Redirects are not followed, requests are not retried, and a response in
+//! text format is streamed.
 
-mod answer;
 mod request;
+mod response;
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
@@ -22,62 +23,64 @@ use k8s_openapi::api::core::v1::Pod;
 use sampan_crd::{CONTAINER, PORT};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::seen::Seen;
+use super::function::ClusterFunction;
 use super::{Cluster, block_on, end, pods};
 use crate::arguments::{Invoke, Output};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::output::{pretty_json, print, print_on};
-use answer::Answer;
+use crate::output::{pretty_json, print, print_part};
+use response::JsonResponse;
 
-/// How long the API server has to say why it could not forward.
-const REASON: Duration = Duration::from_secs(1);
+/// Time limit for the API server's error after a failed port forward.
+const FORWARD_ERROR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Calls a function.
 pub(crate) fn invoke(arguments: &Invoke) -> Result<ExitCode, Failure> {
     match block_on(run(arguments)) {
-        // Standard output has the answer already.
+        // Standard output already has the response.
         Ok(Some(failure)) => Err(failure),
         outcome => end(outcome.map(drop), arguments.output),
     }
 }
 
-/// Calls, and shows the answer; what is handed back is an answer that counts as a failure.
+/// Sends the request and prints the response. Returns a failure for a response that counts as one.
 async fn run(arguments: &Invoke) -> Result<Option<Failure>, Failure> {
     let begun = Instant::now();
     let deadline = begun + arguments.timeout;
     let cluster = Cluster::find(&arguments.cluster).await?;
-    let seen = cluster.function(&arguments.name).await?;
-    let mut found = cluster.pods_of(&seen.namespace, &seen.name).await?;
+    let function = cluster.function(&arguments.name).await?;
+    let mut found = cluster.pods_of(&function.namespace, &function.name).await?;
     pods::by_age(&mut found);
     let pod = found
         .iter()
         .rev()
         .find(|pod| pods::is_ready(pod))
-        .ok_or_else(|| nobody(&seen))?;
+        .ok_or_else(|| no_ready_pod(&function))?;
     let (name, port) = (pods::name(pod), port(pod));
     let action = format!("reach port {port} of pod {name}");
-    let api = cluster.pods(&seen.namespace);
-    let mut forwarder = cluster.ask(action, api.portforward(name, &[port])).await?;
+    let api = cluster.pods(&function.namespace);
+    let mut forwarder = cluster
+        .request(action, api.portforward(name, &[port]))
+        .await?;
     let stream = forwarder.take_stream(port);
     let reason = forwarder.take_error(port);
     let Some((stream, reason)) = stream.zip(reason) else {
-        return Err(broken(&seen, "the port was not forwarded"));
+        return Err(connection_broke(&function, "the port was not forwarded"));
     };
-    let request = request::build(arguments, &seen).await?;
+    let request = request::build(arguments, &function).await?;
     let late = || {
         Failure::new(
             Exit::Timeout,
             format!(
                 "{} did not answer within {:?}",
-                seen.name, arguments.timeout
+                function.name, arguments.timeout
             ),
             "give it more time with --timeout; `sampan logs` shows what it does",
         )
     };
     let answered = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the answer; what goes wrong there, the answer tells as well.
+        // The connection ends with the response, which reports its errors as well.
         tokio::spawn(connection);
         sender.send_request(request).await
     };
@@ -85,18 +88,21 @@ async fn run(arguments: &Invoke) -> Result<Option<Failure>, Failure> {
         Err(_) => return Err(late()),
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            // The node's own words are worth more than a connection that has ended.
-            let why = timeout(REASON, reason).await.ok().flatten();
-            return Err(broken(&seen, &why.unwrap_or_else(|| chain(&error))));
+            // The node's error says more than a closed connection.
+            let why = timeout(FORWARD_ERROR_TIMEOUT, reason).await.ok().flatten();
+            return Err(connection_broke(
+                &function,
+                &why.unwrap_or_else(|| chain(&error)),
+            ));
         }
     };
     let status = response.status();
     let shown = async {
         match arguments.output {
-            Output::Text => pass_on(response, arguments.include, &seen).await,
+            Output::Text => write_response(response, arguments.include, &function).await,
             Output::Json => {
-                let answer = Answer::read(response, name, begun).await;
-                let answer = answer.map_err(|error| error.failure(&seen.name))?;
+                let answer = JsonResponse::read(response, name, begun).await;
+                let answer = answer.map_err(|error| error.failure(&function.name))?;
                 print(&pretty_json(&answer)?)
             }
         }
@@ -110,28 +116,32 @@ async fn run(arguments: &Invoke) -> Result<Option<Failure>, Failure> {
     if arguments.fail {
         return Ok(Some(Failure::new(
             Exit::FailedAnswer,
-            format!("{} answers {status}", seen.name),
-            format!("sampan logs {} shows what it printed", seen.name),
+            format!("{} answers {status}", function.name),
+            format!("sampan logs {} shows what it printed", function.name),
         )));
     }
     if !arguments.include && arguments.output == Output::Text {
-        // The answer itself is on standard output; this is for a person who sees only a few words of it.
-        let _ = writeln!(io::stderr(), "{} answers {status}", seen.name);
+        // Standard output has only the response itself; this shows its status to the user.
+        let _ = writeln!(io::stderr(), "{} answers {status}", function.name);
     }
     Ok(None)
 }
 
-/// Writes an answer as it comes.
-async fn pass_on(response: Response<Incoming>, include: bool, seen: &Seen) -> Result<(), Failure> {
+/// Writes a response as it arrives.
+async fn write_response(
+    response: Response<Incoming>,
+    include: bool,
+    function: &ClusterFunction,
+) -> Result<(), Failure> {
     let (head, mut body) = response.into_parts();
     if include {
-        print(&answer::head(&head))?;
+        print(&response::head(&head))?;
     }
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| broken(seen, &chain(&error)))?;
+        let frame = frame.map_err(|error| connection_broke(function, &chain(&error)))?;
         let data: Option<Bytes> = frame.into_data().ok();
         if let Some(data) = data
-            && print_on(&data)? == ControlFlow::Break(())
+            && print_part(&data)? == ControlFlow::Break(())
         {
             return Ok(());
         }
@@ -139,7 +149,7 @@ async fn pass_on(response: Response<Incoming>, include: bool, seen: &Seen) -> Re
     Ok(())
 }
 
-/// Where the function's container listens.
+/// The port of the function's container.
 fn port(pod: &Pod) -> u16 {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let own = containers.filter(|container| container.name == CONTAINER);
@@ -149,27 +159,27 @@ fn port(pod: &Pod) -> u16 {
         .unwrap_or(PORT)
 }
 
-fn nobody(seen: &Seen) -> Failure {
-    let why = seen
+fn no_ready_pod(function: &ClusterFunction) -> Failure {
+    let why = function
         .complaint()
         .map_or_else(String::new, |(reason, message)| {
             format!(": {reason}: {message}")
         });
     Failure::new(
         Exit::NoAnswer,
-        format!("no pod of {} is ready{why}", seen.name),
+        format!("no pod of {} is ready{why}", function.name),
         format!(
-            "`sampan list` shows how it stands; to scale it up: kubectl scale wfn {} --replicas 1",
-            seen.name
+            "`sampan list` shows its state; to scale it up: kubectl scale wfn {} --replicas 1",
+            function.name
         ),
     )
 }
 
-fn broken(seen: &Seen, why: &str) -> Failure {
+fn connection_broke(function: &ClusterFunction, why: &str) -> Failure {
     Failure::new(
         Exit::NoAnswer,
-        format!("the connection to {} broke: {why}", seen.name),
-        format!("sampan logs {} shows what it printed", seen.name),
+        format!("the connection to {} broke: {why}", function.name),
+        format!("sampan logs {} shows what it printed", function.name),
     )
 }
 
@@ -178,7 +188,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::seen::tests::seen;
+    use crate::cluster::function::tests::function;
 
     #[test]
     fn the_port_is_the_one_named_http() {
@@ -197,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn a_function_without_pods_says_why() {
-        let zero = seen(
+    fn a_function_without_pods_has_a_cause() {
+        let zero = function(
             1,
-            &[("Ready", "False", "ScaledToZero", "no pod is asked for", 1)],
+            &[("Ready", "False", "ScaledToZero", "no pod is requested", 1)],
         );
-        let failure = nobody(&zero);
+        let failure = no_ready_pod(&zero);
         assert_eq!(failure.exit, Exit::NoAnswer);
         assert!(
             failure.message.contains("ScaledToZero: no pod"),

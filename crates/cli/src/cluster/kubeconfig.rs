@@ -1,7 +1,6 @@
-//! Which cluster is meant: the kubeconfig, its context and its namespace, found as kubectl finds them.
+//! Finds the cluster: kubeconfig, context, namespace and proxy, as kubectl finds them.
 //!
-//! Refuses to go on with another cluster than the one that was named: what is given and cannot be read is a
-//! failure.
+//! A kubeconfig that is named and cannot be read is a failure; no other cluster is used instead.
 
 use std::env;
 use std::ffi::OsStr;
@@ -17,10 +16,10 @@ use crate::arguments::ClusterChoice;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 
-/// How long a connection to the API server may take.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time limit for connecting to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Finds out how the chosen cluster is reached.
+/// Returns the client configuration of the chosen cluster.
 pub(super) async fn config(choice: &ClusterChoice) -> Result<Config, Failure> {
     let variable = env::var_os("KUBECONFIG");
     let home = env::home_dir();
@@ -38,7 +37,7 @@ pub(super) async fn config(choice: &ClusterChoice) -> Result<Config, Failure> {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| Failure::kubeconfig(&error))?;
-        // The client takes HTTPS_PROXY without a look at NO_PROXY.
+        // The client applies HTTPS_PROXY without NO_PROXY.
         if !own_proxy && !is_proxied(&config.cluster_url, &Matcher::from_env()) {
             config.proxy_url = None;
         }
@@ -47,11 +46,11 @@ pub(super) async fn config(choice: &ClusterChoice) -> Result<Config, Failure> {
     if let Some(namespace) = &choice.namespace {
         config.default_namespace.clone_from(namespace);
     }
-    config.connect_timeout = Some(CONNECT);
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
     Ok(config)
 }
 
-/// The files to read. What is named has to be there; of the others, those that are there count.
+/// The files to read. A named file must exist; of the others, missing ones are skipped.
 fn files(
     named: Option<&Path>,
     variable: Option<&OsStr>,
@@ -67,7 +66,7 @@ fn files(
     let listed: Vec<PathBuf> = (listed.into_iter())
         .filter(|path| !path.as_os_str().is_empty())
         .collect();
-    // A list of one is as good as named; in a longer one, files may be missing.
+    // A list of one counts as named; in a longer one, files may be missing.
     if listed.len() == 1 {
         return listed;
     }
@@ -82,7 +81,7 @@ fn files(
     there.collect()
 }
 
-/// Merges files by the rules of kubectl: the first to set something wins.
+/// Merges files by kubectl's rules: the first to set a value wins.
 fn read(files: &[PathBuf]) -> Result<Kubeconfig, Failure> {
     let mut merged = Kubeconfig::default();
     for file in files {
@@ -93,7 +92,7 @@ fn read(files: &[PathBuf]) -> Result<Kubeconfig, Failure> {
     Ok(merged)
 }
 
-/// The cluster around the pod that this runs in, if it runs in one.
+/// The cluster of the pod in which this program runs, if it runs in one.
 fn pod(choice: &ClusterChoice) -> Result<Config, Failure> {
     if env::var_os("KUBERNETES_SERVICE_HOST").is_none() || choice.context.is_some() {
         return Err(Failure::new(
@@ -114,7 +113,7 @@ fn pod(choice: &ClusterChoice) -> Result<Config, Failure> {
     })
 }
 
-/// Whether the chosen cluster has a proxy in the kubeconfig itself.
+/// Whether the kubeconfig itself sets a proxy for the chosen cluster.
 fn own_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
     let context = context.or(kubeconfig.current_context.as_deref());
     let chosen = (kubeconfig.contexts.iter()).find(|named| Some(named.name.as_str()) == context);
@@ -125,7 +124,7 @@ fn own_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
         .is_some_and(|proxy| !proxy.is_empty())
 }
 
-/// Whether the environment's proxy is meant for this server. This machine is never behind one.
+/// Whether the environment's proxy applies to this server. It never applies to this machine.
 fn is_proxied(server: &Uri, proxies: &Matcher) -> bool {
     let host = server.host().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');

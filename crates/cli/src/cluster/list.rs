@@ -1,4 +1,4 @@
-//! `sampan list`: the functions of a namespace, or of all.
+//! `sampan list`: lists the functions of a namespace, or of all.
 
 use std::fmt::Write as _;
 use std::io;
@@ -9,12 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use serde::Serialize;
 
-use super::seen::Seen;
+use super::function::ClusterFunction;
 use super::{Cluster, block_on, end};
 use crate::arguments::{List, Output};
 use crate::failure::Failure;
 use crate::output::{pretty_json, print};
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 use crate::terminal::Style;
 
 /// Lists functions.
@@ -37,7 +37,8 @@ fn run(arguments: &List) -> Result<(), Failure> {
             (cluster.functions(&namespace), action)
         };
         let objects = cluster.list(&action, &api, ListParams::default()).await?;
-        let functions: Result<Vec<Seen>, Failure> = objects.iter().map(Seen::of).collect();
+        let functions: Result<Vec<ClusterFunction>, Failure> =
+            objects.iter().map(ClusterFunction::of).collect();
         Ok((namespace, functions?))
     })?;
     let text = match arguments.output {
@@ -76,23 +77,23 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(seen: &'a Seen) -> Self {
-        let status = &seen.status;
-        let complaint = seen.complaint();
-        let created = seen
+    fn of(function: &'a ClusterFunction) -> Self {
+        let status = &function.status;
+        let complaint = function.complaint();
+        let created = function
             .created
             .and_then(|second| Timestamp::from_second(second).ok());
         Self {
-            name: &seen.name,
-            namespace: &seen.namespace,
-            ready: seen.ready(),
+            name: &function.name,
+            namespace: &function.namespace,
+            ready: function.ready(),
             reason: complaint.map(|(reason, _)| reason),
             message: complaint.map(|(_, message)| message),
-            deleting: seen.deleting,
+            deleting: function.deleting,
             pods: status.pods.as_deref(),
             replicas: status.replicas,
             ready_replicas: status.ready_replicas,
-            image: &seen.image,
+            image: &function.image,
             digest: status.digest.as_deref(),
             url: status.url.as_deref(),
             created: created.map(|time| time.to_string()),
@@ -100,8 +101,9 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A table, and below it why functions are not as they should be. `place` is the only namespace, if there is one.
-fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> String {
+/// A table, followed by the causes of functions that are not ready. `place` is the only namespace,
+/// if there is one.
+fn text(functions: &[ClusterFunction], place: Option<&str>, now: i64, style: Style) -> String {
     if functions.is_empty() {
         return match place {
             Some(place) => {
@@ -116,35 +118,37 @@ fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> Stri
     }
     let mut rows = vec![columns.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     let mut complaints = String::new();
-    for seen in functions {
-        let status = &seen.status;
-        let ready = match (seen.deleting, seen.ready()) {
+    for function in functions {
+        let status = &function.status;
+        let ready = match (function.deleting, function.ready()) {
             (true, _) => "deleting",
             (false, Some(true)) => "yes",
             (false, Some(false)) => "no",
             (false, None) => "?",
         };
         let shown = |text: Option<&str>| one_line(text.unwrap_or("-"));
-        let age = seen
+        let age = function
             .created
             .map_or_else(|| "?".to_owned(), |created| age(now - created));
         let mut row = vec![
-            seen.name.clone(),
+            function.name.clone(),
             ready.to_owned(),
             shown(status.pods.as_deref()),
             age,
             shown(status.url.as_deref()),
-            one_line(&seen.image),
+            one_line(&function.image),
         ];
-        let mut name = seen.name.clone();
+        let mut name = function.name.clone();
         if place.is_none() {
-            row.insert(0, seen.namespace.clone());
-            name = format!("{}/{name}", seen.namespace);
+            row.insert(0, function.namespace.clone());
+            name = format!("{}/{name}", function.namespace);
         }
         rows.push(row);
-        let complaint = match seen.complaint() {
+        let complaint = match function.complaint() {
             Some((reason, message)) => format!("{reason}: {message}"),
-            None if seen.ready().is_none() => "the operator has not looked at it yet".to_owned(),
+            None if function.ready().is_none() => {
+                "the operator has not looked at it yet".to_owned()
+            }
             None => continue,
         };
         // Writing to a string cannot fail.
@@ -162,7 +166,7 @@ fn text(functions: &[Seen], place: Option<&str>, now: i64, style: Style) -> Stri
     text
 }
 
-/// Columns as wide as their widest cell; the last one as wide as it is.
+/// Formats columns as wide as their widest cell; the last one is not padded.
 fn table(rows: &[Vec<String>], style: Style) -> String {
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len))
         .map(|column| {
@@ -187,7 +191,7 @@ fn table(rows: &[Vec<String>], style: Style) -> String {
     text
 }
 
-/// A time that has passed, as kubectl shows it: its largest unit, and the next one while the first is small.
+/// Formats an age as kubectl does: its largest unit, and the next one while the first is small.
 fn age(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -209,21 +213,21 @@ fn age(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::seen::tests::seen;
+    use crate::cluster::function::tests::function;
 
-    /// An hour after the functions of the tests were made.
+    /// An hour after the creation of the tests' functions.
     const NOW: i64 = 1_767_225_600 + 3_600;
 
     #[test]
-    fn the_table_says_what_and_why() {
-        let well = seen(1, &[("Ready", "True", "AllReady", "", 1)]);
-        let mut bad = seen(
+    fn the_table_lists_functions_and_causes() {
+        let well = function(1, &[("Ready", "True", "AllReady", "", 1)]);
+        let mut bad = function(
             1,
             &[("Ready", "False", "ImagePullFailed", "not\nfound\u{1b}", 1)],
         );
         bad.name = "prime-numbers".to_owned();
         bad.status.pods = Some("0/12".to_owned());
-        let mut new = seen(1, &[]);
+        let mut new = function(1, &[]);
         new.name = "new".to_owned();
         (new.status.pods, new.status.url) = (None, None);
         let functions = [well, bad, new];
@@ -244,15 +248,15 @@ new: the operator has not looked at it yet
     }
 
     #[test]
-    fn nothing_is_told_in_words() {
+    fn an_empty_list_is_a_sentence() {
         assert!(text(&[], Some("shop"), NOW, Style::PLAIN).contains("shop"));
         assert!(text(&[], None, NOW, Style::PLAIN).contains("cluster"));
     }
 
     #[test]
     fn the_fields_are_those_of_the_documentation() {
-        let seen = seen(1, &[("Ready", "False", "Starting", "m", 1)]);
-        let row = serde_json::to_value(Row::of(&seen)).expect("JSON");
+        let function = function(1, &[("Ready", "False", "Starting", "m", 1)]);
+        let row = serde_json::to_value(Row::of(&function)).expect("JSON");
         let page = include_str!("../../../../docs/cli.md");
         for field in row.as_object().expect("an object").keys() {
             assert!(

@@ -1,6 +1,6 @@
-//! `sampan logs`: what a function's pods print.
+//! `sampan logs`: prints the logs of a function's pods.
 //!
-//! Refuses to take a pod that has printed nothing for a failure of the others.
+//! A pod without logs is noted and does not fail the others.
 
 mod follow;
 mod line;
@@ -17,39 +17,39 @@ use super::{Cluster, block_on, end, pods};
 use crate::arguments::{Logs, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::print_on;
+use crate::output::print_part;
 use line::{Lines, Printer};
 
-/// Prints what there is, or follows it.
+/// Prints the existing logs, or follows them.
 pub(crate) fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
     let outcome = block_on(async {
         let cluster = Cluster::find(&arguments.cluster).await?;
-        // So that a name that is not there is told from a function without pods.
-        let seen = cluster.function(&arguments.name).await?;
+        // Distinguishes a missing function from one without pods.
+        let function = cluster.function(&arguments.name).await?;
         if arguments.follow {
             return follow::follow(&cluster, arguments).await;
         }
-        let mut found = cluster.pods_of(&seen.namespace, &seen.name).await?;
+        let mut found = cluster.pods_of(&function.namespace, &function.name).await?;
         pods::by_age(&mut found);
         if found.is_empty() {
-            let why = seen
+            let why = function
                 .complaint()
                 .map_or_else(String::new, |(reason, message)| {
                     format!(": {reason}: {message}")
                 });
             return Err(Failure::new(
                 Exit::Absent,
-                format!("{} has no pods{why}", seen.name),
+                format!("{} has no pods{why}", function.name),
                 "`sampan logs -f` waits for them; `sampan list` shows how the function stands",
             ));
         }
         print_all(&cluster, &found, arguments).await
     });
-    // Lines are printed as they come: a failure among them is told on standard error alone.
+    // Lines are printed as they arrive, so a failure goes to standard error only.
     end(outcome, Output::Text)
 }
 
-/// What is asked of the API server, apart from the time to begin at.
+/// The log request's parameters, except for its start time.
 fn parameters(arguments: &Logs) -> LogParams {
     LogParams {
         container: Some(arguments.container.clone()),
@@ -62,13 +62,13 @@ fn parameters(arguments: &Logs) -> LogParams {
     }
 }
 
-/// Whole seconds, at least one: the API server knows no others.
+/// Whole seconds, at least one: the API server accepts no others.
 fn seconds(time: Duration) -> i64 {
     let seconds = (time.as_secs()).saturating_add(u64::from(time.subsec_nanos() > 0));
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-/// Why a pod has nothing to show, if so.
+/// Why a pod has no logs, if it has none.
 fn silence(pod: &Pod, container: &str, previous: bool) -> Option<String> {
     let Some(status) = pods::container(pod, container) else {
         let known = pods::has_container(pod, container);
@@ -90,7 +90,7 @@ fn silence(pod: &Pod, container: &str, previous: bool) -> Option<String> {
 
 async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result<(), Failure> {
     let mut printer = Printer::new(arguments);
-    printer.several(found.len() > 1);
+    printer.set_several_pods(found.len() > 1);
     let mut printed = false;
     for pod in found {
         let name = pods::name(pod);
@@ -103,7 +103,7 @@ async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result
         let api = cluster.pods(&cluster.namespace);
         let parameters = parameters(arguments);
         let reader = cluster
-            .ask(action.clone(), api.log_stream(name, &parameters))
+            .request(action.clone(), api.log_stream(name, &parameters))
             .await?;
         let mut lines = Lines::new(reader);
         while let Some(line) = lines
@@ -111,7 +111,7 @@ async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result
             .await
             .map_err(|error| broken(&action, &error))?
         {
-            if print_on(printer.show(name, &line).as_bytes())? == ControlFlow::Break(()) {
+            if print_part(printer.show(name, &line).as_bytes())? == ControlFlow::Break(()) {
                 return Ok(());
             }
         }
@@ -122,14 +122,14 @@ async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result
     Err(Failure::new(
         Exit::Absent,
         format!("{} has printed nothing that can be shown", arguments.name),
-        "`sampan list` shows how it stands; `sampan help logs` lists what else can be asked for",
+        "`sampan list` shows its state; `sampan help logs` lists the other options",
     ))
 }
 
-/// Says something beside the lines.
+/// Writes a note about a pod to standard error.
 fn note(pod: &str, why: &str) {
-    let line = crate::shown::one_line(&format!("{pod}: nothing to show: {why}"));
-    // There is nowhere else to say it.
+    let line = crate::sanitize::one_line(&format!("{pod}: nothing to show: {why}"));
+    // There is no other output for a failure of this write.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_output_says_why() {
+    fn a_pod_without_output_has_a_cause() {
         let check = |state, last, container: &str, previous, expected: Option<&str>| {
             let pod = pod("a", false, &state, &last);
             assert_eq!(silence(&pod, container, previous).as_deref(), expected);

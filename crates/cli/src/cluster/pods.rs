@@ -1,6 +1,4 @@
-//! What a pod tells of one of its containers.
-//!
-//! Plain functions over what was observed.
+//! Status of a pod and its containers, as pure functions.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
@@ -20,7 +18,7 @@ pub(super) fn by_age(pods: &mut [Pod]) {
     });
 }
 
-/// Whether the pod answers, and is not on its way out.
+/// Whether the pod is ready and not being deleted.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_deref());
@@ -31,7 +29,7 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
     ready("Ready") && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// The status of the container of this name, of whatever kind it is.
+/// The status of the container with this name, of any kind of container.
 pub(super) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
     let kinds = [
@@ -43,7 +41,7 @@ pub(super) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerSta
     containers.find(|container| container.name == name)
 }
 
-/// Whether the pod is to have a container of this name.
+/// Whether the pod's spec has a container with this name.
 pub(super) fn has_container(pod: &Pod, name: &str) -> bool {
     let Some(spec) = &pod.spec else {
         return false;
@@ -53,7 +51,7 @@ pub(super) fn has_container(pod: &Pod, name: &str) -> bool {
     all.any(|container| container.name == name)
 }
 
-/// Whether the container has printed anything that can be read: it runs, or it ran.
+/// Whether the container runs or has run, so that it has logs.
 pub(super) fn has_run(container: &ContainerStatus) -> bool {
     let ran = |state: &Option<ContainerState>| {
         let state = state.as_ref();
@@ -62,13 +60,13 @@ pub(super) fn has_run(container: &ContainerStatus) -> bool {
     ran(&container.state) || ran(&container.last_state)
 }
 
-/// Whether there was an instance of the container before the current one.
+/// Whether the container had an instance before the current one.
 pub(super) fn has_run_before(container: &ContainerStatus) -> bool {
     let last = container.last_state.as_ref();
     last.is_some_and(|state| state.terminated.is_some())
 }
 
-/// What the container waits for, as `ErrImagePull: MESSAGE`.
+/// The reason for which the container waits, as `ErrImagePull: MESSAGE`.
 pub(super) fn waits_for(container: &ContainerStatus) -> Option<String> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref().unwrap_or("Waiting");
@@ -85,7 +83,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A pod whose container `function` is in this state.
+    /// A pod with the container `function` in this state.
     pub(crate) fn pod(name: &str, ready: bool, state: &Value, last: &Value) -> Pod {
         serde_json::from_value(json!({
             "metadata": { "name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z" },

@@ -1,32 +1,30 @@
-//! Whether a watch that broke is worth another attempt.
-//!
-//! Refuses to go by the text of an error.
+//! Classifies errors of a watch as transient or permanent, by status codes.
 
 use kube::Error;
 use kube::runtime::watcher;
 
-/// Whether it makes sense to try again.
+/// The class of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// The connection, or a server that is busy.
-    ForNow,
-    /// It is not allowed, or not there.
-    ForGood,
+pub(crate) enum WatchFailure {
+    /// The connection failed, or the server is busy.
+    Transient,
+    /// It is forbidden, or does not exist.
+    Permanent,
 }
 
-/// Judges why changes of a resource could not be followed.
-pub(crate) fn broken(error: &watcher::Error) -> Broken {
+/// Classifies the error of a watch.
+pub(crate) fn classify(error: &watcher::Error) -> WatchFailure {
     let code = match error {
         watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status))
         | watcher::Error::WatchFailed(Error::Api(status))
         | watcher::Error::WatchError(status) => status.code,
-        _ => return Broken::ForNow,
+        _ => return WatchFailure::Transient,
     };
     match code {
-        // 410: what was to be gone on from is too old, and it begins anew.
-        410 | 429 | 500.. => Broken::ForNow,
-        _ => Broken::ForGood,
+        // 410: the resource version is too old, and the watch restarts.
+        410 | 429 | 500.. => WatchFailure::Transient,
+        _ => WatchFailure::Permanent,
     }
 }
 
@@ -35,20 +33,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_transient_failures_are_retried() {
         let check = |code, expected| {
             let status = kube::core::Status::failure("", "").with_code(code);
             assert_eq!(
-                broken(&watcher::Error::WatchError(Box::new(status))),
+                classify(&watcher::Error::WatchError(Box::new(status))),
                 expected,
                 "{code}"
             );
         };
-        check(403, Broken::ForGood);
-        check(404, Broken::ForGood);
-        check(410, Broken::ForNow);
-        check(429, Broken::ForNow);
-        check(503, Broken::ForNow);
-        assert_eq!(broken(&watcher::Error::NoResourceVersion), Broken::ForNow);
+        check(403, WatchFailure::Permanent);
+        check(404, WatchFailure::Permanent);
+        check(410, WatchFailure::Transient);
+        check(429, WatchFailure::Transient);
+        check(503, WatchFailure::Transient);
+        assert_eq!(
+            classify(&watcher::Error::NoResourceVersion),
+            WatchFailure::Transient
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! What is said when a cluster cannot be asked, or says no.
+//! Failures of requests to a cluster.
 //!
-//! The client's errors repeat their causes in their own text, so most are shown without the chain.
+//! The client's errors contain the texts of their causes, so most are shown without the chain.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -15,31 +15,31 @@ use kube::runtime::watcher;
 use super::{Failure, chain};
 use crate::exit::Exit;
 
-/// What to do where Sampan is not installed.
+/// Advice for a cluster without Sampan.
 const INSTALL: &str = "install Sampan there (docs/install.md): helm install sampan CHART -n sampan-system \
                        --create-namespace; or choose another cluster with --context";
 
-/// What was asked, of whom: the part of a message that the error does not know.
+/// The context of a request: the part of a message that the error does not contain.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct RequestContext<'a> {
     /// The address of the API server.
     pub(crate) server: &'a str,
-    /// What was to be done, after "cannot": `list functions`.
+    /// The action, after "cannot": `list functions`.
     pub(crate) action: String,
 }
 
 impl Failure {
-    /// A request to the API server failed.
-    pub(crate) fn cluster(error: &Error, asked: &Asked<'_>) -> Self {
-        let Asked { server, action } = asked;
+    /// A request to the API server that failed.
+    pub(crate) fn cluster(error: &Error, context: &RequestContext<'_>) -> Self {
+        let RequestContext { server, action } = context;
         match error {
-            Error::Api(status) => refused(status, asked),
+            Error::Api(status) => refused(status, context),
             Error::Service(cause) => unreachable(server, chain(cause.as_ref())),
             Error::HyperError(cause) => unreachable(server, chain(cause)),
             Error::ReadEvents(cause) => unreachable(server, chain(cause)),
             Error::Auth(error) => Self::credentials(error),
             Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
-                switched(*status, asked)
+                switched(*status, context)
             }
             Error::UpgradeConnection(_) => Self::new(
                 Exit::Cluster,
@@ -67,34 +67,34 @@ impl Failure {
         }
     }
 
-    /// Changes of a resource cannot be followed.
-    pub(crate) fn watch(error: &watcher::Error, asked: &Asked<'_>) -> Self {
+    /// A watch of a resource that failed.
+    pub(crate) fn watch(error: &watcher::Error, context: &RequestContext<'_>) -> Self {
         match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => Self::cluster(error, asked),
-            watcher::Error::WatchError(status) => refused(status, asked),
+            | watcher::Error::WatchFailed(error) => Self::cluster(error, context),
+            watcher::Error::WatchError(status) => refused(status, context),
             watcher::Error::NoResourceVersion => Self::new(
                 Exit::Cluster,
-                format!("cannot {}: {error}", asked.action),
+                format!("cannot {}: {error}", context.action),
                 "check that the address is that of a Kubernetes API server",
             ),
         }
     }
 
-    /// The API server says nothing.
-    pub(crate) fn silent(limit: Duration, asked: &Asked<'_>) -> Self {
+    /// An API server that does not answer.
+    pub(crate) fn silent(limit: Duration, context: &RequestContext<'_>) -> Self {
         Self::new(
             Exit::Cluster,
             format!(
                 "cannot {}: {} did not answer within {limit:?}",
-                asked.action, asked.server
+                context.action, context.server
             ),
             "check the cluster's control plane, and try again",
         )
     }
 
-    /// The kubeconfig cannot be used.
+    /// A kubeconfig that cannot be used.
     pub(crate) fn kubeconfig(error: &KubeconfigError) -> Self {
         let help = match error {
             KubeconfigError::CurrentContextNotSet => {
@@ -111,7 +111,7 @@ impl Failure {
 
     fn credentials(error: &AuthError) -> Self {
         let message = match error {
-            // Its standard output holds credentials, and is not shown.
+            // Its standard output contains credentials and is not shown.
             AuthError::AuthExecRun { cmd, out } => format!(
                 "{cmd}, which the kubeconfig names for credentials, failed ({}): {}",
                 out.status,
@@ -127,9 +127,9 @@ impl Failure {
     }
 }
 
-/// The API server answered a request for a WebSocket with something else, of which only the status is known.
-fn switched(status: StatusCode, asked: &Asked<'_>) -> Failure {
-    let Asked { action, .. } = asked;
+/// A request for a WebSocket that the API server did not upgrade. Only the status is known.
+fn switched(status: StatusCode, context: &RequestContext<'_>) -> Failure {
+    let RequestContext { action, .. } = context;
     let message = format!("cannot {action}: the API server answers {status}");
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::new(
@@ -158,31 +158,32 @@ fn unreachable(server: &str, cause: impl Display) -> Failure {
     )
 }
 
-/// The API server said no. It goes by codes and reasons, which are the server's interface.
-fn refused(status: &Status, asked: &Asked<'_>) -> Failure {
-    let Asked { server, action } = asked;
+/// A request that the API server rejected. Codes and reasons decide: they are the server's
+/// interface.
+fn refused(status: &Status, context: &RequestContext<'_>) -> Failure {
+    let RequestContext { server, action } = context;
     let said = &status.message;
     let details = status.details.as_ref();
-    let told = |exit, help: &str| Failure::new(exit, format!("cannot {action}: {said}"), help);
+    let failure = |exit, help: &str| Failure::new(exit, format!("cannot {action}: {said}"), help);
     match status.code {
         401 => Failure::new(
             Exit::Forbidden,
             format!("cannot {action}: {server} does not accept the credentials"),
             "log in to the cluster again, or check the user that the kubeconfig's context names",
         ),
-        403 => told(
+        403 => failure(
             Exit::Forbidden,
             "ask for a role that allows it; `sampan help COMMAND` says what a command needs",
         ),
-        404 if details.is_some_and(|details| details.kind == "namespaces") => told(
+        404 if details.is_some_and(|details| details.kind == "namespaces") => failure(
             Exit::Absent,
             "choose a namespace with -n, or make it: kubectl create namespace NAME",
         ),
-        404 if details.is_some_and(|details| !details.name.is_empty()) => told(
+        404 if details.is_some_and(|details| !details.name.is_empty()) => failure(
             Exit::Absent,
             "`sampan list -A` shows the functions of all namespaces",
         ),
-        // No resource of that kind, so no name that could be wrong.
+        // No such kind of resource, so the name does not matter.
         404 => Failure::new(
             Exit::NoSampan,
             format!(
@@ -196,22 +197,22 @@ fn refused(status: &Status, asked: &Asked<'_>) -> Failure {
                 causes.any(|cause| cause.reason == "FieldManagerConflict")
             };
             if details.is_some_and(conflict) {
-                told(
+                failure(
                     Exit::Refused,
-                    "leave these fields to whom they belong, or take them over with --force-conflicts",
+                    "leave these fields to their manager, or take them over with --force-conflicts",
                 )
             } else {
-                told(
+                failure(
                     Exit::Refused,
-                    "somebody else changed it at the same time: try again",
+                    "another client changed it at the same time: try again",
                 )
             }
         }
-        400 | 413 | 422 => told(
+        400 | 413 | 422 => failure(
             Exit::Refused,
             "correct the value that is named; `kubectl explain wfn.spec` says what it takes",
         ),
-        429 | 500.. => told(
+        429 | 500.. => failure(
             Exit::Cluster,
             if details.is_some_and(|details| details.retry_after_seconds > 0) {
                 "the cluster is busy: try again in a moment"
@@ -219,7 +220,7 @@ fn refused(status: &Status, asked: &Asked<'_>) -> Failure {
                 "check the cluster's control plane, and try again"
             },
         ),
-        _ => told(
+        _ => failure(
             Exit::Cluster,
             "check that the address is that of a Kubernetes API server",
         ),
@@ -234,11 +235,11 @@ mod tests {
 
     fn check(status: Value, exit: Exit, message: &str, help: &str) {
         let status: Status = serde_json::from_value(status).expect("a status");
-        let asked = Asked {
+        let context = RequestContext {
             server: "https://k.example",
             action: "deploy hello".to_owned(),
         };
-        let failure = Failure::cluster(&Error::Api(Box::new(status)), &asked);
+        let failure = Failure::cluster(&Error::Api(Box::new(status)), &context);
         assert_eq!(failure.exit, exit, "{failure:?}");
         assert!(failure.message.contains(message), "{failure:?}");
         assert!(failure.help.contains(help), "{failure:?}");
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_for_credentials_is_quoted_without_what_it_printed() {
+    fn a_credential_helper_is_quoted_without_its_output() {
         let out = std::process::Command::new("sh")
             .args(["-c", "echo secret; echo expired >&2; exit 3"])
             .output()
@@ -352,14 +353,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_not_let_through_says_why() {
+    fn a_refused_upgrade_names_the_action() {
         let check = |status, exit| {
             let error = UpgradeConnectionError::ProtocolSwitch(status);
-            let asked = Asked {
+            let context = RequestContext {
                 server: "https://k.example",
                 action: "reach hello-1".to_owned(),
             };
-            let failure = Failure::cluster(&Error::UpgradeConnection(error), &asked);
+            let failure = Failure::cluster(&Error::UpgradeConnection(error), &context);
             assert_eq!(failure.exit, exit);
             assert!(failure.message.contains("reach hello-1"), "{failure:?}");
         };
@@ -371,11 +372,11 @@ mod tests {
     #[test]
     fn a_cluster_that_is_not_there_is_named() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let asked = Asked {
+        let context = RequestContext {
             server: "https://k.example",
             action: String::new(),
         };
-        let failure = Failure::cluster(&Error::Service(refused.into()), &asked);
+        let failure = Failure::cluster(&Error::Service(refused.into()), &context);
         assert_eq!(failure.exit, Exit::Cluster);
         assert!(failure.message.contains("https://k.example"), "{failure:?}");
         assert!(failure.message.contains("refused"), "{failure:?}");

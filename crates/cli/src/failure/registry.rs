@@ -1,11 +1,11 @@
-//! What is said when a registry has not taken or given a function.
+//! Failures of requests to a registry.
 
 use sampan_artifact::{ContentError, Error, ManifestError};
 
 use super::{Failure, chain};
 use crate::exit::Exit;
 
-/// The message, the advice and the exit code of each way to fail.
+/// The message, the advice and the exit code of each error.
 pub(super) fn failure(error: &Error) -> Failure {
     let (exit, help) = match error {
         Error::Client(_) => (
@@ -80,7 +80,7 @@ fn content(error: &Error, source: &ContentError) -> Failure {
             "build the image from scratch with the .wasm as its only file, or push it with `sampan push`"
         }
     };
-    // The message of the outer error holds that of the inner one; only what is behind that is new.
+    // The outer error's message contains the inner one's; only further causes are added.
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(source);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! Which message, advice and exit code each failure has.
+//! Tests of the message, advice and exit code of each failure.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn check(failure: &Failure, exit: Exit, message: &str, help: &str) {
 }
 
 #[test]
-fn each_load_error_names_the_file_and_what_to_do() {
+fn each_load_error_names_the_file_and_gives_advice() {
     let check = |error: LoadError, exit, message, help| {
         let failure = Failure::load(Path::new(FILE), &error);
         check(&failure, exit, message, help);
@@ -213,7 +213,7 @@ fn each_way_of_a_command_to_fail_has_its_code() {
 }
 
 #[test]
-fn files_that_cannot_be_read_say_why() {
+fn unreadable_files_have_a_cause() {
     let check = |kind: ErrorKind, message, help| {
         let failure = Failure::read(Path::new(FILE), &kind.into());
         check(&failure, Exit::Missing, message, help);
@@ -289,7 +289,7 @@ fn each_way_of_a_registry_to_fail_has_its_code() {
         Error::Redirect {
             from: address(),
             to: "http://169.254.169.254/".into(),
-            reason: "where no registry may send anybody",
+            reason: "which a registry must not redirect to",
         },
         Exit::Registry,
         "leads to http://169.254.169.254/",

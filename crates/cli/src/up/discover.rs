@@ -1,8 +1,9 @@
-//! Which functions there are below the paths that were given.
+//! Finds the functions below the given paths.
 //!
-//! A folder with a `function.yaml` is one function. Any other folder is a folder of functions: its
-//! bare .wasm files, and its subfolders with a `function.yaml`. Nothing is looked for deeper, so that
-//! `sampan up` in a home folder or above a build's output neither wanders about nor serves by accident.
+//! A folder with a `function.yaml` is one function. Any other folder contains functions: its bare
+//! .wasm files, and its subfolders with a `function.yaml`. Deeper folders are not searched, so that
+//! `sampan up` in a home folder or above a build's output neither takes long nor serves files by
+//! accident.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -15,20 +16,20 @@ use crate::failure::Failure;
 use crate::source::{FUNCTION_FILE, Origin};
 
 /// The most entries of a folder of functions.
-const MOST_ENTRIES: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
-/// A path that was given.
+/// A given path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// A function's folder, or a folder of functions; which one may change while it is watched.
+    /// A function's folder, or a folder of functions; it may become the other while it is watched.
     Folder(PathBuf),
-    /// A function, also while its file is missing.
+    /// A function's file, which may be missing for a while.
     File(Origin),
 }
 
-/// What was found.
+/// The functions below the given paths.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Discovered {
     /// The functions.
     pub(crate) origins: BTreeSet<Origin>,
     /// Folders in which functions may appear.
@@ -36,7 +37,7 @@ pub(crate) struct Found {
 }
 
 impl Root {
-    /// Tells folders from files.
+    /// Classifies a path as a folder or a file.
     pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
         let metadata = fs::metadata(path).map_err(|error| Failure::read(path, &error))?;
         Ok(if metadata.is_dir() {
@@ -47,12 +48,12 @@ impl Root {
     }
 }
 
-/// Looks for functions below `roots`.
-pub(crate) fn discover(roots: &[Root]) -> Result<Found, Failure> {
-    let mut found = Found::default();
+/// Finds the functions below `roots`.
+pub(crate) fn discover(roots: &[Root]) -> Result<Discovered, Failure> {
+    let mut found = Discovered::default();
     for root in roots {
         match root {
-            Root::Folder(folder) => look_into(folder, &mut found)?,
+            Root::Folder(folder) => scan_folder(folder, &mut found)?,
             Root::File(origin) => {
                 found.origins.insert(origin.clone());
             }
@@ -64,7 +65,7 @@ pub(crate) fn discover(roots: &[Root]) -> Result<Found, Failure> {
     Ok(found)
 }
 
-fn look_into(folder: &Path, found: &mut Found) -> Result<(), Failure> {
+fn scan_folder(folder: &Path, found: &mut Discovered) -> Result<(), Failure> {
     found.folders.insert(folder.to_owned());
     let own = within(folder, OsStr::new(FUNCTION_FILE));
     if is_file(&own) {
@@ -74,15 +75,15 @@ fn look_into(folder: &Path, found: &mut Found) -> Result<(), Failure> {
     let failed = |error| Failure::read(folder, &error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        // It was there at the start and may be again.
+        // It existed at the start and may exist again.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
     for (number, entry) in entries.enumerate() {
-        if number >= MOST_ENTRIES {
+        if number >= MAX_ENTRIES {
             return Err(Failure::new(
                 Exit::Usage,
-                format!("{} has more than {MOST_ENTRIES} entries", folder.display()),
+                format!("{} has more than {MAX_ENTRIES} entries", folder.display()),
                 "name the folders or files of the functions that are meant",
             ));
         }
@@ -96,7 +97,7 @@ fn look_into(folder: &Path, found: &mut Found) -> Result<(), Failure> {
             if is_file(&own) {
                 found.origins.insert(Origin::Described(own));
             }
-            // What may not be entered by this user holds no function for this user.
+            // A folder that this user may not enter has no functions for this user.
             if fs::read_dir(&path).is_ok() {
                 found.folders.insert(path);
             }
@@ -107,7 +108,7 @@ fn look_into(folder: &Path, found: &mut Found) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The path of an entry, without a `./` that nobody wrote.
+/// The path of an entry, without a `./` that was not given.
 fn within(folder: &Path, name: &OsStr) -> PathBuf {
     if folder == Path::new(".") {
         PathBuf::from(name)
@@ -116,7 +117,7 @@ fn within(folder: &Path, name: &OsStr) -> PathBuf {
     }
 }
 
-/// Whether there is something to read: a link that leads nowhere is not.
+/// Whether the path is a file or a link to one.
 fn is_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_dir())
 }
@@ -131,7 +132,7 @@ fn is_wasm(name: &OsStr) -> bool {
         .is_some_and(|extension| extension == "wasm")
 }
 
-/// Each file once, though it was found by several paths.
+/// Removes files that were found by several paths.
 fn without_repetitions(origins: BTreeSet<Origin>) -> BTreeSet<Origin> {
     let mut by_place = BTreeMap::new();
     for origin in origins {
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_twice_is_one_function() {
+    fn a_file_found_twice_is_one_function() {
         check(
             &["a/function.yaml", "b.wasm"],
             &["", "a", "a/../b.wasm", "b.wasm"],

@@ -1,21 +1,20 @@
-//! What `sampan up` tells: each event is a line of JSON for programs; the text for people is made of
-//! the same events.
+//! Events of `sampan up`: each is a line of JSON, and the text output is made from the same events.
 //!
 //! The names of events and fields are part of the program's interface; docs/cli.md lists them.
 
 use serde::Serialize;
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// The arguments were understood.
+    /// The arguments were parsed.
     Starting {
         version: &'static str,
         paths: Vec<String>,
         data: String,
     },
-    /// Connections are taken.
+    /// Connections are accepted.
     Listening {
         url: String,
         addresses: Vec<String>,
@@ -28,25 +27,25 @@ pub(crate) enum Event {
     Ready(Served),
     /// A function's new version is served.
     Changed(Served),
-    /// A function cannot be served as its files are.
+    /// A function cannot be served as its files define it.
     Failed {
         #[serde(flatten)]
         named: Named,
         message: String,
         help: String,
         exit_code: u8,
-        /// Whether an earlier version still is.
+        /// Whether an earlier version is still served.
         still_served: bool,
     },
     /// A function's files are gone.
     Removed(Named),
-    /// Everything found at the start is served or has failed.
+    /// Every function found at the start is served or has failed.
     Settled {
         served: usize,
         failed: usize,
         milliseconds: u64,
     },
-    /// Something else went wrong, and serving goes on.
+    /// Another failure, after which serving continues.
     Trouble { message: String, help: String },
     /// The program was asked to stop.
     Stopping { signal: &'static str },
@@ -64,28 +63,28 @@ pub(crate) enum Event {
     },
 }
 
-/// Which function.
+/// The identity of a function.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Named {
-    /// The function's name, or what would be its name.
+    /// The function's name, or the name that its file suggests.
     pub(crate) function: String,
     /// Its function.yaml or .wasm.
     pub(crate) file: String,
 }
 
-/// A function that is served.
+/// A served function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Served {
     #[serde(flatten)]
     pub(crate) named: Named,
-    /// What its .wasm is, such as `http-0.2`.
+    /// The kind of its .wasm, such as `http-0.2`.
     pub(crate) kind: &'static str,
     pub(crate) digest: String,
-    /// Where it answers; a path of its own may follow.
+    /// Its URLs; a path may follow.
     pub(crate) urls: Vec<String>,
-    /// A path and query that make a good first request.
+    /// The path and query of an example request.
     pub(crate) example: Option<String>,
-    /// How long it took from reading its file to serving it.
+    /// The time from reading its file to serving it.
     pub(crate) milliseconds: u64,
 }
 

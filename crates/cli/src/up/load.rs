@@ -1,4 +1,4 @@
-//! From files to a function that takes requests.
+//! Loads a function and deploys it for requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::source::Source;
 
-use super::shelf::Live;
+use super::catalog::Live;
 
-/// A version that takes requests.
+/// A version that serves requests.
 pub(crate) type Version = Live<Arc<Deployed>>;
 
-/// Makes a function ready to take requests.
+/// Loads a function.
 pub(crate) async fn load(
     engine: &Engine,
     metrics: &Metrics,

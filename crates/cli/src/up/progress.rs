@@ -1,14 +1,14 @@
-//! Shows on a terminal what is being compiled and for how long.
+//! Terminal spinners for functions that are being compiled.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often the spinners move.
+/// The interval of spinner frames.
 const TICK: Duration = Duration::from_millis(120);
 
-/// The spinners; none when nobody watches.
+/// The spinners; none without an interactive terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     board: Option<MultiProgress>,
@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// With spinners on standard error if it is a terminal.
+    /// Uses spinners if standard error is an interactive terminal.
     pub(crate) fn new(interactive: bool) -> Self {
         let board =
             interactive.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
@@ -26,7 +26,7 @@ impl Progress {
         }
     }
 
-    /// Shows a spinner for each of these, and no others.
+    /// Shows exactly one spinner for each of these.
     pub(crate) fn show(&mut self, waiting: &[(String, Instant)]) {
         let Some(board) = &self.board else {
             return;
@@ -54,7 +54,7 @@ impl Progress {
         }
     }
 
-    /// Does something that writes to the terminal, with the spinners out of the way.
+    /// Hides the spinners while `act` writes to the terminal.
     pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
         match &self.board {
             Some(board) => board.suspend(act),

@@ -1,7 +1,6 @@
-//! Tells what happens, on a thread of its own: a terminal or a pipe that takes its time holds up
-//! neither requests nor swaps.
+//! Prints events on a thread of its own, so that a slow reader delays neither requests nor reloads.
 //!
-//! Refuses to end the program because nobody reads its output.
+//! A closed output does not end the program.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,53 +16,53 @@ use super::event::Event;
 use super::progress::Progress;
 use super::text::Text;
 
-/// How often a person is shown that time passes.
+/// The interval at which text output shows the time.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the end of the program waits for a slow reader.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for a slow reader at the end of the program.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where events are told. Clones tell the same listener.
+/// Sends events to the printer. Clones send to the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter(Sender<Message>);
 
-/// The listener's thread.
+/// The printer's thread.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct EventPrinter {
     reporter: Reporter,
     done: Receiver<()>,
 }
 
 #[derive(Debug)]
 enum Message {
-    Tell(Box<Event>),
+    Event(Box<Event>),
     End,
 }
 
-/// Who puts events into words.
-enum Voice {
+/// The output format with its state.
+enum Format {
     Json,
     Text { text: Text, progress: Progress },
 }
 
 impl Reporter {
-    /// Tells an event.
-    pub(crate) fn tell(&self, event: Event) {
-        // The listener goes only when the program ends.
-        let _ = self.0.send(Message::Tell(Box::new(event)));
+    /// Sends an event.
+    pub(crate) fn send(&self, event: Event) {
+        // The printer ends only with the program.
+        let _ = self.0.send(Message::Event(Box::new(event)));
     }
 }
 
-impl Listener {
-    /// Begins to listen.
+impl EventPrinter {
+    /// Starts the thread.
     pub(crate) fn start(output: Output) -> Result<Self, Failure> {
         let (sender, receiver) = channel();
         let (ended, done) = channel();
         thread::Builder::new()
             .name("report".to_owned())
             .spawn(move || {
-                listen(&receiver, output);
-                // Nobody may be waiting any more.
+                print_events(&receiver, output);
+                // The receiver may be gone already.
                 let _ = ended.send(());
             })
             .map_err(|error| Failure::system("no thread for the output", &error))?;
@@ -73,54 +72,54 @@ impl Listener {
         })
     }
 
-    /// Where to tell events.
+    /// The sender of events.
     pub(crate) fn reporter(&self) -> &Reporter {
         &self.reporter
     }
 
-    /// Waits until everything is told, but not for ever.
+    /// Waits until every event is printed, within a time limit.
     pub(crate) fn finish(self) {
-        // Both only say that the listener has ended already, or does not in time.
+        // Both fail only if the printer has already ended, or does not end in time.
         let _ = self.reporter.0.send(Message::End);
-        let _ = self.done.recv_timeout(PATIENCE);
+        let _ = self.done.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
-fn listen(receiver: &Receiver<Message>, output: Output) {
-    let mut voice = match output {
-        Output::Json => Voice::Json,
+fn print_events(receiver: &Receiver<Message>, output: Output) {
+    let mut format = match output {
+        Output::Json => Format::Json,
         Output::Text => {
             let interactive = is_interactive(&io::stderr());
             let style = Style::of(&io::stdout());
-            Voice::Text {
+            Format::Text {
                 text: Text::new(style, interactive, Instant::now()),
                 progress: Progress::new(interactive),
             }
         }
     };
-    let mut mute = false;
+    let mut closed = false;
     loop {
-        let message = if voice.is_ticking() {
+        let message = if format.is_ticking() {
             receiver.recv_timeout(TICK)
         } else {
             receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
         let words = match message {
-            Ok(Message::Tell(event)) => voice.put(&event),
-            Err(RecvTimeoutError::Timeout) => voice.tick(),
-            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return voice.end(),
+            Ok(Message::Event(event)) => format.put(&event),
+            Err(RecvTimeoutError::Timeout) => format.tick(),
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return format.end(),
         };
-        if mute || words.is_empty() {
+        if closed || words.is_empty() {
             continue;
         }
-        if let Err(failure) = voice.say(&words) {
-            tracing::warn!(%failure, "no more is told");
-            mute = true;
+        if let Err(failure) = format.write(&words) {
+            tracing::warn!(%failure, "no further events are printed");
+            closed = true;
         }
     }
 }
 
-impl Voice {
+impl Format {
     fn is_ticking(&self) -> bool {
         match self {
             Self::Json => false,
@@ -155,7 +154,7 @@ impl Voice {
         }
     }
 
-    fn say(&mut self, words: &str) -> Result<(), Failure> {
+    fn write(&mut self, words: &str) -> Result<(), Failure> {
         match self {
             Self::Json => print(words),
             Self::Text { progress, .. } => progress.aside(|| print(words)),

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first one asks, the second one does not.
+//! SIGINT and SIGTERM: the first one drains, the second one ends the program at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -29,8 +29,8 @@ impl Signal {
     }
 }
 
-/// Takes both signals over from the system. The first one arrives in the channel; the second one ends
-/// the program at once, whatever it is doing.
+/// Handles both signals. The first one arrives in the channel; the second one ends the program at
+/// once.
 pub(crate) fn take_over() -> Result<watch::Receiver<Option<Signal>>, Failure> {
     let failed = |error| Failure::system("signals cannot be received", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -44,7 +44,7 @@ pub(crate) fn take_over() -> Result<watch::Receiver<Option<Signal>>, Failure> {
             }
         };
         let first = next().await;
-        // Nobody listens only when the program is ending already.
+        // The receiver is gone only when the program is already ending.
         let _ = sender.send(Some(first));
         let second = next().await;
         std::process::exit(second.exit().code().into());

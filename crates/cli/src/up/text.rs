@@ -1,27 +1,26 @@
-//! What `sampan up` says to a person: a table once everything had its chance, then a line for each
-//! thing that happens.
+//! Text output of `sampan up`: one table of all functions, then a line for each event.
 //!
-//! Pure: it is told events and the time, and gives back text.
+//! Pure: from events and times to text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 use crate::terminal::Style;
 
 use super::event::{Event, Named, Served};
 
-/// The table waits for functions that are ready within this time.
-const GRACE: Duration = Duration::from_secs(1);
+/// The table waits this long for functions to become ready.
+const TABLE_DELAY: Duration = Duration::from_secs(1);
 
-/// A compilation shorter than this is not worth a spinner.
-const BLINK: Duration = Duration::from_millis(300);
+/// A shorter compilation gets no spinner.
+const SPINNER_DELAY: Duration = Duration::from_millis(300);
 
-/// Without a terminal, a line now and then says that it still goes on.
-const NOTE: Duration = Duration::from_secs(5);
+/// Without a terminal, a line at this interval shows that compiling continues.
+const NOTE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is known and what has been said.
+/// The events so far, and which of them were printed.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -29,7 +28,7 @@ const NOTE: Duration = Duration::from_secs(5);
 )]
 pub(crate) struct Text {
     style: Style,
-    /// Spinners show what is being compiled.
+    /// Whether spinners show the compilations.
     interactive: bool,
     rows: BTreeMap<Named, Row>,
     table_shown: bool,
@@ -62,19 +61,19 @@ impl Text {
         }
     }
 
-    /// Whether time alone can give something to say.
+    /// Whether time alone can lead to output.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.settled || !self.loading().is_empty()
     }
 
-    /// What has been compiling for long enough to be shown.
+    /// Compilations that have lasted long enough for a spinner.
     pub(crate) fn waiting(&self, now: Instant) -> Vec<(String, Instant)> {
         let mut loading = self.loading();
-        loading.retain(|(_, since)| now.duration_since(*since) >= BLINK);
+        loading.retain(|(_, since)| now.duration_since(*since) >= SPINNER_DELAY);
         loading
     }
 
-    /// Puts an event into words.
+    /// Formats an event.
     pub(crate) fn put(&mut self, event: &Event, now: Instant) -> String {
         match event {
             Event::Starting { paths, .. } => {
@@ -107,7 +106,7 @@ impl Text {
                 }
             }
             Event::Changed(served) => {
-                // It may have another name now.
+                // Its name may have changed.
                 self.rows.retain(|named, _| named.file != served.named.file);
                 self.rows
                     .insert(served.named.clone(), Row::Served(served.clone()));
@@ -157,7 +156,8 @@ impl Text {
                 0 => "stopped\n".to_owned(),
                 _ => format!("stopped; {cut} connections did not finish in time and were cut\n"),
             },
-            // The program's end tells it on standard error; here go the rows that it sums up.
+            // The end of the program prints the failure on standard error. This prints the rows
+            // that it summarises.
             Event::Error { .. } => {
                 if self.rows.len() > 1 {
                     self.table_once()
@@ -168,16 +168,16 @@ impl Text {
         }
     }
 
-    /// What to say because time has passed.
+    /// The output because time has passed.
     pub(crate) fn tick(&mut self, now: Instant) -> String {
         if !self.table_shown {
-            if self.rows.is_empty() || now.duration_since(self.begun) < GRACE {
+            if self.rows.is_empty() || now.duration_since(self.begun) < TABLE_DELAY {
                 return String::new();
             }
             self.noted = now;
             return self.table_once();
         }
-        if self.interactive || now.duration_since(self.noted) < NOTE {
+        if self.interactive || now.duration_since(self.noted) < NOTE_INTERVAL {
             return String::new();
         }
         let loading = self.loading();
@@ -297,7 +297,7 @@ impl Text {
     }
 }
 
-/// The URLs of a function with the example behind.
+/// The URLs of a function, followed by the example.
 fn urls(served: &Served) -> Vec<String> {
     let example = served.example.as_deref().unwrap_or_default();
     served
@@ -308,7 +308,7 @@ fn urls(served: &Served) -> Vec<String> {
 }
 
 fn after(milliseconds: u64) -> String {
-    // A tenth of a second is as much as anybody wants to read.
+    // A tenth of a second is precise enough.
     let tenths = milliseconds.div_ceil(100);
     format!("after {}.{} s", tenths / 10, tenths % 10)
 }

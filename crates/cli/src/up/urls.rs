@@ -1,21 +1,21 @@
-//! The URLs at which functions answer, as a person on this machine writes them.
+//! URLs of functions, for use on this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sampan_spec::FunctionName;
 
-/// Where the server is reached.
+/// The server's address in URLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Base {
+pub(crate) struct BaseUrl {
     host: IpAddr,
     port: u16,
 }
 
-impl Base {
-    /// For a server that listens on these addresses; the first one counts.
+impl BaseUrl {
+    /// Makes the base for a server with these addresses; the first one counts.
     pub(crate) fn of(addresses: &[SocketAddr]) -> Option<Self> {
         let address = addresses.first()?;
-        // What listens on every interface is reached from here on the loopback one.
+        // A server on all interfaces is reached on the loopback interface.
         let host = match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -27,7 +27,7 @@ impl Base {
         })
     }
 
-    /// The server itself.
+    /// The URL of the server.
     pub(crate) fn url(&self) -> String {
         match self.host {
             IpAddr::V4(ip) => format!("http://{ip}{}", self.port()),
@@ -35,10 +35,10 @@ impl Base {
         }
     }
 
-    /// Every URL of a function, without a path of its own.
+    /// Every URL of a function, without a path.
     pub(crate) fn function(&self, name: &FunctionName) -> Vec<String> {
         let mut urls = vec![format!("{}/function/{name}", self.url())];
-        // Those names always mean this machine's loopback interface.
+        // These names always resolve to this machine's loopback interface.
         if self.host.is_loopback() {
             urls.push(format!("http://{name}.localhost{}", self.port()));
         }
@@ -62,7 +62,7 @@ mod tests {
     fn urls_can_be_called_from_here() {
         fn check(address: &str, expected: &[&str]) {
             let address = address.parse().expect("the test's addresses are addresses");
-            let base = Base::of(&[address]).expect("there is an address");
+            let base = BaseUrl::of(&[address]).expect("there is an address");
             let name = "aes".parse().expect("it is a name");
             assert_eq!(base.function(&name), expected, "{address}");
         }
@@ -82,6 +82,6 @@ mod tests {
             &["http://[::1]:81/function/aes", "http://aes.localhost:81"],
         );
         check("10.0.0.5:8080", &["http://10.0.0.5:8080/function/aes"]);
-        assert_eq!(Base::of(&[]), None);
+        assert_eq!(BaseUrl::of(&[]), None);
     }
 }

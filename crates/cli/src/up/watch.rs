@@ -1,8 +1,8 @@
-//! Says when files may have changed, and no more: what changed is found by looking.
+//! Watches folders and signals when files may have changed; a scan finds the changes.
 //!
-//! Only folders that were asked for are watched, none below them, so that a build's output costs
-//! nothing. Refuses to wake anybody for reading, for temporary files, and for a file that is still
-//! being written: its end is an event of its own.
+//! Only the given folders are watched, without subfolders, so that a build's output costs nothing.
+//! Reads, temporary files and files that are still being written cause no signal; closing a file is
+//! an event of its own.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -20,20 +20,20 @@ use tokio::sync::Notify;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Changes that come together are looked at together.
-const SOON: Duration = Duration::from_millis(15);
+/// Changes within this time are scanned together.
+const DEBOUNCE: Duration = Duration::from_millis(15);
 
-/// A new file whose writer has not closed it within this time is looked at as it is.
-const LATER: Duration = Duration::from_millis(500);
+/// A new file that its writer keeps open is scanned after this time as it is.
+const OPEN_FILE_DELAY: Duration = Duration::from_millis(500);
 
-/// The folders that are watched.
+/// The watched folders.
 pub(crate) struct Watches {
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
     inbox: Arc<Inbox>,
 }
 
-/// What the watcher's thread leaves for the keeper.
+/// Pending changes, from the watcher's thread to the reloader.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     state: Mutex<Changes>,
@@ -44,11 +44,11 @@ pub(crate) struct Inbox {
 struct Changes {
     soon: Option<Instant>,
     later: Option<Instant>,
-    /// Folders whose watch may have ended with them.
+    /// Removed folders; their watches may have ended with them.
     gone: BTreeSet<PathBuf>,
 }
 
-/// How an event bears on when to look.
+/// The urgency of a scan after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Urgency {
     Never,
@@ -57,7 +57,7 @@ enum Urgency {
 }
 
 impl Watches {
-    /// Begins to watch nothing.
+    /// Starts without watched folders.
     pub(crate) fn start() -> Result<Self, Failure> {
         let inbox = Arc::new(Inbox::default());
         let receiver = Arc::clone(&inbox);
@@ -71,13 +71,13 @@ impl Watches {
         })
     }
 
-    /// Where changes are announced.
+    /// The pending changes.
     pub(crate) fn inbox(&self) -> Arc<Inbox> {
         Arc::clone(&self.inbox)
     }
 
-    /// Watches these folders and no others; for one that is not there, the nearest one above it that
-    /// is. Says whether there is a new one, in which something may have happened before.
+    /// Watches exactly these folders. Replaces a missing one by its nearest existing parent.
+    /// Returns whether there is a new one, which may have changed before.
     pub(crate) fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> Result<bool, Failure> {
         let wanted: BTreeSet<PathBuf> = folders
             .iter()
@@ -91,7 +91,7 @@ impl Watches {
             .cloned()
             .collect();
         for folder in outdated {
-            // The watcher forgets by itself what was deleted, so there may be nothing to end.
+            // The watcher removes deleted folders by itself, so there may be no watch to end.
             let _ = self.watcher.unwatch(&folder);
             self.watched.remove(&folder);
         }
@@ -104,7 +104,7 @@ impl Watches {
                 Ok(()) => {
                     self.watched.insert(folder);
                 }
-                // Gone since it was looked for: looking again will find the one above it.
+                // Gone since the scan: the next scan leads to its parent.
                 Err(error) if is_not_found(&error) => {}
                 Err(error) => {
                     let what = format!("{} cannot be watched", folder.display());
@@ -118,25 +118,25 @@ impl Watches {
 }
 
 impl Inbox {
-    /// Waits until something is announced. It may be what has been seen meanwhile.
+    /// Waits until a change is announced. The change may have been scanned meanwhile.
     pub(crate) async fn announced(&self) {
         self.notify.notified().await;
     }
 
-    /// When to look, if there is something to look at.
+    /// The time of the next scan, if one is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         let changes = self.changes();
         changes.soon.into_iter().chain(changes.later).min()
     }
 
-    /// Takes back what is due by now.
+    /// Removes changes that are due by `now`.
     pub(crate) fn settle(&self, now: Instant) {
         let mut changes = self.changes();
         changes.soon = changes.soon.filter(|due| *due > now);
         changes.later = changes.later.filter(|due| *due > now);
     }
 
-    /// Announces something to look at.
+    /// Announces a change.
     pub(crate) fn announce(&self, due: Instant) {
         let mut changes = self.changes();
         changes.soon = Some(changes.soon.map_or(due, |before| before.min(due)));
@@ -149,7 +149,7 @@ impl Inbox {
             Ok(event) => event,
             Err(error) => {
                 tracing::warn!(%error, "watching files");
-                return self.announce(Instant::now() + SOON);
+                return self.announce(Instant::now() + DEBOUNCE);
             }
         };
         let urgency = urgency(&event);
@@ -159,8 +159,8 @@ impl Inbox {
         let mut changes = self.changes();
         let now = Instant::now();
         match urgency {
-            Urgency::Later => drop(changes.later.get_or_insert(now + LATER)),
-            _ => drop(changes.soon.get_or_insert(now + SOON)),
+            Urgency::Later => drop(changes.later.get_or_insert(now + OPEN_FILE_DELAY)),
+            _ => drop(changes.soon.get_or_insert(now + DEBOUNCE)),
         }
         if ends_watches(event.kind) {
             changes.gone.extend(event.paths);
@@ -170,7 +170,7 @@ impl Inbox {
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        // Nothing panics between lock and unlock.
+        // No code panics between lock and unlock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -199,12 +199,12 @@ fn urgency(event: &Event) -> Urgency {
     }
 }
 
-/// Whether a new file has a writer, whose end will be announced: links have none.
+/// Whether a new file has a writer, so that a close event follows. Links have none.
 fn is_being_written(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 1)
 }
 
-/// What editors, compilers and downloads write before they rename it.
+/// Whether the name is that of a temporary file of editors, compilers and downloads.
 fn is_temporary(path: &Path) -> bool {
     let Some(name) = path.file_name().map(OsStr::as_encoded_bytes) else {
         return false;
@@ -232,7 +232,7 @@ fn is_at_or_below(folder: &Path, gone: &BTreeSet<PathBuf>) -> bool {
     folder.ancestors().any(|ancestor| gone.contains(ancestor))
 }
 
-/// The folder itself or the nearest one above it that is there, as the one name that it has.
+/// The real path of the folder, or of its nearest existing parent.
 fn nearest(folder: &Path) -> Option<PathBuf> {
     let start = std::path::absolute(folder).ok()?;
     start
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_finished_is_looked_at_soon() {
+    fn only_finished_files_are_scanned_soon() {
         fn check(kind: EventKind, path: &str, expected: Urgency) {
             let event = Event::new(kind).add_path(PathBuf::from(path));
             assert_eq!(urgency(&event), expected, "{kind:?} {path}");
@@ -297,7 +297,7 @@ mod tests {
         check(renamed, "/f/a.wasm", Urgency::Soon);
         let metadata = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
         check(metadata, "/f/a.wasm", Urgency::Soon);
-        // It is gone already, so its removal is announced next.
+        // The file is already gone, so a remove event follows.
         check(
             EventKind::Create(CreateKind::File),
             "/no/such/a.wasm",

@@ -1,12 +1,12 @@
-//! The request's head as RFC 3875, section 4.1, writes it into the environment.
+//! Environment variables of a CGI request (RFC 3875, section 4.1).
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use http::request::Parts;
 
-/// The variables of one request.
+/// Returns the variables of one request.
 ///
-/// Left out, as the RFC asks: credentials. Left out beyond it: `Proxy`, which as `HTTP_PROXY` would
-/// redirect the outbound calls of programs that read that variable (CVE-2016-5385 and its kin).
+/// Credentials are left out, as the RFC asks. `Proxy` is left out as well: as `HTTP_PROXY` it would
+/// redirect the outbound calls of programs that read that variable (CVE-2016-5385 and similar).
 pub(crate) fn of(parts: &Parts) -> Vec<(String, String)> {
     let header = |name| {
         parts

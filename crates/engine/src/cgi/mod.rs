@@ -1,5 +1,7 @@
-//! Answering HTTP with a WASI command, the CGI way (RFC 3875): the request's head in the
-//! environment, its body on standard input, the answer's head and body on standard output.
+//! Serves HTTP with a WASI command over CGI (RFC 3875).
+//!
+//! The request's head is in the environment and its body on standard input. Standard output carries
+//! the response's head and body.
 
 mod environment;
 mod stdin;
@@ -14,7 +16,7 @@ use crate::command::{self, CommandIo};
 use crate::error::CallError;
 use crate::module::Module;
 
-/// Runs the command for one request. The answer goes to `call` when its head is complete.
+/// Runs the command for one request. `call` receives the response when its head is complete.
 pub(crate) async fn run(
     module: &Module,
     call: Arc<Call>,
@@ -30,7 +32,7 @@ pub(crate) async fn run(
     };
     let stdio = io.into_stdio(&call);
     let ended = command::run(module, Arc::clone(&call), stdio).await;
-    // A command whose answer was refused may well end badly, but that is not what went wrong.
+    // A rejected response is the cause, even if the command then also fails.
     finish.check()?;
     let code = ended?;
     if code != 0 {

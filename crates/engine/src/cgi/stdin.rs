@@ -1,4 +1,4 @@
-//! The request's body as a command's standard input.
+//! The request's body as standard input of a CGI command.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use wasmtime_wasi::cli::AsyncStdinStream;
 use wasmtime_wasi_http::WasiBody;
 
-/// Streams the body; nothing is read before the command asks.
+/// Streams the body. Reads nothing before the command does.
 pub(super) fn body(body: WasiBody) -> AsyncStdinStream {
     AsyncStdinStream::new(Reader {
         body: Mutex::new(body),
@@ -20,8 +20,8 @@ pub(super) fn body(body: WasiBody) -> AsyncStdinStream {
 }
 
 struct Reader {
-    /// Never locked, only reached through a unique reference: the lock makes the reader `Sync`,
-    /// which wasmtime's standard input asks for and a body is not.
+    /// Never locked, only reached through a unique reference. The mutex makes the reader `Sync`,
+    /// which wasmtime's standard input requires and a body is not.
     body: Mutex<WasiBody>,
     left: Bytes,
 }
@@ -38,7 +38,7 @@ impl AsyncRead for Reader {
             match ready!(Pin::new(&mut *body).poll_frame(context)) {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error.to_string()))),
-                // Trailers have no place on standard input.
+                // Standard input cannot carry trailers.
                 Some(Ok(frame)) => *left = frame.into_data().unwrap_or_default(),
             }
         }

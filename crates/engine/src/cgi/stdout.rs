@@ -1,4 +1,4 @@
-//! A command's standard output, read as a CGI answer while it is written.
+//! Parses a CGI response from a command's standard output while the command writes it.
 
 use std::io;
 use std::pin::Pin;
@@ -19,20 +19,20 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use crate::call::Call;
 use crate::error::CallError;
 
-/// Bytes that the answer's head may have.
-const HEAD: usize = 64 << 10;
+/// The largest response head, in bytes.
+const MAX_HEAD: usize = 64 << 10;
 
-/// Pieces of the body that wait for a slow client before the command waits too.
-const PIECES: usize = 4;
+/// Chunks of the body that wait for a slow client before the command blocks.
+const BUFFERED_CHUNKS: usize = 4;
 
-/// Where a command writes its answer.
+/// The command's standard output.
 #[derive(Clone)]
 pub(crate) struct Writer {
     answer: Arc<Mutex<Answer>>,
     body: PollSender<Bytes>,
 }
 
-/// Says at the end whether there was an answer at all.
+/// Checks at the end of the command that it wrote a response.
 pub(crate) struct Finish(Arc<Mutex<Answer>>);
 
 struct Answer {
@@ -43,9 +43,9 @@ struct Answer {
     failure: Option<&'static str>,
 }
 
-/// A writer whose output becomes the answer to `call`.
+/// Makes a writer for the response to `call`.
 pub(crate) fn answer_to(call: Arc<Call>) -> (Writer, Finish) {
-    let (sender, receiver) = mpsc::channel(PIECES);
+    let (sender, receiver) = mpsc::channel(BUFFERED_CHUNKS);
     let answer = Arc::new(Mutex::new(Answer {
         call,
         head: Some(Vec::new()),
@@ -60,7 +60,7 @@ pub(crate) fn answer_to(call: Arc<Call>) -> (Writer, Finish) {
 }
 
 impl Finish {
-    /// Whether what was written so far is an answer, or may become one.
+    /// Checks that the output so far is a response or the start of one.
     pub(crate) fn check(&self) -> Result<(), CallError> {
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         answer
@@ -68,7 +68,7 @@ impl Finish {
             .map_or(Ok(()), |failure| Err(CallError::Cgi(failure)))
     }
 
-    /// The command has exited with success.
+    /// Checks the output of a command that exited with success.
     pub(crate) fn finish(self) -> Result<(), CallError> {
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &answer.head {
@@ -80,7 +80,7 @@ impl Finish {
 }
 
 impl Answer {
-    /// Takes what belongs to the head; returns how many of `bytes` were taken.
+    /// Consumes the part of `bytes` that belongs to the head; returns its length.
     fn take_head(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
         let Some(head) = &mut self.head else {
             return Ok(0);
@@ -88,7 +88,7 @@ impl Answer {
         let before = head.len();
         head.extend_from_slice(bytes);
         let Some(end) = end_of_head(head) else {
-            if head.len() > HEAD {
+            if head.len() > MAX_HEAD {
                 return Err("its head is too long");
             }
             return Ok(bytes.len());
@@ -109,7 +109,7 @@ fn tokio_stream(
     futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
 }
 
-/// The offset after the empty line that ends the head; lines end in LF or CRLF.
+/// The offset after the empty line that ends the head. Lines end in LF or CRLF.
 fn end_of_head(head: &[u8]) -> Option<usize> {
     let mut start = 0;
     for (index, byte) in head.iter().enumerate() {
@@ -125,8 +125,8 @@ fn end_of_head(head: &[u8]) -> Option<usize> {
     None
 }
 
-/// Parses a head (RFC 3875, section 6): header lines, of which `Status` sets the status and
-/// `Location` without a status redirects.
+/// Parses a head (RFC 3875, section 6). The header `Status` sets the status; `Location` without it
+/// redirects.
 fn parse(head: &[u8]) -> Result<Response<()>, &'static str> {
     let mut response = Response::new(());
     let mut status = None;

@@ -1,7 +1,8 @@
-//! The compiler's own process.
+//! The compiler's process: reads WebAssembly from standard input and writes compiled code to
+//! standard output.
 //!
-//! It limits itself, reads WebAssembly from standard input and writes compiled code to standard
-//! output. It holds nothing that would be worth taking: no environment, no files, no network use.
+//! It limits its own resources first. It holds no environment variables, no files and no network
+//! connections.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -11,10 +12,10 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::REFUSED;
 use crate::config::{self, Flavour};
 
-/// Runs as the compiler: the arguments that follow are `sequential|concurrent`,
-/// `component|module`, seconds of processor time and bytes of memory.
+/// Runs as the compiler. The arguments are `sequential|concurrent`, `component|module`, seconds of
+/// processor time and bytes of memory.
 ///
-/// The program named by [`crate::CompileCommand`] calls this with the arguments after its own.
+/// The program of [`crate::CompileCommand`] calls this with the arguments after its own.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
     match run(arguments) {
@@ -53,17 +54,17 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let bytes: u64 = bytes
         .parse()
         .map_err(|_| setup("the memory limit is not a number"))?;
-    // Threads for the compiler, before memory is limited: wasmtime would start them later, one a
-    // processor, and panic when one of them finds no memory for its stack.
+    // The threads start before memory is limited. wasmtime would start them later, one for each
+    // processor, and panic if one finds no memory for its stack.
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads())
         .build_global()
         .map_err(|error| setup(&format!("no threads to compile with: {error}")))?;
-    // The kernel sends SIGXCPU at the lower limit, which tells the parent what happened, and SIGKILL
-    // at the upper one.
+    // The kernel sends SIGXCPU at the lower limit, by which the parent recognises the cause, and
+    // SIGKILL at the upper one.
     limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
-    // Memory that can be written, as Linux counts it: not the program itself, and not addresses that
-    // allocators only set aside.
+    // Limits writable memory as Linux counts it. This leaves out the program itself and addresses
+    // that allocators only reserve.
     limit(Resource::Data, bytes, bytes)?;
     limit(Resource::Core, 0, 0)?;
 
@@ -87,15 +88,15 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         .map_err(|error| setup(&error.to_string()))
 }
 
-/// Threads of one compilation. Their stacks count as its memory, so there are not more than a few of
-/// them on a machine of many processors.
+/// Threads of one compilation. Their stacks count as its memory, so a machine with many processors
+/// uses only a few.
 fn threads() -> usize {
-    const MOST: usize = 4;
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
+    const MAX_THREADS: usize = 4;
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MAX_THREADS))
 }
 
 fn limit(resource: Resource, soft: u64, hard: u64) -> Result<(), Failure> {
-    // A limit inherited from the parent may be lower already and cannot be raised.
+    // A limit inherited from the parent may already be lower and cannot be raised.
     let inherited = rustix::process::getrlimit(resource)
         .maximum
         .unwrap_or(u64::MAX);

@@ -1,9 +1,9 @@
-//! Compiling, in a child process with limits.
+//! Compiles WebAssembly in a resource-limited child process.
 //!
-//! The parent sends the WebAssembly bytes over standard input and reads the compiled code from
-//! standard output; the child limits its own processor time and memory before it reads a
-//! byte, see [`child`]. Two compilations run at once at most, so that a folder of large components
-//! leaves the machine usable.
+//! The parent sends the WebAssembly over standard input and reads the compiled code from standard
+//! output. The child limits its own processor time and memory before it reads a byte; see
+//! [`child`]. At most two compilations run at once, so that a folder of large components leaves the
+//! machine usable.
 
 pub(crate) mod child;
 
@@ -25,22 +25,22 @@ use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 use crate::config::{CompileCommand, Flavour};
 use crate::error::LoadError;
 
-/// The child's exit code for WebAssembly that the compiler refuses; the reason is on its standard
-/// error.
+/// The child's exit code for WebAssembly that the compiler rejects. Its standard error has the
+/// reason.
 const REFUSED: u8 = 65;
 
-/// Wall time allowed beyond the processor time: a child that waits for a busy machine is not ended
-/// by its own limit.
+/// Wall time for each unit of processor time. A child that waits for a busy machine must not hit
+/// the parent's timeout first.
 const WALL_FACTOR: u32 = 10;
 
 pub(crate) struct Compiler {
     command: CompileCommand,
     turns: Semaphore,
-    /// Whoever starts a child has it for itself, see [`Compiler::starts_nothing`].
-    starts: RwLock<()>,
+    /// Write-locked while a child starts; see [`Compiler::block_spawns`].
+    spawn_lock: RwLock<()>,
 }
 
-/// What is compiled.
+/// Input of one compilation.
 pub(crate) struct Job<'a> {
     pub(crate) wasm: Bytes,
     pub(crate) flavour: Flavour,
@@ -54,26 +54,26 @@ impl Compiler {
         Self {
             command,
             turns: Semaphore::new(processors),
-            starts: RwLock::new(()),
+            spawn_lock: RwLock::new(()),
         }
     }
 
-    /// No child is started while this is held.
+    /// Blocks the start of children while the guard is held. Hold it while a locked file is open.
     ///
-    /// A child has all open files of its parent, locks included, until the moment when its program is executed. If the
-    /// parent is killed before that, a lock outlives it: the file that it was writing looks to the next process as if
-    /// somebody still did, and stays. Hold this while a locked file is open.
-    pub(crate) async fn starts_nothing(&self) -> RwLockReadGuard<'_, ()> {
-        self.starts.read().await
+    /// A child has all open files of its parent, locks included, until it executes its program. If
+    /// the parent is killed before that, the lock outlives it. The next process would then take the
+    /// file for one that is still being written, and leave it.
+    pub(crate) async fn block_spawns(&self) -> RwLockReadGuard<'_, ()> {
+        self.spawn_lock.read().await
     }
 
-    /// Compiles in a child.
+    /// Compiles in a child process.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Compile`] when the compiler refuses the bytes, [`LoadError::CompileTime`] and
-    /// [`LoadError::CompileKilled`] when a limit ended it, [`LoadError::Compiler`] when the child
-    /// could not be run.
+    /// - [`LoadError::Compile`] when the compiler rejects the bytes.
+    /// - [`LoadError::CompileTime`] and [`LoadError::CompileKilled`] when a limit ended the child.
+    /// - [`LoadError::Compiler`] when the child could not be run.
     pub(crate) async fn compile(&self, job: Job<'_>) -> Result<Vec<u8>, LoadError> {
         let failed = |error: std::io::Error| LoadError::Compiler(error.to_string());
         let _turn = self
@@ -83,7 +83,7 @@ impl Compiler {
             .map_err(|_| LoadError::Compiler("closed".into()))?;
         let time = job.limits.compile_time;
         let memory = job.limits.compile_memory.bytes();
-        let alone = self.starts.write().await;
+        let alone = self.spawn_lock.write().await;
         let mut child = Command::from(self.command(&job))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -98,7 +98,7 @@ impl Compiler {
             .ok_or_else(|| LoadError::Compiler("no stdin".into()))?;
         let wasm = job.wasm;
         let feed = async move {
-            // A child that ends early breaks the pipe; its exit status says why.
+            // A child that ends early breaks the pipe; its exit status has the cause.
             let _ = stdin.write_all(&wasm).await;
         };
         let mut stdout = child
@@ -120,17 +120,17 @@ impl Compiler {
             out.and(err).map_err(failed)?;
             child.wait().await.map_err(failed)
         };
-        let Ok(status) = tokio::time::timeout(wall(time), exchange).await else {
+        let Ok(status) = tokio::time::timeout(wall_limit(time), exchange).await else {
             return Err(LoadError::CompileTime { limit: time });
         };
-        verdict(status?, compiled, &message, time, memory)
+        compile_result(status?, compiled, &message, time, memory)
     }
 }
 
 impl Compiler {
-    /// The same for a process without an asynchronous runtime, which would leave threads or
-    /// descriptors behind. What goes in and out lies in memory of the kernel's, so nobody has to be
-    /// fed or listened to meanwhile.
+    /// Like [`Compiler::compile`], for a process without an asynchronous runtime, which would leave
+    /// threads or descriptors behind. Input and output are memory files, so the parent neither
+    /// writes nor reads while the child runs.
     ///
     /// # Errors
     ///
@@ -139,9 +139,9 @@ impl Compiler {
         let failed = |error: io::Error| LoadError::Compiler(error.to_string());
         let time = job.limits.compile_time;
         let (mut wasm, mut out, mut err) = (
-            memory("wasm").map_err(failed)?,
-            memory("compiled").map_err(failed)?,
-            memory("message").map_err(failed)?,
+            memory_file("wasm").map_err(failed)?,
+            memory_file("compiled").map_err(failed)?,
+            memory_file("message").map_err(failed)?,
         );
         wasm.write_all(&job.wasm)
             .and_then(|()| wasm.rewind())
@@ -153,9 +153,9 @@ impl Compiler {
             .stderr(err.try_clone().map_err(failed)?)
             .spawn()
             .map_err(|error| self.not_started(&error))?;
-        let in_time = ends_within(&child, wall(time));
+        let in_time = ends_within(&child, wall_limit(time));
         if !matches!(in_time, Ok(true)) {
-            // It may have ended by itself this moment.
+            // The child may have ended by itself meanwhile.
             let _ = child.kill();
         }
         let status = child.wait().map_err(failed)?;
@@ -173,7 +173,7 @@ impl Compiler {
             read(&mut err).map_err(failed)?,
         );
         let memory = job.limits.compile_memory.bytes();
-        verdict(status, compiled, &message, time, memory)
+        compile_result(status, compiled, &message, time, memory)
     }
 
     fn command(&self, job: &Job<'_>) -> StdCommand {
@@ -188,7 +188,7 @@ impl Compiler {
                 job.limits.compile_time.as_secs().max(1).to_string(),
                 job.limits.compile_memory.bytes().to_string(),
             ])
-            // Nothing of the parent's environment is the compiler's business.
+            // The compiler needs nothing of the parent's environment.
             .env_clear()
             .envs(self.command.environment.iter().cloned());
         command
@@ -199,12 +199,12 @@ impl Compiler {
     }
 }
 
-/// A file in memory.
-fn memory(name: &str) -> io::Result<File> {
+/// Makes a file in memory.
+fn memory_file(name: &str) -> io::Result<File> {
     Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into())
 }
 
-/// Whether the child ends in time.
+/// Waits for the child; returns whether it ended in time.
 fn ends_within(child: &Child, time: Duration) -> io::Result<bool> {
     let pid = Pid::from_child(child);
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
@@ -224,11 +224,11 @@ fn ends_within(child: &Child, time: Duration) -> io::Result<bool> {
     }
 }
 
-fn wall(time: Duration) -> Duration {
+fn wall_limit(time: Duration) -> Duration {
     time.saturating_mul(WALL_FACTOR).max(Duration::from_mins(1))
 }
 
-fn verdict(
+fn compile_result(
     status: ExitStatus,
     compiled: Vec<u8>,
     message: &[u8],
@@ -271,7 +271,7 @@ mod tests {
             component: true,
             limits: &Limits::default(),
         };
-        let written = compiler.starts_nothing().await;
+        let written = compiler.block_spawns().await;
         let mut compile = pin!(compiler.compile(job));
         assert!(poll!(&mut compile).is_pending());
         drop(written);

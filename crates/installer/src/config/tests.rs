@@ -1,8 +1,8 @@
-//! Real configurations, before and after.
+//! Tests of changes to real configurations.
 
 use super::*;
 
-/// What `containerd config default` begins with, and what kubeadm's users change.
+/// The start of `containerd config default`, with the changes of kubeadm's users.
 const VERSION_3: &str = "version = 3
 root = '/var/lib/containerd'
 
@@ -19,7 +19,7 @@ root = '/var/lib/containerd'
         [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
           SystemdCgroup = true
 ";
-/// What Debian and the packages of 1.7 install.
+/// The configuration of Debian and of the packages of 1.7.
 const VERSION_2: &str = "# a comment
 version = 2
 
@@ -46,7 +46,7 @@ fn runtime(text: &str, version: i64) -> toml::Table {
 }
 
 #[test]
-fn our_file_is_a_configuration_of_its_version() {
+fn the_drop_in_is_a_configuration_of_its_version() {
     for version_ in 2..=4 {
         let text = entry(version_).file();
         assert_eq!(version(&text, 0).expect("a version"), version_);
@@ -76,15 +76,15 @@ fn versions_are_read() {
 }
 
 #[test]
-fn an_import_is_added_where_it_is_a_key_of_the_file() {
+fn an_import_is_added_before_the_first_table() {
     let check = |text: &str, expected: &[&str]| {
         let changed = with_import(text, drop_in(), 3).expect(text);
         let head: Head = toml::from_str(&changed).expect(&changed);
         let imports = head.imports.expect("imports").into_inner();
         assert_eq!(imports, expected, "{changed}");
-        // Twice is once, and back is as before.
+        // A second call changes nothing, and the removal restores the text.
         assert_eq!(with_import(&changed, drop_in(), 3).expect("again"), changed);
-        assert_eq!(without_ours(&changed).expect("back"), text);
+        assert_eq!(without_sampan(&changed).expect("back"), text);
     };
     let ours = "/etc/containerd/conf.d/50-sampan.toml";
     check(VERSION_3, &[ours]);
@@ -116,7 +116,7 @@ fn a_block_is_added_at_the_end() {
             with_block(&changed, &entry(version)).expect("again"),
             changed
         );
-        let back = without_ours(&changed).expect("back");
+        let back = without_sampan(&changed).expect("back");
         assert_eq!(back.trim_end(), text.trim_end());
     };
     check(VERSION_3, 3);
@@ -136,28 +136,31 @@ fn a_block_is_added_at_the_end() {
 }
 
 #[test]
-fn a_runtime_of_somebody_else_stays() {
+fn a_foreign_runtime_is_not_replaced() {
     let theirs = "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.sampan]\n\
                   runtime_type = 'io.containerd.other.v1'\n";
     assert!(matches!(
         with_block(theirs, &entry(3)),
-        Err(ConfigError::Taken)
+        Err(ConfigError::NameTaken)
     ));
 }
 
 #[test]
-fn templates_keep_what_they_take_in() {
+fn templates_keep_their_content() {
     let made = template_with_block(None, &entry(3));
     assert!(
         made.starts_with("{{ template \"base\" . }}\n# BEGIN sampan"),
         "{made}"
     );
     assert_eq!(template_with_block(Some(&made), &entry(3)), made);
-    assert_eq!(template_without_ours(&made), None);
+    assert_eq!(template_without_block(&made), None);
     let theirs = "{{ template \"base\" . }}\n# mine\n";
     let made = template_with_block(Some(theirs), &entry(3));
-    assert_eq!(template_without_ours(&made).as_deref(), Some(theirs));
-    assert_eq!(template_without_ours(BASE).as_deref(), Some(BASE));
+    assert_eq!(template_without_block(&made).as_deref(), Some(theirs));
+    assert_eq!(
+        template_without_block(BASE_TEMPLATE).as_deref(),
+        Some(BASE_TEMPLATE)
+    );
 }
 
 #[test]

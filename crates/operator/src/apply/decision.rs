@@ -1,5 +1,5 @@
-//! What is to become of one object: a plain function of what is wanted, what is there, and what was
-//! changed a moment ago.
+//! Decides what to do with one object: a pure function of the desired and the observed object and
+//! of the last change.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use super::applied;
 use crate::difference::{digest as digest_of, is_same, projection};
-use crate::memory::{Change, LAG};
+use crate::history::{Change, WATCH_LAG};
 
-/// What is to be done.
+/// The decision.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nothing: it is as it is wanted.
+    /// Do nothing: the object is as desired.
     Keep,
-    /// Look at it again after this time.
+    /// Check it again after this time.
     Later(Duration),
-    /// Ask whether it is there and whose it is, and then write it.
-    Look,
+    /// Query its existence and its owner, then write it.
+    CheckOwner,
     /// Write it.
     Apply,
-    /// Leave it alone: it is somebody else's.
+    /// Leave it unchanged: it has another owner.
     Taken,
 }
 
@@ -33,19 +33,19 @@ pub(super) fn decide(
     change: Option<&Change>,
     uid: &str,
 ) -> Decision {
-    // Only a change that had the same in mind says anything about this one.
+    // Only a change with the same digest matters here.
     let change = change.filter(|change| change.wanted == digest);
     let since = change.map(|change| change.at.elapsed());
-    let lagging = || Some(LAG.checked_sub(since?)?).filter(|rest| !rest.is_zero());
+    let lagging = || Some(WATCH_LAG.checked_sub(since?)?).filter(|rest| !rest.is_zero());
     let Some(observed) = observed else {
-        return lagging().map_or(Decision::Look, Decision::Later);
+        return lagging().map_or(Decision::CheckOwner, Decision::Later);
     };
-    if !is_ours(observed, uid) {
+    if !is_owned(observed, uid) {
         return Decision::Taken;
     }
     if observed["metadata"]["deletionTimestamp"].is_string() {
-        // Its end is an event, and then it is made again.
-        return Decision::Later(LAG);
+        // The end of its deletion is an event, and then it is made again.
+        return Decision::Later(WATCH_LAG);
     }
     if let (Some(seen), Some(made)) = (version(observed), change.and_then(|change| change.version))
         && seen < made
@@ -55,8 +55,8 @@ pub(super) fn decide(
     }
     let there = projection(wanted, observed);
     if applied(observed) == Some(digest) {
-        let as_it_became = || change.is_some_and(|change| change.became == digest_of(&there));
-        if is_same(wanted, &there) || as_it_became() {
+        let matches_result = || change.is_some_and(|change| change.result == digest_of(&there));
+        if is_same(wanted, &there) || matches_result() {
             return Decision::Keep;
         }
     }
@@ -67,9 +67,9 @@ pub(super) fn decide(
     }
 }
 
-/// Whether an object is the function's: it has it as its owner, or has no owner and our labels, as after
-/// a deletion that left it behind.
-pub(super) fn is_ours(object: &Value, uid: &str) -> bool {
+/// Whether an object is the function's: the function is its owner, or it has no owner and the
+/// operator's labels, as after a deletion that left it behind.
+pub(super) fn is_owned(object: &Value, uid: &str) -> bool {
     let owners = object["metadata"]["ownerReferences"].as_array();
     let owners = owners.map(Vec::as_slice).unwrap_or_default();
     if owners.iter().any(|owner| owner["uid"] == uid) {
@@ -80,7 +80,7 @@ pub(super) fn is_ours(object: &Value, uid: &str) -> bool {
         && object["metadata"]["labels"][managed_by] == operator
 }
 
-/// The version of an object, which grows with each change.
+/// The resource version of an object, which grows with each change.
 pub(super) fn version(object: &Value) -> Option<u64> {
     object["metadata"]["resourceVersion"].as_str()?.parse().ok()
 }
@@ -93,7 +93,7 @@ mod tests {
 
     use super::{Decision, decide};
     use crate::difference::{digest, projection};
-    use crate::memory::Change;
+    use crate::history::Change;
 
     fn wanted() -> Value {
         json!({ "metadata": { "name": "f", "ownerReferences": [{ "uid": "u", "name": "f" }] }, "spec": { "a": 1 } })
@@ -101,9 +101,9 @@ mod tests {
 
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "what `json!` makes is handed over where it is made"
+        reason = "callers pass temporary `json!` values"
     )]
-    fn there(spec: Value, annotation: &str) -> Value {
+    fn object(spec: Value, annotation: &str) -> Value {
         json!({
             "metadata": {
                 "name": "f", "resourceVersion": "10", "ownerReferences": [{ "uid": "u", "name": "f" }],
@@ -113,10 +113,10 @@ mod tests {
         })
     }
 
-    fn change(became: &Value, version: u64, ago: u64, repeats: u32) -> Change {
+    fn change(result: &Value, version: u64, ago: u64, repeats: u32) -> Change {
         Change {
             wanted: digest(&wanted()),
-            became: digest(&projection(&wanted(), became)),
+            result: digest(&projection(&wanted(), result)),
             version: Some(version),
             at: Instant::now()
                 .checked_sub(Duration::from_secs(ago))
@@ -130,21 +130,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_wanted_is_left_alone() {
+    fn a_matching_object_is_kept() {
         let digest = digest(&wanted());
-        let same = there(json!({ "a": 1, "b": 2 }), &digest);
+        let same = object(json!({ "a": 1, "b": 2 }), &digest);
         assert_eq!(check(Some(&same), None), Decision::Keep);
-        // Something else was wanted when it was written: a field may be left over.
+        // Its last write had another digest: a field may be left over.
         assert_eq!(
-            check(Some(&there(json!({ "a": 1 }), "old")), None),
+            check(Some(&object(json!({ "a": 1 }), "old")), None),
             Decision::Apply
         );
         assert_eq!(
-            check(Some(&there(json!({ "a": 2 }), &digest)), None),
+            check(Some(&object(json!({ "a": 2 }), &digest)), None),
             Decision::Apply
         );
-        // The API server spells it in its own way.
-        let spelt = there(json!({ "a": "1" }), &digest);
+        // The API server has its own spelling.
+        let spelt = object(json!({ "a": "1" }), &digest);
         assert_eq!(check(Some(&spelt), None), Decision::Apply);
         assert_eq!(
             check(Some(&spelt), Some(&change(&spelt, 10, 60, 0))),
@@ -153,9 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_is_behind_is_waited_for() {
+    fn a_stale_cache_delays_the_decision() {
         let digest = digest(&wanted());
-        let old = there(json!({ "a": 2 }), &digest);
+        let old = object(json!({ "a": 2 }), &digest);
         let is_later = |decision| matches!(decision, Decision::Later(_));
         assert!(is_later(check(Some(&old), Some(&change(&old, 11, 0, 0)))));
         assert_eq!(
@@ -163,13 +163,16 @@ mod tests {
             Decision::Apply
         );
         assert!(is_later(check(None, Some(&change(&old, 11, 0, 0)))));
-        assert_eq!(check(None, Some(&change(&old, 11, 60, 0))), Decision::Look);
-        assert_eq!(check(None, None), Decision::Look);
+        assert_eq!(
+            check(None, Some(&change(&old, 11, 60, 0))),
+            Decision::CheckOwner
+        );
+        assert_eq!(check(None, None), Decision::CheckOwner);
     }
 
     #[test]
-    fn a_tug_of_war_slows_down() {
-        let undone = there(json!({ "a": 2 }), &digest(&wanted()));
+    fn repeated_reverts_are_delayed() {
+        let undone = object(json!({ "a": 2 }), &digest(&wanted()));
         let made = wanted();
         assert_eq!(
             check(Some(&undone), Some(&change(&made, 9, 0, 2))),
@@ -186,15 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_somebody_elses_is_left_alone() {
-        let mut other = there(json!({ "a": 2 }), "");
+    fn foreign_and_deleted_objects_are_not_applied() {
+        let mut other = object(json!({ "a": 2 }), "");
         other["metadata"]["ownerReferences"] = json!([{ "uid": "other", "controller": true }]);
         assert_eq!(check(Some(&other), None), Decision::Taken);
         other["metadata"]["ownerReferences"] = Value::Null;
         assert_eq!(check(Some(&other), None), Decision::Taken);
         other["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": "sampan-operator" });
         assert_eq!(check(Some(&other), None), Decision::Apply);
-        let mut leaving = there(json!({ "a": 2 }), "");
+        let mut leaving = object(json!({ "a": 2 }), "");
         leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         assert!(matches!(check(Some(&leaving), None), Decision::Later(_)));
     }

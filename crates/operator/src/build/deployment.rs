@@ -1,4 +1,4 @@
-//! The Deployment of a function.
+//! Builds the Deployment of a function.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
@@ -9,7 +9,8 @@ use sampan_crd::ValidFunction;
 
 use super::{Identity, Settings, metadata, pod, selector};
 
-/// How many earlier versions Kubernetes keeps for `kubectl rollout undo`. The resource has the truth.
+/// Earlier versions that Kubernetes keeps for `kubectl rollout undo`. The resource remains the
+/// source.
 const HISTORY: i32 = 3;
 
 pub(super) fn deployment(
@@ -20,14 +21,14 @@ pub(super) fn deployment(
     Deployment {
         metadata: metadata(identity),
         spec: Some(DeploymentSpec {
-            // Absent unless the resource says so: then the field belongs to an autoscaler.
+            // Absent unless the resource sets it: the field then belongs to an autoscaler.
             replicas: function.replicas,
             revision_history_limit: Some(HISTORY),
             selector: LabelSelector {
                 match_labels: Some(selector(identity)),
                 ..LabelSelector::default()
             },
-            // A pod is started before another one is stopped, so that no request goes unanswered.
+            // A pod starts before another one stops, so that every request is answered.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {

@@ -1,4 +1,4 @@
-//! The Ingress of a function: its place outside of the cluster.
+//! Builds the Ingress of a function: its access from outside of the cluster.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,

@@ -1,4 +1,4 @@
-//! The pods of a function: the container that runs it, and what the resource's template adds.
+//! Builds the pods of a function: its container, and the resource's template.
 //!
 //! There is no probe: the runtime reports the container as started when the function can answer.
 
@@ -12,22 +12,22 @@ use sampan_spec::annotations;
 
 use super::{Identity, Settings, labels, resources};
 
-/// The class that leads to the shim.
+/// The `RuntimeClass` of the shim.
 const RUNTIME_CLASS: &str = "sampan";
 
-/// The file that the container runs. A Wasm artifact has no entrypoint of its own, and stock containerd
-/// wants a command; an ordinary image with a .wasm file takes it as well.
+/// The file that the container runs. A Wasm artifact has no entrypoint, and stock containerd
+/// requires a command; an ordinary image with a .wasm file accepts it as well.
 const COMMAND: &str = "/function.wasm";
 
-/// What Prometheus' usual configuration looks for.
+/// Annotations of Prometheus' usual configuration.
 const SCRAPE: &str = "prometheus.io/scrape";
 const SCRAPED_PORT: &str = "prometheus.io/port";
 
-/// The user and group of a function unless the resource says otherwise: nobody in particular.
+/// The default user and group of a function, which own nothing.
 const USER: i64 = 65_532;
 
-/// Seconds beyond the function's timeout until a pod that does not end is killed.
-const MARGIN: u64 = 5;
+/// Seconds after the function's timeout until a pod that does not end is killed.
+const GRACE_MARGIN: u64 = 5;
 
 pub(super) fn pod(
     identity: &Identity,
@@ -42,7 +42,7 @@ pub(super) fn pod(
     if let Some(port) = function.metrics_port {
         let port = port.to_string();
         all_annotations.insert(annotations::METRICS.to_owned(), port.clone());
-        // What scrapers look for, unless somebody has said otherwise.
+        // Annotations for scrapers, unless the template sets them.
         for (key, value) in [(SCRAPE, "true"), (SCRAPED_PORT, port.as_str())] {
             let entry = all_annotations.entry(key.to_owned());
             entry.or_insert_with(|| value.to_owned());
@@ -115,7 +115,7 @@ fn spec(function: &ValidFunction, template: Template, settings: Settings) -> Pod
         }),
         service_account_name,
         automount_service_account_token: Some(automount_service_account_token.unwrap_or(false)),
-        // The environment is what the resource says, not what Services there are.
+        // The environment comes from the resource only, not from Services.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(
             termination_grace_period_seconds.unwrap_or_else(|| grace_period(function, settings)),
@@ -160,7 +160,7 @@ fn container(function: &ValidFunction, template: &Template, settings: Settings) 
             ..SecurityContext::default()
         }),
         lifecycle: pause(settings, template.termination_grace_period_seconds),
-        // What the function said last becomes part of the condition that tells of its end.
+        // The function's last log lines become part of the condition about its end.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
@@ -180,8 +180,8 @@ fn ports(function: &ValidFunction) -> Vec<ContainerPort> {
         .collect()
 }
 
-/// The kubelet waits before it asks the function to end: by then no proxy sends it new requests. It has to be less than
-/// the grace period that somebody has set, or the API server takes no such pod.
+/// The kubelet's pause before it stops the function; by then no proxy sends it new requests. It
+/// must be less than a custom grace period, or the API server rejects the pod.
 fn pause(settings: Settings, grace_period: Option<i64>) -> Option<Lifecycle> {
     let seconds = i64::try_from(settings.drain_delay.as_secs()).unwrap_or(i64::MAX);
     let seconds = seconds.min(grace_period.map_or(i64::MAX, |grace| grace.saturating_sub(1)));
@@ -194,13 +194,13 @@ fn pause(settings: Settings, grace_period: Option<i64>) -> Option<Lifecycle> {
     })
 }
 
-/// Long enough for every request that was taken.
+/// Long enough for every accepted request.
 fn grace_period(function: &ValidFunction, settings: Settings) -> i64 {
     let timeout = function.function.limits.timeout;
     let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
     let seconds = seconds
         .saturating_add(settings.drain_delay.as_secs())
-        .saturating_add(MARGIN);
+        .saturating_add(GRACE_MARGIN);
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
@@ -211,7 +211,7 @@ fn seccomp_default() -> SeccompProfile {
     }
 }
 
-/// A list that is there, or nothing: an empty one would be a wish as well.
+/// The list, or `None` if it is empty: an empty list would be a value as well.
 fn filled<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }

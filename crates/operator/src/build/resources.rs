@@ -1,4 +1,4 @@
-//! What a function's container requests and may use when the resource does not say.
+//! Default requests and limits of a function's container.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use sampan_spec::{ByteSize, Limits};
 /// Memory of the server itself and of the compiled function.
 const OVERHEAD: u64 = 256 << 20;
 
-/// A function that waits needs next to nothing, and hundreds fit on a node.
+/// An idle function needs next to nothing, and hundreds fit on a node.
 const REQUESTS: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "16Mi")];
 
-/// The limit is what the function's own limits can add up to: as many instances as there may be
-/// requests at once, or the compiler before there is any. A function that keeps its limits is never
-/// killed for it, and one that does not hurts nobody else.
+/// The limit is the sum of the function's own limits: one instance for each concurrent request, or
+/// the compiler before there is any. A function within its limits is never killed for exceeding it,
+/// and one that exceeds them affects no other.
 pub(super) fn default(limits: &Limits) -> ResourceRequirements {
     let instances = limits
         .memory

@@ -1,4 +1,4 @@
-//! The Service of a function: its name inside of the cluster.
+//! Builds the Service of a function: its name inside of the cluster.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

@@ -1,4 +1,4 @@
-//! From what is observed to what is told.
+//! Tests of the status for observed objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use sampan_crd::{ConditionKind, ValidFunction, WasmFunction, WasmFunctionStatus};
 use serde_json::{Value, json};
 
-use super::{Known, status};
+use super::{StatusInput, status};
 use crate::build::Identity;
 use crate::refusal::Refusal;
 
@@ -17,7 +17,7 @@ fn time(second: i64) -> Time {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "what `json!` makes is handed over where it is made"
+    reason = "callers pass temporary `json!` values"
 )]
 fn function(spec: Value) -> ValidFunction {
     let resource: WasmFunction = serde_json::from_value(json!({
@@ -60,7 +60,7 @@ fn make(
         uid: "u".to_owned(),
     };
     let function = function(json!({ "image": "i" }));
-    let known = Known {
+    let input = StatusInput {
         identity: &identity,
         generation: Some(1),
         function: Ok(&function),
@@ -69,18 +69,21 @@ fn make(
         warnings: &[],
         refusal,
     };
-    status(known, previous, &time(now))
+    status(input, previous, &time(now))
 }
 
-fn words(status: &WasmFunctionStatus, kind: ConditionKind) -> (String, String) {
+fn status_and_reason(status: &WasmFunctionStatus, kind: ConditionKind) -> (String, String) {
     let condition = status.condition(kind).expect("it is always there");
     (condition.status.clone(), condition.reason.clone())
 }
 
 fn check(status: &WasmFunctionStatus, ready: (&str, &str), progressing: (&str, &str)) {
     let pair = |(status, reason): (&str, &str)| (status.to_owned(), reason.to_owned());
-    assert_eq!(words(status, ConditionKind::Ready), pair(ready));
-    assert_eq!(words(status, ConditionKind::Progressing), pair(progressing));
+    assert_eq!(status_and_reason(status, ConditionKind::Ready), pair(ready));
+    assert_eq!(
+        status_and_reason(status, ConditionKind::Progressing),
+        pair(progressing)
+    );
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn conditions_follow_the_pods() {
 }
 
 #[test]
-fn a_failure_is_told_and_an_answering_function_stays_ready() {
+fn a_failure_is_reported_and_an_available_function_stays_ready() {
     let pod = pulling("ErrImagePull", "not found");
     let before = WasmFunctionStatus::default();
     let fresh = make(Some(&deployment(1, 1, 1, 0)), &[&pod], None, &before, 1);
@@ -132,7 +135,7 @@ fn a_failure_is_told_and_an_answering_function_stays_ready() {
 }
 
 #[test]
-fn a_refusal_names_what_is_missing() {
+fn a_refusal_names_the_missing_permission() {
     let refusal = Refusal::Forbidden {
         verb: "patch",
         resource: "deployments.apps".to_owned(),
@@ -151,25 +154,25 @@ fn a_refusal_names_what_is_missing() {
 }
 
 #[test]
-fn what_is_the_same_stays_the_same() {
+fn a_vague_message_does_not_replace_a_detailed_one() {
     let deployment = deployment(1, 1, 1, 0);
-    let told = pulling("ErrImagePull", "the registry says 404");
+    let detailed = pulling("ErrImagePull", "the registry says 404");
     let vague = pulling("ImagePullBackOff", "Back-off pulling image");
     let first = make(
         Some(&deployment),
-        &[&told],
+        &[&detailed],
         None,
         &WasmFunctionStatus::default(),
         1,
     );
     let second = make(Some(&deployment), &[&vague], None, &first, 2);
     assert_eq!(second, first);
-    let third = make(Some(&deployment), &[&told], None, &second, 3);
+    let third = make(Some(&deployment), &[&detailed], None, &second, 3);
     assert_eq!(third, first);
 }
 
 #[test]
-fn a_transition_has_its_time() {
+fn a_transition_records_its_time() {
     let down = make(
         Some(&deployment(1, 1, 1, 0)),
         &[],

@@ -1,42 +1,43 @@
-//! Every field of the resource at its boundaries, with wrong types, empty, in unicode, and huge.
+//! Tests of every field of the resource: boundaries, wrong types, empty, Unicode, and huge values.
 
 use sampan_crd::ConditionKind;
 use serde_json::{Value, json};
 
 use crate::support::cluster::cluster;
-use crate::support::fault::Way;
-use crate::support::operator::{Operator, Place, message, reason};
+use crate::support::fault::FaultInjector;
+use crate::support::operator::{Operator, TestNamespace, message, reason};
 
-/// What becomes of a value.
-enum Fate {
-    /// The API server does not take it.
-    Refused,
-    /// It is taken, and the condition Accepted has this reason.
-    Told(&'static str),
+/// The expected result of a value.
+enum Outcome {
+    /// The API server rejects it.
+    Rejected,
+    /// It is stored, and the condition Accepted has this reason.
+    Stored(&'static str),
 }
 
-use Fate::{Refused, Told};
+use Outcome::{Rejected, Stored};
 
 fn with(field: &str, value: Value) -> Value {
     let mut spec = json!({ "image": "registry.example/f:1" });
-    let mut place = &mut spec;
+    let mut target = &mut spec;
     for part in field.split('.') {
-        place = &mut place[part];
+        target = &mut target[part];
     }
-    *place = value;
+    *target = value;
     spec
 }
 
-fn cases() -> Vec<(Value, Fate)> {
+fn cases() -> Vec<(Value, Outcome)> {
     let text = |length: usize| Value::from("x".repeat(length));
     let list = |length: usize| Value::from(vec!["http://a"; length]);
     let mut cases = vec![
-        (Value::Null, Refused),
-        (json!({}), Refused),
-        (json!("text"), Refused),
-        (with("unknown", json!(1)), Told("Valid")),
+        (Value::Null, Rejected),
+        (json!({}), Rejected),
+        (json!("text"), Rejected),
+        (with("unknown", json!(1)), Stored("Valid")),
     ];
-    let mut case = |field: &str, value: Value, fate: Fate| cases.push((with(field, value), fate));
+    let mut case =
+        |field: &str, value: Value, outcome: Outcome| cases.push((with(field, value), outcome));
     for wrong in [
         Value::Null,
         json!(1),
@@ -48,111 +49,111 @@ fn cases() -> Vec<(Value, Fate)> {
         text(1_025),
         text(1 << 20),
     ] {
-        case("image", wrong, Refused);
+        case("image", wrong, Rejected);
     }
-    case("image", text(1_024), Told("Valid"));
-    for (value, fate) in [
-        (json!(0), Told("Valid")),
-        (json!(10_000), Told("Valid")),
-        (json!(10_001), Refused),
-        (json!(-1), Refused),
-        (json!("1"), Refused),
-        (json!(1.5), Refused),
-        (json!(1_u64 << 40), Refused),
-        (Value::Null, Refused),
+    case("image", text(1_024), Stored("Valid"));
+    for (value, outcome) in [
+        (json!(0), Stored("Valid")),
+        (json!(10_000), Stored("Valid")),
+        (json!(10_001), Rejected),
+        (json!(-1), Rejected),
+        (json!("1"), Rejected),
+        (json!(1.5), Rejected),
+        (json!(1_u64 << 40), Rejected),
+        (Value::Null, Rejected),
     ] {
-        case("replicas", value, fate);
+        case("replicas", value, outcome);
     }
-    for (value, fate) in [
-        (json!("1Mi"), Told("Valid")),
-        (json!("4Gi"), Told("Valid")),
-        (json!("5Gi"), Told("Invalid")),
-        (json!("1Ki"), Told("Invalid")),
-        (json!(1_048_576), Told("Valid")),
-        (json!(1), Refused),
-        (json!(-1), Refused),
-        (json!(true), Refused),
-        (json!("much"), Refused),
-        (json!(""), Refused),
-        (json!("64Mi größe"), Refused),
-        (text(1_000), Refused),
+    for (value, outcome) in [
+        (json!("1Mi"), Stored("Valid")),
+        (json!("4Gi"), Stored("Valid")),
+        (json!("5Gi"), Stored("Invalid")),
+        (json!("1Ki"), Stored("Invalid")),
+        (json!(1_048_576), Stored("Valid")),
+        (json!(1), Rejected),
+        (json!(-1), Rejected),
+        (json!(true), Rejected),
+        (json!("much"), Rejected),
+        (json!(""), Rejected),
+        (json!("64Mi größe"), Rejected),
+        (text(1_000), Rejected),
     ] {
-        case("limits.memory", value, fate);
+        case("limits.memory", value, outcome);
     }
-    for (value, fate) in [
-        (json!("1ms"), Told("Valid")),
-        (json!("1h"), Told("Valid")),
-        (json!("2h"), Told("Invalid")),
-        (json!("0s"), Told("Invalid")),
-        (json!(30), Refused),
-        (json!("soon"), Refused),
+    for (value, outcome) in [
+        (json!("1ms"), Stored("Valid")),
+        (json!("1h"), Stored("Valid")),
+        (json!("2h"), Stored("Invalid")),
+        (json!("0s"), Stored("Invalid")),
+        (json!(30), Rejected),
+        (json!("soon"), Rejected),
     ] {
-        case("limits.timeout", value, fate);
+        case("limits.timeout", value, outcome);
     }
-    for (value, fate) in [
-        (json!(1), Told("Valid")),
-        (json!(10_000), Told("Valid")),
-        (json!(10_001), Refused),
-        (json!(0), Refused),
-        (json!("1"), Refused),
-        (Value::Null, Told("Valid")),
+    for (value, outcome) in [
+        (json!(1), Stored("Valid")),
+        (json!(10_000), Stored("Valid")),
+        (json!(10_001), Rejected),
+        (json!(0), Rejected),
+        (json!("1"), Rejected),
+        (Value::Null, Stored("Valid")),
     ] {
-        case("limits.concurrency", value, fate);
+        case("limits.concurrency", value, outcome);
     }
-    case("limits", json!([]), Refused);
-    case("limits", json!({}), Told("Valid"));
-    case("outbound.allow", list(500), Told("Valid"));
-    case("outbound.allow", list(501), Refused);
-    for (value, fate) in [
-        ("http://größe.example", Told("Valid")),
-        ("ftp://a", Told("Invalid")),
-        ("http://*", Told("Invalid")),
-        ("", Refused),
-        ("a", Refused),
-        ("http://a b", Refused),
+    case("limits", json!([]), Rejected);
+    case("limits", json!({}), Stored("Valid"));
+    case("outbound.allow", list(500), Stored("Valid"));
+    case("outbound.allow", list(501), Rejected);
+    for (value, outcome) in [
+        ("http://größe.example", Stored("Valid")),
+        ("ftp://a", Stored("Invalid")),
+        ("http://*", Stored("Invalid")),
+        ("", Rejected),
+        ("a", Rejected),
+        ("http://a b", Rejected),
     ] {
-        case("outbound.allow", json!([value]), fate);
+        case("outbound.allow", json!([value]), outcome);
     }
     case(
         "outbound.allow",
         json!([format!("http://{}", "x".repeat(400))]),
-        Refused,
+        Rejected,
     );
     case(
         "env",
         json!([{ "name": "SIZE", "value": "größe 🛶" }]),
-        Told("Valid"),
+        Stored("Valid"),
     );
-    // Kubernetes takes printable ASCII for names.
+    // Kubernetes allows printable ASCII in names.
     case(
         "env",
         json!([{ "name": "GRÖSSE", "value": "1" }]),
-        Told("Rejected"),
+        Stored("Rejected"),
     );
-    case("env", json!([{ "name": "PORT", "value": "1" }]), Refused);
-    case("env", json!([{ "name": "A" }, { "name": "A" }]), Refused);
-    case("env", json!([{ "value": "1" }]), Refused);
+    case("env", json!([{ "name": "PORT", "value": "1" }]), Rejected);
+    case("env", json!([{ "name": "A" }, { "name": "A" }]), Rejected);
+    case("env", json!([{ "value": "1" }]), Rejected);
     case(
         "env",
         json!([{ "name": "A", "value": "1", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }]),
-        Refused,
+        Rejected,
     );
     case(
         "env",
         json!([{ "name": "A", "valueFrom": {} }]),
-        Told("Rejected"),
+        Stored("Rejected"),
     );
     case(
         "env",
         json!([{ "name": "A", "value": "x".repeat(131_072) }]),
-        Told("Valid"),
+        Stored("Valid"),
     );
     case(
         "env",
         json!([{ "name": "A", "value": "x".repeat(131_073) }]),
-        Refused,
+        Rejected,
     );
-    case("env", json!([{ "name": "a=b" }]), Told("Invalid"));
+    case("env", json!([{ "name": "a=b" }]), Stored("Invalid"));
     case(
         "env",
         Value::from(
@@ -160,174 +161,192 @@ fn cases() -> Vec<(Value, Fate)> {
                 .map(|n| json!({ "name": format!("A{n}") }))
                 .collect::<Vec<_>>(),
         ),
-        Refused,
+        Rejected,
     );
-    case("args", json!(["a", "", "größe"]), Told("Valid"));
-    case("args", json!(["a\u{0}"]), Told("Invalid"));
-    case("args", json!([1]), Refused);
-    case("args", json!(["x".repeat(131_073)]), Refused);
+    case("args", json!(["a", "", "größe"]), Stored("Valid"));
+    case("args", json!(["a\u{0}"]), Stored("Invalid"));
+    case("args", json!([1]), Rejected);
+    case("args", json!(["x".repeat(131_073)]), Rejected);
     case(
         "args",
         Value::from(vec!["x".repeat(100_000); 10]),
-        Told("Invalid"),
+        Stored("Invalid"),
     );
-    case("http", json!("cgi"), Told("Valid"));
-    case("http", json!("fast"), Refused);
+    case("http", json!("cgi"), Stored("Valid"));
+    case("http", json!("fast"), Rejected);
     case(
         "instances.reuse",
         json!({ "requests": 1, "idle": "1s" }),
-        Told("Valid"),
+        Stored("Valid"),
     );
-    case("instances.reuse", json!({ "requests": 0 }), Refused);
-    case("instances.reuse", json!({ "idle": "0s" }), Told("Invalid"));
-    for (value, fate) in [
-        ("a.example", Told("Valid")),
-        ("*.a.example", Told("Valid")),
-        ("", Refused),
-        ("A.example", Refused),
-        ("a_b", Refused),
-        ("a/b", Refused),
-        ("größe.example", Refused),
+    case("instances.reuse", json!({ "requests": 0 }), Rejected);
+    case(
+        "instances.reuse",
+        json!({ "idle": "0s" }),
+        Stored("Invalid"),
+    );
+    for (value, outcome) in [
+        ("a.example", Stored("Valid")),
+        ("*.a.example", Stored("Valid")),
+        ("", Rejected),
+        ("A.example", Rejected),
+        ("a_b", Rejected),
+        ("a/b", Rejected),
+        ("größe.example", Rejected),
     ] {
-        case("ingress.host", json!(value), fate);
+        case("ingress.host", json!(value), outcome);
     }
     case(
         "ingress.host",
         json!(format!("{}.example", "a".repeat(63))),
-        Told("Valid"),
+        Stored("Valid"),
     );
     case(
         "ingress.host",
         json!(format!("{}.example", "a".repeat(64))),
-        Refused,
+        Rejected,
     );
-    case("ingress", json!({}), Refused);
+    case("ingress", json!({}), Rejected);
     case(
         "ingress",
         json!({ "host": "a.example", "path": "x" }),
-        Refused,
+        Rejected,
     );
     case(
         "ingress",
         json!({ "host": "a.example", "path": "//" }),
-        Told("Rejected"),
+        Stored("Rejected"),
     );
     case(
         "ingress",
         json!({ "host": "a.example", "tls": { "secretName": "A" } }),
-        Refused,
+        Rejected,
     );
     case(
         "ingress",
         json!({ "host": "a.example", "className": "" }),
-        Refused,
+        Rejected,
     );
     case(
         "imagePullSecrets",
         json!([{ "name": "a" }, { "name": "a" }]),
-        Refused,
+        Rejected,
     );
-    case("imagePullSecrets", json!([{}]), Refused);
-    for (value, fate) in [
-        (json!({}), Told("Valid")),
-        (json!({ "port": 1 }), Told("Valid")),
-        (json!({ "port": 65535 }), Told("Valid")),
-        (json!({ "port": 8080 }), Told("Invalid")),
-        (json!({ "port": 0 }), Refused),
-        (json!({ "port": 65536 }), Refused),
-        (json!({ "port": "http" }), Refused),
-        // The API server drops keys that it does not know unless it is asked to be strict, as kubectl asks it.
-        (json!({ "ports": 1 }), Told("Valid")),
+    case("imagePullSecrets", json!([{}]), Rejected);
+    for (value, outcome) in [
+        (json!({}), Stored("Valid")),
+        (json!({ "port": 1 }), Stored("Valid")),
+        (json!({ "port": 65535 }), Stored("Valid")),
+        (json!({ "port": 8080 }), Stored("Invalid")),
+        (json!({ "port": 0 }), Rejected),
+        (json!({ "port": 65536 }), Rejected),
+        (json!({ "port": "http" }), Rejected),
+        // The API server drops unknown keys unless it is asked to be strict, as kubectl does.
+        (json!({ "ports": 1 }), Stored("Valid")),
     ] {
-        case("metrics", value, fate);
+        case("metrics", value, outcome);
     }
-    case("template.labels", json!({ "größe": "x" }), Told("Rejected"));
+    case(
+        "template.labels",
+        json!({ "größe": "x" }),
+        Stored("Rejected"),
+    );
     case(
         "template.labels",
         json!({ "sampan.dev/function": "other" }),
-        Told("Invalid"),
+        Stored("Invalid"),
     );
     case(
         "template.annotations",
         json!({ "sampan.dev/limits": "{}" }),
-        Told("Invalid"),
+        Stored("Invalid"),
     );
     case(
         "template.sidecars",
         json!([{ "name": "function" }]),
-        Told("Invalid"),
+        Stored("Invalid"),
     );
     case(
         "template.sidecars",
         json!([{ "name": "Not A Name", "image": "i" }]),
-        Told("Rejected"),
+        Stored("Rejected"),
     );
-    case("template.sidecars", json!([{ "image": "i" }]), Refused);
+    case("template.sidecars", json!([{ "image": "i" }]), Rejected);
     case(
         "template.volumeMounts",
         json!([{ "name": "missing", "mountPath": "/x" }]),
-        Told("Rejected"),
+        Stored("Rejected"),
     );
     case(
         "template.resources",
         json!({ "limits": { "memory": "lots" } }),
-        Refused,
+        Rejected,
     );
     case(
         "template.resources",
         json!({ "limits": { "memory": 1_073_741_824, "cpu": 1 } }),
-        Told("Valid"),
+        Stored("Valid"),
     );
     case(
         "template.terminationGracePeriodSeconds",
         json!(0),
-        Told("Valid"),
+        Stored("Valid"),
     );
     case(
         "template.terminationGracePeriodSeconds",
         json!(1),
-        Told("Valid"),
+        Stored("Valid"),
     );
-    case("template.terminationGracePeriodSeconds", json!(-1), Refused);
+    case(
+        "template.terminationGracePeriodSeconds",
+        json!(-1),
+        Rejected,
+    );
     case(
         "template.terminationGracePeriodSeconds",
         json!(86_401),
-        Refused,
+        Rejected,
     );
-    case("template.imagePullPolicy", json!("Sometimes"), Refused);
-    case("template.dnsPolicy", json!("Sometimes"), Told("Rejected"));
+    case("template.imagePullPolicy", json!("Sometimes"), Rejected);
+    case("template.dnsPolicy", json!("Sometimes"), Stored("Rejected"));
     case(
         "template.priorityClassName",
         json!("größe"),
-        Told("Rejected"),
+        Stored("Rejected"),
     );
     cases
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_27_every_field_is_refused_or_told_of_and_never_ends_the_operator() {
-    let place = Place::new(cluster().await, "fields").await;
-    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
+async fn scenario_27_every_field_is_rejected_or_reported_and_the_operator_keeps_running() {
+    let namespace = TestNamespace::new(cluster().await, "fields").await;
+    let operator = Operator::start(
+        &namespace.admin,
+        &FaultInjector::clear(),
+        &namespace.name,
+        None,
+    );
     let cut = |spec: &Value| spec.to_string().chars().take(200).collect::<String>();
     let mut wrong = Vec::new();
-    for (number, (spec, fate)) in cases().into_iter().enumerate() {
+    for (number, (spec, outcome)) in cases().into_iter().enumerate() {
         let name = format!("f-{number}");
-        let made = place.make(&name, spec.clone()).await;
-        match (fate, made) {
-            (Refused, Err(kube::Error::Api(status))) if matches!(status.code, 400 | 413 | 422) => {}
-            (Refused, made) => wrong.push(format!(
-                "{}: taken, or failed otherwise: {made:?}",
+        let made = namespace.make(&name, spec.clone()).await;
+        match (outcome, made) {
+            (Rejected, Err(kube::Error::Api(status))) if matches!(status.code, 400 | 413 | 422) => {
+            }
+            (Rejected, made) => wrong.push(format!(
+                "{}: accepted, or failed otherwise: {made:?}",
                 cut(&spec)
             )),
-            (Told(_), Err(error)) => wrong.push(format!("{}: refused: {error}", cut(&spec))),
-            (Told(expected), Ok(())) => {
-                let told = place.told(&name).await;
-                let (found, said) = (
-                    reason(&told, ConditionKind::Accepted),
-                    message(&told, ConditionKind::Accepted),
+            (Stored(_), Err(error)) => wrong.push(format!("{}: rejected: {error}", cut(&spec))),
+            (Stored(expected), Ok(())) => {
+                let function = namespace.wait_for_status(&name).await;
+                let (found, text) = (
+                    reason(&function, ConditionKind::Accepted),
+                    message(&function, ConditionKind::Accepted),
                 );
                 if found != expected {
-                    wrong.push(format!("{}: {found}, not {expected}: {said}", cut(&spec)));
+                    wrong.push(format!("{}: {found}, not {expected}: {text}", cut(&spec)));
                 }
             }
         }
@@ -338,13 +357,18 @@ async fn scenario_27_every_field_is_refused_or_told_of_and_never_ends_the_operat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_27_names_that_no_service_can_have_are_refused() {
-    let place = Place::new(cluster().await, "names").await;
-    for (name, taken) in [("a", true), ("9a", false), ("a.b", false)] {
-        let made = place.make(name, json!({ "image": "i" })).await;
-        assert_eq!(made.is_ok(), taken, "{name}: {made:?}");
+async fn scenario_27_invalid_service_names_are_rejected() {
+    let namespace = TestNamespace::new(cluster().await, "names").await;
+    for (name, accepted) in [("a", true), ("9a", false), ("a.b", false)] {
+        let made = namespace.make(name, json!({ "image": "i" })).await;
+        assert_eq!(made.is_ok(), accepted, "{name}: {made:?}");
     }
     let (long, longer) = ("a".repeat(63), "a".repeat(64));
-    assert!(place.make(&long, json!({ "image": "i" })).await.is_ok());
-    assert!(place.make(&longer, json!({ "image": "i" })).await.is_err());
+    assert!(namespace.make(&long, json!({ "image": "i" })).await.is_ok());
+    assert!(
+        namespace
+            .make(&longer, json!({ "image": "i" }))
+            .await
+            .is_err()
+    );
 }

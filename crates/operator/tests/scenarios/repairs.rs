@@ -1,4 +1,4 @@
-//! Children that others change, and functions that nobody changes.
+//! Tests of children that other clients change, and of functions without changes.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
@@ -9,22 +9,27 @@ use sampan_crd::ConditionKind;
 use serde_json::json;
 
 use crate::support::cluster::{cluster, until};
-use crate::support::fault::Way;
-use crate::support::operator::{Operator, Place, message, reason};
+use crate::support::fault::FaultInjector;
+use crate::support::operator::{Operator, TestNamespace, message, reason};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
-    let place = Place::new(cluster().await, "repair").await;
-    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
-    let spec = json!({ "image": "registry.example/f:1", "ingress": { "host": "f.example" } });
-    place.make("f", spec).await.expect("it is taken");
-    place.told("f").await;
-    let (deployments, services, ingresses) = (
-        place.api::<Deployment>(),
-        place.api::<Service>(),
-        place.api::<Ingress>(),
+    let namespace = TestNamespace::new(cluster().await, "repair").await;
+    let operator = Operator::start(
+        &namespace.admin,
+        &FaultInjector::clear(),
+        &namespace.name,
+        None,
     );
-    let expected = place.made("f").await;
+    let spec = json!({ "image": "registry.example/f:1", "ingress": { "host": "f.example" } });
+    namespace.make("f", spec).await.expect("it is accepted");
+    namespace.wait_for_status("f").await;
+    let (deployments, services, ingresses) = (
+        namespace.api::<Deployment>(),
+        namespace.api::<Service>(),
+        namespace.api::<Ingress>(),
+    );
+    let expected = namespace.objects("f").await;
 
     let edit = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "function", "image": "evil" }] } } } });
     deployments
@@ -41,7 +46,7 @@ async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
         .patch("f", &PatchParams::default(), &Patch::Merge(&edit))
         .await
         .expect("edited");
-    // The Ingress is nobody's now, and so it is not touched until its label is back.
+    // The Ingress has no owner now, so it is not touched until its label is back.
     let edit =
         json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "sampan-operator" } } });
     ingresses
@@ -49,9 +54,9 @@ async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
         .await
         .expect("edited");
     until("the edits are undone", async || {
-        place.made("f").await["deployment"]["spec"] == expected["deployment"]["spec"]
-            && place.made("f").await["service"]["spec"] == expected["service"]["spec"]
-            && place.made("f").await["ingress"]["metadata"]["ownerReferences"].is_array()
+        namespace.objects("f").await["deployment"]["spec"] == expected["deployment"]["spec"]
+            && namespace.objects("f").await["service"]["spec"] == expected["service"]["spec"]
+            && namespace.objects("f").await["ingress"]["metadata"]["ownerReferences"].is_array()
     })
     .await;
 
@@ -69,7 +74,7 @@ async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
             .await
             .expect("deleted");
         until("they are made again", async || {
-            let made = place.made("f").await;
+            let made = namespace.objects("f").await;
             ["deployment", "service", "ingress"]
                 .iter()
                 .all(|kind| made[kind] == expected[kind])
@@ -80,16 +85,21 @@ async fn scenario_28_children_that_were_edited_or_deleted_are_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_28_replicas_and_fields_of_others_are_left_to_them() {
-    let place = Place::new(cluster().await, "replicas").await;
-    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
-    place
+async fn scenario_28_foreign_fields_and_replicas_are_kept() {
+    let namespace = TestNamespace::new(cluster().await, "replicas").await;
+    let operator = Operator::start(
+        &namespace.admin,
+        &FaultInjector::clear(),
+        &namespace.name,
+        None,
+    );
+    namespace
         .make("f", json!({ "image": "registry.example/f:1" }))
         .await
-        .expect("it is taken");
-    place.told("f").await;
-    let deployments = place.api::<Deployment>();
-    // As an autoscaler does, and as a person who restarts a rollout.
+        .expect("it is accepted");
+    namespace.wait_for_status("f").await;
+    let deployments = namespace.api::<Deployment>();
+    // As an autoscaler does, and as a user who restarts a rollout.
     let scale = json!({ "spec": { "replicas": 7 } });
     deployments
         .patch_scale("f", &PatchParams::default(), &Patch::Merge(&scale))
@@ -100,9 +110,9 @@ async fn scenario_28_replicas_and_fields_of_others_are_left_to_them() {
         .patch("f", &PatchParams::default(), &Patch::Merge(&note))
         .await
         .expect("restarted");
-    let rounds = operator.metrics.reconciles();
-    until("several rounds are over", async || {
-        operator.metrics.reconciles() > rounds + 5
+    let reconciles = operator.metrics.reconciles();
+    until("several reconciles are over", async || {
+        operator.metrics.reconciles() > reconciles + 5
     })
     .await;
     let kept = async |expected: i32| {
@@ -118,20 +128,20 @@ async fn scenario_28_replicas_and_fields_of_others_are_left_to_them() {
             && annotations.contains_key("kubectl.kubernetes.io/restartedAt")
     };
     assert!(kept(7).await);
-    // A change of the function changes what it speaks of.
-    place.change("f", json!({ "args": ["-v"] })).await;
-    place.told("f").await;
+    // A change of the function changes its own fields.
+    namespace.change("f", json!({ "args": ["-v"] })).await;
+    namespace.wait_for_status("f").await;
     assert!(kept(7).await);
-    place.change("f", json!({ "replicas": 3 })).await;
-    place.told("f").await;
+    namespace.change("f", json!({ "replicas": 3 })).await;
+    namespace.wait_for_status("f").await;
     assert!(kept(3).await);
     operator.stop().await.expect("it ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_28_an_object_of_somebody_else_is_never_taken_over() {
-    let place = Place::new(cluster().await, "taken").await;
-    let services = place.api::<Service>();
+async fn scenario_28_a_foreign_object_is_never_adopted() {
+    let namespace = TestNamespace::new(cluster().await, "taken").await;
+    let services = namespace.api::<Service>();
     let theirs: Service = serde_json::from_value(json!({
         "metadata": { "name": "f" }, "spec": { "selector": { "app": "theirs" }, "ports": [{ "port": 81 }] },
     }))
@@ -140,19 +150,24 @@ async fn scenario_28_an_object_of_somebody_else_is_never_taken_over() {
         .create(&PostParams::default(), &theirs)
         .await
         .expect("made");
-    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
-    place
+    let operator = Operator::start(
+        &namespace.admin,
+        &FaultInjector::clear(),
+        &namespace.name,
+        None,
+    );
+    namespace
         .make("f", json!({ "image": "registry.example/f:1" }))
         .await
-        .expect("it is taken");
-    let told = place
-        .told_that("f", |told| {
-            reason(told, ConditionKind::Ready) == "NameTaken"
+        .expect("it is accepted");
+    let function = namespace
+        .wait_for_status_where("f", |function| {
+            reason(function, ConditionKind::Ready) == "NameTaken"
         })
         .await;
     assert!(
-        message(&told, ConditionKind::Ready).contains("Service f"),
-        "{told:?}"
+        message(&function, ConditionKind::Ready).contains("Service f"),
+        "{function:?}"
     );
     assert_eq!(
         services
@@ -166,18 +181,20 @@ async fn scenario_28_an_object_of_somebody_else_is_never_taken_over() {
         .delete("f", &DeleteParams::default())
         .await
         .expect("deleted");
-    place
-        .told_that("f", |told| reason(told, ConditionKind::Ready) == "Starting")
+    namespace
+        .wait_for_status_where("f", |function| {
+            reason(function, ConditionKind::Ready) == "Starting"
+        })
         .await;
     operator.stop().await.expect("it ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_27_a_function_that_nobody_changes_costs_no_write() {
-    let place = Place::new(cluster().await, "idle").await;
-    let way = Way::clear();
-    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
-    // With everything that the API server spells in its own way.
+async fn scenario_27_an_unchanged_function_causes_no_writes() {
+    let namespace = TestNamespace::new(cluster().await, "idle").await;
+    let faults = FaultInjector::clear();
+    let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
+    // With values that the API server spells differently.
     let spec = json!({
         "image": "registry.example/f:1", "replicas": 0, "env": [{ "name": "EMPTY", "value": "" }],
         "ingress": { "host": "f.example", "tls": {} },
@@ -189,43 +206,48 @@ async fn scenario_27_a_function_that_nobody_changes_costs_no_write() {
             "sidecars": [{ "name": "s", "image": "s", "stdin": false, "ports": [{ "containerPort": 1 }], "env": [] }],
         },
     });
-    place.make("f", spec).await.expect("it is taken");
-    place
+    namespace.make("f", spec).await.expect("it is accepted");
+    namespace
         .make(
             "wrong",
             json!({ "image": "i", "limits": { "memory": "9Ti" } }),
         )
         .await
         .expect("the schema has no ranges of texts");
-    place.told("f").await;
-    place.told("wrong").await;
-    let rounds = operator.metrics.reconciles();
-    until("the first rounds are over", async || {
-        operator.metrics.reconciles() > rounds + 6
+    namespace.wait_for_status("f").await;
+    namespace.wait_for_status("wrong").await;
+    let reconciles = operator.metrics.reconciles();
+    until("the first reconciles are over", async || {
+        operator.metrics.reconciles() > reconciles + 6
     })
     .await;
-    let (writes, rounds) = (way.writes().len(), operator.metrics.reconciles());
+    let (writes, reconciles) = (faults.writes().len(), operator.metrics.reconciles());
     until("several periods are over", async || {
-        operator.metrics.reconciles() > rounds + 12
+        operator.metrics.reconciles() > reconciles + 12
     })
     .await;
-    assert_eq!(way.writes().len(), writes, "{:?}", &way.writes()[writes..]);
+    assert_eq!(
+        faults.writes().len(),
+        writes,
+        "{:?}",
+        &faults.writes()[writes..]
+    );
     operator.stop().await.expect("it ends");
-    // The next operator finds everything as it is to be.
-    let way = Way::clear();
-    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
+    // The next operator finds every object as desired.
+    let faults = FaultInjector::clear();
+    let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
     until("several periods are over", async || {
         operator.metrics.reconciles() > 12
     })
     .await;
-    assert!(way.writes().len() <= 1, "{:?}", way.writes());
+    assert!(faults.writes().len() <= 1, "{:?}", faults.writes());
     operator.stop().await.expect("it ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_28_what_is_nobodys_business_is_not_touched() {
-    let place = Place::new(cluster().await, "others").await;
-    let maps = place.api::<ConfigMap>();
+async fn scenario_28_an_unrelated_object_is_not_changed() {
+    let namespace = TestNamespace::new(cluster().await, "others").await;
+    let maps = namespace.api::<ConfigMap>();
     let theirs: ConfigMap = serde_json::from_value(json!({
         "metadata": { "name": "f", "labels": { "app.kubernetes.io/managed-by": "sampan-operator" } }, "data": {},
     }))
@@ -234,12 +256,17 @@ async fn scenario_28_what_is_nobodys_business_is_not_touched() {
         .create(&PostParams::default(), &theirs)
         .await
         .expect("made");
-    let operator = Operator::start(&place.admin, &Way::clear(), &place.namespace, None);
-    place
+    let operator = Operator::start(
+        &namespace.admin,
+        &FaultInjector::clear(),
+        &namespace.name,
+        None,
+    );
+    namespace
         .make("f", json!({ "image": "registry.example/f:1" }))
         .await
-        .expect("it is taken");
-    place.told("f").await;
+        .expect("it is accepted");
+    namespace.wait_for_status("f").await;
     assert_eq!(
         maps.get("f").await.expect("still there").resource_version(),
         theirs.resource_version()

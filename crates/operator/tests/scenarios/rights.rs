@@ -1,4 +1,4 @@
-//! Rights that the operator has, and rights that are taken from it.
+//! Tests of the operator's permissions: they suffice, and a missing one is reported.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role};
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -6,24 +6,24 @@ use sampan_crd::ConditionKind;
 use serde_json::{Value, json};
 
 use crate::support::cluster::cluster;
-use crate::support::fault::Way;
-use crate::support::operator::{Operator, Place, message, reason};
+use crate::support::fault::FaultInjector;
+use crate::support::operator::{Operator, TestNamespace, message, reason};
 
 fn role() -> ClusterRole {
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac/operator.yaml");
-    let text = std::fs::read_to_string(path).expect("the rights are there");
+    let text = std::fs::read_to_string(path).expect("the file of permissions");
     let (cluster, namespaced) = text.split_once("\n---\n").expect("two documents");
     serde_saphyr::from_str::<Role>(namespaced).expect("a role");
     serde_saphyr::from_str(cluster).expect("a role of the cluster")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_30_the_rights_of_the_chart_are_enough_and_a_missing_one_is_named() {
+async fn scenario_30_the_chart_permissions_suffice_and_a_missing_one_is_reported() {
     let cluster = cluster().await;
-    let place = Place::new(cluster, "rights").await;
-    let roles: Api<ClusterRole> = Api::all(place.client.clone());
-    let bindings: Api<ClusterRoleBinding> = Api::all(place.client.clone());
+    let namespace = TestNamespace::new(cluster, "rights").await;
+    let roles: Api<ClusterRole> = Api::all(namespace.client.clone());
+    let bindings: Api<ClusterRoleBinding> = Api::all(namespace.client.clone());
     roles
         .create(&PostParams::default(), &role())
         .await
@@ -40,32 +40,34 @@ async fn scenario_30_the_rights_of_the_chart_are_enough_and_a_missing_one_is_nam
         .expect("the binding");
 
     let user = cluster.user("operator");
-    let operator = Operator::start(&user, &Way::clear(), &place.namespace, None);
+    let operator = Operator::start(&user, &FaultInjector::clear(), &namespace.name, None);
     let spec = json!({ "image": "registry.example/f:1", "ingress": { "host": "f.example" } });
-    place.make("f", spec).await.expect("it is taken");
-    let told = place
-        .told_that("f", |told| reason(told, ConditionKind::Ready) == "Starting")
+    namespace.make("f", spec).await.expect("it is accepted");
+    let function = namespace
+        .wait_for_status_where("f", |function| {
+            reason(function, ConditionKind::Ready) == "Starting"
+        })
         .await;
-    assert_eq!(reason(&told, ConditionKind::Progressing), "RollingOut");
+    assert_eq!(reason(&function, ConditionKind::Progressing), "RollingOut");
 
     for (group, resource, verb) in [
         ("networking.k8s.io", "ingresses", "patch"),
         ("apps", "deployments", "patch"),
     ] {
-        take(&roles, resource, verb).await;
-        // Something to write.
+        revoke(&roles, resource, verb).await;
+        // Requires a write.
         let path = format!("/{resource}-{verb}");
-        place
+        namespace
             .change("f", json!({ "args": [path], "ingress": { "path": path } }))
             .await;
-        let told = place
-            .told_that("f", |told| {
-                reason(told, ConditionKind::Progressing) == "Forbidden"
+        let function = namespace
+            .wait_for_status_where("f", |function| {
+                reason(function, ConditionKind::Progressing) == "Forbidden"
             })
             .await;
-        let expected = format!("{verb} {resource}.{group} in namespace {}", place.namespace);
-        let said = message(&told, ConditionKind::Progressing);
-        assert!(said.contains(&expected), "{said}");
+        let expected = format!("{verb} {resource}.{group} in namespace {}", namespace.name);
+        let text = message(&function, ConditionKind::Progressing);
+        assert!(text.contains(&expected), "{text}");
         roles
             .patch(
                 "sampan-operator",
@@ -73,18 +75,18 @@ async fn scenario_30_the_rights_of_the_chart_are_enough_and_a_missing_one_is_nam
                 &Patch::Merge(&json!({ "rules": role().rules })),
             )
             .await
-            .expect("given back");
-        // By itself.
-        place
-            .told_that("f", |told| {
-                reason(told, ConditionKind::Progressing) == "RollingOut"
+            .expect("permissions restored");
+        // Without a further change.
+        namespace
+            .wait_for_status_where("f", |function| {
+                reason(function, ConditionKind::Progressing) == "RollingOut"
             })
             .await;
     }
     operator.stop().await.expect("it ends");
 }
 
-async fn take(roles: &Api<ClusterRole>, resource: &str, verb: &str) {
+async fn revoke(roles: &Api<ClusterRole>, resource: &str, verb: &str) {
     let mut rules = serde_json::to_value(role().rules).expect("rules");
     for rule in rules.as_array_mut().expect("rules") {
         if rule["resources"]
@@ -105,5 +107,5 @@ async fn take(roles: &Api<ClusterRole>, resource: &str, verb: &str) {
             &Patch::Merge(&patch),
         )
         .await
-        .expect("taken");
+        .expect("permission revoked");
 }

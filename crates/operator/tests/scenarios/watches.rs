@@ -1,4 +1,4 @@
-//! Watches that are cut, lists that are old, a server that is down.
+//! Tests of cut watches, old lists and a failing server.
 
 use std::time::Instant;
 
@@ -10,35 +10,35 @@ use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::support::cluster::{cluster, until};
-use crate::support::fault::{Fate, Way};
-use crate::support::operator::{Operator, Place};
+use crate::support::fault::{FaultAction, FaultInjector};
+use crate::support::operator::{Operator, TestNamespace};
 
 fn spec() -> serde_json::Value {
     json!({ "image": "registry.example/f:1", "replicas": 1, "ingress": { "host": "f.example" } })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_23_what_was_deleted_while_watches_were_cut_is_made_again() {
-    let place = Place::new(cluster().await, "cut").await;
-    let way = Way::clear();
-    // Watches end at once, with what a server says whose history is too short.
-    way.change(|request| {
+async fn scenario_23_a_service_deleted_while_watches_fail_is_recreated() {
+    let namespace = TestNamespace::new(cluster().await, "cut").await;
+    let faults = FaultInjector::clear();
+    // Watches end at once, with the response of a server with a short history.
+    faults.change(|request| {
         if request
             .uri()
             .query()
             .unwrap_or_default()
             .contains("watch=1")
         {
-            Fate::Answer(410)
+            FaultAction::Answer(410)
         } else {
-            Fate::Pass
+            FaultAction::Pass
         }
     });
-    place.make("f", spec()).await.expect("it is taken");
-    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
+    namespace.make("f", spec()).await.expect("it is accepted");
+    let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
     // Without any watch, by lists alone.
-    place.told("f").await;
-    let services = place.api::<Service>();
+    namespace.wait_for_status("f").await;
+    let services = namespace.api::<Service>();
     until("the Service is there", async || {
         services.get_opt("f").await.expect("an answer").is_some()
     })
@@ -48,13 +48,13 @@ async fn scenario_23_what_was_deleted_while_watches_were_cut_is_made_again() {
         .delete("f", &DeleteParams::default())
         .await
         .expect("it is deleted");
-    way.change(|_| Fate::Pass);
+    faults.change(|_| FaultAction::Pass);
     until("the Service is made again", async || {
         let service = services.get_opt("f").await.expect("an answer");
         service.is_some_and(|service| service.uid() != before)
     })
     .await;
-    let deletes = way
+    let deletes = faults
         .writes()
         .into_iter()
         .filter(|(method, _)| *method == Method::DELETE);
@@ -63,15 +63,15 @@ async fn scenario_23_what_was_deleted_while_watches_were_cut_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_24_an_old_list_costs_no_child_its_life() {
-    let place = Place::new(cluster().await, "stale").await;
-    place.make("f", spec()).await.expect("it is taken");
-    let way = Way::clear();
-    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
-    place.told("f").await;
+async fn scenario_24_a_stale_list_deletes_no_child() {
+    let namespace = TestNamespace::new(cluster().await, "stale").await;
+    namespace.make("f", spec()).await.expect("it is accepted");
+    let faults = FaultInjector::clear();
+    let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
+    namespace.wait_for_status("f").await;
     operator.stop().await.expect("it ends");
     let version = async || {
-        let deployment = place
+        let deployment = namespace
             .api::<Deployment>()
             .get("f")
             .await
@@ -80,8 +80,8 @@ async fn scenario_24_an_old_list_costs_no_child_its_life() {
     };
     let before = version().await;
 
-    // The next operator is told that nothing of it is there.
-    let way = Way::with(|request| {
+    // The next operator receives lists without the objects.
+    let faults = FaultInjector::with(|request| {
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or_default();
         let list = *request.method() == Method::GET
@@ -94,22 +94,22 @@ async fn scenario_24_an_old_list_costs_no_child_its_life() {
                     || (*kind == "Ingress" && path.ends_with("/ingresses"))
             });
         match kind {
-            Some(kind) if list => Fate::Reply(
+            Some(kind) if list => FaultAction::Reply(
                 json!({ "kind": format!("{kind}List"), "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": [] })
                     .to_string(),
             ),
-            // Nothing corrects the lie.
-            Some(_) if query.contains("watch=1") => Fate::Answer(500),
-            _ => Fate::Pass,
+            // No watch corrects the lists.
+            Some(_) if query.contains("watch=1") => FaultAction::Answer(500),
+            _ => FaultAction::Pass,
         }
     });
-    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
-    until("several rounds are over", async || {
+    let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
+    until("several reconciles are over", async || {
         operator.metrics.reconciles() > 5
     })
     .await;
     assert_eq!(version().await, before);
-    let deletes = way
+    let deletes = faults
         .writes()
         .into_iter()
         .filter(|(method, _)| *method == Method::DELETE);
@@ -118,33 +118,36 @@ async fn scenario_24_an_old_list_costs_no_child_its_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_25_a_storm_of_errors_is_met_with_patience() {
-    let place = Place::new(cluster().await, "storm").await;
-    let way = Way::clear();
-    let operator = Operator::start(&place.admin, &way, &place.namespace, None);
-    place.make("quiet", spec()).await.expect("it is taken");
-    place.told("quiet").await;
+async fn scenario_25_repeated_errors_cause_backoff() {
+    let namespace = TestNamespace::new(cluster().await, "storm").await;
+    let faults = FaultInjector::clear();
+    let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
+    namespace
+        .make("quiet", spec())
+        .await
+        .expect("it is accepted");
+    namespace.wait_for_status("quiet").await;
     let mut count = 0_usize;
-    way.change(move |_| {
+    faults.change(move |_| {
         count += 1;
-        Fate::Answer(if count.is_multiple_of(2) { 429 } else { 503 })
+        FaultAction::Answer(if count.is_multiple_of(2) { 429 } else { 503 })
     });
-    let (began, before) = (Instant::now(), way.seen().len());
+    let (began, before) = (Instant::now(), faults.seen().len());
     for number in 0..10 {
-        place
+        namespace
             .make(&format!("f-{number}"), spec())
             .await
-            .expect("it is taken");
+            .expect("it is accepted");
     }
     let storm = std::time::Duration::from_secs(5);
     until("the storm is over", async || began.elapsed() > storm).await;
-    let requests = way.seen().len() - before;
-    // Six watches and eleven functions, each of which waits longer every time: 0.25 s at the least.
+    let requests = faults.seen().len() - before;
+    // Six watches and eleven functions, each of which waits longer every time: at least 0.25 s.
     assert!(requests < 300, "{requests} requests in {storm:?}");
     assert!(operator.is_running());
-    way.change(|_| Fate::Pass);
+    faults.change(|_| FaultAction::Pass);
     for number in 0..10 {
-        place.told(&format!("f-{number}")).await;
+        namespace.wait_for_status(&format!("f-{number}")).await;
     }
     operator.stop().await.expect("it ends");
 }

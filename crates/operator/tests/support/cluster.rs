@@ -1,4 +1,5 @@
-//! Starts etcd and kube-apiserver as plain processes on loopback, and ends them with the test program.
+//! Starts etcd and kube-apiserver as plain processes on loopback, and ends them with the test
+//! program.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,16 +15,16 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 
-/// Names the folders that hold etcd and kube-apiserver, with colons between them.
+/// The variable with the folders of etcd and kube-apiserver, separated by colons.
 const TOOLS: &str = "SAMPAN_TOOLS";
 
-/// Names the description of a running cluster, which knows such a folder as well.
+/// The variable with the description of a running cluster, which names such a folder as well.
 const DESCRIPTION: &str = "SAMPAN_CLUSTER";
 
-/// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+/// Time limit of every condition in a test.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Waits for its input to end, which it does when the test program ends, however that happens.
+/// Waits for its input to end, which it does when the test program ends for any reason.
 const SCRIPT: &str = r#"
 trap '' INT TERM
 "$ETCD" --data-dir "$DIR/etcd" --unsafe-no-fsync --log-level error \
@@ -49,12 +50,12 @@ rm -rf "$DIR"
 pub(crate) struct Cluster {
     url: String,
     folder: PathBuf,
-    _keeper: Child,
+    _shell: Child,
 }
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 
-/// The one of this test program.
+/// The server of this test program.
 pub(crate) async fn cluster() -> &'static Cluster {
     static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     let cluster = CLUSTER.get_or_init(start);
@@ -71,7 +72,7 @@ fn start() -> Cluster {
     let tokens = "admin,admin,1,\"system:masters\"\noperator,operator,2\n";
     fs::write(folder.join("tokens"), tokens).expect("the tokens can be written");
     let [port, etcd_port, peer_port] = free_ports();
-    let mut keeper = Command::new("sh")
+    let mut shell = Command::new("sh")
         .args(["-c", SCRIPT])
         .env("DIR", &folder)
         .env("ETCD", program("etcd"))
@@ -82,7 +83,7 @@ fn start() -> Cluster {
         .stdin(Stdio::piped())
         .spawn()
         .expect("a shell");
-    keeper
+    shell
         .stdin
         .as_mut()
         .expect("its input")
@@ -91,7 +92,7 @@ fn start() -> Cluster {
     Cluster {
         url: format!("https://127.0.0.1:{port}"),
         folder,
-        _keeper: keeper,
+        _shell: shell,
     }
 }
 
@@ -129,7 +130,7 @@ fn folders() -> String {
         .to_owned()
 }
 
-/// Waits for the server and teaches it the resource.
+/// Waits for the server and installs the resource definition.
 async fn prepare(cluster: &Cluster) {
     let client = cluster.user("admin").client();
     until("the API server answers", async || {
@@ -141,7 +142,7 @@ async fn prepare(cluster: &Cluster) {
     definitions
         .create(&PostParams::default(), &definition)
         .await
-        .expect("the definition is taken");
+        .expect("the definition is accepted");
     until("the definition is established", async || {
         let there = definitions
             .get("wasmfunctions.sampan.dev")
@@ -152,7 +153,7 @@ async fn prepare(cluster: &Cluster) {
             .and_then(|status| status.conditions)
             .unwrap_or_default();
         let all = ["Established", "NamesAccepted"];
-        // A rule that is not structural, or costs too much, would be told here.
+        // Reports a rule that is not structural or costs too much.
         assert!(
             conditions
                 .iter()
@@ -168,7 +169,7 @@ async fn prepare(cluster: &Cluster) {
     .await;
 }
 
-/// Somebody who may use the server.
+/// A user of the server.
 #[derive(Clone)]
 pub(crate) struct User {
     url: String,
@@ -176,7 +177,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// A client with connections of its own.
+    /// A client with its own connections.
     pub(crate) fn client(&self) -> Client {
         let mut config = Config::new(self.url.parse().expect("an address"));
         config.accept_invalid_certs = true;
@@ -189,7 +190,7 @@ impl User {
 }
 
 impl Cluster {
-    /// The user whose token this is.
+    /// The user with this token.
     pub(crate) fn user(&self, token: &str) -> User {
         User {
             url: self.url.clone(),
@@ -197,7 +198,7 @@ impl Cluster {
         }
     }
 
-    /// A namespace of its own for one test.
+    /// Makes a namespace for one test.
     pub(crate) async fn namespace(&self, prefix: &str) -> String {
         let namespaces: Api<Namespace> = Api::all(self.user("admin").client());
         let namespace = Namespace {
@@ -208,7 +209,7 @@ impl Cluster {
             ..Namespace::default()
         };
         let mut made = None;
-        // The first request of a client: a server that is busy may reset its connection.
+        // The first request of a client: a busy server may reset its connection.
         until("a namespace is made", async || {
             let answer = namespaces.create(&PostParams::default(), &namespace).await;
             made = answer.ok();
@@ -227,13 +228,13 @@ impl Cluster {
     }
 }
 
-/// Waits until something holds.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     while !holds().await {
         assert!(
             Instant::now() < deadline,
-            "it did not happen that {what}; the API server said last:\n{}",
+            "timed out waiting until {what}; last lines of the API server's log:\n{}",
             CLUSTER.get().map(Cluster::log).unwrap_or_default()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;

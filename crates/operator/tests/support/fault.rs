@@ -1,4 +1,4 @@
-//! A client whose way to the API server can be disturbed.
+//! Injects faults into requests to the API server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,26 +12,26 @@ use kube::client::Body;
 use tokio::sync::Notify;
 use tower_service::Service;
 
-/// What becomes of a request.
+/// The treatment of a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Fate {
+pub(crate) enum FaultAction {
     /// It arrives and is answered.
     Pass,
-    /// It is answered with this code, and does not arrive.
+    /// It does not arrive, and the response has this code.
     Answer(u16),
-    /// It is answered with these bytes, and does not arrive.
+    /// It does not arrive, and the response has these bytes.
     Reply(String),
-    /// The operator ends before it is sent.
+    /// The operator ends before the request is sent.
     CrashBefore,
-    /// It arrives, and the operator ends before it has the answer.
+    /// It arrives, and the operator ends before the response.
     CrashAfter,
 }
 
-type Rule = Box<dyn FnMut(&Request<Body>) -> Fate + Send>;
+type Rule = Box<dyn FnMut(&Request<Body>) -> FaultAction + Send>;
 
-/// The way, and what happens on it.
+/// A rule for requests, with a record of them.
 #[derive(Clone)]
-pub(crate) struct Way(Arc<Inner>);
+pub(crate) struct FaultInjector(Arc<Inner>);
 
 struct Inner {
     rule: Mutex<Rule>,
@@ -39,14 +39,14 @@ struct Inner {
     seen: Mutex<Vec<(Method, String)>>,
 }
 
-impl Way {
-    /// A way on which nothing happens.
+impl FaultInjector {
+    /// Injects no faults.
     pub(crate) fn clear() -> Self {
-        Self::with(|_| Fate::Pass)
+        Self::with(|_| FaultAction::Pass)
     }
 
-    /// A way on which `rule` decides.
-    pub(crate) fn with(rule: impl FnMut(&Request<Body>) -> Fate + Send + 'static) -> Self {
+    /// Applies `rule` to every request.
+    pub(crate) fn with(rule: impl FnMut(&Request<Body>) -> FaultAction + Send + 'static) -> Self {
         Self(Arc::new(Inner {
             rule: Mutex::new(Box::new(rule)),
             crashed: Notify::new(),
@@ -54,18 +54,18 @@ impl Way {
         }))
     }
 
-    /// From now on another rule decides.
-    pub(crate) fn change(&self, rule: impl FnMut(&Request<Body>) -> Fate + Send + 'static) {
+    /// Replaces the rule.
+    pub(crate) fn change(&self, rule: impl FnMut(&Request<Body>) -> FaultAction + Send + 'static) {
         *self.0.rule.lock().expect("no panic") = Box::new(rule);
     }
 
-    /// The same client on this way.
+    /// Wraps a client.
     pub(crate) fn client(&self, client: Client) -> Client {
         let namespace = client.default_namespace().to_owned();
         Client::new(
-            Walker {
+            FaultService {
                 client,
-                way: self.clone(),
+                faults: self.clone(),
             },
             namespace,
         )
@@ -76,12 +76,12 @@ impl Way {
         self.0.crashed.notified().await;
     }
 
-    /// Every request so far.
+    /// All requests so far.
     pub(crate) fn seen(&self) -> Vec<(Method, String)> {
         self.0.seen.lock().expect("no panic").clone()
     }
 
-    /// The writes among them, those of the Lease aside.
+    /// The writes among them, except those of the Lease.
     pub(crate) fn writes(&self) -> Vec<(Method, String)> {
         let seen = self.seen().into_iter();
         seen.filter(|(method, path)| is_write(method, path))
@@ -89,17 +89,17 @@ impl Way {
     }
 }
 
-/// Whether a request changes something. To ask for one's rights is no change.
+/// Whether a request is a write. A query of permissions is none.
 pub(crate) fn is_write(method: &Method, path: &str) -> bool {
     *method != Method::GET && !path.contains("/leases") && !path.contains("selfsubject")
 }
 
-struct Walker {
+struct FaultService {
     client: Client,
-    way: Way,
+    faults: FaultInjector,
 }
 
-impl Service<Request<Body>> for Walker {
+impl Service<Request<Body>> for FaultService {
     type Response = Response<Body>;
     type Error = kube::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, kube::Error>> + Send>>;
@@ -109,26 +109,27 @@ impl Service<Request<Body>> for Walker {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (client, way) = (self.client.clone(), self.way.clone());
-        let fate = (way.0.rule.lock().expect("no panic"))(&request);
+        let (client, faults) = (self.client.clone(), self.faults.clone());
+        let action = (faults.0.rule.lock().expect("no panic"))(&request);
         let path = request.uri().to_string();
-        way.0
+        faults
+            .0
             .seen
             .lock()
             .expect("no panic")
             .push((request.method().clone(), path));
         Box::pin(async move {
-            match fate {
-                Fate::Pass => client.send(request).await,
-                Fate::Answer(code) => Ok(answer(code)),
-                Fate::Reply(text) => Ok(Response::new(Body::from(text.into_bytes()))),
-                Fate::CrashBefore => {
-                    way.0.crashed.notify_one();
+            match action {
+                FaultAction::Pass => client.send(request).await,
+                FaultAction::Answer(code) => Ok(answer(code)),
+                FaultAction::Reply(text) => Ok(Response::new(Body::from(text.into_bytes()))),
+                FaultAction::CrashBefore => {
+                    faults.0.crashed.notify_one();
                     std::future::pending().await
                 }
-                Fate::CrashAfter => {
+                FaultAction::CrashAfter => {
                     let _ = client.send(request).await;
-                    way.0.crashed.notify_one();
+                    faults.0.crashed.notify_one();
                     std::future::pending().await
                 }
             }

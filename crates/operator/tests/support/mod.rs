@@ -1,4 +1,4 @@
-//! A real API server with its store, for one test program, and operators that run against it.
+//! A real API server with its store for one test program, and operators that run against it.
 
 pub(crate) mod cluster;
 pub(crate) mod fault;

@@ -1,4 +1,4 @@
-//! An operator in the test's own process, and what it makes.
+//! An operator in the test's own process, and its objects.
 
 use std::time::Duration;
 
@@ -15,20 +15,25 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, User, until};
-use super::fault::Way;
+use super::fault::FaultInjector;
 
-/// A running operator. Dropped, it ends as if it was killed.
+/// A running operator. Dropping it is like killing it.
 pub(crate) struct Operator {
     pub(crate) metrics: Metrics,
     task: JoinHandle<Result<(), Lost>>,
     stop: Option<oneshot::Sender<()>>,
-    // Everything that the operator spawned ends with its runtime.
+    // All tasks of the operator end with its runtime.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Operator {
-    /// Starts one for a namespace.
-    pub(crate) fn start(user: &User, way: &Way, namespace: &str, lease: Option<&str>) -> Self {
+    /// Starts an operator for a namespace.
+    pub(crate) fn start(
+        user: &User,
+        faults: &FaultInjector,
+        namespace: &str,
+        lease: Option<&str>,
+    ) -> Self {
         let plan = Plan {
             namespace: Some(namespace.to_owned()),
             resync: Duration::from_millis(300),
@@ -58,9 +63,9 @@ impl Operator {
             let _ = stopped.await;
         };
         // Its connections are its own, and end with it.
-        let (user, way, numbers) = (user.clone(), way.clone(), metrics.clone());
+        let (user, faults, numbers) = (user.clone(), faults.clone(), metrics.clone());
         let task = runtime.spawn(async move {
-            let client = way.client(user.client());
+            let client = faults.client(user.client());
             operate(
                 client,
                 plan,
@@ -78,7 +83,7 @@ impl Operator {
         }
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Stops it, and waits until it has ended.
     pub(crate) async fn stop(mut self) -> Result<(), Lost> {
         drop(self.stop.take());
         (&mut self.task).await.expect("it does not panic")
@@ -89,7 +94,7 @@ impl Operator {
         (&mut self.task).await.expect("it does not panic")
     }
 
-    /// Whether it still runs: a panic of a round would have ended it.
+    /// Whether it still runs: a panic of a reconcile would have ended it.
     pub(crate) fn is_running(&self) -> bool {
         !self.task.is_finished()
     }
@@ -104,18 +109,18 @@ impl Drop for Operator {
 }
 
 /// A namespace and its functions.
-pub(crate) struct Place {
+pub(crate) struct TestNamespace {
     pub(crate) admin: User,
     pub(crate) client: Client,
-    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
-impl Place {
+impl TestNamespace {
     pub(crate) async fn new(cluster: &Cluster, prefix: &str) -> Self {
         Self {
             client: cluster.user("admin").client(),
             admin: cluster.user("admin"),
-            namespace: cluster.namespace(prefix).await,
+            name: cluster.namespace(prefix).await,
         }
     }
 
@@ -123,14 +128,14 @@ impl Place {
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
     {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Makes a function, or says why the API server does not take it.
+    /// Makes a function. Returns the API server's rejection.
     pub(crate) async fn make(&self, name: &str, spec: Value) -> Result<(), kube::Error> {
-        let resource = ApiResource::of(name, &self.namespace, spec);
+        let resource = ApiResource::of(name, &self.name, spec);
         let functions: Api<kube::core::DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::kind());
+            Api::namespaced_with(self.client.clone(), &self.name, &ApiResource::kind());
         let parameters = PostParams {
             field_manager: Some("test".to_owned()),
             ..PostParams::default()
@@ -145,23 +150,23 @@ impl Place {
         let changed = functions
             .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
             .await;
-        changed.expect("the change is taken");
+        changed.expect("the change is accepted");
     }
 
-    /// Waits until what is told of the function is about what it says now.
-    pub(crate) async fn told(&self, name: &str) -> WasmFunction {
-        self.told_that(name, |_| true).await
+    /// Waits until the function's status refers to its current generation.
+    pub(crate) async fn wait_for_status(&self, name: &str) -> WasmFunction {
+        self.wait_for_status_where(name, |_| true).await
     }
 
     /// Waits until a status is current and as expected.
-    pub(crate) async fn told_that(
+    pub(crate) async fn wait_for_status_where(
         &self,
         name: &str,
         expected: impl Fn(&WasmFunction) -> bool,
     ) -> WasmFunction {
         let functions = self.api::<WasmFunction>();
         let mut found = None;
-        until(&format!("{name} is told of"), async || {
+        until(&format!("the status of {name} is current"), async || {
             let function = functions.get(name).await.expect("the function");
             let current = function
                 .status
@@ -175,8 +180,8 @@ impl Place {
         found.expect("it was found")
     }
 
-    /// What was made for a function, without what differs from one time to the next.
-    pub(crate) async fn made(&self, name: &str) -> Value {
+    /// The function's objects, without fields that differ between runs.
+    pub(crate) async fn objects(&self, name: &str) -> Value {
         let deployment = self
             .api::<Deployment>()
             .get_opt(name)
@@ -200,7 +205,7 @@ impl Place {
         let mut made = json!({
             "deployment": deployment, "service": service, "ingress": ingress, "status": function.status,
         });
-        plain(&mut made, name);
+        remove_volatile_fields(&mut made, name);
         made
     }
 }
@@ -214,7 +219,7 @@ impl ApiResource {
 
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "what `json!` makes is handed over where it is made"
+        reason = "callers pass temporary `json!` values"
     )]
     fn of(name: &str, namespace: &str, spec: Value) -> kube::core::DynamicObject {
         let mut object = kube::core::DynamicObject::new(name, &Self::kind()).within(namespace);
@@ -223,7 +228,7 @@ impl ApiResource {
     }
 }
 
-fn plain(value: &mut Value, name: &str) {
+fn remove_volatile_fields(value: &mut Value, name: &str) {
     match value {
         Value::Object(map) => {
             for key in [
@@ -241,9 +246,12 @@ fn plain(value: &mut Value, name: &str) {
             ] {
                 map.remove(key);
             }
-            map.values_mut().for_each(|value| plain(value, name));
+            map.values_mut()
+                .for_each(|value| remove_volatile_fields(value, name));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| plain(value, name)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| remove_volatile_fields(value, name)),
         Value::String(text) => *text = text.replace(name, "NAME"),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! Accepts connections until told to stop, whatever the kernel says meanwhile.
+//! Accept loop: accepts connections until the server stops, and backs off on errors.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,11 +16,11 @@ use super::connection;
 use super::connections::Connections;
 use super::handler::Handler;
 
-/// How long a failing `accept` pauses at first and at most.
+/// The first and the longest pause after a failed `accept`.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What every connection is served with.
+/// State that all connections share.
 pub(super) struct Service<H> {
     pub(super) handler: Arc<H>,
     pub(super) config: Arc<ServerConfig>,
@@ -37,8 +37,8 @@ impl<H> Clone for Service<H> {
     }
 }
 
-/// Accepts from `listener` until `stop` is true. Connections that the kernel has accepted by then
-/// are served as well.
+/// Accepts from `listener` until `stop` is true. Also serves connections that the kernel has
+/// accepted by then.
 pub(super) async fn accept<H: Handler>(
     listener: TcpListener,
     service: Service<H>,
@@ -60,7 +60,7 @@ pub(super) async fn accept<H: Handler>(
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 if pause == FIRST_PAUSE {
-                    tracing::warn!(%error, "no connection can be accepted for now");
+                    tracing::warn!(%error, "accepting connections failed; trying again");
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -80,7 +80,7 @@ async fn next(
     listener.accept().await
 }
 
-/// A connection that the kernel has accepted already.
+/// Returns a connection that the kernel has already accepted.
 async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     poll_fn(|context| match listener.poll_accept(context) {
         Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
@@ -89,8 +89,8 @@ async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     .await
 }
 
-/// Whether the failure is one connection's, so that the next may well be accepted. The rest is the
-/// server's, such as no file descriptor left, and does not pass at once.
+/// Whether the error concerns one connection, so that the next `accept` may succeed. Other errors,
+/// such as a lack of file descriptors, concern the server and last longer.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -107,8 +107,8 @@ impl<H: Handler> Service<H> {
     fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
         let service = self.clone();
         let place = service.connections.enter();
-        // Without it, the last packet of an answer waits for the client's acknowledgement. It fails
-        // only on a connection that is gone already.
+        // With Nagle's algorithm, the last packet of a response would wait for the client's
+        // acknowledgement. This call fails only on a closed connection.
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
             let Service {
@@ -126,7 +126,7 @@ mod tests {
     use super::concerns_one_connection;
 
     #[test]
-    fn what_concerns_the_server_is_told_from_what_concerns_a_connection() {
+    fn server_errors_are_distinguished_from_connection_errors() {
         fn check(code: i32, expected: bool) {
             let error = io::Error::from_raw_os_error(code);
             assert_eq!(concerns_one_connection(&error), expected, "{error}");

@@ -1,4 +1,4 @@
-//! A timer that costs next to nothing while it has not run out, however often it is polled.
+//! A timer that is cheap to poll often while it is pending.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep_until};
 #[derive(Debug)]
 pub(super) struct Alarm {
     timer: Pin<Box<Sleep>>,
-    /// The runtime knows the task and the moment.
+    /// Whether the runtime has registered the task and the deadline.
     registered: bool,
 }
 
@@ -29,7 +29,7 @@ impl Alarm {
         self.registered = false;
     }
 
-    /// Goes off at `moment`, unless that is later than it would anyway.
+    /// Moves the deadline forward to `moment`. Does nothing if it is already earlier.
     pub(super) fn advance_to(&mut self, moment: Instant) {
         if moment < self.timer.deadline().into_std() {
             self.set(moment);
@@ -40,7 +40,7 @@ impl Alarm {
         if self.registered && !self.timer.is_elapsed() {
             return Poll::Pending;
         }
-        // Without a budget, so that "pending" can only mean that the timer is registered.
+        // Without a task budget, "pending" can only mean that the timer is registered.
         let polled = Pin::new(&mut unconstrained(&mut self.timer)).poll(context);
         self.registered = polled.is_pending();
         polled

@@ -1,6 +1,6 @@
-//! What a request has to be before anybody looks at it, beyond what the parser makes sure of.
+//! Checks a request's head before dispatch, beyond the parser's checks.
 //!
-//! Where the parser leaves a doubt about whom a request is for, it is refused instead of guessed.
+//! A request with an ambiguous host is rejected, as a defence against request smuggling.
 
 use http::header::HOST;
 use http::uri::Authority;
@@ -8,22 +8,22 @@ use http::{HeaderValue, Method, Request, Version};
 
 use super::config::MAX_URI_BYTES;
 
-/// Why a request is refused unseen.
+/// Reasons why a request is rejected before dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// HTTP/1.1 without a Host field.
     NoHost,
     /// More than one Host field.
     ManyHosts,
-    /// A Host field that is no host.
+    /// A Host field that is not a host.
     BadHost,
     /// A Host field that names another host than the request's target.
     OtherHost,
-    /// A target that is no path.
+    /// A target that is not a path.
     BadTarget,
     /// A target that is too long.
     LongTarget,
-    /// CONNECT, which asks for a proxy.
+    /// CONNECT, which only a proxy serves.
     Connect,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), target.authority()) {
-        // On HTTP/1.1 a target with a host does not make up for a missing field.
+        // On HTTP/1.1 a target with a host does not replace a missing field.
         (None, _) if request.version() == Version::HTTP_11 => Err(Malformed::NoHost),
         (None, _) => Ok(()),
         (Some(_), _) if hosts.next().is_some() => Err(Malformed::ManyHosts),
@@ -64,8 +64,8 @@ fn check_host(host: &HeaderValue, authority: Option<&Authority>) -> Result<(), M
     }
 }
 
-/// Names, IPv4 and bracketed IPv6 addresses, ports. What can end a host in some parser (`/`, `@`,
-/// `,`, spaces and so on) is not among it.
+/// Names, IPv4 and bracketed IPv6 addresses, ports. Excludes all bytes that end a host in some
+/// parser (`/`, `@`, `,`, spaces and so on).
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%')
 }

@@ -1,45 +1,47 @@
-//! What the server allows a connection, with the defaults.
+//! Server configuration: limits of a connection, with defaults.
 //!
-//! What one function allows is not here: that is in `sampan_spec::Limits` and kept by the dispatcher.
+//! Limits of one function are in `sampan_spec::Limits`; the dispatcher enforces them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Where to listen and what a connection may take.
+/// Addresses and connection limits.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// The addresses; port 0 lets the system choose one.
     pub listen: Vec<SocketAddr>,
-    /// How many connections may be open. When they are, idle ones are closed to make room, and more
+    /// The most open connections. At the limit, idle ones are closed to make room, and further ones
     /// wait in the kernel's queue.
     pub max_connections: usize,
-    /// How long a request's head may take: from the connection's first moment for the first request,
-    /// from its own first byte for later ones, from its first frame on HTTP/2.
+    /// Time limit for a request's head. It starts with the connection for the first request, with
+    /// the first byte for later ones, and with the first frame on HTTP/2.
     pub header_timeout: Duration,
-    /// How long a request's body may bring less than [`MINIMUM_PROGRESS`] bytes while it is waited for.
+    /// The longest time in which a request's body may bring less than [`MINIMUM_PROGRESS`] bytes
+    /// while it is read.
     pub body_timeout: Duration,
-    /// How long a client may take less than [`MINIMUM_PROGRESS`] bytes of an answer that waits for it.
+    /// The longest time in which a client may take less than [`MINIMUM_PROGRESS`] bytes of a
+    /// waiting response.
     pub write_timeout: Duration,
-    /// How long a connection may have no request. It is closed at most a quarter later than that,
-    /// because a timer exact to the second would cost every request.
+    /// The longest time without a request. The connection closes at most a quarter later, because a
+    /// timer exact to the second would cost every request.
     pub idle_timeout: Duration,
-    /// How long requests in progress may take to finish after the server was told to stop.
+    /// Time limit for requests in progress after the server was stopped.
     pub drain: Duration,
-    /// How many requests an HTTP/2 connection may have in progress.
+    /// The most concurrent requests of an HTTP/2 connection.
     pub max_streams: u32,
 }
 
-/// What counts as progress of a slow client. Fewer bytes within a timeout are treated as none, so
-/// that a client cannot hold a connection with a byte now and then.
+/// The minimum progress of a slow client within a timeout, in bytes. Fewer bytes count as none, so
+/// that a client cannot hold a connection with occasional bytes.
 pub const MINIMUM_PROGRESS: u64 = 1024;
 
-/// The most bytes of a request's target; more is answered with 414.
+/// The longest target of a request, in bytes; a longer one gets 414.
 pub const MAX_URI_BYTES: usize = 16 * 1024;
 
 impl ServerConfig {
-    /// A server on these addresses with the default of everything.
+    /// Makes a configuration with these addresses and all defaults.
     ///
-    /// The timeouts add up so that a client which does nothing is gone within ten seconds.
+    /// The timeouts add up so that an idle client is disconnected within ten seconds.
     pub fn new(listen: Vec<SocketAddr>) -> Self {
         Self {
             listen,

@@ -1,8 +1,8 @@
-//! One connection from its first byte to its last.
+//! Serves one connection from its first byte to its last.
 //!
-//! HTTP/1 requests are answered within the connection's task, HTTP/2 streams in tasks of their own.
-//! hyper's own timers are not used: the watchdog covers what they do, and also what they do not,
-//! such as the time before the protocol is known.
+//! HTTP/1 requests run in the connection's task, HTTP/2 streams in tasks of their own. hyper's
+//! timers are not used. The watchdog covers the same cases and more, such as the time before the
+//! protocol is known.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -23,37 +23,37 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::answer_body::AnswerBody;
 use super::check::check;
-use super::conduct::{Conduct, End};
 use super::config::{MAX_URI_BYTES, ServerConfig};
+use super::driver::{ConnectionDriver, ConnectionEnd};
 use super::handler::Handler;
 use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
 use super::socket::{Protocol, Socket};
 use super::stream::Streams;
 use super::watch::{Order, Watch};
-use super::watchdog::Verdict;
-use crate::round;
+use super::watchdog::CloseReason;
+use crate::scheduler_load;
 
-/// Bytes that are read from or written to a connection at once.
+/// The read and write buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// What an HTTP/2 client may send of one body before anybody reads it, and of all of them.
+/// HTTP/2 flow-control windows: for one body, and for all bodies of a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Requests that an HTTP/2 client may cancel before they were looked at.
-const MOST_UNSEEN_RESETS: usize = 20;
+/// The most requests that an HTTP/2 client may cancel before the server accepts them.
+const MAX_PENDING_RESETS: usize = 20;
 
-/// How often an HTTP/2 client is asked for a sign of life, and how long it may take.
+/// The interval of HTTP/2 pings, and their time limit.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the answer to a head that hyper never saw may take to leave.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time limit for writing the status of a head that hyper never received in full.
+const FINAL_STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What all requests of a connection share.
-struct Link<H> {
+/// State that all requests of a connection share.
+struct ConnectionContext<H> {
     handler: Arc<H>,
     watch: Arc<Watch>,
     peer: SocketAddr,
@@ -69,8 +69,8 @@ pub(super) async fn serve<H: Handler>(
     watch: &Arc<Watch>,
 ) {
     let mut socket = Socket::new(stream, Arc::clone(watch));
-    let mut conduct = Conduct::new(watch, config);
-    let protocol = poll_fn(|context| match conduct.poll(None, context) {
+    let mut driver = ConnectionDriver::new(watch, config);
+    let protocol = poll_fn(|context| match driver.poll(None, context) {
         Poll::Ready(_) => Poll::Ready(Ok(None)),
         Poll::Pending => socket.poll_protocol(context),
     });
@@ -81,28 +81,26 @@ pub(super) async fn serve<H: Handler>(
     };
     let header_bytes = handler.header_bytes();
     let body_timeout = config.body_timeout;
-    let link = Arc::new(Link {
+    let context = Arc::new(ConnectionContext {
         handler,
         watch: Arc::clone(watch),
         peer,
         body_timeout,
     });
     let service = service_fn(move |request: Request<Incoming>| {
-        let link = Arc::clone(&link);
-        async move { Ok::<_, Infallible>(link.answer(request).await) }
+        let context = Arc::clone(&context);
+        async move { Ok::<_, Infallible>(context.answer(request).await) }
     });
     let io = TokioIo::new(socket);
     let end = match protocol {
         Protocol::Http1 => {
             let mut connection = http1_builder(header_bytes).serve_connection(io, service);
             let close = http1::Connection::graceful_shutdown;
-            let end = conduct
-                .run(protocol, Pin::new(&mut connection), close)
-                .await;
+            let end = driver.run(protocol, Pin::new(&mut connection), close).await;
             let mut socket = connection.into_parts().io.into_inner();
             if let Some(status) = last_status(&end, &socket, watch) {
-                // The client is at fault already; whether it hears why is up to it.
-                let _ = timeout(LAST_WORDS, say(&mut socket, status)).await;
+                // Best effort: the client has already violated a limit.
+                let _ = timeout(FINAL_STATUS_TIMEOUT, write_status(&mut socket, status)).await;
             }
             end
         }
@@ -112,15 +110,19 @@ pub(super) async fn serve<H: Handler>(
             };
             let builder = http2_builder(streams, header_bytes, config.max_streams);
             let connection = pin!(builder.serve_connection(io, service));
-            conduct
+            driver
                 .run(protocol, connection, http2::Connection::graceful_shutdown)
                 .await
         }
     };
     match end {
-        End::Protocol(Ok(())) | End::Ordered => {}
-        End::Protocol(Err(error)) => tracing::debug!(%peer, %error, "a connection failed"),
-        End::Verdict(verdict) => tracing::debug!(%peer, ?verdict, "a connection was cut"),
+        ConnectionEnd::Protocol(Ok(())) | ConnectionEnd::Ordered => {}
+        ConnectionEnd::Protocol(Err(error)) => {
+            tracing::debug!(%peer, %error, "a connection failed");
+        }
+        ConnectionEnd::Watchdog(reason) => {
+            tracing::debug!(%peer, verdict = ?reason, "a connection was cut");
+        }
     }
 }
 
@@ -144,7 +146,7 @@ fn http2_builder(
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(max_streams)
-        .max_pending_accept_reset_streams(MOST_UNSEEN_RESETS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_header_list_size(head)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -154,12 +156,12 @@ fn http2_builder(
     builder
 }
 
-impl<H: Handler> Link<H> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody<H::Body>> {
-        round::request_begins();
+impl<H: Handler> ConnectionContext<H> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody<H::Body>> {
+        scheduler_load::count_request();
         let busy = self.watch.begin();
         let version = request.version();
-        // Where one request of a connection is in doubt, the next ones are as well.
+        // After an ambiguous request, the following ones on the connection are ambiguous as well.
         let mut last = false;
         let mut response = match check(&request) {
             Ok(()) => {
@@ -177,24 +179,26 @@ impl<H: Handler> Link<H> {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.map(|body| AnswerBody::new(body, busy))
+        response.map(|body| ResponseBody::new(body, busy))
     }
 }
 
-/// The status to end an HTTP/1 connection with, when its head never became a request. Nothing may
-/// still be on its way to the client: it would take the status for a part of that.
-fn last_status(end: &End, socket: &Socket, watch: &Watch) -> Option<StatusCode> {
+/// The status to end an HTTP/1 connection with, if its head never became a request. `None` while
+/// other data is on its way to the client, which would read the status as a part of it.
+fn last_status(end: &ConnectionEnd, socket: &Socket, watch: &Watch) -> Option<StatusCode> {
     let clear = !watch.is_busy() && !watch.is_blocked();
     match end {
-        End::Protocol(Err(_)) if clear && socket.line_is_too_long() => {
+        ConnectionEnd::Protocol(Err(_)) if clear && socket.line_is_too_long() => {
             Some(StatusCode::URI_TOO_LONG)
         }
-        End::Verdict(Verdict::SlowHead) if clear => Some(StatusCode::REQUEST_TIMEOUT),
+        ConnectionEnd::Watchdog(CloseReason::SlowHead) if clear => {
+            Some(StatusCode::REQUEST_TIMEOUT)
+        }
         _ => None,
     }
 }
 
-async fn say(socket: &mut Socket, status: StatusCode) -> io::Result<()> {
+async fn write_status(socket: &mut Socket, status: StatusCode) -> io::Result<()> {
     let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     socket.write_all(head.as_bytes()).await?;
     socket.shutdown().await

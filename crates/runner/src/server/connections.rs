@@ -1,4 +1,4 @@
-//! The connections that are open: how many there may be, and orders to all of them.
+//! Registry of open connections: limits their number and sends orders to all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::watch::{Order, Watch};
 pub(super) struct Connections {
     open: Mutex<Open>,
     most: usize,
-    /// A connection has closed.
+    /// Notifies when a connection has closed.
     closed: Notify,
 }
 
@@ -20,13 +20,13 @@ struct Open {
     watches: HashMap<u64, Arc<Watch>>,
     /// Connections ever opened, which is also the next one's key.
     opened: u64,
-    /// What was ordered of all, and so of those that come later.
+    /// The order to all connections, including later ones.
     order: Order,
 }
 
-/// A place among the open connections, until dropped.
+/// An open connection in the registry, until dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     key: u64,
     watch: Arc<Watch>,
@@ -41,8 +41,8 @@ impl Connections {
         })
     }
 
-    /// Waits until another connection may be open. When none may, those without a request in
-    /// progress are asked to close.
+    /// Waits until another connection may be open. At the limit, asks connections without a request
+    /// in progress to close.
     pub(super) async fn room(&self) {
         loop {
             let closed = self.closed.notified();
@@ -58,21 +58,21 @@ impl Connections {
         }
     }
 
-    /// Counts a connection in.
-    pub(super) fn enter(self: &Arc<Self>) -> Place {
+    /// Registers a connection.
+    pub(super) fn enter(self: &Arc<Self>) -> ConnectionSlot {
         let mut open = self.open();
         let key = open.opened;
         open.opened += 1;
         let watch = Arc::new(Watch::new(open.order));
         open.watches.insert(key, Arc::clone(&watch));
-        Place {
+        ConnectionSlot {
             connections: Arc::clone(self),
             key,
             watch,
         }
     }
 
-    /// Orders all connections, open ones and later ones; says how many are open.
+    /// Sends an order to all connections, open and later ones. Returns the number of open ones.
     pub(super) fn order(&self, order: Order) -> usize {
         let mut open = self.open();
         open.order = open.order.max(order);
@@ -96,18 +96,18 @@ impl Connections {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        // Nothing panics between lock and unlock.
+        // No code panics between lock and unlock.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     pub(super) fn watch(&self) -> &Arc<Watch> {
         &self.watch
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.open().watches.remove(&self.key);
         self.connections.closed.notify_waiters();

@@ -1,31 +1,30 @@
-//! Looks at the heads of HTTP/2 frames as they arrive: whether the client owes the rest of one, and
-//! whether it sends more that is not requests than any client needs to.
+//! Scans HTTP/2 frame heads for incomplete frames and for floods of non-request frames.
 //!
-//! It checks nothing else: the protocol is the `h2` crate's business, which sees the same bytes.
+//! It checks nothing else: the `h2` crate implements the protocol on the same bytes.
 
 use std::time::{Duration, Instant};
 
 const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
 
-/// The span over which frames are counted.
+/// The period in which frames are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 /// More PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA and unknown frames than this within a
 /// window are a flood.
-const MOST_NOISE: u32 = 1_000;
+const MAX_NOISE: u32 = 1_000;
 /// More cancelled requests than this within a window are a flood, if they are also more than half.
-const MOST_RESETS: u32 = 200;
+const MAX_RESETS: u32 = 200;
 
-/// Where the incoming bytes stand.
+/// The parse state of the incoming bytes.
 #[derive(Debug)]
 pub(super) struct Frames {
     preface_left: usize,
     head: [u8; FRAME_HEAD],
     head_filled: usize,
     payload_left: usize,
-    /// The frame whose payload is arriving is DATA, which may take its time.
+    /// Whether the arriving payload is of a DATA frame, which may take its time.
     data: bool,
-    /// HEADERS arrived, and its last CONTINUATION did not.
+    /// Whether HEADERS arrived without its last CONTINUATION.
     header_block: bool,
     /// Frames that arrived in full and left no header block open.
     whole: u64,
@@ -40,19 +39,19 @@ struct Flood {
     requests: u32,
 }
 
-/// What a piece of the incoming bytes amounted to.
+/// The result of one chunk of incoming bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// The client owes the rest of a frame or of a header block.
+pub(super) struct FrameScan {
+    /// Whether the client owes the rest of a frame or of a header block.
     pub(super) partial: bool,
-    /// At least one frame, with its header block if it has one, arrived in full.
+    /// Whether at least one frame, with its header block if it has one, arrived in full.
     pub(super) progress: bool,
-    /// The client is flooding.
+    /// Whether the client is flooding.
     pub(super) flood: bool,
 }
 
 impl Frames {
-    /// Of a connection on which the preface has not been fed yet.
+    /// Makes the state of a connection before its preface.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             preface_left: PREFACE,
@@ -71,8 +70,8 @@ impl Frames {
         }
     }
 
-    /// Looks at the bytes that arrived next. `now` is called only to tell a flood from a busy client.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Seen {
+    /// Scans the next bytes. Calls `now` only to distinguish a flood from a busy client.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> FrameScan {
         let whole = self.whole;
         let mut flood = false;
         let preface = self.preface_left.min(bytes.len());
@@ -98,7 +97,7 @@ impl Frames {
                 self.whole += 1;
             }
         }
-        Seen {
+        FrameScan {
             partial: self.is_partial(),
             progress: self.whole > whole,
             flood,
@@ -107,11 +106,11 @@ impl Frames {
 
     fn is_partial(&self) -> bool {
         let inside = self.head_filled > 0 || (self.payload_left > 0 && !self.data);
-        // The first frame has to follow the preface as part of the client's greeting.
+        // The first frame must follow the preface as part of the client's connection preface.
         self.whole == 0 || inside || self.header_block
     }
 
-    /// Takes in a frame's head; says whether it is one too many.
+    /// Parses a frame's head. Returns whether it completes a flood.
     fn begin_frame(&mut self, now: &impl Fn() -> Instant) -> bool {
         const END_STREAM: u8 = 0x1;
         const END_HEADERS: u8 = 0x4;
@@ -130,7 +129,7 @@ impl Frames {
             }
             // RST_STREAM
             3 => flood.resets += 1,
-            // GOAWAY; WINDOW_UPDATE, of which a client that reads much sends many
+            // GOAWAY, and WINDOW_UPDATE, of which a client that reads much sends many
             7 | 8 => {}
             // CONTINUATION
             9 => {
@@ -145,11 +144,11 @@ impl Frames {
 
 impl Flood {
     fn is_over(&mut self, now: &impl Fn() -> Instant) -> bool {
-        if self.noise <= MOST_NOISE && self.resets <= MOST_RESETS {
+        if self.noise <= MAX_NOISE && self.resets <= MAX_RESETS {
             return false;
         }
         let now = now();
-        let over = self.noise > MOST_NOISE || self.resets > self.requests / 2;
+        let over = self.noise > MAX_NOISE || self.resets > self.requests / 2;
         if over && now.duration_since(self.since) < WINDOW {
             return true;
         }
@@ -167,7 +166,7 @@ impl Flood {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{FRAME_HEAD, Frames, MOST_NOISE, MOST_RESETS, PREFACE, Seen};
+    use super::{FRAME_HEAD, FrameScan, Frames, MAX_NOISE, MAX_RESETS, PREFACE};
 
     const DATA: u8 = 0;
     const HEADERS: u8 = 1;
@@ -188,7 +187,7 @@ mod tests {
         [vec![0; PREFACE], frame(SETTINGS, 0, 6)].concat()
     }
 
-    /// Feeds the greeting and `bytes` in pieces of every size, and expects the same end.
+    /// Feeds the greeting and `bytes` in chunks of every size, and expects the same result.
     fn check(bytes: &[u8], partial: bool) {
         let bytes = [greeting(), bytes.to_vec()].concat();
         let now = Instant::now();
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_owes_the_rest_of_what_it_began() {
+    fn an_incomplete_frame_is_partial() {
         check(&[], false);
         check(&frame(PING, 0, 8), false);
         check(&frame(PING, 0, 8)[..16], true);
@@ -222,7 +221,7 @@ mod tests {
             &[continued, frame(CONTINUATION, END_HEADERS, 0)].concat(),
             false,
         );
-        // A body may take its time: its own timeout watches it.
+        // A body may take its time: its own timeout limits it.
         check(&frame(DATA, 0, 20)[..15], false);
         check(&frame(DATA, 0, 20)[..5], true);
     }
@@ -235,7 +234,7 @@ mod tests {
             let seen = Frames::new(now).feed(&whole[..length], || now);
             assert_eq!(
                 seen,
-                Seen {
+                FrameScan {
                     partial: true,
                     progress: false,
                     flood: false
@@ -259,7 +258,7 @@ mod tests {
         );
     }
 
-    /// Feeds `count` rounds of `round`, `gap` apart, and expects the flood to be seen or not.
+    /// Feeds `round` `count` times, `gap` apart, and expects a flood to be detected or not.
     fn check_flood(round: &[Vec<u8>], count: u32, gap: Duration, expected: bool) {
         let start = Instant::now();
         let mut frames = Frames::new(start);
@@ -270,31 +269,31 @@ mod tests {
     }
 
     #[test]
-    fn floods_are_told_from_busy_clients() {
+    fn floods_are_distinguished_from_busy_clients() {
         let quick = Duration::from_micros(1);
         let slow = Duration::from_millis(20);
         let request = frame(HEADERS, END_HEADERS, 10);
         let reset = frame(RST_STREAM, 0, 4);
 
-        check_flood(&[frame(PING, 0, 8)], MOST_NOISE - 1, quick, false);
-        check_flood(&[frame(PING, 0, 8)], MOST_NOISE + 1, quick, true);
-        check_flood(&[frame(PING, 0, 8)], 20 * MOST_NOISE, slow, false);
-        check_flood(&[frame(SETTINGS, 0, 0)], 2 * MOST_NOISE, quick, true);
-        check_flood(&[frame(CONTINUATION, 0, 0)], 2 * MOST_NOISE, quick, true);
-        check_flood(&[frame(DATA, 0, 0)], 2 * MOST_NOISE, quick, true);
-        check_flood(&[frame(0xbe, 0, 1)], 2 * MOST_NOISE, quick, true);
-        check_flood(&[frame(DATA, 0, 1)], 2 * MOST_NOISE, quick, false);
-        check_flood(&[frame(WINDOW_UPDATE, 0, 4)], 20 * MOST_NOISE, quick, false);
+        check_flood(&[frame(PING, 0, 8)], MAX_NOISE - 1, quick, false);
+        check_flood(&[frame(PING, 0, 8)], MAX_NOISE + 1, quick, true);
+        check_flood(&[frame(PING, 0, 8)], 20 * MAX_NOISE, slow, false);
+        check_flood(&[frame(SETTINGS, 0, 0)], 2 * MAX_NOISE, quick, true);
+        check_flood(&[frame(CONTINUATION, 0, 0)], 2 * MAX_NOISE, quick, true);
+        check_flood(&[frame(DATA, 0, 0)], 2 * MAX_NOISE, quick, true);
+        check_flood(&[frame(0xbe, 0, 1)], 2 * MAX_NOISE, quick, true);
+        check_flood(&[frame(DATA, 0, 1)], 2 * MAX_NOISE, quick, false);
+        check_flood(&[frame(WINDOW_UPDATE, 0, 4)], 20 * MAX_NOISE, quick, false);
 
-        check_flood(&[request.clone(), reset.clone()], MOST_RESETS, quick, false);
+        check_flood(&[request.clone(), reset.clone()], MAX_RESETS, quick, false);
         check_flood(
             &[request.clone(), reset.clone()],
-            MOST_RESETS + 2,
+            MAX_RESETS + 2,
             quick,
             true,
         );
         let third = [request.clone(), request.clone(), request.clone(), reset];
-        check_flood(&third, 20 * MOST_RESETS, quick, false);
-        check_flood(&[request], 20 * MOST_NOISE, quick, false);
+        check_flood(&third, 20 * MAX_RESETS, quick, false);
+        check_flood(&[request], 20 * MAX_NOISE, quick, false);
     }
 }

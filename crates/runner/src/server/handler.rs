@@ -1,4 +1,4 @@
-//! The seam between connections and whoever answers requests.
+//! Interface between connections and the code that serves requests.
 
 use std::error::Error;
 use std::future::Future;
@@ -11,26 +11,26 @@ use http_body::Body;
 use super::check::Malformed;
 use super::request_body::RequestBody;
 
-/// Answers requests. One value serves every connection.
+/// Serves requests. One value serves every connection.
 pub trait Handler: Send + Sync + 'static {
-    /// What answers carry.
+    /// The body of responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static;
 
-    /// Answers a request. Dropping the future, or later the answer's body, means that the client is
-    /// gone. A failure of the body breaks the answer off visibly: HTTP/1 closes the connection
-    /// before the answer's end, HTTP/2 resets the stream.
+    /// Serves a request. The future, or later the response's body, is dropped when the client
+    /// disconnects. An error of the body breaks the response off visibly: HTTP/1 closes the
+    /// connection before the response's end, HTTP/2 resets the stream.
     fn call(
         &self,
         request: Request<RequestBody>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// The answer to a request that never gets as far as [`Handler::call`].
+    /// The response to a request that is rejected before [`Handler::call`].
     fn refuse(&self, malformed: Malformed) -> Response<Self::Body>;
 
-    /// The most bytes of header fields that any request may have; asked for each new connection.
+    /// The largest header size of any request, in bytes. Queried for each new connection.
     fn header_bytes(&self) -> usize;
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that the kernel holds while the server is busy; it caps this at `somaxconn`.
+/// Connections that the kernel queues while the server is busy; capped at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
 /// An address that cannot be listened on.
@@ -15,12 +15,12 @@ const BACKLOG: i32 = 4096;
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
-    /// What the operating system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
 impl BindError {
-    /// What a person can do about it, where that is known.
+    /// Advice for known errors.
     pub fn help(&self) -> Option<String> {
         let port = self.address.port();
         match self.source.kind() {
@@ -39,7 +39,8 @@ impl BindError {
     }
 }
 
-/// Listens on an address. IPv6 addresses take IPv6 only, so that `0.0.0.0` and `[::]` go together.
+/// Listens on an address. IPv6 sockets accept IPv6 only, so that `0.0.0.0` and `[::]` can be
+/// combined.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     open(address).map_err(|source| BindError { address, source })
 }
@@ -53,7 +54,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A restart must not wait for connections of the last run to time out.
+    // A restart must not wait for connections of the previous process to time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

@@ -1,4 +1,4 @@
-//! A request's body on its way to whoever answers: limited in length and in how long it may stall.
+//! Request body with limits on length and stalls.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,11 +16,11 @@ use tokio::time::{Sleep, sleep_until};
 use super::config::MINIMUM_PROGRESS;
 use super::watch::Watch;
 
-/// The body of a request. It reads from the client only what is polled for.
+/// The body of a request. It reads from the client only when polled.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
-    /// `None` when there is no body, which costs nothing then.
+    /// `None` when there is no body, which then costs nothing.
     guard: Option<Box<Guard>>,
 }
 
@@ -34,24 +34,24 @@ struct Guard {
     stall: Stall,
 }
 
-/// Notices a client that sends next to nothing while its body is waited for.
+/// Detects a client that sends next to nothing while its body is read.
 #[derive(Debug)]
 struct Stall {
     timeout: Duration,
-    /// Made when the body is first waited for.
+    /// Made when the body first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
     /// Bytes received when the timer was set; `None` when it is not set.
     since: Option<u64>,
 }
 
-/// Where the failure of a body is left for whoever waits for the answer.
+/// The failure of a body, shared with the code that awaits the response.
 #[derive(Debug, Default)]
 struct Fault {
     error: OnceLock<RequestBodyError>,
     waker: AtomicWaker,
 }
 
-/// Sees a body fail, also when whoever reads it does not let on.
+/// Observes a failure of the body even if its reader hides it.
 #[derive(Debug)]
 pub struct BodyFault(Option<Arc<Fault>>);
 
@@ -74,8 +74,8 @@ impl RequestBody {
         Self { incoming, guard }
     }
 
-    /// Allows `limit` bytes. An error when the client has announced more; when it turns out to send
-    /// more, the body fails.
+    /// Allows `limit` bytes. Returns an error if the client has announced more. If the client sends
+    /// more than that later, the body fails.
     pub fn limit(&mut self, limit: u64) -> Result<(), RequestBodyError> {
         let Some(guard) = &mut self.guard else {
             return Ok(());
@@ -87,15 +87,15 @@ impl RequestBody {
         Ok(())
     }
 
-    /// Lets the caller see the body fail after giving it away.
+    /// Returns a handle to observe a failure after the body was given away.
     pub fn fault(&self) -> BodyFault {
         BodyFault(self.guard.as_ref().map(|guard| Arc::clone(&guard.fault)))
     }
 }
 
 impl BodyFault {
-    /// Waits for `answer`, but not when the body fails before: a request that was cut off is not
-    /// answered as if it were whole.
+    /// Waits for `answer`, unless the body fails first: the response to a truncated request must
+    /// not look like a response to the whole one.
     pub async fn race<T>(self, answer: impl Future<Output = T>) -> Result<T, RequestBodyError> {
         let Some(fault) = self.0 else {
             return Ok(answer.await);
@@ -146,7 +146,7 @@ impl Stall {
         }
     }
 
-    /// Ready when the client had its time.
+    /// Ready when the client's time is over.
     fn poll(&mut self, received: u64, context: &mut Context<'_>) -> Poll<()> {
         let end = || (Instant::now() + self.timeout).into();
         let timer = self

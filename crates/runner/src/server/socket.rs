@@ -1,5 +1,5 @@
-//! A connection's socket: tells HTTP/1 from HTTP/2 by the first bytes, notes what comes and goes,
-//! and closes so that the last answer arrives.
+//! Socket of a connection: detects HTTP/1 or HTTP/2 by the first bytes, records traffic, and closes
+//! gracefully.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -14,27 +14,27 @@ use tokio::net::TcpStream;
 use super::config::MAX_URI_BYTES;
 use super::frames::Frames;
 use super::watch::Watch;
-use crate::round;
+use crate::scheduler_load;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A request line with the longest target allowed: the method, the version and two spaces get what
-/// is ample for them.
+/// The longest request line: the longest allowed target, with ample room for the method, the
+/// version and two spaces.
 const MAX_LINE_BYTES: usize = MAX_URI_BYTES + 256;
 
-/// What a client speaks.
+/// The protocol of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
     Http2,
 }
 
-/// The socket's view of the bytes that arrive.
+/// The parse state of the incoming bytes.
 #[derive(Debug)]
 enum Incoming {
-    /// Nothing is known yet.
+    /// The protocol is not known yet.
     Unknown,
-    /// HTTP/1, with the bytes of a request line that has not ended; `None` after its end.
+    /// HTTP/1, with the length of an incomplete request line; `None` after its end.
     Http1 {
         line: Option<usize>,
     },
@@ -46,14 +46,14 @@ pub(super) struct Socket {
     stream: TcpStream,
     watch: Arc<Watch>,
     incoming: Incoming,
-    /// What was read to tell the protocol, and is read once more by it.
+    /// Bytes that were read to detect the protocol, which reads them once more.
     first: [u8; PREFACE.len()],
     first_filled: usize,
     first_taken: usize,
     /// The write side is closed.
     shut: bool,
     line_too_long: bool,
-    /// Something was read since the last write: what is written next answers it.
+    /// Whether bytes were read since the last write: the next write then responds to them.
     answers: bool,
 }
 
@@ -72,7 +72,7 @@ impl Socket {
         }
     }
 
-    /// Reads until it is certain what the client speaks. `Ok(None)` when it has closed before.
+    /// Reads until the client's protocol is certain. `Ok(None)` when the client has closed before.
     pub(super) fn poll_protocol(
         &mut self,
         context: &mut Context<'_>,
@@ -102,7 +102,7 @@ impl Socket {
         self.line_too_long
     }
 
-    /// A flood is not read any further; what is to be sent still is.
+    /// Stops reading from a flooding client. Pending output is still sent.
     fn poll_read_bytes(
         &mut self,
         context: &mut Context<'_>,
@@ -121,13 +121,14 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Looks at what was read. An error stands for what hyper would take but the server does not.
+    /// Records bytes that were read. Returns an error for input that hyper accepts but the server
+    /// does not.
     fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.incoming {
             Incoming::Unknown => {}
             Incoming::Http1 { line } => {
                 if bytes.is_empty() || self.watch.is_busy() {
-                    // The end, or a body, or the next request before this one is answered.
+                    // The end, a body, or the next request before this one's response.
                     *line = None;
                     return Ok(());
                 }
@@ -182,7 +183,7 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if mem::take(&mut self.answers) {
-            ready!(round::poll_leave(context));
+            ready!(scheduler_load::poll_may_respond(context));
         }
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch.note_write(&polled);
@@ -195,7 +196,7 @@ impl AsyncWrite for Socket {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if mem::take(&mut self.answers) {
-            ready!(round::poll_leave(context));
+            ready!(scheduler_load::poll_may_respond(context));
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         self.watch.note_write(&polled);
@@ -210,9 +211,9 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// Closes the write side. A client that may still be sending is then read from until it closes
-    /// as well, because the kernel would otherwise reset the connection and take back the answer.
-    /// The watchdog ends the wait.
+    /// Closes the write side, then reads until the client closes as well. Otherwise the kernel
+    /// would reset the connection of a client that still sends, and discard the response. The
+    /// watchdog ends the wait.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;

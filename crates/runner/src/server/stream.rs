@@ -1,7 +1,8 @@
-//! HTTP/2 streams: each runs as a task, and is cut when its client stops reading it.
+//! HTTP/2 streams: runs each as a task, and cuts it when its client stops reading.
 //!
-//! A socket that takes bytes says nothing of one stream, because the client holds back each by its
-//! window; hyper then does not ask the answer's body for more, so the body cannot notice either.
+//! Flow control limits each stream by its own window. A socket that accepts bytes therefore says
+//! nothing about one stream. hyper does not poll the response's body while its window is full, so
+//! the body cannot detect this either.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -17,22 +18,23 @@ tokio::task_local! {
     static PROGRESS: Progress;
 }
 
-/// How an answer's body stands, in the task of its stream.
+/// Progress of a response's body, stored in the task of its stream.
 #[derive(Default)]
 struct Progress {
-    /// Frames that the body has given.
+    /// Frames that the body has produced.
     frames: Cell<u64>,
-    /// The last thing that the body did was to give a frame: the next move is the client's.
+    /// Whether the body has produced a frame that hyper has not followed by a poll: the client must
+    /// read next.
     given: Cell<bool>,
 }
 
-/// An answer's body is asked for more.
+/// Records a poll of a response's body.
 pub(super) fn note_poll() {
-    // On HTTP/1 there is no such task, and the socket tells enough.
+    // HTTP/1 has no such task; there the socket shows progress.
     let _ = PROGRESS.try_with(|progress| progress.given.set(false));
 }
 
-/// An answer's body has given a frame.
+/// Records a frame of a response's body.
 pub(super) fn note_frame() {
     let _ = PROGRESS.try_with(|progress| {
         progress.frames.set(progress.frames.get() + 1);
@@ -40,7 +42,7 @@ pub(super) fn note_frame() {
     });
 }
 
-/// Runs streams as tasks.
+/// Spawns streams as tasks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streams {
     pub(super) write_timeout: Duration,
@@ -55,7 +57,7 @@ where
     }
 }
 
-/// Runs a stream to its end, or until its client has not taken a frame for too long.
+/// Runs a stream to its end, or until its client takes no frame within the timeout.
 async fn run(stream: impl Future<Output = ()>, write_timeout: Duration) {
     let mut stream = pin!(stream);
     let mut alarm: Option<Alarm> = None;

@@ -1,20 +1,19 @@
-//! What the parts of one connection tell each other: the socket and the requests note what happens,
-//! the watchdog looks at it, the server gives orders.
+//! Shared state of one connection, for its socket, its requests, its watchdog and the server.
 //!
-//! All of it is a handful of atomics, because the first two happen with every request. Nothing here
-//! reads a clock.
+//! The socket and the requests record events, the watchdog reads them, and the server sets orders.
+//! All fields are atomics, because every request updates them. This module reads no clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use futures_util::task::AtomicWaker;
 
-/// What the server wants of a connection. Later orders are stricter.
+/// The server's order to a connection. Later variants are stricter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     #[default]
     Serve,
-    /// Finish what is in progress and close.
+    /// Finish requests in progress and close.
     Drain,
     /// Close at once.
     Cut,
@@ -22,23 +21,24 @@ pub(super) enum Order {
 
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// A head is being waited for: nothing has arrived yet on a new connection, or part of one has.
+    /// A head is incomplete: no byte has arrived on a new connection, or only part of a head has.
     partial: AtomicBool,
-    /// Heads and, on HTTP/2, frames that arrived in full: tells one wait for a head from the next.
+    /// Heads and, on HTTP/2, frames that arrived in full. Distinguishes one wait for a head from
+    /// the next.
     heads: AtomicU64,
-    /// Requests in progress, until their answers' bodies are dropped.
+    /// Requests in progress, until their responses' bodies are dropped.
     busy: AtomicU32,
     /// Requests ever begun.
     calls: AtomicU64,
-    /// The kernel takes no more bytes to send.
+    /// The kernel's send buffer is full.
     blocked: AtomicBool,
-    /// Bytes that the kernel took to send.
+    /// Bytes that the kernel accepted for sending.
     written: AtomicU64,
-    /// A request's body was not read to its end, so that the client may still be sending it.
+    /// A request's body was not read to its end, so the client may still be sending it.
     unread: AtomicBool,
-    /// Everything is sent, and the client's end of the connection is waited for.
+    /// Everything is sent, and the client has not closed yet.
     lingering: AtomicBool,
-    /// The client sends more that is not requests than any client needs to.
+    /// The client sends more non-request frames than any client needs to.
     flooded: AtomicBool,
     order: AtomicU8,
     waker: AtomicWaker,
@@ -61,10 +61,10 @@ impl Watch {
         }
     }
 
-    /// A request begins; it lasts until the returned guard is dropped.
+    /// Starts a request, which lasts until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Relaxed);
-        // The connection's own task is the only writer of these.
+        // Only the connection's own task writes these.
         self.calls.store(self.calls() + 1, Relaxed);
         self.unread.store(false, Relaxed);
         self.head_arrived();
@@ -96,7 +96,7 @@ impl Watch {
         self.busy.load(Relaxed) > 0
     }
 
-    /// Nothing in progress, and nothing begun.
+    /// Whether no request is in progress and no head is incomplete.
     pub(super) fn is_idle(&self) -> bool {
         !self.is_busy() && !self.is_partial()
     }
@@ -142,7 +142,7 @@ impl Watch {
         self.flooded.load(Relaxed)
     }
 
-    /// Gives an order; a weaker one than before changes nothing.
+    /// Sets an order. Ignores an order that is weaker than the current one.
     pub(super) fn order(&self, order: Order) {
         // `AtomicWaker` orders this store before the woken task's load.
         if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
@@ -158,7 +158,7 @@ impl Watch {
         }
     }
 
-    /// Who is to be woken by an order.
+    /// Registers the task to wake on an order.
     pub(super) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
     }

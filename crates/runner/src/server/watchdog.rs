@@ -1,7 +1,8 @@
-//! Ends connections whose client is too slow, idle for too long, or flooding.
+//! Closes connections of clients that are too slow, idle for too long, or flooding.
 //!
-//! One timer a connection, not one a request: it is moved only when something is slow already, and
-//! otherwise runs out now and then to look around. The clock is read only in those two cases.
+//! Each connection has one timer, not one for each request. The timer moves only when something is
+//! already slow, and otherwise expires now and then for a check. Only these two cases read the
+//! clock.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,24 +12,23 @@ use super::alarm::Alarm;
 use super::config::{MINIMUM_PROGRESS, ServerConfig};
 use super::watch::Watch;
 
-/// How often an idle connection is looked at before it is closed.
-const LOOKS: u32 = 4;
+/// Checks of an idle connection before it is closed.
+const IDLE_CHECKS: u32 = 4;
 
-/// How long a client may take to close its end after the server has closed, or to take note of
-/// GOAWAY.
-const LINGER: Duration = Duration::from_secs(2);
+/// Time limit for a client to close its side after the server has closed, or to react to GOAWAY.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a new connection may take to bring its first head while the server stops.
-const HURRY: Duration = Duration::from_secs(1);
+/// Time limit for the first head of a new connection while the server stops.
+const SHUTDOWN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a connection has to end.
+/// Reasons to close a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CloseReason {
     /// A head did not arrive in time.
     SlowHead,
-    /// The client did not read its answer.
+    /// The client did not read its response.
     SlowRead,
-    /// There was no request for long: close politely.
+    /// There was no request for long: close gracefully.
     Idle,
     /// The client did not close, or did not stop flooding.
     Overstayed,
@@ -40,19 +40,19 @@ pub(super) struct Watchdog {
     write_timeout: Duration,
     idle_timeout: Duration,
     alarm: Alarm,
-    /// Since when the head is waited for, and the number of heads before it.
+    /// The start of the wait for a head, and the number of heads before it.
     head: Option<(Instant, u64)>,
-    /// Since when the client takes no bytes, and how many it had taken by then.
+    /// The start of the wait for the client to read, and the bytes it had read by then.
     write: Option<(Instant, u64)>,
-    /// Since when no request was seen, and the number of requests before.
+    /// The start of the idle period, and the number of requests before it.
     idle: (Instant, u64),
-    /// When the connection has to end whatever happens.
+    /// The final deadline of the connection.
     end: Option<Instant>,
     closing: bool,
 }
 
 impl Watchdog {
-    /// For a connection that begins now.
+    /// Makes a watchdog for a new connection.
     pub(super) fn new(watch: Arc<Watch>, config: &ServerConfig) -> Self {
         let now = Instant::now();
         Self {
@@ -60,7 +60,7 @@ impl Watchdog {
             header_timeout: config.header_timeout,
             write_timeout: config.write_timeout,
             idle_timeout: config.idle_timeout,
-            alarm: Alarm::new(now + config.header_timeout.min(config.idle_timeout / LOOKS)),
+            alarm: Alarm::new(now + config.header_timeout.min(config.idle_timeout / IDLE_CHECKS)),
             head: Some((now, 0)),
             write: None,
             idle: (now, 0),
@@ -69,22 +69,23 @@ impl Watchdog {
         }
     }
 
-    /// The connection was told to close: once nothing is in progress, it may only linger.
+    /// Notes that the connection is closing: without a request in progress it may only linger.
     pub(super) fn close(&mut self) {
         self.closing = true;
     }
 
-    /// The server stops: what has not begun yet has little time left to do so.
-    pub(super) fn hurry(&mut self) {
-        self.header_timeout = self.header_timeout.min(HURRY);
+    /// Shortens the time for a first head, because the server stops.
+    pub(super) fn shorten_header_timeout(&mut self) {
+        self.header_timeout = self.header_timeout.min(SHUTDOWN_HEADER_TIMEOUT);
     }
 
-    /// The connection has to end soon, whatever is in progress.
+    /// Limits the rest of the connection, even with requests in progress.
     pub(super) fn end_soon(&mut self) {
-        self.end.get_or_insert_with(|| Instant::now() + LINGER);
+        self.end
+            .get_or_insert_with(|| Instant::now() + LINGER_TIMEOUT);
     }
 
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<CloseReason> {
         let watch = Arc::clone(&self.watch);
         if watch.is_partial() && !watch.is_lingering() {
             self.await_head(&watch);
@@ -103,14 +104,14 @@ impl Watchdog {
             self.alarm.advance_to(end);
         }
         ready!(self.alarm.poll(context));
-        let verdict = self.look_around(&watch);
-        if verdict.is_none() {
-            // Normally pending, and otherwise the task looks again.
+        let reason = self.check_limits(&watch);
+        if reason.is_none() {
+            // Normally pending; otherwise the task polls again.
             if self.alarm.poll(context).is_ready() {
                 context.waker().wake_by_ref();
             }
         }
-        verdict.map_or(Poll::Pending, Poll::Ready)
+        reason.map_or(Poll::Pending, Poll::Ready)
     }
 
     fn await_head(&mut self, watch: &Watch) {
@@ -131,8 +132,8 @@ impl Watchdog {
         self.alarm.advance_to(since + self.write_timeout);
     }
 
-    /// The alarm went off: something may be over, or nothing is, and then it is set again.
-    fn look_around(&mut self, watch: &Watch) -> Option<Verdict> {
+    /// Checks all limits after the timer expired, and sets the timer again if none has passed.
+    fn check_limits(&mut self, watch: &Watch) -> Option<CloseReason> {
         let now = Instant::now();
         let head_end = self.head.map(|(since, _)| since + self.header_timeout);
         let write_end = self.write.map(|(since, _)| since + self.write_timeout);
@@ -141,21 +142,21 @@ impl Watchdog {
         }
         let idle_end = (!self.closing).then_some(self.idle.0 + self.idle_timeout);
         let ends = [
-            (self.end, Verdict::Overstayed),
-            (head_end, Verdict::SlowHead),
-            (write_end, Verdict::SlowRead),
-            (idle_end, Verdict::Idle),
+            (self.end, CloseReason::Overstayed),
+            (head_end, CloseReason::SlowHead),
+            (write_end, CloseReason::SlowRead),
+            (idle_end, CloseReason::Idle),
         ];
         let over = ends
             .iter()
             .find(|(end, _)| end.is_some_and(|end| now >= end));
-        if let Some((_, verdict)) = over {
-            return Some(*verdict);
+        if let Some((_, reason)) = over {
+            return Some(*reason);
         }
-        let next_look = now + self.idle_timeout / LOOKS;
+        let next_check = now + self.idle_timeout / IDLE_CHECKS;
         let next_end = ends.iter().filter_map(|(end, _)| *end).min();
         self.alarm
-            .set(next_end.map_or(next_look, |end| end.min(next_look)));
+            .set(next_end.map_or(next_check, |end| end.min(next_check)));
         None
     }
 }

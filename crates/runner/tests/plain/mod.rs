@@ -1,4 +1,4 @@
-//! Plain code in place of functions, behind a server with a dispatcher.
+//! Stub functions behind a server with a dispatcher.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,14 +22,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Tells what it sees, in the way that its path asks for.
+/// A stub that reports its input, in the way that the path selects.
 pub(crate) struct Plain {
     pub function: Arc<Function>,
-    /// Shown in answers, to tell deployments apart.
+    /// Shown in responses, to distinguish deployments.
     pub version: &'static str,
-    /// Each call of `/hold` takes one to answer, each answer's body of `/hold-body` one to end.
+    /// Each call of `/hold` takes one permit to respond, each body of `/hold-body` one to end.
     pub released: Arc<Semaphore>,
 }
 
@@ -93,7 +93,7 @@ impl Callee for Plain {
             }
             "/body" => match body.collect().await {
                 Ok(body) => format!("{} bytes", body.to_bytes().len()),
-                // What a guest would do that does not care.
+                // As a guest that ignores the error.
                 Err(_) => "all is well".to_owned(),
             },
             _ => format!(
@@ -186,7 +186,7 @@ impl Fixture {
             .any(|found| found == line)
         {
             let text = self.registry.encode().unwrap();
-            assert!(begun.elapsed() < PATIENCE, "no {line} in {text}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "no {line} in {text}");
             tokio::task::yield_now().await;
         }
     }
@@ -211,14 +211,14 @@ pub(crate) fn deploy(
 
 pub(crate) async fn read(stream: &mut TcpStream) -> String {
     let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer))
+    timeout(TEST_TIMEOUT, stream.read_to_string(&mut answer))
         .await
         .unwrap()
         .unwrap();
     answer
 }
 
-/// Expects an answer with this status that contains these texts.
+/// Expects a response with this status that contains these texts.
 pub(crate) fn check(answer: &str, status: u16, texts: &[&str]) {
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),

@@ -1,4 +1,4 @@
-//! A server with a plain handler in place of functions, and clients that write raw bytes.
+//! A server with a stub handler, and clients that write raw bytes.
 
 #![expect(dead_code, reason = "each test file uses its part")]
 
@@ -22,10 +22,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Longer than anything that is meant to end takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any operation under test takes.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What "closed within ten seconds" is tested with.
+/// The timeout in tests of "closed within ten seconds".
 pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_millis(300);
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -37,7 +37,7 @@ pub(crate) struct Fixture {
     serving: JoinHandle<Summary>,
 }
 
-/// Answers by path; see `call`.
+/// Responds by path; see `call`.
 #[derive(Default)]
 pub(crate) struct Plain {
     /// Method and path of every request.
@@ -61,7 +61,7 @@ impl Drop for Busy {
     }
 }
 
-/// A server whose clients have little time.
+/// A server with short timeouts.
 pub(crate) async fn start_strict() -> Fixture {
     start(|config| {
         config.header_timeout = CLIENT_TIMEOUT;
@@ -97,7 +97,7 @@ impl Fixture {
     /// Sends `bytes` and reads until the server closes.
     pub(crate) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
-        // The server may refuse before it has taken everything.
+        // The server may reject the request before it has read everything.
         let _ = stream.write_all(bytes.as_ref()).await;
         read_to_close(&mut stream).await
     }
@@ -114,7 +114,7 @@ impl Fixture {
         let begun = Instant::now();
         while self.busy() != expected {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TEST_TIMEOUT,
                 "{} busy instead of {expected}",
                 self.busy()
             );
@@ -122,7 +122,7 @@ impl Fixture {
         }
     }
 
-    /// Tells the server to stop and leaves waiting to the caller.
+    /// Stops the server; the caller awaits it.
     pub(crate) fn stop(self) -> JoinHandle<Summary> {
         self.stop.send(()).unwrap();
         self.serving
@@ -131,13 +131,13 @@ impl Fixture {
 
 pub(crate) async fn read_to_close(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    // A reset after the answer is a way to close as well.
+    let read = timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await;
+    // A reset after the response also closes.
     drop(read.expect("the server closes"));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The statuses of all HTTP/1 answers in `text`; bodies here never look like one.
+/// The statuses of all HTTP/1 responses in `text`. Bodies of these tests never look like one.
 pub(crate) fn statuses(text: &str) -> Vec<u16> {
     text.split("HTTP/1.")
         .skip(1)
@@ -167,7 +167,7 @@ impl Handler for Plain {
             "/endless" => Response::new(held(big(usize::MAX), busy)),
             "/broken" => {
                 let frames = [Ok(Frame::data(Bytes::from("half"))), Err("broken".into())];
-                // The second frame comes with a later packet than the first.
+                // The second frame leaves in a later packet than the first.
                 let frames = stream::iter(frames).then(|frame| async {
                     tokio::task::yield_now().await;
                     frame
@@ -177,7 +177,7 @@ impl Handler for Plain {
             _ => {
                 let method = request.method().clone();
                 let fault = request.body().fault();
-                // The handler does not let on that the body failed: the race does.
+                // The handler hides the body's failure; `race` detects it.
                 let collected = fault.race(async {
                     match request.into_body().collect().await {
                         Ok(body) => {

@@ -13,7 +13,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use oci_spec::runtime::Spec;
 use sampan_allocator::ARENAS;
-use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Prepared, Wasm, Workshop};
+use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Precompiler, Prepared, Wasm};
 use sampan_spec::Function;
 
 use super::error::ChildError;
@@ -218,7 +218,7 @@ fn prepare(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepare
         environment: vec![(ARENAS.to_owned(), "0".to_owned())],
     };
     let config = EngineConfig::new(state.join("cache"), compiler);
-    let workshop = Workshop::open(&config).map_err(ChildError::Cache)?;
+    let workshop = Precompiler::open(&config).map_err(ChildError::Cache)?;
     let failed = |source| ChildError::Load {
         name: function.name.to_string(),
         source,
@@ -226,7 +226,7 @@ fn prepare(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepare
     let prepared = workshop
         .prepare(function, wasm, &NoObserver)
         .map_err(failed)?;
-    let rehearsal = workshop.prepare_rehearsal(prepared.kind());
+    let rehearsal = workshop.prepare_warm_up(prepared.kind());
     let rehearsal = rehearsal.map_err(failed)?;
     Ok((prepared, rehearsal))
 }

@@ -12,7 +12,7 @@ use libcontainer::workload::{
 };
 use oci_spec::runtime::Spec;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use sampan_allocator::give_back;
+use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
 use sampan_spec::Function;
 
@@ -99,7 +99,7 @@ impl FunctionExecutor {
             output: output.clone(),
         });
         let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
-        let loaded = LoadedFunction::of_prepared(prepared, function, observer, give_back);
+        let loaded = LoadedFunction::of_prepared(prepared, function, observer, release_memory);
         loaded.map_err(|source| ChildError::Load {
             name: self.function.name.to_string(),
             source,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use sampan_allocator::give_back;
+use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
 use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 use sampan_telemetry::{Health, Registry};
@@ -64,7 +64,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         tokio::spawn(async {
             // What it took to get here, libseccomp's filter above all, is more than what answers take; the rehearsal brings in
             // again what those do.
-            give_back();
+            release_memory();
             rehearsal.await;
         });
         let summary = serving.await;
@@ -81,10 +81,10 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
 /// Has the process answer a request of its own. Start does not wait for it; a pod without it answers its first
 /// request more slowly.
 async fn rehearse(loaded: LoadedFunction, prepared: Option<Prepared>) {
-    let function = prepared.map(|prepared| loaded.rehearsal(prepared));
+    let function = prepared.map(|prepared| loaded.load_warm_up(prepared));
     let function = function.transpose().map_err(std::io::Error::other);
     let rehearsed = match function {
-        Ok(function) => sampan_runner::rehearse(function).await,
+        Ok(function) => sampan_runner::warm_up(function).await,
         Err(error) => Err(error),
     };
     if let Err(error) = rehearsed {
@@ -106,7 +106,7 @@ fn runtime(processors: usize, concurrency: u32) -> std::io::Result<runtime::Runt
     builder
         .enable_all()
         .max_blocking_threads(BLOCKING)
-        .on_thread_park(sampan_runner::thread_sleeps)
+        .on_thread_park(sampan_runner::on_thread_park)
         .build()
 }
 

@@ -1,4 +1,4 @@
-//! What annotations are read as, and how rules are written as annotations.
+//! Tests of reading and writing annotations.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn every_rule_is_read() {
 }
 
 #[test]
-fn what_is_printed_is_read_back() {
+fn printed_annotations_are_read_back() {
     fn check(annotations: &[(&str, &str)], printed: &[(&str, &str)]) {
         let function = parse(annotations.iter().copied(), "main").expect("it is allowed");
         let text = print(&function, "main");
@@ -100,7 +100,7 @@ fn what_is_printed_is_read_back() {
 }
 
 #[test]
-fn how_requests_are_taken_may_be_for_one_container() {
+fn the_http_mode_may_apply_to_one_container() {
     fn check(annotation: (&str, &str), expected: Option<HttpMode>) {
         let function = parse([annotation], "main").expect("it is allowed");
         assert_eq!(function.http, expected, "{annotation:?}");
@@ -128,7 +128,7 @@ fn the_port_of_metrics_is_read_beside_the_rules() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_named_with_its_key() {
+fn invalid_annotations_are_named_by_their_key() {
     fn check(key: &str, value: &str, expected: &[&str]) {
         let error = parse([(key, value)], "function").expect_err(value);
         assert_eq!(error.key, key, "{error}");

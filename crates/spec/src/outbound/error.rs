@@ -1,6 +1,6 @@
-//! Why a text is no outbound rule, and what to write instead.
+//! Errors of parsing an outbound rule, with advice.
 //!
-//! Refuses to repeat the rule itself: whoever shows the error knows it.
+//! They do not repeat the rule: the caller has it.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::rule::HostPattern;
 
-/// Why a text is no rule.
+/// Reasons why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
@@ -21,7 +21,7 @@ pub enum RuleError {
     /// White space or a control character.
     #[error("a rule has no spaces")]
     Space,
-    /// No `http://` in front.
+    /// A missing `http://` or `https://`.
     #[error("the rule doesn't start with http:// or https://")]
     NoScheme,
     /// Another scheme.
@@ -42,16 +42,16 @@ pub enum RuleError {
     /// A fragment.
     #[error("a rule has no fragment (#)")]
     Fragment,
-    /// Nothing where the host should be.
+    /// An empty host.
     #[error("the host is missing")]
     NoHost,
-    /// Something other than a host where the host should be.
+    /// A malformed host.
     #[error("\"{host}\" is not a host")]
     Host {
         /// The text, safe to print.
         host: String,
     },
-    /// A number that is no port.
+    /// A malformed port.
     #[error("\"{port}\" is not a port")]
     Port {
         /// The text, safe to print.
@@ -69,7 +69,7 @@ pub enum RuleError {
         /// The top-level name.
         parent: String,
     },
-    /// An address in a spelling that hides it.
+    /// An address in an unusual spelling that hides it.
     #[error("this is the address {address} in another spelling")]
     Spelling {
         /// The address.
@@ -78,7 +78,7 @@ pub enum RuleError {
     /// Multicast, broadcast or unspecified.
     #[error("no connection can be made to this address")]
     Unreachable,
-    /// A prefix that no address of this kind has.
+    /// A prefix length that this kind of address does not have.
     #[error("/{prefix} is not a length of a prefix")]
     Prefix {
         /// The text, safe to print.
@@ -86,22 +86,22 @@ pub enum RuleError {
         /// The longest prefix.
         most: u8,
     },
-    /// A block that does not begin where it should.
+    /// A block with address bits beyond its prefix.
     #[error("the address has bits beyond its prefix")]
     HostBits {
-        /// The block that was probably meant.
+        /// The block without these bits.
         block: IpNet,
     },
     /// A block of IPv4 addresses inside IPv6 ones.
     #[error("the block is one of IPv4 addresses in another spelling")]
     WrappedBlock,
-    /// A block of addresses that have to be named one by one.
+    /// A block of addresses that must be named one by one.
     #[error("addresses of this block are allowed one by one only")]
     SpecialBlock,
 }
 
 impl RuleError {
-    /// What to write instead, as one line.
+    /// Advice, in one line.
     pub fn help(&self) -> String {
         match self {
             Self::Empty | Self::NoHost | Self::Host { .. } | Self::NoScheme | Self::Space => {

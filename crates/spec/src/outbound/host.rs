@@ -1,19 +1,19 @@
-//! One spelling for every host: small letters, punycode, no trailing dot, addresses as addresses.
+//! Canonical spelling of hosts: lower case, punycode, no trailing dot, addresses as addresses.
 //!
-//! Refuses percent-encoding and everything else that a resolver would read differently than a rule.
+//! Percent-encoding and other texts that a resolver would read differently are rejected.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A host in its one spelling.
+/// A host in its canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
-    /// A name: small letters, punycode, no trailing dot.
+    /// A name: lower case, punycode, no trailing dot.
     Name(String),
-    /// An address, as it was written.
+    /// An address, as written.
     Address(IpAddr),
 }
 
-/// A text that is no host.
+/// A text that is not a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotAHost;
 
@@ -21,11 +21,11 @@ pub(super) struct NotAHost;
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// The most bytes of a text that can become a name: four a character, and the trailing dot.
+/// The most bytes of a text that can become a name: four for each character, and the trailing dot.
 const MAX_TEXT: usize = 4 * MAX_NAME + 1;
 
 impl Host {
-    /// A host as a request has it. An IPv6 address may come without its brackets.
+    /// Parses the host of a request. An IPv6 address may have no brackets.
     pub(super) fn of_request(text: &str) -> Result<Self, NotAHost> {
         if let Ok(address) = text.parse::<Ipv6Addr>() {
             return Ok(Self::Address(address.into()));
@@ -33,15 +33,15 @@ impl Host {
         Self::parse(text)
     }
 
-    /// A host as a URL has it, an IPv6 address in brackets.
+    /// Parses the host of a URL, which has an IPv6 address in brackets.
     pub(super) fn parse(text: &str) -> Result<Self, NotAHost> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(NotAHost)?;
             let address = inner.parse::<Ipv6Addr>().map_err(|_| NotAHost)?;
             return Ok(Self::Address(address.into()));
         }
-        // The URL standard would decode a percent sign, a resolver would not. A longer text would
-        // only be work: its author may be a hostile guest, and decoding names costs.
+        // The URL standard would decode a percent sign, a resolver would not. Longer texts are
+        // rejected early: decoding costs time, and the text may come from a hostile guest.
         if text.contains('%') || text.len() > MAX_TEXT {
             return Err(NotAHost);
         }
@@ -66,7 +66,7 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::Host;
 
-    /// An address is shown in angle brackets, to tell it from a name.
+    /// Shows addresses in angle brackets, to distinguish them from names.
     fn check(input: &str, expected: Option<&str>) {
         let shown = Host::of_request(input).ok().map(|host| match host {
             Host::Name(name) => name,
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_resolver_agrees_on_is_no_host() {
+    fn ambiguous_texts_are_not_hosts() {
         for text in [
             "",
             ".",

@@ -1,6 +1,6 @@
-//! What a rule grants once a name has matched it: the policy on resolved addresses.
+//! Address policy of matched outbound rules.
 //!
-//! Refuses to let a name smuggle in an address that its rule did not spell out.
+//! A name cannot lead to an address that its rule does not permit.
 
 use std::net::IpAddr;
 
@@ -8,44 +8,45 @@ use ipnet::IpNet;
 
 use super::address::{Class, classify, classify_block, unwrapped};
 
-/// The outcome of the first check: which addresses the name may resolve to. Several rules may have
-/// matched; what any one of them allows is allowed.
+/// The result of the first check: the addresses to which the name may resolve. If several rules
+/// match, an address is allowed if any of them allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit {
     grants: Vec<Grant>,
 }
 
-/// What one rule grants to a host that has matched it.
+/// The grant of one rule to a matching host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grant {
-    /// An exact name. Private networks are fine: somebody wrote down this very name.
+    /// An exact name. Private networks are allowed, because the rule contains this name.
     Name {
         /// The name is `localhost` or ends in `.localhost`.
         local: bool,
     },
-    /// A wildcard. Whoever owns the domain chooses the names, so only public addresses are fine.
+    /// A wildcard. The owner of the domain chooses the names, so only public addresses are allowed.
     Wildcard,
-    /// This very address.
+    /// Exactly this address.
     Address(IpAddr),
     /// Addresses of this block.
     Block(IpNet),
 }
 
 impl Permit {
-    /// A permit from the grants of all rules that matched; none without any.
+    /// Makes a permit from the grants of all matching rules; `None` without grants.
     pub(super) fn new(grants: Vec<Grant>) -> Option<Self> {
         (!grants.is_empty()).then_some(Self { grants })
     }
 
-    /// The second check, on every resolved address: whether a connection to it may be made.
+    /// The second check, on every resolved address: whether a connection to it is allowed.
     pub fn allows_address(&self, ip: IpAddr) -> bool {
         self.grants.iter().any(|grant| grant.allows(ip))
     }
 }
 
-/// Whether a name that somebody wrote down may lead to this address: to the internet and to private networks,
-/// to this machine only if the name is `local`, and never to this link, where clouds answer with credentials.
-pub fn name_may_lead_to(ip: IpAddr, local: bool) -> bool {
+/// Whether an explicitly written name may resolve to this address. The internet and private
+/// networks are allowed, this machine only if the name is `local`, and this link, where clouds
+/// serve credentials, never.
+pub fn name_may_resolve_to(ip: IpAddr, local: bool) -> bool {
     Grant::Name { local }.allows(ip)
 }
 
@@ -64,7 +65,7 @@ impl Grant {
             },
             Self::Wildcard => class == Class::Public,
             Self::Address(address) => ip == unwrapped(address),
-            // A block that holds several kinds of place allows only what is public in it.
+            // A block of several classes allows only its public addresses.
             Self::Block(block) => {
                 let expected = class == Class::Public || class == classify_block(&block);
                 block.contains(&ip) && expected && class != Class::Special

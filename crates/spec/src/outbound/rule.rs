@@ -1,7 +1,7 @@
-//! One outbound rule: `https://*.example.com`, read, shown and matched.
+//! Parses, prints and matches one outbound rule, such as `https://*.example.com`.
 //!
-//! Refuses what a rule can't hold a request to (paths, queries, credentials) and what would allow
-//! everything.
+//! Parts that a rule cannot enforce (paths, queries, credentials) and rules for all hosts are
+//! rejected.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use super::address::{Class, classify, classify_block, unwrapped};
 use super::error::RuleError;
 use super::host::Host;
 use super::permit::Grant;
-use crate::shown::Shown;
+use crate::escape::Shown;
 
 /// A rule that allows requests by scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,36 +24,36 @@ pub struct Rule {
     port: u16,
 }
 
-/// Which hosts a rule means.
+/// The hosts of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
-    /// This name, in small letters and punycode, without a trailing dot.
+    /// This name, in lower case and punycode, without a trailing dot.
     Name(String),
     /// Every name below this one, at any depth; not the name itself.
     Below(String),
-    /// This address, written as an address in the request too.
+    /// This address, if the request has an address as well.
     Address(IpAddr),
-    /// Addresses of this block, written as addresses in the request too.
+    /// Addresses of this block, if the request has an address as well.
     Block(IpNet),
 }
 
 impl Rule {
-    /// The scheme that is allowed.
+    /// The allowed scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The hosts that are allowed.
+    /// The allowed hosts.
     pub fn host(&self) -> &HostPattern {
         &self.host
     }
 
-    /// The port that is allowed.
+    /// The allowed port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What this rule grants to a request, if it has anything to say of it.
+    /// The grant of this rule to a request, if it matches.
     pub(super) fn grant(&self, scheme: Scheme, host: &Host, port: u16) -> Option<Grant> {
         if self.scheme != scheme || self.port != port {
             return None;
@@ -76,7 +76,7 @@ impl Rule {
     }
 }
 
-/// Names that mean this machine wherever they are resolved.
+/// Whether a name resolves to this machine everywhere.
 fn is_local(name: &str) -> bool {
     name == "localhost" || is_below(name, "localhost")
 }
@@ -119,13 +119,13 @@ impl FromStr for Rule {
     }
 }
 
-/// The host of a rule as it is written.
+/// The host of a rule as written.
 enum Written<'a> {
     Host(&'a str),
     Block(&'a str, &'a str),
 }
 
-/// Splits `host[:port]` and `address/prefix[:port]`, and explains everything else.
+/// Splits `host[:port]` and `address/prefix[:port]`, and explains other texts.
 fn authority(rest: &str) -> Result<(Written<'_>, Option<u16>), RuleError> {
     if rest.contains('@') {
         return Err(RuleError::Credentials);
@@ -155,7 +155,7 @@ fn authority(rest: &str) -> Result<(Written<'_>, Option<u16>), RuleError> {
     Ok((written, port))
 }
 
-/// Splits at the last colon, unless that is inside brackets.
+/// Splits at the last colon outside brackets.
 fn split_port(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.contains('[') || host.ends_with(']') => (host, Some(port)),
@@ -164,7 +164,7 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
 }
 
 fn parse_port(text: &str) -> Result<u16, RuleError> {
-    // `parse` alone would take a plus sign.
+    // `parse` alone would accept a plus sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if digits && port > 0 => Ok(port),
@@ -174,7 +174,7 @@ fn parse_port(text: &str) -> Result<u16, RuleError> {
     }
 }
 
-/// Whether a text is an address as a URL has it.
+/// Whether a text is an address in URL syntax.
 fn is_address(text: &str) -> bool {
     text.starts_with('[') || text.parse::<IpAddr>().is_ok()
 }
@@ -189,7 +189,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, RuleError> {
     if text == "*" {
         return Err(RuleError::Everything);
     }
-    // What is left of an address without brackets once its last part was taken for a port.
+    // The rest of an address without brackets, after its last part was parsed as a port.
     if text.contains(':') && !text.starts_with('[') {
         return Err(RuleError::Brackets);
     }
@@ -206,7 +206,8 @@ fn host_pattern(text: &str) -> Result<HostPattern, RuleError> {
     match Host::parse(text).map_err(|_| malformed())? {
         Host::Name(name) => Ok(HostPattern::Name(name)),
         Host::Address(address) => {
-            // 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1, which a reader should see.
+            // 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1, which should be visible to a
+            // reader.
             let canonical = match address {
                 IpAddr::V4(address) => address.to_string() == text,
                 IpAddr::V6(_) => true,
@@ -256,7 +257,7 @@ fn block(address: &str, prefix: &str) -> Result<HostPattern, RuleError> {
     }
 }
 
-/// The rule in its shortest form, which reads back as the same rule.
+/// The shortest form of the rule, which parses to the same rule.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port } = self;

@@ -1,6 +1,6 @@
-//! Numbers of bytes, written the way Kubernetes writes them.
+//! Sizes in bytes, in Kubernetes' notation.
 //!
-//! Refuses `MB` and `K`, which mean different numbers to different people.
+//! `MB` and `K` are rejected, because their meaning is ambiguous.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Decimal, QuantityError, refuse_negative};
-use crate::shown::Shown;
+use crate::escape::Shown;
 
 /// A number of bytes: `65536`, `64Ki`, `1.5Gi`, `10M`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,10 +39,10 @@ const DECIMAL: [(&str, u64); 7] = [
 ];
 
 impl ByteSize {
-    /// What a size looks like, as a regular expression for the schema.
+    /// The syntax of a size, as a regular expression for the schema.
     pub(crate) const PATTERN: &str = "^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$";
 
-    /// What a size looks like, for a person.
+    /// The syntax of a size, as text.
     pub(crate) const HELP: &str = "a size is a number with Ki, Mi or Gi (powers of 1024), k, M or G (powers of 1000), or bytes";
 
     /// The number of bytes.
@@ -73,7 +73,7 @@ impl FromStr for ByteSize {
     }
 }
 
-/// The largest power of 1024 that leaves a whole number, which reads back as the same size.
+/// Uses the largest power of 1024 that leaves a whole number, which parses to the same size.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fits = BINARY
@@ -94,7 +94,7 @@ impl Serialize for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Takes the text form, and the plain number that JSON writers prefer.
+        /// Accepts the text form, and the plain number that JSON writers prefer.
         struct Either;
 
         impl Visitor<'_> for Either {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_kubernetes_writes() {
+    fn parses_kubernetes_quantities() {
         check("0", Ok(0));
         check("0Gi", Ok(0));
         check("1024", Ok(1024));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_could_mean_two_things() {
+    fn rejects_ambiguous_units() {
         for unit in [
             "K", "KB", "MB", "MiB", "m", "B", "mi", "gi", "e3", " Mi", "Mi ", "_000", ",5",
         ] {
@@ -218,7 +218,7 @@ mod tests {
             .flat_map(|(_, factor)| [factor - 1, *factor, factor + 1, factor * 15])
             .chain([u64::MAX])
             .collect();
-        // A fixed walk over all magnitudes, the same in every run.
+        // A deterministic walk over all magnitudes.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         for step in 0..10_000_u32 {
             state = state

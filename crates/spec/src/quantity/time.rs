@@ -1,6 +1,6 @@
-//! Lengths of time, written the way Go writes them.
+//! Durations in Go's notation.
 //!
-//! Refuses a number without a unit: `30` is seconds to one reader and milliseconds to the next.
+//! A number without a unit is rejected, because `30` could mean seconds or milliseconds.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -11,13 +11,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Decimal, QuantityError, refuse_negative};
-use crate::shown::Shown;
+use crate::escape::Shown;
 
-/// A length of time: `10s`, `250ms`, `1m30s`.
+/// A duration: `10s`, `250ms`, `1m30s`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timespan(pub Duration);
 
-/// The units that are shown, in nanoseconds, largest first.
+/// The units for output, in nanoseconds, largest first.
 const UNITS: [(&str, u128); 6] = [
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -31,13 +31,13 @@ const UNITS: [(&str, u128); 6] = [
 const MICRO: [(&str, u128); 2] = [("\u{b5}s", 1_000), ("\u{3bc}s", 1_000)];
 
 impl Timespan {
-    /// What a time looks like, as a regular expression for the schema.
+    /// The syntax of a time, as a regular expression for the schema.
     pub(crate) const PATTERN: &str = "^(0|([0-9]+(\\.[0-9]+)?(h|m|s|ms|us|\u{b5}s|\u{3bc}s|ns))+)$";
 
-    /// What a time looks like, for a person.
+    /// The syntax of a time, as text.
     pub(crate) const HELP: &str = "a time is a number with ms, s, m or h, such as 500ms or 1m30s";
 
-    /// The time in nanoseconds, or the longest that can be counted if it is beyond.
+    /// The time in nanoseconds; the maximum if it overflows.
     pub(crate) fn nanoseconds_saturating(self) -> u64 {
         u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
     }
@@ -84,7 +84,7 @@ impl FromStr for Timespan {
     }
 }
 
-/// Whole numbers of falling units, such as `1m30s`, which read back as the same time.
+/// Uses whole numbers of descending units, such as `1m30s`, which parse to the same time.
 impl fmt::Display for Timespan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.as_nanos();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_go_writes() {
+    fn parses_go_durations() {
         check("0", Ok(Duration::ZERO));
         check("0s", Ok(Duration::ZERO));
         check("1ns", Ok(Duration::from_nanos(1)));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_could_mean_two_things() {
+    fn rejects_ambiguous_units() {
         let unknown = |unit: &str| {
             Err(QuantityError::UnknownUnit {
                 unit: unit.to_owned(),
@@ -213,7 +213,7 @@ mod tests {
             .flat_map(|factor| [factor - 1, factor, factor + 1, factor * 59])
             .chain([u64::MAX])
             .collect();
-        // A fixed walk over all magnitudes, the same in every run.
+        // A deterministic walk over all magnitudes.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         for step in 0..10_000_u32 {
             state = state

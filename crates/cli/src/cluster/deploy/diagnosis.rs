@@ -1,7 +1,6 @@
-//! What a cluster knows about a function that does not answer: warnings about its pods, and what they printed
-//! last.
+//! Collects warnings and last log lines of a function that is not ready.
 //!
-//! Refuses to hide what could not be asked for: it becomes a note.
+//! A query that fails becomes a note.
 
 use std::collections::BTreeSet;
 
@@ -10,62 +9,62 @@ use kube::api::{ListParams, LogParams};
 use sampan_crd::CONTAINER;
 use serde::Serialize;
 
-use crate::cluster::seen::Seen;
+use crate::cluster::function::ClusterFunction;
 use crate::cluster::{Cluster, pods};
 
-/// The most warnings that are shown.
-const WARNINGS: usize = 5;
+/// The most warnings shown.
+const MAX_WARNINGS: usize = 5;
 
-/// The most pods whose output is shown.
-const PODS: usize = 3;
+/// The most pods with logs shown.
+const MAX_PODS: usize = 3;
 
-/// The last lines of each.
-const LINES: i64 = 10;
+/// Log lines of each pod.
+const TAIL_LINES: i64 = 10;
 
-/// The most bytes of these lines.
-const BYTES: i64 = 16 << 10;
+/// The most bytes of a pod's log lines.
+const MAX_BYTES: i64 = 16 << 10;
 
-/// What is known.
+/// The collected information.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Diagnosis {
     /// Warnings, the newest last.
     pub(super) warnings: Vec<Warning>,
-    /// What pods that are not ready printed last.
-    pub(super) logs: Vec<Printed>,
-    /// What could not be found out.
+    /// The last log lines of pods that are not ready.
+    pub(super) logs: Vec<PodLog>,
+    /// Queries that failed.
     pub(super) notes: Vec<String>,
 }
 
-/// A warning of the cluster.
+/// A warning event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Warning {
-    /// What it is about, such as `pod hello-7d4b9c-x2x4p`.
+    /// The subject, such as `pod hello-7d4b9c-x2x4p`.
     pub(super) about: String,
-    /// One word.
+    /// The event's reason, one word.
     pub(super) reason: String,
-    /// The words.
+    /// The event's message.
     pub(super) message: String,
-    /// How often it came.
+    /// The number of occurrences.
     pub(super) count: i32,
 }
 
-/// What a pod printed.
+/// Log lines of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Printed {
+pub(super) struct PodLog {
     /// The pod.
     pub(super) pod: String,
     /// The lines.
     pub(super) lines: Vec<String>,
 }
 
-/// Asks for everything. What is not allowed is left out, with a note.
-pub(super) async fn gather(cluster: &Cluster, seen: &Seen) -> Diagnosis {
-    let Seen {
+/// Collects all information. A query that is forbidden becomes a note.
+pub(super) async fn gather(cluster: &Cluster, function: &ClusterFunction) -> Diagnosis {
+    let ClusterFunction {
         name,
         namespace,
         uid,
         ..
-    } = seen;
+    } = function;
     let mut diagnosis = Diagnosis::default();
     let mut found = match cluster.pods_of(namespace, name).await {
         Ok(pods) => pods,
@@ -89,21 +88,21 @@ pub(super) async fn gather(cluster: &Cluster, seen: &Seen) -> Diagnosis {
         Err(failure) => diagnosis.notes.push(failure.message),
     }
     let silent = found.iter().rev().filter(|pod| !pods::is_ready(pod));
-    for pod in silent.take(PODS).filter(|pod| has_printed(pod)) {
+    for pod in silent.take(MAX_PODS).filter(|pod| has_printed(pod)) {
         let pod = pods::name(pod);
         let parameters = LogParams {
             container: Some(CONTAINER.to_owned()),
-            tail_lines: Some(LINES),
-            limit_bytes: Some(BYTES),
+            tail_lines: Some(TAIL_LINES),
+            limit_bytes: Some(MAX_BYTES),
             ..LogParams::default()
         };
         let action = format!("read what {pod} printed");
         match cluster
-            .ask(action, cluster.pods(namespace).logs(pod, &parameters))
+            .request(action, cluster.pods(namespace).logs(pod, &parameters))
             .await
         {
             Ok(text) if text.is_empty() => {}
-            Ok(text) => diagnosis.logs.push(Printed {
+            Ok(text) => diagnosis.logs.push(PodLog {
                 pod: pod.to_owned(),
                 lines: text.lines().map(str::to_owned).collect(),
             }),
@@ -117,14 +116,14 @@ fn has_printed(pod: &Pod) -> bool {
     pods::container(pod, CONTAINER).is_some_and(pods::has_run)
 }
 
-/// The newest warnings about these objects. The same words are said once.
+/// The newest warnings about these objects, each text once.
 fn newest(events: &[Event], subjects: &BTreeSet<&str>) -> Vec<Warning> {
     let about = |event: &&Event| {
         let uid = event.involved_object.uid.as_deref();
         uid.is_some_and(|uid| subjects.contains(uid))
     };
     let mut events: Vec<&Event> = events.iter().filter(about).collect();
-    // Events of the newer interface have only the third of these.
+    // Events of the newer API set only the third of these.
     events.sort_by_key(|event| {
         let last = event.last_timestamp.as_ref().map(|time| time.0);
         let series = event
@@ -141,7 +140,7 @@ fn newest(events: &[Event], subjects: &BTreeSet<&str>) -> Vec<Warning> {
         let kind = object.kind.as_deref().unwrap_or("object").to_lowercase();
         let reason = event.reason.clone().unwrap_or_default();
         let message = event.message.clone().unwrap_or_default();
-        if warnings.len() < WARNINGS && said.insert((reason.clone(), message.clone())) {
+        if warnings.len() < MAX_WARNINGS && said.insert((reason.clone(), message.clone())) {
             warnings.push(Warning {
                 about: format!("{kind} {}", object.name.as_deref().unwrap_or_default()),
                 reason,
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warnings_are_those_about_the_function_and_each_is_said_once() {
+    fn only_warnings_about_the_function_are_reported_each_once() {
         let event = |uid: &str, minute: u32, reason: &str, count: Option<i32>| -> Event {
             serde_json::from_value(json!({
                 "metadata": {}, "reason": reason, "message": "m", "count": count,
@@ -184,14 +183,14 @@ mod tests {
             event("b", 2, "First", None),
         ];
         let subjects = BTreeSet::from(["a", "b"]);
-        let told: Vec<_> = newest(&events, &subjects)
+        let warnings: Vec<_> = newest(&events, &subjects)
             .into_iter()
             .map(|warning| (warning.about, warning.reason, warning.count))
             .collect();
         let expect =
             |about: &str, reason: &str, count| (about.to_owned(), reason.to_owned(), count);
         assert_eq!(
-            told,
+            warnings,
             [
                 expect("pod pod-b", "First", 1),
                 expect("wasmfunction hello", "New", 1),

@@ -1,7 +1,8 @@
-//! The file that is deployed: a `function.yaml` or a `.wasm` with an image, or `WasmFunction`s.
+//! Reads the file to deploy: a `function.yaml` or a `.wasm` with an image, or `WasmFunction`
+//! resources.
 //!
-//! What is written as resources is sent as it is, but for what only the cluster may write. Refuses other kinds
-//! of resources, which are kubectl's business.
+//! Resources are sent unchanged, except for fields that only the cluster may write. Other kinds are
+//! rejected; kubectl applies those.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
@@ -20,14 +21,14 @@ use crate::failure::Failure;
 use crate::output::pretty_json;
 use crate::source::{Origin, read_bytes};
 
-/// The most bytes of a file with resources; an API server takes no larger request.
-const MOST: u64 = 3 << 20;
+/// The most bytes of a file with resources, as in a request to an API server.
+const MAX_FILE_BYTES: u64 = 3 << 20;
 
-/// What standard input is called.
+/// The name of standard input in messages.
 const STDIN: &str = "standard input";
 
-/// The fields of metadata that only a cluster writes; they come with `kubectl get -o yaml`.
-const CLUSTERS_OWN: [&str; 7] = [
+/// Fields of metadata that only a cluster writes. `kubectl get -o yaml` prints them.
+const SERVER_FIELDS: [&str; 7] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -37,16 +38,16 @@ const CLUSTERS_OWN: [&str; 7] = [
     "uid",
 ];
 
-/// One function that is to be deployed.
+/// One function to deploy.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Manifest {
-    /// The resource, as it is sent.
+    /// The resource as it is sent.
     pub(super) resource: Value,
-    /// A good first request.
+    /// An example of a first request.
     pub(super) example: Option<String>,
-    /// Whether it was made of a description, which names a .wasm.
+    /// Whether it was made from a `function.yaml` or a .wasm, so that there is a .wasm to push.
     described: bool,
-    /// Where it was written.
+    /// The file and document.
     origin: String,
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Manifest {
 pub(super) fn read(file: &Path, image: Option<&str>) -> Result<Vec<Manifest>, Failure> {
     if file == Path::new("-") {
         let mut bytes = Vec::new();
-        let most = MOST.saturating_add(1);
+        let most = MAX_FILE_BYTES.saturating_add(1);
         io::stdin()
             .lock()
             .take(most)
@@ -77,7 +78,8 @@ pub(super) fn read(file: &Path, image: Option<&str>) -> Result<Vec<Manifest>, Fa
     let origin = file.display().to_string();
     let source = Origin::of_file(file.to_owned());
     if let Origin::Described(path) = &source {
-        let bytes = read_bytes(path, MOST).map_err(|error| Failure::read(path, &error))?;
+        let bytes =
+            read_bytes(path, MAX_FILE_BYTES).map_err(|error| Failure::read(path, &error))?;
         let text = text(bytes, &origin)?;
         if is_resources(&text) {
             return resources(&text, &origin, image);
@@ -87,10 +89,10 @@ pub(super) fn read(file: &Path, image: Option<&str>) -> Result<Vec<Manifest>, Fa
 }
 
 fn text(bytes: Vec<u8>, origin: &str) -> Result<String, Failure> {
-    if bytes.len() as u64 > MOST {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Failure::new(
             Exit::FunctionFile,
-            format!("{origin} has more than {} MiB", MOST >> 20),
+            format!("{origin} has more than {} MiB", MAX_FILE_BYTES >> 20),
             "deploy it in parts",
         ));
     }
@@ -104,8 +106,8 @@ fn text(bytes: Vec<u8>, origin: &str) -> Result<String, Failure> {
     })
 }
 
-/// Whether a text is resources: a `function.yaml` has no line that begins with one of these keys. A text in
-/// flow style or JSON begins with a brace, which nobody uses for a `function.yaml`.
+/// Whether a text contains resources. A `function.yaml` has no line that begins with one of these
+/// keys. A text in flow style or JSON begins with a brace, which is unusual for a `function.yaml`.
 fn is_resources(text: &str) -> bool {
     let mut lines = text.lines();
     lines.any(|line| {
@@ -134,7 +136,7 @@ fn described(
     let resource = mapping::resource(function, image);
     let mut resource = serde_json::to_value(&resource)
         .map_err(|error| Failure::system("the resource cannot be written as JSON", &error))?;
-    tidied(&mut resource);
+    remove_server_fields(&mut resource);
     Ok(vec![Manifest {
         resource,
         example: function.example.clone(),
@@ -199,13 +201,13 @@ fn resources(text: &str, origin: &str, image: Option<&str>) -> Result<Vec<Manife
         }
         (None, _) => {}
     }
-    // Once more for the place of a mistake, which a value without text cannot tell.
+    // Parses the text once more for the position of a mistake, which a value without text lacks.
     if !listed && image.is_none() {
         let typed: Result<Vec<WasmFunction>, _> = serde_saphyr::from_multiple(text);
         typed.map_err(wrong)?;
     }
     let manifest = |mut resource: Value| {
-        tidied(&mut resource);
+        remove_server_fields(&mut resource);
         Manifest {
             resource,
             example: None,
@@ -224,40 +226,40 @@ fn refuse(origin: &str, message: impl std::fmt::Display) -> Failure {
     )
 }
 
-/// Writes a field of the spec, if the resource has one.
+/// Sets a field of the spec, if the resource has one.
 fn set(resource: &mut Value, field: &str, value: impl Into<Value>) {
     if let Some(spec) = resource["spec"].as_object_mut() {
         spec.insert(field.to_owned(), value.into());
     }
 }
 
-/// Takes out what only the cluster may write.
-fn tidied(resource: &mut Value) {
+/// Removes the fields that only the cluster may write.
+fn remove_server_fields(resource: &mut Value) {
     let Some(fields) = resource.as_object_mut() else {
         return;
     };
     fields.remove("status");
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in CLUSTERS_OWN {
+        for field in SERVER_FIELDS {
             metadata.remove(field);
         }
     }
 }
 
 impl Manifest {
-    /// The function's name; empty when it has none, which [`Manifest::check`] refuses.
+    /// The function's name; empty if it has none, which [`Manifest::check`] rejects.
     pub(super) fn name(&self) -> &str {
         self.resource["metadata"]["name"]
             .as_str()
             .unwrap_or_default()
     }
 
-    /// The namespace that the file names.
+    /// The file's namespace.
     pub(super) fn namespace(&self) -> Option<&str> {
         self.resource["metadata"]["namespace"].as_str()
     }
 
-    /// Chooses the namespace, which a file may have done already.
+    /// Sets the namespace. Fails if the file names another one.
     pub(super) fn set_namespace(&mut self, namespace: &str) -> Result<(), Failure> {
         match self.namespace() {
             Some(own) if own != namespace => Err(Failure::new(
@@ -277,17 +279,17 @@ impl Manifest {
         }
     }
 
-    /// Chooses what it runs.
+    /// Sets the image.
     pub(super) fn set_image(&mut self, image: &str) {
         set(&mut self.resource, "image", image);
     }
 
-    /// Chooses how many pods there are to be.
+    /// Sets the number of pods.
     pub(super) fn set_replicas(&mut self, replicas: i32) {
         set(&mut self.resource, "replicas", replicas);
     }
 
-    /// Checks what can be checked without a cluster.
+    /// Checks the resource without a cluster.
     pub(super) fn check(&self) -> Result<(), Failure> {
         let named = |message: &dyn std::fmt::Display| {
             refuse(&format!("{}: {}", self.origin, self.name()), message)
@@ -306,7 +308,7 @@ impl Manifest {
     }
 }
 
-/// The only function, if it has a .wasm that can be pushed.
+/// The only function, if it has a .wasm to push.
 pub(super) fn only_described(manifests: &mut [Manifest]) -> Result<&mut Manifest, Failure> {
     match manifests {
         [manifest] if manifest.described => Ok(manifest),
@@ -318,7 +320,7 @@ pub(super) fn only_described(manifests: &mut [Manifest]) -> Result<&mut Manifest
     }
 }
 
-/// Refuses two functions of one name in one namespace.
+/// Rejects two functions with one name in one namespace.
 pub(super) fn check_unique(manifests: &[Manifest]) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     match manifests
@@ -338,7 +340,7 @@ pub(super) fn check_unique(manifests: &[Manifest]) -> Result<(), Failure> {
     }
 }
 
-/// Resources for a person or a program: YAML documents, or one JSON list.
+/// Formats resources as YAML documents or as one JSON list.
 pub(super) fn show(resources: &[Value], output: Output) -> Result<String, Failure> {
     match output {
         Output::Json => pretty_json(&resources),
@@ -353,12 +355,12 @@ pub(super) fn show(resources: &[Value], output: Output) -> Result<String, Failur
     }
 }
 
-/// The same for what a cluster answered.
+/// Formats objects that a cluster returned.
 pub(super) fn show_objects(objects: &[DynamicObject], output: Output) -> Result<String, Failure> {
     let mut resources = Vec::new();
     for object in objects {
         let mut resource = json!(object);
-        tidied(&mut resource);
+        remove_server_fields(&mut resource);
         resources.push(resource);
     }
     show(&resources, output)

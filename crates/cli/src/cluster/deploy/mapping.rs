@@ -1,16 +1,16 @@
-//! From a `function.yaml` to a `WasmFunction`: what becomes of each key.
+//! Maps a `function.yaml` to a `WasmFunction`.
 //!
-//! The spec is the work of [`WasmFunction::of`]; here is what stands around it. `docs/guide/deploy.md` has both
-//! directions as a table, which a test compares with the keys that there are.
+//! [`WasmFunction::of`] makes the spec, this module the rest. `docs/guide/deploy.md` has a table of
+//! both directions, which a test compares with the existing keys.
 
 use sampan_crd::WasmFunction;
 use sampan_spec::Function;
 
-/// The annotation that Kubernetes has for a sentence about an object.
+/// Kubernetes' annotation for a description of an object.
 const DESCRIPTION: &str = "kubernetes.io/description";
 
-/// The resource of a function. What only means something on one's own machine is left out: `file`, and
-/// `example`, which the answer of `sampan deploy` shows once.
+/// Makes the resource of a function. Keys of local mode only are left out: `file`, and `example`,
+/// which `sampan deploy` prints once.
 pub(super) fn resource(function: &Function, image: &str) -> WasmFunction {
     let mut resource = WasmFunction::of(function, image);
     if let Some(description) = &function.description {

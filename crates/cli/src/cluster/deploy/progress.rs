@@ -1,5 +1,6 @@
-//! How things stand while functions are waited for: a line each that changes on a terminal, and a line for each
-//! change elsewhere. Both go to standard error.
+//! Progress on standard error while functions become ready.
+//!
+//! On a terminal, each function has one line that changes; elsewhere, each change is a line.
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -7,14 +8,14 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 use crate::terminal::is_interactive;
 
-/// How often the spinners move.
+/// The interval of spinner frames.
 const TICK: Duration = Duration::from_millis(120);
 
-/// The most characters of a line on a terminal, so that it stays one.
-const MOST: usize = 160;
+/// The most characters of a line on a terminal, so that it does not wrap.
+const MAX_LINE: usize = 160;
 
 /// The lines of all functions.
 pub(super) struct Progress {
@@ -29,14 +30,14 @@ pub(super) struct Line {
 }
 
 impl Progress {
-    /// With spinners if a person watches.
+    /// Uses spinners on an interactive terminal.
     pub(super) fn new() -> Self {
         let board = is_interactive(&io::stderr())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         Self { board }
     }
 
-    /// A line for a function.
+    /// Adds a line for a function.
     pub(super) fn line(&self, name: &str) -> Line {
         let bar = self.board.as_ref().map(|board| {
             let bar = board.add(ProgressBar::new_spinner());
@@ -54,30 +55,30 @@ impl Progress {
         }
     }
 
-    /// Leaves the terminal as it was.
+    /// Restores the terminal.
     pub(super) fn finish(&self) {
         if let Some(board) = &self.board {
-            // What cannot be cleared away does no harm.
+            // Lines that cannot be cleared do no harm.
             let _ = board.clear();
         }
     }
 }
 
 impl Line {
-    /// Says how it stands.
+    /// Shows the current state.
     pub(super) fn show(&self, text: &str) {
         let text = one_line(text);
         let line = format!("{}: {text}", self.name);
         if let Some(bar) = &self.bar {
-            bar.set_message(line.chars().take(MOST).collect::<String>());
+            bar.set_message(line.chars().take(MAX_LINE).collect::<String>());
         } else if self.last.replace(text.clone()) != text {
-            // The answer on standard output still tells.
+            // The result on standard output is unaffected.
             let _ = writeln!(io::stderr(), "{line}");
         }
     }
 
-    /// There is nothing more to say.
-    pub(super) fn over(&self) {
+    /// Removes the line.
+    pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

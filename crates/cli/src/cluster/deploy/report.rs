@@ -1,6 +1,6 @@
-//! What `sampan deploy` tells in the end.
+//! Result of `sampan deploy`, as text, as JSON and as a failure.
 //!
-//! Pure: from what happened to text, to fields, and to the failure that ends the program.
+//! Pure functions.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use serde::Serialize;
 
 use super::diagnosis::Diagnosis;
 use super::wait::Outcome;
-use crate::cluster::seen::Seen;
+use crate::cluster::function::ClusterFunction;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 
-/// What applying did to the resource.
+/// The effect of applying the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Change {
-    /// It was not there.
+    /// It did not exist.
     Created,
-    /// It was different.
+    /// It differed.
     Changed,
     /// It was the same.
     Unchanged,
 }
 
-/// One function, as it is told of.
+/// The result for one function.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Deployed {
     name: String,
     namespace: String,
     change: Change,
     generation: i64,
-    /// `None` when it was not waited for.
+    /// `None` without a wait.
     ready: Option<bool>,
     reason: Option<String>,
     message: Option<String>,
@@ -53,22 +53,22 @@ pub(super) struct Deployed {
 }
 
 impl Deployed {
-    /// A function that was applied.
+    /// Makes the result for an applied function.
     pub(super) fn new(
-        seen: &Seen,
+        function: &ClusterFunction,
         change: Change,
         example: Option<String>,
         after: Duration,
     ) -> Self {
         Self {
-            name: seen.name.clone(),
-            namespace: seen.namespace.clone(),
+            name: function.name.clone(),
+            namespace: function.namespace.clone(),
             change,
-            generation: seen.generation,
+            generation: function.generation,
             ready: None,
             reason: None,
             message: None,
-            image: seen.image.clone(),
+            image: function.image.clone(),
             digest: None,
             pods: None,
             url: None,
@@ -81,46 +81,46 @@ impl Deployed {
         }
     }
 
-    /// Tells how waiting for it ended.
+    /// Adds the outcome of the wait.
     pub(super) fn set_outcome(&mut self, outcome: Outcome, timeout: Duration) {
-        let (seen, exit, told) = match outcome {
-            Outcome::Ready(seen) => (Some(seen), Exit::Success, None),
+        let (function, exit, failed) = match outcome {
+            Outcome::Ready(function) => (Some(function), Exit::Success, None),
             Outcome::Failed {
-                seen,
+                function,
                 reason,
                 message,
             } => {
                 let help = advice(&reason).to_owned();
-                (seen, Exit::NotReady, Some((reason, message, help)))
+                (function, Exit::NotReady, Some((reason, message, help)))
             }
             Outcome::Late {
-                seen,
+                function,
                 message,
                 observed,
             } => {
                 let help = if observed {
-                    "it goes on becoming ready: `sampan list` shows how it stands; or wait longer with --timeout"
+                    "the function is still starting: `sampan list` shows its state; or wait longer with --timeout"
                 } else {
                     "check that Sampan's operator runs: kubectl get pods -A -l app.kubernetes.io/component=operator"
                 };
                 let message = format!("not within {timeout:?}: {message}");
                 (
-                    seen,
+                    function,
                     Exit::Timeout,
                     Some(("Timeout".to_owned(), message, help.to_owned())),
                 )
             }
         };
-        if let Some(seen) = seen {
-            self.image = seen.image;
-            self.digest = seen.status.digest;
-            self.pods = seen.status.pods;
-            self.url = seen.status.url;
+        if let Some(function) = function {
+            self.image = function.image;
+            self.digest = function.status.digest;
+            self.pods = function.status.pods;
+            self.url = function.status.url;
         }
-        self.ready = Some(told.is_none());
+        self.ready = Some(failed.is_none());
         self.exit = exit;
         self.exit_code = exit.code();
-        if let Some((reason, message, help)) = told {
+        if let Some((reason, message, help)) = failed {
             self.reason = Some(reason);
             self.message = Some(message);
             self.help = Some(help);
@@ -128,7 +128,7 @@ impl Deployed {
     }
 }
 
-/// What to do about a function that cannot become ready.
+/// Advice for a function that cannot become ready.
 fn advice(reason: &str) -> &'static str {
     let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
     match known {
@@ -150,11 +150,11 @@ fn advice(reason: &str) -> &'static str {
         }
         Some(Reason::Forbidden) => "give the operator the role that its Helm chart has",
         Some(Reason::NameTaken) => "rename the function, or delete the object that has its name",
-        _ => "`kubectl describe wfn NAME` tells more",
+        _ => "`kubectl describe wfn NAME` shows more",
     }
 }
 
-/// What was done, as text for a person.
+/// The results as text.
 pub(super) fn text(functions: &[Deployed]) -> String {
     let mut text = String::new();
     for function in functions {
@@ -183,7 +183,7 @@ pub(super) fn text(functions: &[Deployed]) -> String {
     text
 }
 
-/// What is known of functions that are not ready, as text for a person.
+/// The causes of functions that are not ready, as text.
 pub(super) fn causes(functions: &[Deployed]) -> String {
     let mut text = String::new();
     for function in functions
@@ -207,7 +207,7 @@ pub(super) fn causes(functions: &[Deployed]) -> String {
     text
 }
 
-/// A command that calls the function, ready to be pasted.
+/// A shell command that calls the function.
 fn invocation(function: &Deployed) -> String {
     let Deployed {
         name, namespace, ..
@@ -247,7 +247,7 @@ fn diagnosed(diagnosis: &Diagnosis) -> String {
     text
 }
 
-/// What ends the program: the failure of the first function that is not ready.
+/// The failure of the command: that of the first function that is not ready.
 pub(super) fn failure(functions: &[Deployed]) -> Option<Failure> {
     let mut failed = functions
         .iter()

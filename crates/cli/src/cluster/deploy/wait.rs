@@ -1,62 +1,62 @@
-//! Whether a function is as it was asked for, still on its way, or cannot get there.
+//! Decides whether a deployed function is ready, still becoming ready, or has failed.
 //!
-//! Pure: it is told what was seen and when. Refuses a condition that speaks of an older generation, so that
-//! yesterday's Ready is not taken for today's.
+//! Pure: the caller passes observations and times. Conditions of an older generation are ignored,
+//! so that an old Ready does not count for the new version.
 
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use sampan_crd::{ConditionKind, Reason};
 
-use crate::cluster::seen::Seen;
+use crate::cluster::function::ClusterFunction;
 
-/// How long a failure that the cluster tries to get over has to last. Registries hiccup, and the Secret may
-/// come a moment after the function.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a failure that may pass has to last. Registries fail briefly, and a Secret may be
+/// created shortly after the function.
+const FAILURE_GRACE: Duration = Duration::from_secs(10);
 
-/// How long an operator that works needs at most to look at a resource.
-const UNSEEN: Duration = Duration::from_secs(10);
+/// The longest time in which a working operator first handles a resource.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is to be done.
+/// The state of a wait.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    /// Look again when something changes, or at the latest then.
-    Goes {
-        /// How things stand.
+pub(super) enum WaitState {
+    /// Observe again after a change, or at the latest at `again`.
+    Waiting {
+        /// The current state.
         text: String,
-        /// When time alone may change the answer.
+        /// When time alone may change the state.
         again: Option<Instant>,
     },
-    /// Nothing is left to wait for.
-    Over(Outcome),
+    /// The wait has ended.
+    Ended(Outcome),
 }
 
-/// How a wait ended.
+/// The outcome of a wait.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// Every pod runs what was deployed, and answers.
-    Ready(Box<Seen>),
-    /// It cannot get there.
+    /// Every pod runs the deployed version, and answers.
+    Ready(Box<ClusterFunction>),
+    /// It cannot become ready.
     Failed {
-        /// What was seen last.
-        seen: Option<Box<Seen>>,
-        /// The word of the condition.
+        /// The last observation.
+        function: Option<Box<ClusterFunction>>,
+        /// The condition's reason.
         reason: String,
-        /// Its message.
+        /// The condition's message.
         message: String,
     },
-    /// There was not enough time.
+    /// The time was up.
     Late {
-        /// What was seen last.
-        seen: Option<Box<Seen>>,
-        /// How far it came.
+        /// The last observation.
+        function: Option<Box<ClusterFunction>>,
+        /// The last state.
         message: String,
-        /// Whether the operator looked at it at all.
+        /// Whether the operator has handled it.
         observed: bool,
     },
 }
 
-/// Waits for one function.
+/// The wait for one function.
 #[derive(Debug)]
 pub(super) struct Wait {
     generation: i64,
@@ -64,20 +64,20 @@ pub(super) struct Wait {
     failing: Option<Instant>,
 }
 
-/// How much a reason for not being ready weighs.
+/// How permanent a reason for not being ready is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weight {
-    /// No waiting helps.
-    Final,
-    /// It may pass, but seldom does.
-    Heavy,
-    /// It passes, or time runs out.
-    Light,
+enum Severity {
+    /// It never passes by itself.
+    Permanent,
+    /// It seldom passes by itself.
+    Persistent,
+    /// It passes by itself, or the time runs out.
+    Transient,
 }
 
 impl Wait {
-    /// Waits for what was applied, from now on.
-    pub(super) fn new(applied: &Seen, now: Instant) -> Self {
+    /// Starts to wait for the applied version.
+    pub(super) fn new(applied: &ClusterFunction, now: Instant) -> Self {
         Self {
             generation: applied.generation,
             begun: now,
@@ -85,63 +85,68 @@ impl Wait {
         }
     }
 
-    /// Judges what was seen.
-    pub(super) fn look(&mut self, seen: Option<&Seen>, now: Instant) -> Step {
-        let Some(seen) = seen else {
-            return Step::Over(Outcome::Failed {
-                seen: None,
+    /// Evaluates an observation.
+    pub(super) fn observe(
+        &mut self,
+        function: Option<&ClusterFunction>,
+        now: Instant,
+    ) -> WaitState {
+        let Some(function) = function else {
+            return WaitState::Ended(Outcome::Failed {
+                function: None,
                 reason: "Deleted".to_owned(),
-                message: "somebody deleted it while it was waited for".to_owned(),
+                message: "it was deleted during the wait".to_owned(),
             });
         };
-        let Some([accepted, ready, progressing]) = self.conditions(seen) else {
-            return self.unseen(now);
+        let Some([accepted, ready, progressing]) = self.conditions(function) else {
+            return self.waiting_for_operator(now);
         };
         if accepted.status == "False" {
-            return failed(seen, accepted);
+            return failed(function, accepted);
         }
         let complete = progressing.reason == Reason::Complete.as_str();
         let to_zero = ready.reason == Reason::ScaledToZero.as_str();
         if complete && (ready.status == "True" || to_zero) {
-            return Step::Over(Outcome::Ready(Box::new(seen.clone())));
+            return WaitState::Ended(Outcome::Ready(Box::new(function.clone())));
         }
         let text = format!("{}: {}", progressing.reason, progressing.message);
-        let weight = weight(&progressing.reason);
-        if progressing.status == "True" || weight == Weight::Light {
-            return Step::Goes { text, again: None };
+        let severity = severity(&progressing.reason);
+        if progressing.status == "True" || severity == Severity::Transient {
+            return WaitState::Waiting { text, again: None };
         }
-        // It counts from the first time: a pod that crashes again and again looks well in between.
-        let until = *self.failing.get_or_insert(now) + GRACE;
-        if weight == Weight::Final || now >= until {
-            return failed(seen, progressing);
+        // Counts from the first failure: a pod that crashes repeatedly looks ready in between.
+        let until = *self.failing.get_or_insert(now) + FAILURE_GRACE;
+        if severity == Severity::Permanent || now >= until {
+            return failed(function, progressing);
         }
         let again = Some(until);
-        Step::Goes { text, again }
+        WaitState::Waiting { text, again }
     }
 
-    /// What to say when there is no more time.
-    pub(super) fn late(&self, seen: Option<&Seen>) -> Outcome {
-        let conditions = seen.and_then(|seen| self.conditions(seen));
+    /// The outcome when the time is up.
+    pub(super) fn late(&self, function: Option<&ClusterFunction>) -> Outcome {
+        let conditions = function.and_then(|function| self.conditions(function));
         let message = match conditions {
             Some([_, _, progressing]) => format!("{}: {}", progressing.reason, progressing.message),
             None => "the operator has not looked at it".to_owned(),
         };
         Outcome::Late {
-            seen: seen.cloned().map(Box::new),
+            function: function.cloned().map(Box::new),
             message,
             observed: conditions.is_some(),
         }
     }
 
-    /// The conditions, when all of them speak of what was applied or of what came after it.
-    fn conditions<'a>(&self, seen: &'a Seen) -> Option<[&'a Condition; 3]> {
-        let current =
-            |generation: Option<i64>| generation.is_some_and(|seen| seen >= self.generation);
-        if !current(seen.status.observed_generation) {
+    /// The conditions, if all of them refer to the applied generation or a later one.
+    fn conditions<'a>(&self, function: &'a ClusterFunction) -> Option<[&'a Condition; 3]> {
+        let current = |generation: Option<i64>| {
+            generation.is_some_and(|observed| observed >= self.generation)
+        };
+        if !current(function.status.observed_generation) {
             return None;
         }
         let condition = |kind| {
-            let condition = seen.status.condition(kind)?;
+            let condition = function.status.condition(kind)?;
             current(condition.observed_generation).then_some(condition)
         };
         Some([
@@ -151,30 +156,30 @@ impl Wait {
         ])
     }
 
-    fn unseen(&self, now: Instant) -> Step {
-        let until = self.begun + UNSEEN;
+    fn waiting_for_operator(&self, now: Instant) -> WaitState {
+        let until = self.begun + OPERATOR_TIMEOUT;
         let (text, again) = if now < until {
             ("waiting for the operator", Some(until))
         } else {
             ("still waiting for the operator: does it run?", None)
         };
-        Step::Goes {
+        WaitState::Waiting {
             text: text.to_owned(),
             again,
         }
     }
 }
 
-fn failed(seen: &Seen, condition: &Condition) -> Step {
-    Step::Over(Outcome::Failed {
-        seen: Some(Box::new(seen.clone())),
+fn failed(function: &ClusterFunction, condition: &Condition) -> WaitState {
+    WaitState::Ended(Outcome::Failed {
+        function: Some(Box::new(function.clone())),
         reason: condition.reason.clone(),
         message: condition.message.clone(),
     })
 }
 
-/// A word that a newer operator may have invented weighs little.
-fn weight(reason: &str) -> Weight {
+/// An unknown reason, as of a newer operator, counts as transient.
+fn severity(reason: &str) -> Severity {
     let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
     match known {
         Some(
@@ -184,49 +189,49 @@ fn weight(reason: &str) -> Weight {
             | Reason::DeadlineExceeded
             | Reason::Forbidden
             | Reason::NameTaken,
-        ) => Weight::Final,
+        ) => Severity::Permanent,
         Some(
             Reason::ImagePullFailed
             | Reason::StartFailed
             | Reason::ConfigurationMissing
             | Reason::CrashLoop
             | Reason::OutOfMemory,
-        ) => Weight::Heavy,
-        _ => Weight::Light,
+        ) => Severity::Persistent,
+        _ => Severity::Transient,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::seen::tests::{Told, seen};
+    use crate::cluster::function::tests::{ConditionRow, function};
 
-    const ACCEPTED: Told<'static> = ("Accepted", "True", "Valid", "", 2);
-    const READY: Told<'static> = ("Ready", "True", "AllReady", "", 2);
-    const COMPLETE: Told<'static> = ("Progressing", "False", "Complete", "", 2);
-    const STARTING: Told<'static> = ("Ready", "False", "Starting", "", 2);
+    const ACCEPTED: ConditionRow<'static> = ("Accepted", "True", "Valid", "", 2);
+    const READY: ConditionRow<'static> = ("Ready", "True", "AllReady", "", 2);
+    const COMPLETE: ConditionRow<'static> = ("Progressing", "False", "Complete", "", 2);
+    const STARTING: ConditionRow<'static> = ("Ready", "False", "Starting", "", 2);
 
-    /// What is made of a sequence of sights, each with the second in which it comes.
-    fn check(sights: &[(u64, i64, &[Told<'_>])], expected: &[&str]) {
+    /// Checks the states after a sequence of observations, each with its time in seconds.
+    fn check(observations: &[(u64, i64, &[ConditionRow<'_>])], expected: &[&str]) {
         let begun = Instant::now();
-        let mut wait = Wait::new(&seen(2, &[]), begun);
-        let mut told = Vec::new();
-        for (second, generation, conditions) in sights {
-            let seen = seen(*generation, conditions);
-            let step = wait.look(Some(&seen), begun + Duration::from_secs(*second));
-            told.push(match step {
-                Step::Goes { text, again } => {
+        let mut wait = Wait::new(&function(2, &[]), begun);
+        let mut states = Vec::new();
+        for (second, generation, conditions) in observations {
+            let function = function(*generation, conditions);
+            let step = wait.observe(Some(&function), begun + Duration::from_secs(*second));
+            states.push(match step {
+                WaitState::Waiting { text, again } => {
                     let again = again.map(|again| again.duration_since(begun).as_secs());
                     format!("goes {text} {again:?}")
                 }
-                Step::Over(Outcome::Ready(_)) => "ready".to_owned(),
-                Step::Over(Outcome::Failed {
+                WaitState::Ended(Outcome::Ready(_)) => "ready".to_owned(),
+                WaitState::Ended(Outcome::Failed {
                     reason, message, ..
                 }) => format!("failed {reason}: {message}"),
-                Step::Over(Outcome::Late { .. }) => panic!("time is not judged here"),
+                WaitState::Ended(Outcome::Late { .. }) => panic!("time is not judged here"),
             });
         }
-        assert_eq!(told, expected);
+        assert_eq!(states, expected);
     }
 
     #[test]
@@ -284,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_waiting_helps_ends_it_at_once() {
+    fn permanent_failures_end_the_wait_at_once() {
         let accepted = ("Accepted", "False", "Invalid", "spec.env[0]: no", 2);
         let progressing = ("Progressing", "False", "Invalid", "see Accepted", 2);
         check(
@@ -304,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_has_some_time() {
+    fn persistent_failures_have_a_grace_period() {
         let pull = ("Progressing", "False", "ImagePullFailed", "m", 2);
         check(
             &[
@@ -362,17 +367,19 @@ mod tests {
     #[test]
     fn a_function_that_is_gone_ends_it() {
         let begun = Instant::now();
-        let step = Wait::new(&seen(2, &[]), begun).look(None, begun);
+        let step = Wait::new(&function(2, &[]), begun).observe(None, begun);
         assert!(
-            matches!(&step, Step::Over(Outcome::Failed { reason, .. }) if reason == "Deleted"),
+            matches!(&step, WaitState::Ended(Outcome::Failed { reason, .. }) if reason == "Deleted"),
             "{step:?}"
         );
     }
 
     #[test]
-    fn too_late_says_how_far_it_came() {
-        let wait = Wait::new(&seen(2, &[]), Instant::now());
-        let check = |seen: &Seen, observed_expected: bool, part: &str| match wait.late(Some(seen)) {
+    fn a_late_outcome_has_the_last_state() {
+        let wait = Wait::new(&function(2, &[]), Instant::now());
+        let check = |function: &ClusterFunction, observed_expected: bool, part: &str| match wait
+            .late(Some(function))
+        {
             Outcome::Late {
                 message, observed, ..
             } => {
@@ -381,8 +388,12 @@ mod tests {
             }
             other => panic!("{other:?}"),
         };
-        check(&seen(2, &[]), false, "operator has not");
+        check(&function(2, &[]), false, "operator has not");
         let waits = ("Progressing", "False", "Unschedulable", "0 of 3 nodes", 2);
-        check(&seen(2, &[ACCEPTED, STARTING, waits]), true, "0 of 3 nodes");
+        check(
+            &function(2, &[ACCEPTED, STARTING, waits]),
+            true,
+            "0 of 3 nodes",
+        );
     }
 }

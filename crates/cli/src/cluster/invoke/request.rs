@@ -1,4 +1,4 @@
-//! The request, as the arguments describe it.
+//! Builds the request from the arguments.
 
 use std::io;
 
@@ -14,18 +14,21 @@ use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use crate::arguments::Invoke;
-use crate::cluster::seen::Seen;
+use crate::cluster::function::ClusterFunction;
 use crate::failure::Failure;
 use crate::values::Payload;
 
-/// What is sent.
+/// The request's body.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Who asks, unless a header says otherwise.
+/// The default of the header User-Agent.
 const AGENT: &str = concat!("sampan/", env!("CARGO_PKG_VERSION"));
 
-/// Makes the request. A file is opened, and read while it is sent.
-pub(super) async fn build(arguments: &Invoke, seen: &Seen) -> Result<Request<Body>, Failure> {
+/// Builds the request. A file is opened now and read while it is sent.
+pub(super) async fn build(
+    arguments: &Invoke,
+    function: &ClusterFunction,
+) -> Result<Request<Body>, Failure> {
     let mut length = None;
     let body: Body = match &arguments.data {
         None => Empty::new().map_err(|never| match never {}).boxed_unsync(),
@@ -43,13 +46,13 @@ pub(super) async fn build(arguments: &Invoke, seen: &Seen) -> Result<Request<Bod
             if metadata.is_dir() {
                 return Err(failed(io::ErrorKind::IsADirectory.into()));
             }
-            // A pipe or a device has a length that means nothing.
+            // The length of a pipe or a device means nothing.
             length = metadata.is_file().then_some(metadata.len());
             streamed(file)
         }
     };
-    let mut request =
-        head(arguments, seen).map_err(|error| Failure::system("no request can be made", &error))?;
+    let mut request = head(arguments, function)
+        .map_err(|error| Failure::system("no request can be made", &error))?;
     if let Some(length) = length {
         request.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
@@ -60,13 +63,16 @@ fn streamed(reader: impl AsyncRead + Send + 'static) -> Body {
     StreamBody::new(ReaderStream::new(reader).map_ok(Frame::data)).boxed_unsync()
 }
 
-fn head(arguments: &Invoke, seen: &Seen) -> http::Result<Request<()>> {
+fn head(arguments: &Invoke, function: &ClusterFunction) -> http::Result<Request<()>> {
     let posted = arguments.data.as_ref().map(|_| Method::POST);
     let method = arguments.method.clone().or(posted).unwrap_or(Method::GET);
     let mut request = Request::builder()
         .method(method)
         .uri(arguments.target.as_str())
-        .header(HOST, format!("{}.{}.svc", seen.name, seen.namespace))
+        .header(
+            HOST,
+            format!("{}.{}.svc", function.name, function.namespace),
+        )
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "*/*")
         .body(())?;
@@ -86,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::arguments::{Arguments, Command};
-    use crate::cluster::seen::tests::seen;
+    use crate::cluster::function::tests::function;
 
     fn arguments(words: &[&str]) -> Invoke {
         let words = ["sampan", "invoke", "hello"].iter().chain(words);
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn arguments_become_a_request() {
         fn check(words: &[&str], expected: (&str, &str), headers: &[(&str, &str)]) {
-            let request = head(&arguments(words), &seen(1, &[])).expect("a request");
+            let request = head(&arguments(words), &function(1, &[])).expect("a request");
             assert_eq!(
                 (
                     request.method().as_str(),
@@ -135,12 +141,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_are_what_was_given() {
+    async fn bodies_equal_the_given_data() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("body");
         std::fs::write(&file, vec![7; 200_000]).expect("a file");
         let check = async |words: &[&str], length: Option<&str>, expected: &[u8]| {
-            let request = build(&arguments(words), &seen(1, &[]))
+            let request = build(&arguments(words), &function(1, &[]))
                 .await
                 .expect("a request");
             let found = request
@@ -160,13 +166,13 @@ mod tests {
         check(&["-d", "text"], None, b"text").await;
         let named = format!("@{}", file.display());
         check(&["-d", &named], Some("200000"), &vec![7; 200_000]).await;
-        let missing = build(&arguments(&["-d", "@missing"]), &seen(1, &[])).await;
+        let missing = build(&arguments(&["-d", "@missing"]), &function(1, &[])).await;
         assert_eq!(
             missing.expect_err("no file").exit,
             crate::exit::Exit::Missing
         );
         let folder = format!("@{}", folder.path().display());
-        let folder = build(&arguments(&["-d", &folder]), &seen(1, &[])).await;
+        let folder = build(&arguments(&["-d", &folder]), &function(1, &[])).await;
         assert_eq!(
             folder.expect_err("a folder").exit,
             crate::exit::Exit::Missing

@@ -1,8 +1,8 @@
-//! Following what pods print: those that there are, those that come, and containers that start again.
+//! Follows the logs of existing and new pods, and of restarted containers.
 //!
-//! Each instance of a container has a task of its own that reads its stream; one loop starts the tasks and
-//! prints. A stream that breaks is taken up again where it was. Refuses to let readers run ahead of the
-//! terminal: the channel between them is bounded.
+//! Each instance of a container has a task that reads its stream. One loop starts the tasks and
+//! prints. A broken stream resumes where it was. The channel between readers and loop is bounded,
+//! so that readers do not run ahead of the terminal.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -21,26 +21,26 @@ use tokio::time::sleep;
 use super::line::{Line, Lines, Printer};
 use super::{Cluster, parameters};
 use crate::arguments::Logs;
-use crate::cluster::watch::{Broken, broken};
+use crate::cluster::watch::{WatchFailure, classify};
 use crate::cluster::{pods, selector};
 use crate::failure::Failure;
-use crate::output::print_on;
+use crate::output::print_part;
 
-/// How many lines may wait to be printed.
-const QUEUE: usize = 256;
+/// The most lines that wait to be printed.
+const MAX_QUEUED_LINES: usize = 256;
 
-/// How long a broken stream is left alone.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a broken stream is resumed.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
-/// What readers tell.
-enum Told {
+/// A message of a reader.
+enum ReaderMessage {
     Line(String, Line),
     Failed(Failure),
 }
 
-/// Follows until nobody reads any more.
+/// Follows until standard output is closed.
 pub(super) async fn follow(cluster: &Cluster, arguments: &Logs) -> Result<(), Failure> {
-    let (sender, mut receiver) = mpsc::channel(QUEUE);
+    let (sender, mut receiver) = mpsc::channel(MAX_QUEUED_LINES);
     let api = cluster.pods(&cluster.namespace);
     let watch =
         watcher(api, Config::default().labels(&selector(&arguments.name))).default_backoff();
@@ -55,11 +55,11 @@ pub(super) async fn follow(cluster: &Cluster, arguments: &Logs) -> Result<(), Fa
                     if let Some((pod, first)) = instances.take(event, &arguments.container) {
                         let name = pods::name(&pod).to_owned();
                         names.insert(name.clone());
-                        printer.several(names.len() > 1);
+                        printer.set_several_pods(names.len() > 1);
                         let parameters = if first {
                             parameters(arguments)
                         } else {
-                            // What came later is of interest from its beginning.
+                            // Later pods are read from their beginning.
                             LogParams { tail_lines: None, since_seconds: None, ..parameters(arguments) }
                         };
                         let reader = Reader {
@@ -73,20 +73,20 @@ pub(super) async fn follow(cluster: &Cluster, arguments: &Logs) -> Result<(), Fa
                     }
                 }
                 Some(Err(error)) => {
-                    if broken(&error) == Broken::ForGood {
+                    if classify(&error) == WatchFailure::Permanent {
                         let action = format!("follow the pods of {}", arguments.name);
-                        return Err(Failure::watch(&error, &cluster.asked(action)));
+                        return Err(Failure::watch(&error, &cluster.request_context(action)));
                     }
                 }
                 None => return Ok(()),
             },
-            told = receiver.recv() => match told {
-                Some(Told::Line(pod, line)) => {
-                    if print_on(printer.show(&pod, &line).as_bytes())? == ControlFlow::Break(()) {
+            message = receiver.recv() => match message {
+                Some(ReaderMessage::Line(pod, line)) => {
+                    if print_part(printer.show(&pod, &line).as_bytes())? == ControlFlow::Break(()) {
                         return Ok(());
                     }
                 }
-                Some(Told::Failed(failure)) => return Err(failure),
+                Some(ReaderMessage::Failed(failure)) => return Err(failure),
                 // The loop holds a sender itself.
                 None => return Ok(()),
             },
@@ -94,7 +94,7 @@ pub(super) async fn follow(cluster: &Cluster, arguments: &Logs) -> Result<(), Fa
     }
 }
 
-/// Which instance of a container a pod has now, if it has printed anything.
+/// The identifier of a container's current instance, if it has logs.
 fn instance(pod: &Pod, container: &str) -> Option<String> {
     let status = pods::container(pod, container)?;
     let state = status.state.as_ref()?;
@@ -102,16 +102,16 @@ fn instance(pod: &Pod, container: &str) -> Option<String> {
     status.container_id.clone().filter(|_| started)
 }
 
-/// The instances of containers that are read, or were.
+/// The instances of containers that are or were read.
 #[derive(Debug, Default)]
 struct Instances {
     known: HashSet<String>,
-    /// The first look at the pods is over.
+    /// Whether the first list of pods is complete.
     settled: bool,
 }
 
 impl Instances {
-    /// A pod with an instance that nobody reads yet, and whether it was there from the first.
+    /// Returns a pod with a new instance, and whether the pod was in the first list.
     fn take(&mut self, event: Event<Pod>, container: &str) -> Option<(Pod, bool)> {
         let pod = match event {
             Event::InitApply(pod) | Event::Apply(pod) => pod,
@@ -126,7 +126,7 @@ impl Instances {
     }
 }
 
-/// Reads one instance of a container to its end.
+/// Reads the logs of one instance of a container.
 struct Reader {
     cluster: Cluster,
     function: String,
@@ -136,21 +136,22 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(mut self, sender: mpsc::Sender<Told>) {
+    async fn run(mut self, sender: mpsc::Sender<ReaderMessage>) {
         let mut last: Option<Timestamp> = None;
         loop {
             let api = self.cluster.pods(&self.cluster.namespace);
             match api.log_stream(&self.pod, &self.parameters).await {
                 Ok(stream) => {
                     let mut lines = Lines::new(stream);
-                    // A stream that breaks is like one that ends: which of both it was, the pod tells.
+                    // A broken stream looks like one that ends; the pod's status distinguishes
+                    // them.
                     while let Ok(Some(line)) = lines.next().await {
-                        if is_known(&line, last) {
+                        if is_duplicate(&line, last) {
                             continue;
                         }
                         last = line.time.or(last);
                         if sender
-                            .send(Told::Line(self.pod.clone(), line))
+                            .send(ReaderMessage::Line(self.pod.clone(), line))
                             .await
                             .is_err()
                         {
@@ -158,28 +159,29 @@ impl Reader {
                         }
                     }
                 }
-                // It is gone, or its container is.
+                // The pod or its container is gone.
                 Err(Error::Api(status)) if [400, 404].contains(&status.code) => return,
                 Err(Error::Api(status)) if status.code < 429 => {
                     let action = format!("read what {} prints", self.pod);
-                    let asked = self.cluster.asked(action);
-                    let failure = Failure::cluster(&Error::Api(status), &asked);
-                    // Nobody listens any more only when the program ends.
-                    let _ = sender.send(Told::Failed(failure)).await;
+                    let context = self.cluster.request_context(action);
+                    let failure = Failure::cluster(&Error::Api(status), &context);
+                    // The receiver is gone only when the program ends.
+                    let _ = sender.send(ReaderMessage::Failed(failure)).await;
                     return;
                 }
                 Err(_) => {}
             }
-            sleep(PAUSE).await;
-            if !self.goes_on().await {
+            sleep(RECONNECT_PAUSE).await;
+            if !self.is_running().await {
                 return;
             }
             resume(&mut self.parameters, last);
         }
     }
 
-    /// Whether the same instance still prints. A cluster that cannot be asked is asked again.
-    async fn goes_on(&self) -> bool {
+    /// Whether the same instance still runs. Also true when the cluster cannot be reached, to try
+    /// again.
+    async fn is_running(&self) -> bool {
         let namespace = &self.cluster.namespace;
         let Ok(found) = self.cluster.pods_of(namespace, &self.function).await else {
             return true;
@@ -196,7 +198,7 @@ impl Reader {
     }
 }
 
-/// Goes on after the last line. The API server counts whole seconds, and the client rounds.
+/// Resumes after the last line. The API server counts whole seconds, and the client rounds.
 fn resume(parameters: &mut LogParams, last: Option<Timestamp>) {
     let Some(last) = last else {
         return;
@@ -206,8 +208,8 @@ fn resume(parameters: &mut LogParams, last: Option<Timestamp>) {
     parameters.since_time = last.checked_sub(SignedDuration::from_secs(1)).ok();
 }
 
-/// Whether a line came before, in the stream that broke.
-fn is_known(line: &Line, last: Option<Timestamp>) -> bool {
+/// Whether a line was already printed before the stream broke.
+fn is_duplicate(line: &Line, last: Option<Timestamp>) -> bool {
     match (line.time, last) {
         (Some(time), Some(last)) => time <= last,
         _ => false,
@@ -244,7 +246,7 @@ mod tests {
         check(Event::Apply(running("a")), None);
         check(Event::Apply(running("b")), Some(("b", false)));
         check(Event::Delete(running("a")), None);
-        // The watch begins anew, and the pods are the same.
+        // The watch restarts, and the pods are the same.
         check(Event::Init, None);
         check(Event::InitApply(running("b")), None);
         check(Event::InitApply(running("c")), Some(("c", false)));
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_printed_before_is_not_printed_again() {
+    fn printed_lines_are_not_printed_again() {
         let time = |text: &str| text.parse::<Timestamp>().expect("a time");
         let last = time("2026-01-01T00:00:05.7Z");
         let check = |printed: Option<&str>, last: Option<Timestamp>, expected| {
@@ -283,7 +285,7 @@ mod tests {
                 time: printed.map(time),
                 message: String::new(),
             };
-            assert_eq!(is_known(&line, last), expected, "{printed:?}");
+            assert_eq!(is_duplicate(&line, last), expected, "{printed:?}");
         };
         check(Some("2026-01-01T00:00:05.6Z"), Some(last), true);
         check(Some("2026-01-01T00:00:05.7Z"), Some(last), true);

@@ -1,6 +1,6 @@
-//! Lines as the API server sends them, and as they are shown.
+//! Parses and prints log lines of the API server.
 //!
-//! Refuses to hold a line without end, and to let one through to a terminal as it is.
+//! Long lines are split, and control characters are escaped on a terminal.
 
 use std::io::{self, IsTerminal as _};
 use std::str::FromStr as _;
@@ -10,23 +10,23 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::arguments::{Logs, Output};
-use crate::shown;
+use crate::sanitize;
 use crate::terminal::Style;
 
-/// The most bytes of a line. What is longer becomes several lines.
-const MOST: usize = 256 << 10;
+/// The most bytes of a line. Longer ones are split.
+const MAX_LINE: usize = 256 << 10;
 
-/// A line that a container printed.
+/// A log line of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// When, if that could be told.
+    /// The time, if the line has one.
     pub(super) time: Option<Timestamp>,
-    /// What.
+    /// The text.
     pub(super) message: String,
 }
 
 impl Line {
-    /// Takes a line with a time in front apart. The rest of a line that was too long has none.
+    /// Splits a line into its leading time and its text. The rest of a split line has no time.
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let (time, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -65,14 +65,14 @@ impl<R: AsyncBufRead> Lines<R> {
                 let rest = std::mem::take(&mut self.buffer);
                 return Ok((!rest.is_empty()).then(|| Line::parse(&rest)));
             }
-            let room = MOST - self.buffer.len();
+            let room = MAX_LINE - self.buffer.len();
             let window = &available[..available.len().min(room)];
             let end = window.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(window.len(), |end| end + 1);
             self.buffer
                 .extend_from_slice(&window[..end.unwrap_or(window.len())]);
             self.reader.as_mut().consume_unpin(taken);
-            if end.is_some() || self.buffer.len() == MOST {
+            if end.is_some() || self.buffer.len() == MAX_LINE {
                 let line = std::mem::take(&mut self.buffer);
                 return Ok(Some(Line::parse(&line)));
             }
@@ -80,14 +80,14 @@ impl<R: AsyncBufRead> Lines<R> {
     }
 }
 
-/// How lines are shown.
+/// Formats lines.
 #[derive(Clone, Debug)]
 pub(super) struct Printer {
     output: Output,
     timestamps: bool,
     container: String,
-    several: bool,
-    /// A terminal would obey what is in the lines.
+    several_pods: bool,
+    /// Whether the output is a terminal, which would obey control characters.
     terminal: bool,
     style: Style,
 }
@@ -107,18 +107,18 @@ impl Printer {
             output: arguments.output,
             timestamps: arguments.timestamps,
             container: arguments.container.clone(),
-            several: false,
+            several_pods: false,
             terminal: stdout.is_terminal(),
             style: Style::of(&stdout),
         }
     }
 
-    /// Whether each line has to say whose it is.
-    pub(super) fn several(&mut self, several: bool) {
-        self.several = several;
+    /// Sets whether each line names its pod.
+    pub(super) fn set_several_pods(&mut self, several_pods: bool) {
+        self.several_pods = several_pods;
     }
 
-    /// A line of a pod, with its end.
+    /// Formats a line of a pod, with its line end.
     pub(super) fn show(&self, pod: &str, line: &Line) -> String {
         let time = line.time.map(|time| time.to_string());
         if self.output == Output::Json {
@@ -132,7 +132,7 @@ impl Printer {
             return serde_json::to_string(&fields).unwrap_or_default() + "\n";
         }
         let mut shown = String::new();
-        if self.several {
+        if self.several_pods {
             shown.push_str(&self.style.faint(pod));
             shown.push(' ');
         }
@@ -141,8 +141,8 @@ impl Printer {
             shown.push(' ');
         }
         if self.terminal {
-            // Tabs are the only control characters that do no harm there.
-            let parts = line.message.split('\t').map(shown::lines);
+            // A tab is the only control character that does no harm.
+            let parts = line.message.split('\t').map(sanitize::lines);
             let parts: Vec<String> = parts
                 .map(|part| part.trim_end_matches('\n').to_owned())
                 .collect();
@@ -194,17 +194,21 @@ mod tests {
         check(b"no time\n\n", &[line(None, "no time"), line(None, "")]).await;
         let latin = [time.as_bytes(), b" gr\xfc\xdf\n"].concat();
         check(&latin, &[line(Some(time), "gr\u{fffd}\u{fffd}")]).await;
-        let long = vec![b'x'; MOST + 3];
-        check(&long, &[line(None, &"x".repeat(MOST)), line(None, "xxx")]).await;
+        let long = vec![b'x'; MAX_LINE + 3];
+        check(
+            &long,
+            &[line(None, &"x".repeat(MAX_LINE)), line(None, "xxx")],
+        )
+        .await;
     }
 
     #[test]
-    fn lines_say_whose_they_are_when_there_are_several() {
+    fn lines_name_their_pod_when_there_are_several() {
         let plain = Printer {
             output: Output::Text,
             timestamps: false,
             container: "function".to_owned(),
-            several: false,
+            several_pods: false,
             terminal: false,
             style: Style::PLAIN,
         };
@@ -221,10 +225,10 @@ mod tests {
             },
             "  a\tb\\u{1b}[2J\n",
         );
-        let several = true;
+        let several_pods = true;
         check(
             Printer {
-                several,
+                several_pods,
                 ..plain.clone()
             },
             "hello-1   a\tb\u{1b}[2J\n",
@@ -233,7 +237,7 @@ mod tests {
         check(
             Printer {
                 timestamps,
-                several,
+                several_pods,
                 terminal,
                 ..plain.clone()
             },

@@ -1,14 +1,14 @@
-//! What people read of each event.
+//! Tests of the text output for each event.
 
 use super::*;
 
-/// A conversation, with the time in seconds.
-struct Talk {
+/// A sequence of events, with times in seconds.
+struct Session {
     text: Text,
     start: Instant,
 }
 
-impl Talk {
+impl Session {
     fn new(interactive: bool) -> Self {
         let start = Instant::now();
         Self {
@@ -75,14 +75,14 @@ fn listening() -> Event {
 
 #[test]
 fn everything_that_is_ready_soon_is_one_table() {
-    let mut talk = Talk::new(false);
-    talk.put(0, &listening(), "listening on http://h\n");
-    talk.put(0, &Event::Loading(named("aes")), "");
-    talk.put(0, &Event::Loading(named("prime-numbers")), "");
-    talk.put(0, &failed("bad", false), "");
-    talk.put(0, &Event::Ready(served("prime-numbers", 90)), "");
-    talk.put(0, &Event::Ready(served("aes", 90)), "");
-    talk.put(
+    let mut session = Session::new(false);
+    session.put(0, &listening(), "listening on http://h\n");
+    session.put(0, &Event::Loading(named("aes")), "");
+    session.put(0, &Event::Loading(named("prime-numbers")), "");
+    session.put(0, &failed("bad", false), "");
+    session.put(0, &Event::Ready(served("prime-numbers", 90)), "");
+    session.put(0, &Event::Ready(served("aes", 90)), "");
+    session.put(
         0,
         &Event::Settled {
             served: 2,
@@ -101,17 +101,17 @@ prime-numbers  http-0.2  http://h/function/prime-numbers/?n=1
 2 of 3 functions are ready; files are watched; Ctrl-C stops
 ",
     );
-    assert!(!talk.text.is_waiting());
+    assert!(!session.text.is_waiting());
 }
 
 #[test]
-fn what_takes_longer_follows_in_lines_of_its_own() {
-    let mut talk = Talk::new(false);
-    talk.put(0, &listening(), "listening on http://h\n");
-    talk.put(0, &Event::Loading(named("slow")), "");
-    talk.put(0, &Event::Ready(served("aes", 90)), "");
-    talk.tick(0, "");
-    talk.tick(
+fn slow_functions_follow_in_lines_of_their_own() {
+    let mut session = Session::new(false);
+    session.put(0, &listening(), "listening on http://h\n");
+    session.put(0, &Event::Loading(named("slow")), "");
+    session.put(0, &Event::Ready(served("aes", 90)), "");
+    session.tick(0, "");
+    session.tick(
         1,
         "
 FUNCTION  KIND       URL
@@ -121,15 +121,15 @@ slow      compiling  slow.wasm
 
 ",
     );
-    talk.tick(5, "");
-    talk.tick(6, "still compiling: slow (6 s)\n");
-    talk.tick(10, "");
-    talk.put(
+    session.tick(5, "");
+    session.tick(6, "still compiling: slow (6 s)\n");
+    session.tick(10, "");
+    session.put(
         14,
         &Event::Ready(served("slow", 14_120)),
         "ready    slow  http://h/function/slow/?n=1  after 14.2 s\n",
     );
-    talk.put(
+    session.put(
         14,
         &Event::Settled {
             served: 2,
@@ -138,61 +138,61 @@ slow      compiling  slow.wasm
         },
         "2 functions are ready; files are watched; Ctrl-C stops\n",
     );
-    talk.tick(60, "");
+    session.tick(60, "");
 }
 
 #[test]
-fn on_a_terminal_spinners_show_what_compiles() {
-    let mut talk = Talk::new(true);
-    talk.put(0, &listening(), "listening on http://h\n");
-    talk.put(0, &Event::Loading(named("slow")), "");
-    assert_eq!(talk.text.waiting(talk.at(0)), []);
+fn on_a_terminal_spinners_show_compilations() {
+    let mut session = Session::new(true);
+    session.put(0, &listening(), "listening on http://h\n");
+    session.put(0, &Event::Loading(named("slow")), "");
+    assert_eq!(session.text.waiting(session.at(0)), []);
     assert_eq!(
-        talk.text.waiting(talk.at(1)),
-        [("slow".to_owned(), talk.start)]
+        session.text.waiting(session.at(1)),
+        [("slow".to_owned(), session.start)]
     );
-    assert_ne!(talk.text.tick(talk.at(1)), "");
-    talk.tick(9, "");
-    talk.put(
+    assert_ne!(session.text.tick(session.at(1)), "");
+    session.tick(9, "");
+    session.put(
         9,
         &Event::Ready(served("slow", 9_000)),
         "ready    slow  http://h/function/slow/?n=1  after 9.0 s\n",
     );
-    assert_eq!(talk.text.waiting(talk.at(10)), []);
+    assert_eq!(session.text.waiting(session.at(10)), []);
 }
 
 #[test]
 fn later_events_are_a_line_each() {
-    let mut talk = Talk::new(false);
-    talk.put(0, &listening(), "listening on http://h\n");
-    talk.put(
+    let mut session = Session::new(false);
+    session.put(0, &listening(), "listening on http://h\n");
+    session.put(
             0,
             &Event::Settled { served: 0, failed: 0, milliseconds: 0 },
             "no functions yet: put a .wasm, or a folder with a function.yaml, into ; files are watched; Ctrl-C stops\n",
         );
-    talk.put(1, &Event::Loading(named("aes")), "");
-    talk.put(
+    session.put(1, &Event::Loading(named("aes")), "");
+    session.put(
         1,
         &Event::Ready(served("aes", 90)),
         "ready    aes  http://h/function/aes/?n=1  after 0.1 s\n",
     );
-    talk.put(
+    session.put(
         2,
         &Event::Changed(served("aes", 120)),
         "changed  aes  after 0.2 s\n",
     );
-    talk.put(
+    session.put(
             3,
             &failed("aes", true),
             "failed   aes  aes.wasm: not WebAssembly; the version before is still served\n         build it again\n",
         );
-    talk.put(4, &Event::Removed(named("aes")), "removed  aes  aes.wasm\n");
-    talk.put(
+    session.put(4, &Event::Removed(named("aes")), "removed  aes  aes.wasm\n");
+    session.put(
         5,
         &Event::Stopping { signal: "SIGINT" },
         "SIGINT: requests in progress may finish; once more ends at once\n",
     );
-    talk.put(
+    session.put(
         5,
         &Event::Stopped {
             connections: 3,

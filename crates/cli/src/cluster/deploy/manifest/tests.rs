@@ -1,4 +1,4 @@
-//! What a file is taken for, and what is refused before any cluster is asked.
+//! Tests of how files are classified, and of what is rejected before a request to a cluster.
 
 use super::*;
 
@@ -84,7 +84,7 @@ fn a_bare_file_is_a_function_with_the_default_of_everything() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_its_place() {
+fn mistakes_are_rejected_with_their_position() {
     fn check(text: &str, image: Option<&str>, exit: Exit, part: &str) {
         let failure = parsed(text, image).expect_err(text);
         assert_eq!(failure.exit, exit, "{failure:?}");
@@ -178,7 +178,7 @@ fn a_namespace_is_chosen_once() {
 }
 
 #[test]
-fn only_what_names_a_file_can_be_pushed() {
+fn only_a_manifest_with_a_file_can_be_pushed() {
     fn check(text: &str, expected: bool) {
         let mut manifests = parsed(text, Some("i")).expect("a function");
         let pushed = only_described(&mut manifests);

@@ -1,13 +1,13 @@
-//! What is told of each way that a deployment can end.
+//! Tests of the output for each outcome of a deployment.
 
-use super::super::diagnosis::{Printed, Warning};
+use super::super::diagnosis::{PodLog, Warning};
 use super::*;
-use crate::cluster::seen::tests::seen;
+use crate::cluster::function::tests::function;
 
 fn deployed(outcome: Option<Outcome>) -> Deployed {
     let after = Duration::from_millis(2_140);
     let example = Some("/?n='1'".to_owned());
-    let mut deployed = Deployed::new(&seen(1, &[]), Change::Created, example, after);
+    let mut deployed = Deployed::new(&function(1, &[]), Change::Created, example, after);
     if let Some(outcome) = outcome {
         deployed.set_outcome(outcome, Duration::from_mins(2));
     }
@@ -16,14 +16,14 @@ fn deployed(outcome: Option<Outcome>) -> Deployed {
 
 fn failed(reason: &str) -> Outcome {
     Outcome::Failed {
-        seen: None,
+        function: None,
         reason: reason.to_owned(),
         message: "m\u{1b}".to_owned(),
     }
 }
 
 #[test]
-fn what_went_well_is_told_with_a_way_to_call_it() {
+fn a_success_is_reported_with_a_command_to_call_it() {
     let check = |deployed: Deployed, expected: &str| {
         assert_eq!(failure(std::slice::from_ref(&deployed)), None);
         assert_eq!(causes(std::slice::from_ref(&deployed)), "");
@@ -31,7 +31,7 @@ fn what_went_well_is_told_with_a_way_to_call_it() {
     };
     check(deployed(None), "hello created in namespace shop\n");
     check(
-        deployed(Some(Outcome::Ready(Box::new(seen(1, &[]))))),
+        deployed(Some(Outcome::Ready(Box::new(function(1, &[]))))),
         "hello created in namespace shop
 hello is ready at http://hello.shop.svc (1/1 pods, 2.1 s)
 call it: sampan invoke hello -n shop '/?n=%271%27'
@@ -40,7 +40,7 @@ call it: sampan invoke hello -n shop '/?n=%271%27'
 }
 
 #[test]
-fn what_failed_is_told_with_all_that_is_known() {
+fn a_failure_is_reported_with_its_diagnosis() {
     let mut function = deployed(Some(failed("CrashLoop")));
     function.diagnosis = Some(Diagnosis {
         warnings: vec![Warning {
@@ -49,7 +49,7 @@ fn what_failed_is_told_with_all_that_is_known() {
             message: "restarting".to_owned(),
             count: 3,
         }],
-        logs: vec![Printed {
+        logs: vec![PodLog {
             pod: "hello-1".to_owned(),
             lines: vec!["panicked".to_owned(), "\u{1b}[2J".to_owned()],
         }],
@@ -84,11 +84,11 @@ fn the_first_failure_ends_it_and_counts_the_others() {
         assert!(failure.message.contains(message), "{failure:?}");
         assert!(failure.help.contains(help), "{failure:?}");
     };
-    let ready = deployed(Some(Outcome::Ready(Box::new(seen(1, &[])))));
+    let ready = deployed(Some(Outcome::Ready(Box::new(function(1, &[])))));
     let crash = deployed(Some(failed("CrashLoop")));
     let late = |observed| {
         deployed(Some(Outcome::Late {
-            seen: None,
+            function: None,
             message: "Unschedulable: 0 nodes".to_owned(),
             observed,
         }))

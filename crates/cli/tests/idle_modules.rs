@@ -1,4 +1,5 @@
-//! What becomes of a module that nobody calls. The program compiles for the engine, as it does for itself.
+//! Tests of idle modules: they leave memory, and the next call loads them again. This program also
+//! compiles.
 
 use std::fs;
 use std::path::Path;
@@ -15,41 +16,42 @@ use sampan_spec::Function;
 const COMMAND: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
 const OTHER: &str = r#"(module (memory (export "memory") 2) (func (export "_start")))"#;
 
-/// Longer than anything that is meant to happen takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any operation under test takes.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often the engine has had memory given back.
-static GIVEN_BACK: AtomicUsize = AtomicUsize::new(0);
+/// The number of times that the engine has released memory.
+static MEMORY_RELEASES: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether the cache had the module, each time that it was asked.
+/// The result of each lookup in the cache.
 #[derive(Default)]
-struct Asked(Mutex<Vec<bool>>);
+struct CacheLookups(Mutex<Vec<bool>>);
 
-impl Observer for Asked {
+impl Observer for CacheLookups {
     fn cache(&self, hit: bool) {
-        self.0.lock().expect("nobody panics with it").push(hit);
+        self.0.lock().expect("not poisoned").push(hit);
     }
 }
 
 #[tokio::test]
-async fn a_module_that_nobody_calls_leaves_memory_and_comes_back_with_a_call() {
-    /// `meanwhile` is given the function's file and the folder of compiled modules; expected is whether that folder had the
-    /// module, each time it was asked, and nothing when there is no module any more.
+async fn an_idle_module_leaves_memory_and_returns_with_a_call() {
+    /// `meanwhile` receives the function's file and the folder of compiled modules. `expected` has
+    /// the result of each lookup in that folder, and is `None` when the module cannot be loaded
+    /// again.
     async fn check(what: &str, meanwhile: impl FnOnce(&Path, &Path), expected: Option<&[bool]>) {
         let folder = tempfile::tempdir().unwrap();
         let (file, cache) = (folder.path().join("f.wasm"), folder.path().join("cache"));
         fs::write(&file, wat::parse_str(COMMAND).unwrap()).unwrap();
         let engine = engine(&cache);
-        let asked = Arc::new(Asked::default());
+        let asked = Arc::new(CacheLookups::default());
         let function = Arc::new(Function::bare("f".parse().unwrap()));
         let observer = Arc::clone(&asked);
-        let before = GIVEN_BACK.load(Ordering::SeqCst);
+        let before = MEMORY_RELEASES.load(Ordering::SeqCst);
         let loaded = engine
             .load(function, Wasm::File(file.clone()), observer)
             .await
             .unwrap();
         until(what, || !is_mapped(&cache)).await;
-        until(what, || GIVEN_BACK.load(Ordering::SeqCst) > before).await;
+        until(what, || MEMORY_RELEASES.load(Ordering::SeqCst) > before).await;
         meanwhile(&file, &cache);
         let known = match run(&loaded).await {
             Ok(_) => Some(asked.0.lock().unwrap().clone()),
@@ -98,8 +100,8 @@ fn engine(cache: &Path) -> Engine {
     let mut config = EngineConfig::new(cache.to_owned(), compiler);
     config.instances = 16;
     config.module_idle = Some(Duration::ZERO);
-    config.give_back = || {
-        GIVEN_BACK.fetch_add(1, Ordering::SeqCst);
+    config.release_memory = || {
+        MEMORY_RELEASES.fetch_add(1, Ordering::SeqCst);
     };
     Engine::new(&config).expect("the engine starts")
 }
@@ -110,7 +112,7 @@ async fn run(function: &LoadedFunction) -> Result<i32, CallError> {
 
 /// Whether this process has a compiled module of this cache in memory.
 fn is_mapped(cache: &Path) -> bool {
-    let maps = fs::read_to_string("/proc/self/maps").expect("the kernel tells it");
+    let maps = fs::read_to_string("/proc/self/maps").expect("the kernel lists mappings");
     let folder = cache.to_string_lossy();
     maps.lines()
         .any(|line| line.contains(&*folder) && line.contains(".cwasm"))
@@ -119,10 +121,10 @@ fn is_mapped(cache: &Path) -> bool {
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
-            // Nothing tells of it.
+            // There is no event to wait for.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    let waited = tokio::time::timeout(TEST_TIMEOUT, wait).await;
     assert!(waited.is_ok(), "{what}: it does not happen");
 }

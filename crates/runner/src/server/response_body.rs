@@ -1,4 +1,4 @@
-//! An answer's body on its way to the client: the request lasts until it is dropped.
+//! Response body that keeps its request in progress until it is dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,18 +9,18 @@ use super::stream;
 use super::watch::Busy;
 
 #[derive(Debug)]
-pub(super) struct AnswerBody<B> {
+pub(super) struct ResponseBody<B> {
     body: B,
     _busy: Busy,
 }
 
-impl<B> AnswerBody<B> {
+impl<B> ResponseBody<B> {
     pub(super) fn new(body: B, busy: Busy) -> Self {
         Self { body, _busy: busy }
     }
 }
 
-impl<B: Body + Unpin> Body for AnswerBody<B> {
+impl<B: Body + Unpin> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -1,17 +1,16 @@
-//! Makes text that came from a file harmless for a terminal.
+//! Escapes foreign text for a terminal: file names, import names and compilers' messages.
 //!
-//! Refuses to let a control character through: file names, import names and compilers' messages are
-//! written by others.
+//! No control character passes.
 
 use std::fmt::Write as _;
 
-/// The text as one line: its lines joined, everything that a terminal would obey escaped.
+/// Joins the text to one line and escapes control characters.
 pub(crate) fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     escape(&lines.collect::<Vec<_>>().join(" "))
 }
 
-/// The text with its lines kept, everything else that a terminal would obey escaped.
+/// Keeps the lines of the text and escapes other control characters.
 pub(crate) fn lines(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for line in text.lines() {
@@ -25,7 +24,7 @@ fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            // Harmless, and escaping them would only make paths and quoted words harder to read.
+            // Harmless; escaping them would make paths and quoted words harder to read.
             '\'' | '"' | '\\' => shown.push(character),
             // Writing to a string cannot fail.
             _ => drop(write!(shown, "{}", character.escape_debug())),

@@ -1,6 +1,4 @@
-//! An answer as one value, for programs, and its head as text.
-//!
-//! Refuses an answer without end: as one value it has a most.
+//! A response as JSON with a size limit, and its head as text.
 
 use std::fmt::Write as _;
 
@@ -16,18 +14,18 @@ use tokio::time::Instant;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 
-/// The most bytes of a body that becomes a part of JSON.
-const MOST: usize = 64 << 20;
+/// The most bytes of a body in JSON.
+const MAX_BODY: usize = 64 << 20;
 
-/// An answer. Fields may be added, never renamed.
+/// A response. Fields may be added, never renamed.
 #[derive(Debug, Serialize)]
-pub(super) struct Answer {
+pub(super) struct JsonResponse {
     pod: String,
     status: u16,
     headers: Vec<Header>,
-    /// When it is text in UTF-8.
+    /// Set if the body is UTF-8 text.
     body: Option<String>,
-    /// When it is not.
+    /// Set otherwise.
     body_base64: Option<String>,
     milliseconds: u64,
 }
@@ -38,11 +36,11 @@ struct Header {
     value: String,
 }
 
-/// Why an answer is not there as a whole.
+/// Reasons why a response is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Incomplete {
     /// It is too long.
-    #[error("the answer has more than {} MiB", MOST >> 20)]
+    #[error("the answer has more than {} MiB", MAX_BODY >> 20)]
     Long,
     /// The connection broke.
     #[error("the answer broke off")]
@@ -59,21 +57,24 @@ impl Incomplete {
     }
 }
 
-impl Answer {
-    /// Reads an answer to its end.
+impl JsonResponse {
+    /// Reads a whole response.
     pub(super) async fn read(
         response: Response<Incoming>,
         pod: &str,
         begun: Instant,
     ) -> Result<Self, Incomplete> {
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MOST).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Incomplete::Long
-            } else {
-                Incomplete::Broken(error)
-            }
-        })?;
+        let body = Limited::new(body, MAX_BODY)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Incomplete::Long
+                } else {
+                    Incomplete::Broken(error)
+                }
+            })?;
         Ok(Self::new(&head, &body.to_bytes(), pod, begun))
     }
 
@@ -94,7 +95,7 @@ impl Answer {
     }
 }
 
-/// The status and the headers, as they stand before a body.
+/// The status and the headers as text.
 pub(super) fn head(head: &Parts) -> String {
     let mut text = format!("{:?} {}\n", head.version, head.status);
     for (name, value) in &head.headers {
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn a_body_is_text_or_bytes() {
         let check = |body: &[u8], text: Value, bytes: Value| {
-            let answer = Answer::new(&parts(), body, "hello-1", Instant::now());
+            let answer = JsonResponse::new(&parts(), body, "hello-1", Instant::now());
             let answer = serde_json::to_value(&answer).expect("JSON");
             assert_eq!(answer["status"], 201);
             assert_eq!(answer["pod"], "hello-1");

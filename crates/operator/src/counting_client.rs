@@ -1,4 +1,4 @@
-//! A client of the API server whose requests are counted.
+//! Client of the API server with request metrics.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,18 +11,18 @@ use tower_service::Service;
 
 use crate::metrics::Metrics;
 
-/// The same client, counted.
-pub(crate) fn metered(client: Client, metrics: Metrics) -> Client {
+/// Wraps a client to count its requests.
+pub(crate) fn counting_client(client: Client, metrics: Metrics) -> Client {
     let namespace = client.default_namespace().to_owned();
-    Client::new(Metered { client, metrics }, namespace)
+    Client::new(CountingService { client, metrics }, namespace)
 }
 
-struct Metered {
+struct CountingService {
     client: Client,
     metrics: Metrics,
 }
 
-impl Service<Request<Body>> for Metered {
+impl Service<Request<Body>> for CountingService {
     type Response = Response<Body>;
     type Error = kube::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, kube::Error>> + Send>>;

@@ -1,15 +1,15 @@
-//! What modules of one flavour stand on: a wasmtime engine, and the linkers of what may be called.
+//! wasmtime engine of one flavour, with its linkers.
 
 use wasmtime::component::Linker;
 
-use crate::config::{EngineConfig, Flavour, runtime};
+use crate::config::{EngineConfig, Flavour, runtime_config};
 use crate::error::EngineError;
 use crate::host::Host;
 use crate::kind::Kind;
-use crate::link;
+use crate::linker;
 
 /// An engine of one flavour with its linkers.
-pub(crate) struct Ground {
+pub(crate) struct Runtime {
     pub(crate) flavour: Flavour,
     pub(crate) engine: wasmtime::Engine,
     /// For components.
@@ -18,41 +18,41 @@ pub(crate) struct Ground {
     pub(crate) preview1: Option<wasmtime::Linker<Host>>,
 }
 
-impl Ground {
-    /// For every kind of this flavour.
+impl Runtime {
+    /// Makes the linkers of every kind of this flavour.
     ///
     /// # Errors
     ///
     /// [`EngineError::Wasmtime`] when memory cannot be reserved.
     pub(crate) fn new(flavour: Flavour, config: &EngineConfig) -> Result<Self, EngineError> {
-        let mut ground = Self::bare(flavour, config)?;
-        ground.components = Some(components(flavour, &ground.engine)?);
+        let mut runtime = Self::without_linkers(flavour, config)?;
+        runtime.components = Some(components(flavour, &runtime.engine)?);
         if flavour == Flavour::Sequential {
-            ground.preview1 = Some(link::preview1(&ground.engine).map_err(failed)?);
+            runtime.preview1 = Some(linker::preview1(&runtime.engine).map_err(failed)?);
         }
-        Ok(ground)
+        Ok(runtime)
     }
 
-    /// For modules of this kind alone, which is less to make and to hold.
+    /// Makes the linker of this kind only, which takes less time and memory.
     ///
     /// # Errors
     ///
-    /// As [`Ground::new`].
+    /// As [`Runtime::new`].
     pub(crate) fn of_kind(kind: Kind, config: &EngineConfig) -> Result<Self, EngineError> {
         let flavour = Flavour::of(kind);
-        let mut ground = Self::bare(flavour, config)?;
+        let mut runtime = Self::without_linkers(flavour, config)?;
         if kind == Kind::CommandPreview1 {
-            ground.preview1 = Some(link::preview1(&ground.engine).map_err(failed)?);
+            runtime.preview1 = Some(linker::preview1(&runtime.engine).map_err(failed)?);
         } else {
-            ground.components = Some(components(flavour, &ground.engine)?);
+            runtime.components = Some(components(flavour, &runtime.engine)?);
         }
-        Ok(ground)
+        Ok(runtime)
     }
 
-    fn bare(flavour: Flavour, config: &EngineConfig) -> Result<Self, EngineError> {
+    fn without_linkers(flavour: Flavour, config: &EngineConfig) -> Result<Self, EngineError> {
         Ok(Self {
             flavour,
-            engine: wasmtime::Engine::new(&runtime(flavour, config)).map_err(failed)?,
+            engine: wasmtime::Engine::new(&runtime_config(flavour, config)).map_err(failed)?,
             components: None,
             preview1: None,
         })
@@ -61,8 +61,8 @@ impl Ground {
 
 fn components(flavour: Flavour, engine: &wasmtime::Engine) -> Result<Linker<Host>, EngineError> {
     match flavour {
-        Flavour::Sequential => link::sequential(engine),
-        Flavour::Concurrent => link::concurrent(engine),
+        Flavour::Sequential => linker::sequential(engine),
+        Flavour::Concurrent => linker::concurrent(engine),
     }
     .map_err(failed)
 }

@@ -1,8 +1,10 @@
-//! What a guest may import. The lists here make the linkers, and they are what `inspect` and the
-//! message about missing imports compare with: a name is supported because it is linked.
+//! Interfaces that a guest may import.
 //!
-//! Everything of WASI links, so that what other tools build loads; what a guest may *do* with it is
-//! decided by its context: no preopened folders, no sockets, environment from the specification only.
+//! The lists here make the linkers. `inspect` and the message about missing imports use the same
+//! lists, so a listed name is always linked.
+//!
+//! All of WASI links, so that modules of other tools load. The context decides what a guest may
+//! *do*: no preopened folders, no sockets, and environment from the specification only.
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
@@ -18,14 +20,14 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::host::Host;
 
-/// Gives wasi:io its table alone, so that a guest which only streams never builds a whole context.
+/// Gives wasi:io only the table, so that a guest which only streams never builds a whole context.
 struct HasTable;
 
 impl HasData for HasTable {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Declares a list of interfaces: the names, and the function that links them.
+/// Declares a list of interfaces: their names, and a function that links them.
 macro_rules! interfaces {
     ($names:ident, $link:ident, $($name:literal => $add:expr;)*) => {
         const $names: &[&str] = &[$($name),*];
@@ -97,7 +99,7 @@ interfaces! { NAMES_03, link_03,
     "wasi:http/client@0.3" => |l| http03::client::add_to_linker::<Host, WasiHttp>(l, Host::http);
 }
 
-/// Interfaces that hold types alone: there is nothing to link.
+/// Interfaces of types only, which need no linking.
 const TYPES_ONLY: &[&str] = &["wasi:cli/types@0.3"];
 
 /// The linker of wasi:http 0.2 handlers and of commands.
@@ -107,7 +109,7 @@ pub(crate) fn sequential(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<H
     Ok(linker)
 }
 
-/// The linker of wasi:http 0.3 handlers, whose libraries import much of 0.2 as well.
+/// The linker of wasi:http 0.3 handlers. Their libraries import much of 0.2 as well.
 pub(crate) fn concurrent(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     link_02(&mut linker)?;
@@ -122,7 +124,7 @@ pub(crate) fn preview1(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::
     Ok(linker)
 }
 
-/// Those of a component's imports that no linker here has.
+/// The imports of a component that no linker has.
 pub(crate) fn missing(imports: &[String], version_03: bool) -> Vec<String> {
     let has = |import: &str| {
         let known = |names: &[&str]| names.iter().any(|name| matches(import, name));
@@ -135,8 +137,8 @@ pub(crate) fn missing(imports: &[String], version_03: bool) -> Vec<String> {
         .collect()
 }
 
-/// Whether `import` is the interface `name`, whose version says which line of releases it is:
-/// `wasi:io/poll@0.2.6` matches `wasi:io/poll@0.2`. Release candidates match nothing.
+/// Whether `import` is the interface `name` in a compatible version: `wasi:io/poll@0.2.6` matches
+/// `wasi:io/poll@0.2`. Release candidates match nothing.
 fn matches(import: &str, name: &str) -> bool {
     import
         .strip_prefix(name)
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_imports_are_named() {
         let imports = [
             "wasi:io/poll@0.2.0",
             "wasi:keyvalue/store@0.2.0",

@@ -1,7 +1,7 @@
-//! A look at the files of all functions: what they say, and how to tell later whether they changed.
+//! Scans the files of all functions and detects changes.
 //!
-//! Touches nothing but the file system, and reads a description only when it may have changed.
-//! Refuses to trust a time stamp that is too fresh to exclude another change behind it.
+//! It only reads the file system, and reads a `function.yaml` only when it may have changed. A time
+//! stamp that is too recent to exclude another change is not trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,42 +19,42 @@ use super::discover::{Root, discover};
 /// File systems may give two changes within this time one time stamp.
 const RESOLUTION: Duration = Duration::from_millis(50);
 
-/// What identifies the state of a file.
+/// The identity of a file's state.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stamp {
-    /// Device, inode, size, time of change in seconds and nanoseconds; nothing if there is no file.
+pub(crate) struct FileStamp {
+    /// Device, inode, size, change time in seconds and nanoseconds; `None` if there is no file.
     state: Option<(u64, u64, u64, i64, i64)>,
-    /// Whether a later change is sure to give another state.
+    /// Whether a later change surely leads to another state.
     settled: bool,
 }
 
-/// A function as it was seen.
+/// A function's files at the time of a scan.
 #[derive(Clone, Debug)]
-pub(crate) struct Sighting {
-    /// The file that makes it a function.
+pub(crate) struct FileSnapshot {
+    /// The file that defines the function.
     pub(crate) origin: Origin,
-    /// What that file says.
+    /// The contents of that file.
     pub(crate) source: Result<Source, Failure>,
-    description: Stamp,
-    wasm: Stamp,
+    description: FileStamp,
+    wasm: FileStamp,
 }
 
-/// All functions as they were seen.
+/// The result of a scan.
 #[derive(Debug, Default)]
-pub(crate) struct View {
+pub(crate) struct ScanResult {
     /// In the order of their paths.
-    pub(crate) sightings: Vec<Sighting>,
-    /// Folders in which something of interest may happen.
+    pub(crate) snapshots: Vec<FileSnapshot>,
+    /// Folders to watch.
     pub(crate) folders: BTreeSet<PathBuf>,
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path, now: SystemTime) -> Self {
-        // A file that cannot be read says so when it is read.
+        // Reading the file reports its error.
         let Ok(metadata) = fs::metadata(path) else {
             return Self::default();
         };
-        // The time of change also tells of a replacement that kept the time of modification.
+        // The change time also reveals a replacement that kept the modification time.
         let (seconds, nanoseconds) = (metadata.ctime(), metadata.ctime_nsec());
         let changed = UNIX_EPOCH
             + Duration::new(
@@ -75,29 +75,30 @@ impl Stamp {
         }
     }
 
-    /// Whether the file is the same as when `earlier` was taken, beyond doubt.
-    fn is_still(&self, earlier: &Self) -> bool {
+    /// Whether the file has surely not changed since `earlier`.
+    fn is_unchanged_since(&self, earlier: &Self) -> bool {
         earlier.settled && self.state == earlier.state
     }
 }
 
-impl Sighting {
-    /// Whether the function is the same as when `earlier` was seen, beyond doubt.
-    pub(crate) fn is_still(&self, earlier: &Self) -> bool {
-        self.looks_like(earlier) && (self.source.is_err() || self.wasm.is_still(&earlier.wasm))
+impl FileSnapshot {
+    /// Whether the function has surely not changed since `earlier`.
+    pub(crate) fn is_unchanged_since(&self, earlier: &Self) -> bool {
+        self.resembles(earlier)
+            && (self.source.is_err() || self.wasm.is_unchanged_since(&earlier.wasm))
     }
 
-    /// Whether the function seems to be the same as when `earlier` was seen.
-    pub(crate) fn looks_like(&self, earlier: &Self) -> bool {
+    /// Whether the function has apparently not changed since `earlier`.
+    pub(crate) fn resembles(&self, earlier: &Self) -> bool {
         self.source == earlier.source
             && self.wasm.state == earlier.wasm.state
             && (self.source.is_ok() || self.description.state == earlier.description.state)
     }
 
-    /// A function that was seen long ago, in its `version`.
+    /// An old snapshot of a function in its `version`.
     #[cfg(test)]
-    pub(crate) fn seen(origin: Origin, source: Result<Source, Failure>, version: u64) -> Self {
-        let stamp = Stamp {
+    pub(crate) fn old(origin: Origin, source: Result<Source, Failure>, version: u64) -> Self {
+        let stamp = FileStamp {
             state: Some((0, 0, version, 0, 0)),
             settled: true,
         };
@@ -111,13 +112,14 @@ impl Sighting {
 
     fn of(origin: Origin, earlier: Option<&Self>, now: SystemTime) -> Self {
         let description = match &origin {
-            Origin::Described(path) => Stamp::of(path, now),
-            // Nothing is read of a bare file but its name.
-            Origin::Bare(_) => Stamp::default(),
+            Origin::Described(path) => FileStamp::of(path, now),
+            // Only the name of a bare file is used.
+            Origin::Bare(_) => FileStamp::default(),
         };
         let source = match (earlier, &origin) {
             (Some(earlier), Origin::Described(_))
-                if description.is_still(&earlier.description) && earlier.source.is_ok() =>
+                if description.is_unchanged_since(&earlier.description)
+                    && earlier.source.is_ok() =>
             {
                 earlier.source.clone()
             }
@@ -125,8 +127,8 @@ impl Sighting {
         };
         let source = source.and_then(|source| check_wasm(&origin, source));
         let wasm = match &source {
-            Ok(source) => Stamp::of(&source.wasm, now),
-            Err(_) => Stamp::default(),
+            Ok(source) => FileStamp::of(&source.wasm, now),
+            Err(_) => FileStamp::default(),
         };
         Self {
             origin,
@@ -137,34 +139,37 @@ impl Sighting {
     }
 }
 
-/// Looks at every function below `roots`. What did not change since `earlier` is not read again.
-pub(crate) fn look(roots: &[Root], earlier: &BTreeMap<Origin, Sighting>) -> Result<View, Failure> {
+/// Scans every function below `roots`. Files that are unchanged since `earlier` are not read again.
+pub(crate) fn scan_files(
+    roots: &[Root],
+    earlier: &BTreeMap<Origin, FileSnapshot>,
+) -> Result<ScanResult, Failure> {
     let found = discover(roots)?;
     let mut folders = found.folders;
-    // Before any file is read, so that a change while it is read makes the stamp a fresh one.
+    // Taken before any file is read, so that a change during the read leaves an untrusted stamp.
     let now = SystemTime::now();
-    let mut sightings = Vec::with_capacity(found.origins.len());
+    let mut snapshots = Vec::with_capacity(found.origins.len());
     for origin in found.origins {
-        let sighting = Sighting::of(origin.clone(), earlier.get(&origin), now);
+        let snapshot = FileSnapshot::of(origin.clone(), earlier.get(&origin), now);
         let files = [
             Some(origin.path()),
-            sighting.source.as_ref().ok().map(|source| &*source.wasm),
+            snapshot.source.as_ref().ok().map(|source| &*source.wasm),
         ];
         for file in files.into_iter().flatten() {
             folders.extend(folders_of(file));
         }
-        sightings.push(sighting);
+        snapshots.push(snapshot);
     }
-    for failed in sightings.iter().filter(|sighting| sighting.source.is_err()) {
-        // The file that the description asks for may be about to be built.
+    for failed in snapshots.iter().filter(|snapshot| snapshot.source.is_err()) {
+        // The missing file may be about to be built.
         if let Ok(source) = failed.origin.read() {
             folders.extend(folders_of(&source.wasm));
         }
     }
-    Ok(View { sightings, folders })
+    Ok(ScanResult { snapshots, folders })
 }
 
-/// A description without its .wasm gets a better advice than the engine could give.
+/// Reports a missing .wasm with better advice than the engine's.
 fn check_wasm(origin: &Origin, source: Source) -> Result<Source, Failure> {
     let Err(error) = fs::metadata(&source.wasm) else {
         return Ok(source);
@@ -183,7 +188,7 @@ fn check_wasm(origin: &Origin, source: Source) -> Result<Source, Failure> {
     })
 }
 
-/// The folder of a file, and that of the file it links to.
+/// The folder of a file, and that of its link target.
 fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
     let folder = |path: &Path| match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -200,7 +205,7 @@ mod tests {
     struct Shop {
         folder: tempfile::TempDir,
         roots: Vec<Root>,
-        earlier: BTreeMap<Origin, Sighting>,
+        earlier: BTreeMap<Origin, FileSnapshot>,
     }
 
     impl Shop {
@@ -220,25 +225,25 @@ mod tests {
             fs::write(path, text).expect("a file");
         }
 
-        /// Looks, and names what is new or changed, with whether it can be used.
+        /// Scans, and returns what is new or changed, with whether it is usable.
         fn changed(&mut self) -> Vec<(String, bool)> {
-            let view = look(&self.roots, &self.earlier).expect("everything can be read");
+            let scan = scan_files(&self.roots, &self.earlier).expect("everything can be read");
             let mut changed = Vec::new();
-            for sighting in view.sightings {
-                let earlier = self.earlier.get(&sighting.origin);
-                if !earlier.is_some_and(|earlier| sighting.is_still(earlier)) {
-                    changed.push((sighting.origin.default_name(), sighting.source.is_ok()));
+            for snapshot in scan.snapshots {
+                let earlier = self.earlier.get(&snapshot.origin);
+                if !earlier.is_some_and(|earlier| snapshot.is_unchanged_since(earlier)) {
+                    changed.push((snapshot.origin.default_name(), snapshot.source.is_ok()));
                 }
-                self.earlier.insert(sighting.origin.clone(), sighting);
+                self.earlier.insert(snapshot.origin.clone(), snapshot);
             }
             changed
         }
 
-        /// Makes the stamps as old as they would be after a while.
+        /// Makes all stamps old enough to be trusted.
         fn settle(&mut self) {
-            for sighting in self.earlier.values_mut() {
-                sighting.description.settled = true;
-                sighting.wasm.settled = true;
+            for snapshot in self.earlier.values_mut() {
+                snapshot.description.settled = true;
+                snapshot.wasm.settled = true;
             }
         }
     }
@@ -251,13 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_seen_as_changed() {
+    fn only_changed_files_are_reported_as_changed() {
         let mut shop = Shop::new();
         shop.write("cart/function.yaml", "description: one");
         shop.write("cart/cart.wasm", "1");
         shop.write("tax.wasm", "1");
         assert_eq!(shop.changed(), names(&[("cart", true), ("tax", true)]));
-        // Another change could still hide behind the stamps.
+        // The stamps are too recent to exclude another change.
         assert_eq!(shop.changed(), names(&[("cart", true), ("tax", true)]));
         shop.settle();
         assert_eq!(shop.changed(), names(&[]));
@@ -280,8 +285,8 @@ mod tests {
         let mut shop = Shop::new();
         shop.write("cart/function.yaml", "file: target/release/cart.wasm");
         assert_eq!(shop.changed(), names(&[("cart", false)]));
-        let view = look(&shop.roots, &shop.earlier).expect("everything can be read");
-        let failure = view.sightings[0]
+        let scan = scan_files(&shop.roots, &shop.earlier).expect("everything can be read");
+        let failure = scan.snapshots[0]
             .source
             .as_ref()
             .expect_err("the file is missing");
@@ -291,7 +296,7 @@ mod tests {
             "{failure:?}"
         );
         let awaited = shop.folder.path().join("cart/target/release");
-        assert!(view.folders.contains(&awaited), "{:?}", view.folders);
+        assert!(scan.folders.contains(&awaited), "{:?}", scan.folders);
         assert_eq!(shop.changed(), names(&[]));
         shop.write("cart/target/release/cart.wasm", "1");
         assert_eq!(shop.changed(), names(&[("cart", true)]));

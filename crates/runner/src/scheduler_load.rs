@@ -1,13 +1,12 @@
-//! Whether this thread has time between requests.
+//! Measures the load of a runtime thread: requests since it last slept.
 //!
-//! A round is what a thread of the runtime does between two sleeps. When it takes many requests
-//! without sleeping, some are waiting that are read already, and the least work for all of them
-//! beats the earliest answer to one:
+//! A thread that takes many requests without sleeping has more of them waiting in its sockets. The
+//! least work for all of them then matters more than the earliest response to one:
 //!
-//! - Answers leave together, once everything else that is ready has run. Writing an answer wakes
-//!   whoever waits for it, and a client on the same machine, be it a proxy or a load generator,
-//!   would take the processor for that one answer and give it back.
-//! - The engine clears an instance away at once, see [`sampan_engine::CallContext::busy`].
+//! - Responses leave together, after all other ready tasks have run. A write wakes the reader. A
+//!   client on the same machine, such as a proxy or a load generator, would take the processor for
+//!   one response.
+//! - The engine clears an instance at once; see [`sampan_engine::CallContext::busy`].
 
 use std::cell::Cell;
 use std::future::Future;
@@ -16,38 +15,38 @@ use std::task::{Context, Poll};
 
 use tokio::task::yield_now;
 
-/// Requests in one round that do not make it a busy one yet: as many as a client with a few
-/// connections may have under way.
-const FEW: u32 = 8;
+/// The most requests without a sleep that do not count as busy: as many as a client with a few
+/// connections may have in progress.
+const BUSY_THRESHOLD: u32 = 8;
 
 thread_local! {
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Begins a round: to be called when a thread of the server's runtime is about to sleep, which
-/// tokio's `on_thread_park` does. Without that, every thread soon passes for a busy one.
-pub fn thread_sleeps() {
+/// Resets the count. Call it from tokio's `on_thread_park` on every thread of the server's runtime.
+/// Without that, every thread soon counts as busy.
+pub fn on_thread_park() {
     REQUESTS.set(0);
 }
 
 /// Counts a request.
-pub(crate) fn request_begins() {
+pub(crate) fn count_request() {
     REQUESTS.set(REQUESTS.get().saturating_add(1));
 }
 
-/// Whether this round has had many requests.
+/// Whether this thread has taken many requests since it last slept.
 pub(crate) fn is_busy() -> bool {
-    REQUESTS.get() > FEW
+    REQUESTS.get() > BUSY_THRESHOLD
 }
 
-/// Ready when an answer may leave now. Otherwise the task is woken when everything that is ready has
-/// run, and is to write then without asking again.
-pub(crate) fn poll_leave(context: &mut Context<'_>) -> Poll<()> {
+/// Ready when a response may leave now. Otherwise wakes the task when all ready tasks have run. The
+/// task must then write without another poll of this function.
+pub(crate) fn poll_may_respond(context: &mut Context<'_>) -> Poll<()> {
     if !is_busy() {
         return Poll::Ready(());
     }
-    // Its first poll has the runtime wake the task once it has nothing else to do, or after some
-    // sixty tasks. The future has no part in that any more.
+    // The first poll makes the runtime wake the task once it has nothing else to do, or after some
+    // sixty tasks. The future is not needed afterwards.
     pin!(yield_now()).poll(context)
 }
 
@@ -60,17 +59,17 @@ mod tests {
 
     use super::*;
 
-    /// In which order an answer and other work are done that are ready in this order, in a round
-    /// that has had `requests`.
+    /// The order in which a response and other work run that are ready in this order, after
+    /// `requests` requests without a sleep.
     fn order(requests: u32) -> Vec<&'static str> {
         let done = Arc::new(Mutex::new(Vec::new()));
         let runtime = runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime can be made");
         runtime.block_on(async {
-            thread_sleeps();
+            on_thread_park();
             for _ in 0..requests {
-                request_begins();
+                count_request();
             }
             let seen = Arc::clone(&done);
             let answer = tokio::spawn(async move {
@@ -80,7 +79,7 @@ mod tests {
                         return Poll::Ready(());
                     }
                     asked = true;
-                    poll_leave(context)
+                    poll_may_respond(context)
                 })
                 .await;
                 seen.lock().expect("not poisoned").push("answer");
@@ -97,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn answers_leave_at_once_until_there_are_many() {
+    fn responses_leave_at_once_until_there_are_many() {
         fn check(requests: u32, expected: [&str; 2]) {
             assert_eq!(order(requests), expected, "{requests}");
         }
         check(1, ["answer", "work"]);
-        check(FEW, ["answer", "work"]);
-        check(FEW + 1, ["work", "answer"]);
+        check(BUSY_THRESHOLD, ["answer", "work"]);
+        check(BUSY_THRESHOLD + 1, ["work", "answer"]);
         check(u32::MAX, ["work", "answer"]);
     }
 }

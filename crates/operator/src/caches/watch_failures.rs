@@ -1,4 +1,4 @@
-//! Watches that do not work, as long as they do not.
+//! Current failures of watches.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,58 +6,59 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::watcher::Error;
 
-/// A failing watch tries again at least this often, so that an older failure is over.
-const FRESH: Duration = Duration::from_secs(75);
+/// A failing watch retries at least this often, so that an older failure is over.
+const FAILURE_LIFETIME: Duration = Duration::from_secs(75);
 
-/// What is wrong with which watch.
+/// The current failure of each watch.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<HashMap<&'static str, Fault>>);
+pub(crate) struct WatchFailures(Mutex<HashMap<&'static str, WatchFailure>>);
 
-struct Fault {
+struct WatchFailure {
     forbidden: bool,
     at: Instant,
 }
 
-impl Faults {
+impl WatchFailures {
     /// A resource that the operator may not watch.
     pub(super) fn forbidden(&self) -> Option<&'static str> {
-        let faults = self.lock();
-        let current = |fault: &Fault| fault.forbidden && fault.at.elapsed() < FRESH;
-        let mut forbidden: Vec<&str> = faults
+        let failures = self.lock();
+        let current =
+            |failure: &WatchFailure| failure.forbidden && failure.at.elapsed() < FAILURE_LIFETIME;
+        let mut forbidden: Vec<&str> = failures
             .iter()
-            .filter(|(_, fault)| current(fault))
+            .filter(|(_, failure)| current(failure))
             .map(|(resource, _)| *resource)
             .collect();
-        // Always the same one, so that conditions do not change for nothing.
+        // Always the same one, so that conditions do not change without reason.
         forbidden.sort_unstable();
         forbidden.first().copied()
     }
 
-    /// Notes a failure; `true` when it has to be told of every function.
+    /// Records a failure; `true` when it concerns every function's status.
     pub(super) fn note(&self, resource: &'static str, error: &Error) -> bool {
         tracing::warn!(resource, %error, "a watch failed and is tried again");
         let forbidden = code(error) == Some(403);
-        let fault = Fault {
+        let failure = WatchFailure {
             forbidden,
             at: Instant::now(),
         };
-        let before = self.lock().insert(resource, fault);
+        let before = self.lock().insert(resource, failure);
         forbidden && !before.is_some_and(|before| before.forbidden)
     }
 
-    /// The watch works; `true` when that has to be told of every function.
+    /// Records that the watch works; `true` when that concerns every function's status.
     pub(super) fn clear(&self, resource: &'static str) -> bool {
         self.lock()
             .remove(resource)
             .is_some_and(|before| before.forbidden)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Fault>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, WatchFailure>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The API server's answer, when there was one.
+/// The status of the API server's response, if there was one.
 fn code(error: &Error) -> Option<u16> {
     match error {
         Error::InitialListFailed(kube::Error::Api(status))

@@ -1,6 +1,6 @@
-//! Credential helpers: programs called `docker-credential-NAME`, asked over their standard streams.
+//! Runs Docker credential helpers: programs named `docker-credential-NAME`.
 //!
-//! Refuses names that are paths, answers without end, and helpers that wait for ever.
+//! Names that are paths are rejected. Output and time are limited.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use tokio::time::timeout;
 
 use super::{CredentialsError, Login, TOKEN_USER};
 
-/// How long a helper may take; a person may have to unlock something.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// The most bytes of an answer.
-const MOST_BYTES: u64 = 64 << 10;
-/// What the protocol of helpers has as the whole answer when there is nothing for a registry.
-const NOTHING: &str = "credentials not found in native keychain";
+/// Time limit of a helper; the user may have to unlock a keychain.
+const HELPER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The most bytes of a helper's output.
+const MAX_BYTES: u64 = 64 << 10;
+/// The whole output of a helper without credentials for a registry, as the protocol defines it.
+const NOT_FOUND: &str = "credentials not found in native keychain";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     #[serde(default)]
     username: String,
     secret: String,
 }
 
-/// What the helper keeps for a registry.
+/// Asks a helper for the credentials of a registry.
 pub(super) async fn get(name: &str, registry: &str) -> Result<Option<Login>, CredentialsError> {
     let proper = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || !name.bytes().all(proper) {
@@ -36,17 +36,17 @@ pub(super) async fn get(name: &str, registry: &str) -> Result<Option<Login>, Cre
         });
     }
     let program = format!("docker-credential-{name}");
-    match timeout(PATIENCE, ask(&program, registry)).await {
-        Ok(answer) => answer,
-        // Dropping what was waited for has ended the helper.
+    match timeout(HELPER_TIMEOUT, run(&program, registry)).await {
+        Ok(output) => output,
+        // Dropping the future has ended the helper.
         Err(_) => Err(CredentialsError::HelperSlow {
             program,
-            seconds: PATIENCE.as_secs(),
+            seconds: HELPER_TIMEOUT.as_secs(),
         }),
     }
 }
 
-async fn ask(program: &str, registry: &str) -> Result<Option<Login>, CredentialsError> {
+async fn run(program: &str, registry: &str) -> Result<Option<Login>, CredentialsError> {
     let failed = |source| CredentialsError::HelperStart {
         program: program.to_owned(),
         source,
@@ -55,13 +55,13 @@ async fn ask(program: &str, registry: &str) -> Result<Option<Login>, Credentials
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        // A helper that has something to say about itself says it to the user.
+        // A helper writes its own messages to the user.
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that answers without having read is not wrong.
+        // A helper may answer without reading its input.
         if let Err(error) = stdin.write_all(registry.as_bytes()).await
             && error.kind() != std::io::ErrorKind::BrokenPipe
         {
@@ -71,14 +71,14 @@ async fn ask(program: &str, registry: &str) -> Result<Option<Login>, Credentials
     let mut bytes = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         stdout
-            .take(MOST_BYTES)
+            .take(MAX_BYTES)
             .read_to_end(&mut bytes)
             .await
             .map_err(failed)?;
     }
     let status = child.wait().await.map_err(failed)?;
     if !status.success() {
-        if String::from_utf8_lossy(&bytes).trim() == NOTHING {
+        if String::from_utf8_lossy(&bytes).trim() == NOT_FOUND {
             return Ok(None);
         }
         return Err(CredentialsError::HelperFailed {
@@ -87,17 +87,17 @@ async fn ask(program: &str, registry: &str) -> Result<Option<Login>, Credentials
             status,
         });
     }
-    // The parser's error could quote the secret: it is not kept.
-    let answer: Answer =
+    // The parser's error could quote the secret, so it is dropped.
+    let output: HelperOutput =
         serde_json::from_slice(&bytes).map_err(|_| CredentialsError::HelperAnswer {
             program: program.to_owned(),
         })?;
-    Ok(Some(if answer.username == TOKEN_USER {
-        Login::Identity(answer.secret)
+    Ok(Some(if output.username == TOKEN_USER {
+        Login::Identity(output.secret)
     } else {
         Login::Password {
-            user: answer.username,
-            password: answer.secret,
+            user: output.username,
+            password: output.secret,
         }
     }))
 }

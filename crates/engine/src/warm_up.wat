@@ -1,5 +1,5 @@
-;; A function of nobody's that answers every request with one letter. What runs when it is called is, on the host's side,
-;; nearly what runs for any function: so its call brings that into memory before somebody waits for it.
+;; Warm-up component: responds to every request with one letter. Its call runs nearly the same host code as the call of
+;; any function, so that this code is in memory before the first request.
 (component
   (import "wasi:io/error@0.2.0" (instance $error
     (export "error" (type (sub resource)))))

@@ -1,8 +1,8 @@
-//! An exchange with nobody, before there is anybody.
+//! Warms a process up with one loopback request before it serves real ones.
 //!
-//! The first request of a process finds little of the program mapped: every part of it that serves costs a page fault,
-//! some hundred of them together. A request over a socket that nobody else knows, for a function of nobody's or for none,
-//! takes nearly the same way, and is counted and logged nowhere.
+//! At first little of the program is mapped: a first request causes about a hundred page faults. A
+//! request over a loopback socket of its own runs nearly the same code. It calls the warm-up
+//! function of the engine, or none, and appears in no metrics and no logs.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,23 +16,24 @@ use tokio::time::timeout;
 
 use crate::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 
-/// How long it may take on a machine that has no time for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of the exchange, also on a busy machine.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks for nothing.
+/// The request.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
-/// Answers one request of its own by this function, so that the first real one finds the program in memory; without a
-/// function, by saying that there is none.
+/// Sends one loopback request to `function`, so that the first real request finds the program in
+/// memory. Without a function, the response is that there is none.
 ///
 /// # Errors
 ///
-/// When there is no loopback network or no time, or the function does not answer. Requests will be answered all the same.
+/// When loopback networking is missing, the time limit passes or the function does not respond. The
+/// process can serve requests nevertheless.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime with network and time enabled.
-pub async fn rehearse(function: Option<LoadedFunction>) -> io::Result<()> {
+pub async fn warm_up(function: Option<LoadedFunction>) -> io::Result<()> {
     let server = Server::bind(ServerConfig::new(vec![SocketAddr::from((
         Ipv4Addr::LOCALHOST,
         0,
@@ -65,7 +66,7 @@ pub async fn rehearse(function: Option<LoadedFunction>) -> io::Result<()> {
     };
     let mut outcome = Ok(Ok(()));
     let shutdown = async {
-        outcome = timeout(PATIENCE, exchange).await;
+        outcome = timeout(EXCHANGE_TIMEOUT, exchange).await;
     };
     server.run(dispatch, shutdown).await;
     outcome??;
@@ -75,7 +76,7 @@ pub async fn rehearse(function: Option<LoadedFunction>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     #[tokio::test]
-    async fn a_rehearsal_ends_well() {
-        super::rehearse(None).await.expect("an answer");
+    async fn warm_up_succeeds_without_a_function() {
+        super::warm_up(None).await.expect("an answer");
     }
 }

@@ -1,7 +1,7 @@
-//! A request's turn at a function, from the route to the end of its answer.
+//! Guard of one request, from routing to the end of its response.
 //!
-//! However it ends, it ends once, here: admission gets its slot back, the request is counted, and the
-//! access log has its line.
+//! Its drop runs exactly once: it frees the admission slot, counts the request and writes the
+//! access log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use sampan_telemetry::TraceContext;
 
-use crate::admission::Crowded;
+use crate::admission::Rejection;
 use crate::deployed::{Callee, Deployed};
 
-/// The status that stands for a client which went away before there was one; nginx began it.
+/// The status for a client that disconnected before there was one, as in nginx.
 const CLIENT_GONE: u16 = 499;
 
-pub(crate) struct Turn<F: Callee> {
+pub(crate) struct RequestGuard<F: Callee> {
     deployed: Arc<Deployed<F>>,
     started: Instant,
-    /// What the client was told, if anything.
+    /// The status that the client received.
     status: u16,
-    /// Admission was asked and said yes.
+    /// Whether the request was admitted.
     entered: bool,
-    /// The answer was not the function's, or broke off.
+    /// The cause, if the response is not the function's or broke off.
     cause: Option<&'static str>,
     access: Option<Box<Access>>,
 }
 
-/// What the access log shows of a request, kept only when somebody wants to see it.
+/// A request's entry in the access log; kept only if that log is enabled.
 #[derive(Debug)]
 pub(crate) struct Access {
     method: Method,
@@ -40,7 +40,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// `None` when nobody wants to see it, which costs next to nothing.
+    /// `None` when the access log is disabled, which then costs next to nothing.
     pub(crate) fn of<B>(
         request: &Request<B>,
         peer: SocketAddr,
@@ -60,7 +60,7 @@ impl Access {
         }))
     }
 
-    /// Writes the line.
+    /// Writes the entry.
     pub(crate) fn log(
         &self,
         function: Option<&str>,
@@ -72,7 +72,7 @@ impl Access {
             target: "access",
             function,
             method = %self.method,
-            // Queries carry what people would not want in a log.
+            // Queries may contain private data.
             path = self.uri.path(),
             version = ?self.version,
             status,
@@ -85,7 +85,7 @@ impl Access {
     }
 }
 
-impl<F: Callee> Turn<F> {
+impl<F: Callee> RequestGuard<F> {
     pub(crate) fn new(
         deployed: Arc<Deployed<F>>,
         started: Instant,
@@ -107,28 +107,28 @@ impl<F: Callee> Turn<F> {
     }
 
     /// Waits for admission.
-    pub(crate) async fn enter(&mut self) -> Result<(), Crowded> {
-        let patience = self.deployed.function().limits.timeout;
-        let entered = self.deployed.admission().enter(patience).await;
-        if let Err(crowded) = entered {
-            self.deployed.metrics().rejected(crowded);
+    pub(crate) async fn enter(&mut self) -> Result<(), Rejection> {
+        let queue_timeout = self.deployed.function().limits.timeout;
+        let entered = self.deployed.admission().enter(queue_timeout).await;
+        if let Err(rejection) = entered {
+            self.deployed.metrics().rejected(rejection);
         }
         self.entered = entered.is_ok();
         entered
     }
 
-    /// The client is told this status.
+    /// Records the status of the response.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
     }
 
-    /// The answer is not the function's, or broke off.
+    /// Records that the response is not the function's, or broke off.
     pub(crate) fn failed(&mut self, cause: &'static str) {
         self.cause = Some(cause);
     }
 }
 
-impl<F: Callee> Drop for Turn<F> {
+impl<F: Callee> Drop for RequestGuard<F> {
     fn drop(&mut self) {
         if self.entered {
             self.deployed.admission().leave();

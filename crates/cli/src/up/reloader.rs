@@ -1,7 +1,7 @@
-//! Keeps what is served in step with the files: looks, loads, and swaps.
+//! Reloader: scans files, loads functions and swaps routes.
 //!
-//! One task owns the shelf; loads run beside it and report back. Refuses to end because of a function
-//! or a file: only a start at which nothing can be served ends it.
+//! One task owns the catalog; loads run in other tasks and report to it. A failing function or file
+//! does not end it. Only a start at which no function can be served does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,155 +19,158 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::source::{Origin, Source};
 
+use super::catalog::{Action, Catalog, CatalogEvent, CatalogState};
 use super::discover::Root;
 use super::event::{Event, Named, Served};
 use super::load::{Version, load};
-use super::look::{View, look};
 use super::report::Reporter;
-use super::shelf::{News, Place, Shelf, Step};
-use super::urls::Base;
+use super::scan::{ScanResult, scan_files};
+use super::urls::BaseUrl;
 use super::watch::{Inbox, Watches};
 
-/// Something that has gone is looked for once more: programs replace files by removing them first.
-const SECOND_LOOK: Duration = Duration::from_millis(100);
+/// How long a missing file is waited for: programs replace files by removing them first.
+const MISSING_FILE_GRACE: Duration = Duration::from_millis(100);
 
-/// Functions being loaded at once. Each holds its file in memory while it waits for the compiler.
-const LOADS: usize = 16;
+/// The most concurrent loads. Each holds its file in memory while it waits for the compiler.
+const MAX_LOADS: usize = 16;
 
-/// How often folders are looked at again because new ones were found, before anything is served.
-const MOST_LOOKS: usize = 16;
+/// The most scans before anything is served. New folders require another scan.
+const MAX_FIRST_SCANS: usize = 16;
 
-/// What the keeper works with.
-pub(crate) struct Keeper {
+/// The parts that the reloader uses.
+pub(crate) struct Reloader {
     pub(crate) roots: Arc<Vec<Root>>,
     pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) routes: RouteTable,
     pub(crate) health: Health,
     pub(crate) reporter: Reporter,
-    pub(crate) base: Base,
-    /// Nothing when files are not watched.
+    pub(crate) base: BaseUrl,
+    /// `None` when files are not watched.
     pub(crate) watches: Option<Watches>,
 }
 
-/// The keeper at work.
-struct Work {
-    keeper: Keeper,
-    shelf: Shelf<Arc<Deployed>>,
+/// The state of a running reloader.
+struct ReloadTask {
+    reloader: Reloader,
+    catalog: Catalog<Arc<Deployed>>,
     loads: JoinSet<Loaded>,
-    /// What each load is for.
+    /// The function and version of each load.
     running: HashMap<Id, (Origin, u64, AbortHandle)>,
     permits: Arc<Semaphore>,
     begun: Instant,
     settled: bool,
-    /// When something was first seen to be gone.
+    /// When a file was first missing.
     gone_since: Option<Instant>,
     trouble: Option<Failure>,
 }
 
-/// The end of a load.
+/// The result of a load.
 struct Loaded {
     result: Result<Version, Failure>,
     took: Duration,
 }
 
-/// Looks at everything and, if files are to be watched, watches it from before that look.
-pub(crate) fn first_look(roots: &[Root], watches: Option<&mut Watches>) -> Result<View, Failure> {
+/// Scans all roots. If files are to be watched, the watches start before the scan.
+pub(crate) fn first_scan(
+    roots: &[Root],
+    watches: Option<&mut Watches>,
+) -> Result<ScanResult, Failure> {
     let nothing = std::collections::BTreeMap::new();
-    let mut view = look(roots, &nothing)?;
+    let mut scan = scan_files(roots, &nothing)?;
     if let Some(watches) = watches {
-        for _ in 0..MOST_LOOKS {
-            if !watches.follow(&view.folders)? {
+        for _ in 0..MAX_FIRST_SCANS {
+            if !watches.follow(&scan.folders)? {
                 break;
             }
-            view = look(roots, &nothing)?;
+            scan = scan_files(roots, &nothing)?;
         }
     }
-    Ok(view)
+    Ok(scan)
 }
 
-impl Keeper {
-    /// Serves what `view` shows and follows its changes. Returns only to say why nothing can be served
-    /// at the start.
-    pub(crate) async fn keep(self, view: View) -> Failure {
-        let mut work = Work {
-            keeper: self,
-            shelf: Shelf::new(),
+impl Reloader {
+    /// Serves the scanned functions and follows changes. Returns only a failure at the start, when
+    /// nothing can be served.
+    pub(crate) async fn run(self, scan: ScanResult) -> Failure {
+        let mut task = ReloadTask {
+            reloader: self,
+            catalog: Catalog::new(),
             loads: JoinSet::new(),
             running: HashMap::new(),
-            permits: Arc::new(Semaphore::new(LOADS)),
+            permits: Arc::new(Semaphore::new(MAX_LOADS)),
             begun: Instant::now(),
             settled: false,
             gone_since: None,
             trouble: None,
         };
-        let inbox = work
-            .keeper
+        let inbox = task
+            .reloader
             .watches
             .as_ref()
             .map(Watches::inbox)
             .unwrap_or_default();
-        work.take(view);
+        task.apply_scan(scan);
         loop {
-            if let Some(failure) = work.settle() {
+            if let Some(failure) = task.settle() {
                 return failure;
             }
             let due = inbox.due();
-            let look_at = due.unwrap_or_else(Instant::now).into();
+            let scan_at = due.unwrap_or_else(Instant::now).into();
             tokio::select! {
-                Some(ended) = work.loads.join_next_with_id() => work.ended(ended, &inbox),
+                Some(ended) = task.loads.join_next_with_id() => task.ended(ended, &inbox),
                 () = inbox.announced() => {}
-                () = sleep_until(look_at), if due.is_some() => {
+                () = sleep_until(scan_at), if due.is_some() => {
                     inbox.settle(Instant::now());
-                    work.look(&inbox).await;
+                    task.rescan(&inbox).await;
                 }
             }
         }
     }
 }
 
-impl Work {
-    async fn look(&mut self, inbox: &Inbox) {
-        let (roots, known) = (Arc::clone(&self.keeper.roots), self.shelf.sightings());
-        let looked = tokio::task::spawn_blocking(move || look(&roots, &known)).await;
-        let view = match looked {
-            Ok(Ok(view)) => view,
-            Ok(Err(failure)) => return self.tell_trouble(failure),
+impl ReloadTask {
+    async fn rescan(&mut self, inbox: &Inbox) {
+        let (roots, known) = (Arc::clone(&self.reloader.roots), self.catalog.snapshots());
+        let scanned = tokio::task::spawn_blocking(move || scan_files(&roots, &known)).await;
+        let scan = match scanned {
+            Ok(Ok(scan)) => scan,
+            Ok(Err(failure)) => return self.report_trouble(failure),
             Err(error) => {
-                return self.tell_trouble(Failure::system("files cannot be looked at", &error));
+                return self.report_trouble(Failure::system("files cannot be scanned", &error));
             }
         };
-        if let Some(watches) = &mut self.keeper.watches {
-            match watches.follow(&view.folders) {
-                // Something may have happened in the new folders before they were watched.
+        if let Some(watches) = &mut self.reloader.watches {
+            match watches.follow(&scan.folders) {
+                // The new folders may have changed before they were watched.
                 Ok(true) => inbox.announce(Instant::now()),
                 Ok(false) => {}
-                Err(failure) => self.tell_trouble(failure),
+                Err(failure) => self.report_trouble(failure),
             }
         }
-        let complete = self.shelf.is_within(&view);
+        let complete = self.catalog.is_within(&scan);
         if !complete {
             let since = *self.gone_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < SECOND_LOOK {
-                return inbox.announce(since + SECOND_LOOK);
+            if since.elapsed() < MISSING_FILE_GRACE {
+                return inbox.announce(since + MISSING_FILE_GRACE);
             }
         }
         self.gone_since = None;
-        self.take(view);
-        if !complete && self.shelf.is_crowded() {
+        self.apply_scan(scan);
+        if !complete && self.catalog.has_name_conflict() {
             inbox.announce(Instant::now());
         }
     }
 
-    fn take(&mut self, view: View) {
-        for step in self.shelf.take(view) {
-            match step {
-                Step::Load {
+    fn apply_scan(&mut self, scan: ScanResult) {
+        for action in self.catalog.apply_scan(scan) {
+            match action {
+                Action::Load {
                     origin,
                     generation,
                     source,
                 } => self.load(origin, generation, source),
-                Step::Tell(news) => self.tell(news, Duration::ZERO),
+                Action::Report(event) => self.report(event, Duration::ZERO),
             }
         }
         self.publish();
@@ -175,15 +178,15 @@ impl Work {
 
     fn load(&mut self, origin: Origin, generation: u64, source: Source) {
         self.abort(&origin);
-        if self.shelf.live(&origin).is_none() {
-            self.keeper
+        if self.catalog.live(&origin).is_none() {
+            self.reloader
                 .reporter
-                .tell(Event::Loading(self.named(&origin)));
+                .send(Event::Loading(self.named(&origin)));
         }
-        let (engine, metrics) = (self.keeper.engine.clone(), self.keeper.metrics.clone());
+        let (engine, metrics) = (self.reloader.engine.clone(), self.reloader.metrics.clone());
         let permits = Arc::clone(&self.permits);
         let load = self.loads.spawn(async move {
-            // The semaphore is never closed; without a permit there would only be no bound.
+            // The semaphore is never closed; without a permit there would only be no limit.
             let _permit = permits.acquire().await;
             let begun = Instant::now();
             let result = load(&engine, &metrics, source).await;
@@ -195,7 +198,7 @@ impl Work {
         self.running.insert(load.id(), (origin, generation, load));
     }
 
-    /// Ends the load of a version that is out of date. A compiler that works on it ends with it.
+    /// Aborts the load of an outdated version, its compiler included.
     fn abort(&mut self, origin: &Origin) {
         for (_, _, load) in self
             .running
@@ -208,19 +211,19 @@ impl Work {
 
     fn ended(&mut self, ended: Result<(Id, Loaded), JoinError>, inbox: &Inbox) {
         let mut next = Some(ended);
-        // What has ended meanwhile is published together.
+        // Loads that have ended meanwhile are published together.
         while let Some(ended) = next {
-            self.take_loaded(ended);
+            self.finish_load(ended);
             next = self.loads.try_join_next_with_id();
         }
         self.publish();
-        if self.shelf.is_crowded() {
+        if self.catalog.has_name_conflict() {
             // A name may have become free.
             inbox.announce(Instant::now());
         }
     }
 
-    fn take_loaded(&mut self, ended: Result<(Id, Loaded), JoinError>) {
+    fn finish_load(&mut self, ended: Result<(Id, Loaded), JoinError>) {
         let (id, result, took) = match ended {
             Ok((id, Loaded { result, took })) => (id, result, took),
             Err(error) => {
@@ -232,52 +235,52 @@ impl Work {
             return;
         };
         let before = self
-            .shelf
+            .catalog
             .live(&origin)
             .map(|live| live.function.name.clone());
-        if let Some(news) = self.shelf.loaded(&origin, generation, result) {
-            self.tell(news, took);
+        if let Some(event) = self.catalog.loaded(&origin, generation, result) {
+            self.report(event, took);
         }
-        let after = self.shelf.live(&origin).map(|live| &live.function.name);
+        let after = self.catalog.live(&origin).map(|live| &live.function.name);
         if let Some(name) = before.filter(|before| Some(before) != after) {
             self.forget(&name);
         }
     }
 
-    /// Shows the numbers of a name no longer, unless it leads somewhere again.
+    /// Removes the metrics of a name, unless another function has it.
     fn forget(&self, name: &FunctionName) {
-        if !self.shelf.places().contains_key(name) {
-            self.keeper.metrics.forget(name);
+        if !self.catalog.states().contains_key(name) {
+            self.reloader.metrics.forget(name);
         }
     }
 
-    /// Puts what is served now in the place of what was.
+    /// Replaces the routes by the current state.
     fn publish(&self) {
-        let entries = self.shelf.places().into_iter().map(|(name, place)| {
-            let entry = match place {
-                Place::Ready(live) => Entry::Ready(Arc::clone(&live.deployed)),
-                Place::Loading => Entry::Compiling,
-                Place::Failed(failure) => {
+        let entries = self.catalog.states().into_iter().map(|(name, state)| {
+            let entry = match state {
+                CatalogState::Ready(live) => Entry::Ready(Arc::clone(&live.deployed)),
+                CatalogState::Loading => Entry::Compiling,
+                CatalogState::Failed(failure) => {
                     Entry::Failed(format!("{}; {}", failure.message, failure.help))
                 }
             };
             (name, entry)
         });
-        self.keeper.routes.set(Routes::named(entries));
+        self.reloader.routes.set(Routes::named(entries));
     }
 
-    /// Notices when everything found at the start has had its try.
+    /// Checks whether every function found at the start has been loaded once.
     fn settle(&mut self) -> Option<Failure> {
-        if self.settled || !self.shelf.is_settled() {
+        if self.settled || !self.catalog.is_settled() {
             return None;
         }
         self.settled = true;
-        let (served, failures) = (self.shelf.served(), self.shelf.failures());
+        let (served, failures) = (self.catalog.served(), self.catalog.failures());
         if served == 0 && !failures.is_empty() {
             return Some(nothing_to_serve(&failures));
         }
-        self.keeper.health.set_ready();
-        self.keeper.reporter.tell(Event::Settled {
+        self.reloader.health.set_ready();
+        self.reloader.reporter.send(Event::Settled {
             served,
             failed: failures.len(),
             milliseconds: milliseconds(self.begun.elapsed()),
@@ -285,11 +288,11 @@ impl Work {
         None
     }
 
-    fn tell(&mut self, news: News, took: Duration) {
-        let event = match news {
-            News::Ready(origin) => self.served(&origin, took).map(Event::Ready),
-            News::Changed(origin) => self.served(&origin, took).map(Event::Changed),
-            News::Failed {
+    fn report(&mut self, event: CatalogEvent, took: Duration) {
+        let event = match event {
+            CatalogEvent::Ready(origin) => self.served(&origin, took).map(Event::Ready),
+            CatalogEvent::Changed(origin) => self.served(&origin, took).map(Event::Changed),
+            CatalogEvent::Failed {
                 origin,
                 failure,
                 still_served,
@@ -300,7 +303,7 @@ impl Work {
                 exit_code: failure.exit.code(),
                 still_served,
             }),
-            News::Removed { origin, name } => {
+            CatalogEvent::Removed { origin, name } => {
                 self.abort(&origin);
                 if let Ok(name) = name.parse() {
                     self.forget(&name);
@@ -313,15 +316,17 @@ impl Work {
             }
         };
         if let Some(event) = event {
-            self.keeper.reporter.tell(event);
+            self.reloader.reporter.send(event);
         }
     }
 
-    /// Tells of something that keeps files from being followed, once.
-    fn tell_trouble(&mut self, failure: Failure) {
+    /// Reports a failure to follow files, unless it was the last one reported.
+    fn report_trouble(&mut self, failure: Failure) {
         if self.trouble.as_ref() != Some(&failure) {
             let (message, help) = (failure.message.clone(), failure.help.clone());
-            self.keeper.reporter.tell(Event::Trouble { message, help });
+            self.reloader
+                .reporter
+                .send(Event::Trouble { message, help });
             self.trouble = Some(failure);
         }
     }
@@ -329,7 +334,7 @@ impl Work {
     fn named(&self, origin: &Origin) -> Named {
         Named {
             function: self
-                .shelf
+                .catalog
                 .name(origin)
                 .unwrap_or_else(|| origin.default_name()),
             file: origin.path().display().to_string(),
@@ -337,19 +342,19 @@ impl Work {
     }
 
     fn served(&self, origin: &Origin, took: Duration) -> Option<Served> {
-        let live = self.shelf.live(origin)?;
+        let live = self.catalog.live(origin)?;
         Some(Served {
             named: self.named(origin),
             kind: live.kind.as_str(),
             digest: live.digest.clone(),
-            urls: self.keeper.base.function(&live.function.name),
+            urls: self.reloader.base.function(&live.function.name),
             example: live.function.example.clone(),
             milliseconds: milliseconds(took),
         })
     }
 }
 
-/// One cause is told as it is; several are in the rows already.
+/// A single failure is returned as it is; several were already printed.
 fn nothing_to_serve(failures: &[&Failure]) -> Failure {
     if let [failure] = failures {
         return (*failure).clone();

@@ -1,16 +1,16 @@
-//! How text that someone else wrote is shown in a message: escaped and cut.
+//! Escapes and truncates foreign text for messages.
 //!
-//! Refuses to let a control character or a megabyte through to a terminal.
+//! No control character passes, and no long text.
 
 use std::fmt;
 
-/// A word or value that someone else wrote.
+/// A foreign word or value: escaped and truncated.
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
-/// A whole sentence that may repeat what someone else wrote.
+/// A sentence that may contain foreign text: escaped and truncated.
 pub(crate) struct ShownSentence<'a>(pub(crate) &'a str);
 
-/// Text that has to stay whole, such as a path: escaped only.
+/// Text that must stay whole, such as a path: escaped only.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -28,15 +28,15 @@ impl fmt::Display for ShownSentence<'_> {
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| match character {
-            // `escape_debug` would escape these three as well, which only makes paths and quoted
-            // words harder to read.
+            // `escape_debug` would escape these three as well, which would only make paths and
+            // quoted words harder to read.
             '\'' | '"' | '\\' => write!(f, "{character}"),
             _ => write!(f, "{}", character.escape_debug()),
         })
     }
 }
 
-/// The first `most` characters, and a mark where more follow.
+/// The first `most` characters, and a mark if more follow.
 fn cut(text: &str, most: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match text.char_indices().nth(most) {
         Some((end, _)) => write!(f, "{}...", Escaped(&text[..end])),
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_what_a_terminal_would_obey() {
+    fn escapes_control_characters() {
         check("plain", "plain");
         check("it's \"so\"", "it's \"so\"");
         check("\u{1b}[31mred", "\\u{1b}[31mred");

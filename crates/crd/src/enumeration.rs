@@ -1,11 +1,11 @@
-//! The schema of a field that takes one of a few words.
+//! The schema of an enumeration without fields.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-/// The schema of an enumeration without fields. A resource definition has no place for the meaning of a
-/// single word, so that belongs into the field's description.
-pub(crate) fn words<T: JsonSchema>(_: &mut SchemaGenerator) -> Schema {
+/// Makes the schema of an enumeration without fields. A resource definition has no descriptions of
+/// single words, so the field's description contains them.
+pub(crate) fn enumeration<T: JsonSchema>(_: &mut SchemaGenerator) -> Schema {
     let described = SchemaGenerator::default()
         .into_root_schema_for::<T>()
         .to_value();

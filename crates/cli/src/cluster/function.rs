@@ -1,6 +1,6 @@
-//! A function as the cluster tells of it.
+//! A `WasmFunction` as the commands read it from the cluster.
 //!
-//! Refuses to judge what the resource says: only what commands show is read, whatever else is there.
+//! It reads only fields that commands show and ignores all others, without validation.
 
 use kube::api::DynamicObject;
 use sampan_crd::{ConditionKind, WasmFunctionStatus};
@@ -11,22 +11,22 @@ use crate::failure::Failure;
 
 /// A function in a cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct ClusterFunction {
     /// Its name.
     pub(crate) name: String,
     /// Its namespace.
     pub(crate) namespace: String,
-    /// Which one of this name it is.
+    /// The UID, which distinguishes it from other functions with its name.
     pub(crate) uid: Option<String>,
-    /// Counts what was ever written into its spec.
+    /// The generation of its spec.
     pub(crate) generation: i64,
-    /// When it was made, in seconds since 1970.
+    /// The time of its creation, in seconds since 1970.
     pub(crate) created: Option<i64>,
-    /// Whether it is on its way out.
+    /// Whether it is being deleted.
     pub(crate) deleting: bool,
     /// The image.
     pub(crate) image: String,
-    /// What the operator tells.
+    /// The status that the operator wrote.
     pub(crate) status: WasmFunctionStatus,
 }
 
@@ -44,8 +44,8 @@ struct RawSpec {
     image: String,
 }
 
-impl Seen {
-    /// Reads what there is to show of a resource.
+impl ClusterFunction {
+    /// Reads the fields of a resource.
     pub(crate) fn of(object: &DynamicObject) -> Result<Self, Failure> {
         let metadata = &object.metadata;
         let name = metadata.name.clone().unwrap_or_default();
@@ -68,7 +68,7 @@ impl Seen {
         })
     }
 
-    /// Whether it answers, as far as the operator has said.
+    /// Whether it is ready, if the operator has reported that.
     pub(crate) fn ready(&self) -> Option<bool> {
         let ready = self.status.condition(ConditionKind::Ready)?;
         match ready.status.as_str() {
@@ -78,7 +78,7 @@ impl Seen {
         }
     }
 
-    /// Why it is not as it should be: the reason and the message of the condition that says so.
+    /// The reason and the message of the first condition that is not met.
     pub(crate) fn complaint(&self) -> Option<(&str, &str)> {
         let kinds = [ConditionKind::Accepted, ConditionKind::Ready];
         let mut conditions = kinds
@@ -94,13 +94,13 @@ pub(crate) mod tests {
     use kube::api::DynamicObject;
     use serde_json::{Value, json};
 
-    use super::Seen;
+    use super::ClusterFunction;
 
     /// A condition: kind, status, reason, message, generation.
-    pub(crate) type Told<'a> = (&'a str, &'a str, &'a str, &'a str, i64);
+    pub(crate) type ConditionRow<'a> = (&'a str, &'a str, &'a str, &'a str, i64);
 
     /// A function named hello with these conditions.
-    pub(crate) fn seen(generation: i64, conditions: &[Told<'_>]) -> Seen {
+    pub(crate) fn function(generation: i64, conditions: &[ConditionRow<'_>]) -> ClusterFunction {
         let conditions: Vec<Value> = conditions
             .iter()
             .map(|(kind, status, reason, message, generation)| {
@@ -127,42 +127,42 @@ pub(crate) mod tests {
             },
         });
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
-        Seen::of(&object).expect("a function")
+        ClusterFunction::of(&object).expect("a function")
     }
 
     #[test]
     fn a_resource_of_another_version_can_be_read() {
-        let seen = seen(3, &[("Ready", "True", "AllReady", "1 of 1 pods answer", 2)]);
+        let function = function(3, &[("Ready", "True", "AllReady", "1 of 1 pods answer", 2)]);
         assert_eq!(
-            (seen.name.as_str(), seen.namespace.as_str()),
+            (function.name.as_str(), function.namespace.as_str()),
             ("hello", "shop")
         );
         assert_eq!(
-            (seen.generation, seen.status.observed_generation),
+            (function.generation, function.status.observed_generation),
             (3, Some(2))
         );
-        assert_eq!(seen.image, "r.example/hello:1");
-        assert_eq!(seen.created, Some(1_767_225_600));
-        assert_eq!(seen.ready(), Some(true));
-        assert_eq!(seen.complaint(), None);
+        assert_eq!(function.image, "r.example/hello:1");
+        assert_eq!(function.created, Some(1_767_225_600));
+        assert_eq!(function.ready(), Some(true));
+        assert_eq!(function.complaint(), None);
     }
 
     #[test]
-    fn what_was_just_made_has_no_status() {
+    fn a_new_resource_has_no_status() {
         let object =
             json!({ "metadata": { "name": "new", "namespace": "shop" }, "spec": { "image": "i" } });
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
-        let seen = Seen::of(&object).expect("a function");
+        let function = ClusterFunction::of(&object).expect("a function");
         assert_eq!(
-            (seen.ready(), seen.complaint(), seen.generation),
+            (function.ready(), function.complaint(), function.generation),
             (None, None, 0)
         );
     }
 
     #[test]
     fn the_first_condition_that_is_not_met_is_the_complaint() {
-        let check = |conditions: &[Told<'_>], expected| {
-            assert_eq!(seen(1, conditions).complaint(), expected);
+        let check = |conditions: &[ConditionRow<'_>], expected| {
+            assert_eq!(function(1, conditions).complaint(), expected);
         };
         let ready = ("Ready", "False", "Starting", "no pod answers yet", 1);
         check(&[ready], Some(("Starting", "no pod answers yet")));

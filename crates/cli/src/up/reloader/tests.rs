@@ -1,4 +1,4 @@
-//! How the end is told when nothing can be served.
+//! Tests of the failure when nothing can be served.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The body of an answer: a function's, or the runner's own text.
+//! Response body: a function's stream, or text of the runner.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,36 +8,36 @@ use http_body::{Body, Frame, SizeHint};
 use sampan_engine::CallError;
 
 use crate::deployed::Callee;
-use crate::turn::Turn;
+use crate::request_guard::RequestGuard;
 
-/// What an answer carries. It holds the request's turn until it is dropped.
-pub struct AnswerBody<F: Callee>(Kind<F>);
+/// The body of a response. It holds the request's [`RequestGuard`] until it is dropped.
+pub struct ResponseBody<F: Callee>(Kind<F>);
 
 enum Kind<F: Callee> {
     Function {
         body: F::Body,
-        turn: Turn<F>,
+        guard: RequestGuard<F>,
     },
     Text {
         text: Option<Bytes>,
-        _turn: Option<Turn<F>>,
+        _guard: Option<RequestGuard<F>>,
     },
 }
 
-impl<F: Callee> AnswerBody<F> {
-    pub(crate) fn function(body: F::Body, turn: Turn<F>) -> Self {
-        Self(Kind::Function { body, turn })
+impl<F: Callee> ResponseBody<F> {
+    pub(crate) fn function(body: F::Body, guard: RequestGuard<F>) -> Self {
+        Self(Kind::Function { body, guard })
     }
 
-    pub(crate) fn text(text: impl Into<Bytes>, turn: Option<Turn<F>>) -> Self {
+    pub(crate) fn text(text: impl Into<Bytes>, guard: Option<RequestGuard<F>>) -> Self {
         Self(Kind::Text {
             text: Some(text.into()),
-            _turn: turn,
+            _guard: guard,
         })
     }
 }
 
-impl<F: Callee> Body for AnswerBody<F> {
+impl<F: Callee> Body for ResponseBody<F> {
     type Data = Bytes;
     type Error = CallError;
 
@@ -46,10 +46,10 @@ impl<F: Callee> Body for AnswerBody<F> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
         match &mut self.0 {
-            Kind::Function { body, turn } => {
+            Kind::Function { body, guard } => {
                 let polled = Pin::new(body).poll_frame(context);
                 if let Poll::Ready(Some(Err(error))) = &polled {
-                    turn.failed(error.cause());
+                    guard.failed(error.cause());
                 }
                 polled
             }

@@ -1,8 +1,7 @@
-//! Where a registry may send us: another host, but neither this machine nor a place of this link, where
-//! clouds answer with credentials.
+//! Checks redirect targets: neither this machine nor its link, where clouds serve credentials.
 //!
-//! Names are judged by what they resolve to, in the resolver of the connection itself, so that a second look
-//! cannot find another address than the first.
+//! The connection's own resolver checks the resolved addresses of a name, so that a second
+//! resolution cannot lead elsewhere.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,22 +10,22 @@ use url::{Host, Url};
 
 use crate::error::{Cause, Error, shown};
 
-/// A name that leads to a place where no registry may send anybody.
+/// A name that resolves to a forbidden address.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} is {address}, where no registry may send anybody")]
+#[error("{name} is {address}, which a registry must not redirect to")]
 pub(super) struct Forbidden {
     name: String,
     address: IpAddr,
 }
 
-/// Resolves names, and refuses those that lead to a forbidden place.
+/// Resolves names, and rejects forbidden addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resolver {
     local: bool,
 }
 
 impl Resolver {
-    /// `local` says that the registry itself is on this machine, and may name others there.
+    /// `local` says that the registry itself is on this machine, and may redirect to this machine.
     pub(super) fn new(local: bool) -> Self {
         Self { local }
     }
@@ -50,7 +49,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Checks an address to which the registry at `from` leads. Names are checked when they are resolved.
+/// Checks an address that the registry at `from` named. Names are checked when they are resolved.
 pub(super) fn check(from: &Url, to: &Url, plain: bool, local: bool) -> Result<(), Error> {
     let refuse = |reason| Error::Redirect {
         from: shown(from),
@@ -72,11 +71,11 @@ pub(super) fn check(from: &Url, to: &Url, plain: bool, local: bool) -> Result<()
     if allowed(address, local) {
         Ok(())
     } else {
-        Err(refuse("where no registry may send anybody"))
+        Err(refuse("which a registry must not redirect to"))
     }
 }
 
-/// Whether an error came from [`Resolver`], as the error that this is.
+/// The error of [`Resolver`], if it caused this one.
 pub(super) fn forbidden(url: &Url, error: &reqwest::Error) -> Option<Error> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -84,7 +83,7 @@ pub(super) fn forbidden(url: &Url, error: &reqwest::Error) -> Option<Error> {
             return Some(Error::Redirect {
                 from: "the registry".to_owned(),
                 to: format!("{} ({})", shown(url), forbidden.address),
-                reason: "where no registry may send anybody",
+                reason: "which a registry must not redirect to",
             });
         }
         cause = error.source();
@@ -93,7 +92,7 @@ pub(super) fn forbidden(url: &Url, error: &reqwest::Error) -> Option<Error> {
 }
 
 fn allowed(address: IpAddr, local: bool) -> bool {
-    sampan_spec::name_may_lead_to(address, local)
+    sampan_spec::name_may_resolve_to(address, local)
 }
 
 #[cfg(test)]
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_judged_by_what_they_resolve_to() {
+    async fn names_are_checked_by_their_addresses() {
         let resolve = async |local| {
             let name = "localhost".parse().expect("a name");
             Resolver::new(local)

@@ -1,4 +1,4 @@
-//! Tells people: the resource's status, and an event when a condition changes its reason.
+//! Writes the resource's status, and an event when a condition changes its reason.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
@@ -9,19 +9,19 @@ use serde_json::json;
 
 use crate::apply::MANAGER;
 use crate::build::Identity;
-use crate::failure::{Failure, Request, Trouble};
+use crate::failure::{Failure, ReconcileError, Request};
 
 /// The most bytes of an event's note.
-const MOST_NOTE: usize = 1_000;
+const MAX_NOTE_BYTES: usize = 1_000;
 
 /// Writes statuses and events.
-pub(crate) struct Teller {
+pub(crate) struct StatusWriter {
     client: Client,
     recorder: Recorder,
 }
 
-impl Teller {
-    /// `instance` is this operator among several.
+impl StatusWriter {
+    /// `instance` is the name of this operator among several.
     pub(crate) fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter {
             controller: "sampan.dev/operator".to_owned(),
@@ -33,14 +33,15 @@ impl Teller {
         }
     }
 
-    /// Writes a status that is not the one before. The version of the resource after it.
-    pub(crate) async fn tell(
+    /// Writes a changed status. Returns the resource version after it.
+    pub(crate) async fn write(
         &self,
         identity: &Identity,
         previous: &WasmFunctionStatus,
         new: &WasmFunctionStatus,
     ) -> Result<Option<u64>, Failure> {
-        // Before the status: an interruption between the two repeats the event instead of losing it.
+        // Events come first: an interruption between the two repeats the event instead of losing
+        // it.
         for kind in [
             ConditionKind::Accepted,
             ConditionKind::Ready,
@@ -55,7 +56,7 @@ impl Teller {
         let body = json!({
             "apiVersion": WasmFunction::api_version(&()),
             "kind": WasmFunction::kind(&()),
-            // Another resource of that name, made meanwhile, is not meant.
+            // Does not write to a new resource with the same name.
             "metadata": { "name": identity.name, "uid": identity.uid },
             "status": new,
         });
@@ -74,11 +75,13 @@ impl Teller {
                     name: &identity.name,
                     subresource: Some("status"),
                 };
-                match request.trouble::<WasmFunction>(&self.client, error).await {
-                    Trouble::Ending => Ok(None),
-                    Trouble::Failed(failure) => Err(failure),
-                    // There is no other place to tell it.
-                    Trouble::Refused(refusal) => Err(Failure::Untold(refusal.to_string())),
+                match request.classify::<WasmFunction>(&self.client, error).await {
+                    ReconcileError::Ending => Ok(None),
+                    ReconcileError::Failed(failure) => Err(failure),
+                    // There is no other place to report it.
+                    ReconcileError::Refused(refusal) => {
+                        Err(Failure::StatusNotWritten(refusal.to_string()))
+                    }
                 }
             }
         }
@@ -93,7 +96,7 @@ impl Teller {
             uid: Some(identity.uid.clone()),
             ..ObjectReference::default()
         };
-        // Events are a courtesy: the condition says the same, and lasts.
+        // Events are optional: the condition has the same content, and lasts.
         if let Err(error) = self.recorder.publish(event, &reference).await {
             let Identity {
                 namespace, name, ..
@@ -103,7 +106,7 @@ impl Teller {
     }
 }
 
-/// The event of a condition that has another reason now.
+/// The event of a condition with a new reason.
 fn transition(
     kind: ConditionKind,
     previous: &WasmFunctionStatus,
@@ -120,7 +123,7 @@ fn transition(
         return None;
     }
     let one_of = |reasons: &[Reason]| reasons.iter().any(|reason| reason.as_str() == now.reason);
-    // A failure is told once, although two conditions have it.
+    // A failure causes one event, although two conditions have it.
     let elsewhere = kind == ConditionKind::Progressing
         && new
             .condition(ConditionKind::Ready)
@@ -146,7 +149,7 @@ fn transition(
             EventType::Warning
         },
         reason: now.reason.clone(),
-        note: Some(now.message[..now.message.floor_char_boundary(MOST_NOTE)].to_owned()),
+        note: Some(now.message[..now.message.floor_char_boundary(MAX_NOTE_BYTES)].to_owned()),
         action: "Reconcile".to_owned(),
         secondary: None,
     })

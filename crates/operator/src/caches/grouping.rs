@@ -1,4 +1,4 @@
-//! Which function an object belongs to.
+//! Finds the function of an object.
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Resource;
@@ -6,9 +6,9 @@ use sampan_crd::FUNCTION_LABEL;
 
 use crate::grouped::Key;
 
-/// Events that tell why a pod has no container yet. The API server selects by one reason at a time
-/// only, so it is the kind and the type, and the rest is left out here.
-pub(super) const PODS_WITH_TROUBLE: &str = "involvedObject.kind=Pod,type=Warning";
+/// Selects events about pods without a container. The API server can select only one reason at a
+/// time, so this selects by kind and type, and the rest is dropped here.
+pub(super) const POD_WARNINGS: &str = "involvedObject.kind=Pod,type=Warning";
 
 /// The reasons among them that no status of a pod has.
 const REASONS: [&str; 4] = [
@@ -30,7 +30,7 @@ pub(super) fn by_label(pod: &Pod) -> Option<Key> {
     Some((pod.metadata.namespace.clone()?, function.clone()))
 }
 
-/// An event: the pod it is about, when it tells something that the pod does not.
+/// An event: its pod, if the event says what the pod's status does not.
 pub(super) fn by_regarding(event: &Event) -> Option<Key> {
     let reason = event.reason.as_deref()?;
     REASONS.contains(&reason).then_some(())?;
