@@ -14,18 +14,17 @@ use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
 use crate::compile_lock::CompileLock;
 use crate::config::Flavour;
 use crate::error::{EngineError, LoadError};
+use crate::temporary;
 
 /// Bytes of the keyed hash at the end of each file.
 const MAC_LENGTH: usize = blake3::OUT_LEN;
@@ -152,7 +151,10 @@ impl Cache {
         let key = key.map_err(|_| EngineError::CacheKey { path })?;
         bytes.fill(0);
         std::hint::black_box(&bytes);
-        remove_leftovers(&modules).map_err(at(&modules))?;
+        // A process may have been killed while it wrote the key, or a module.
+        for folder in [folder, &modules] {
+            temporary::remove_leftovers(folder).map_err(at(folder))?;
+        }
         Ok(Self {
             folder: modules,
             key,
@@ -238,7 +240,7 @@ impl Cache {
     }
 
     fn write(&self, key: &Key, compiled: &[u8], path: &Path) -> io::Result<()> {
-        let mut temporary = self.temporary()?;
+        let mut temporary = temporary::make(&self.folder)?;
         let mut mac = self.mac(key);
         mac.update(compiled);
         temporary.write_all(compiled)?;
@@ -252,22 +254,7 @@ impl Cache {
         temporary.persist(path)?;
         File::open(&self.folder)?.sync_all()?;
         // Removes files of processes that were killed while writing since this cache was opened.
-        remove_leftovers(&self.folder)
-    }
-
-    /// Makes a locked temporary file. The lock marks it as being written, not left over from a
-    /// crash.
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        loop {
-            let temporary = tempfile::Builder::new()
-                .prefix(TEMPORARY)
-                .tempfile_in(&self.folder)?;
-            flock(temporary.as_file(), FlockOperation::LockShared)?;
-            // A concurrent clean-up may have removed the file before it was locked.
-            if temporary.as_file().metadata()?.nlink() > 0 {
-                return Ok(temporary);
-            }
-        }
+        temporary::remove_leftovers(&self.folder)
     }
 
     fn mac(&self, key: &Key) -> blake3::Hasher {
@@ -302,32 +289,6 @@ impl Cache {
     }
 }
 
-/// Prefix of files that are being written.
-const TEMPORARY: &str = ".writing-";
-
-/// Removes files of processes that were killed while writing: those without a lock.
-fn remove_leftovers(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-            continue;
-        }
-        let path = entry.path();
-        match File::open(&path) {
-            Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Reads the key file. If it is missing, a new random key is put in place atomically; the first of
 /// two racing processes wins.
 fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
@@ -338,15 +299,7 @@ fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
     let mut key = [0; blake3::KEY_LEN];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .make_in(folder, |path| {
-            fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-        })?;
+    let mut temporary = temporary::make(folder)?;
     temporary.as_file_mut().write_all(&key)?;
     temporary.as_file().sync_all()?;
     match temporary.persist_noclobber(path) {

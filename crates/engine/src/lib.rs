@@ -59,6 +59,7 @@ mod output;
 mod prepared;
 mod resolve;
 mod runtime;
+mod temporary;
 mod ticker;
 mod warm_up;
 

@@ -1,11 +1,10 @@
 //! Reads, atomically replaces and backs up files of the node.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
 
 use crate::error::Error;
 
@@ -81,14 +80,12 @@ impl Root {
         self.remove(&backup(path))
     }
 
-    /// Removes a file, if it exists.
+    /// Removes a file, if it exists, with an unfinished copy of it.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), Error> {
-        match fs::remove_file(self.resolve(path)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(failed("removed", path, error))
-            }
-            _ => Ok(()),
-        }
+        let path_on_node = self.resolve(path);
+        let removed =
+            remove_file(&path_on_node).and_then(|()| remove_file(&temporary(&path_on_node)));
+        removed.map_err(|source| failed("removed", path, source))
     }
 
     /// Lists the files of a folder outside of the root; a missing folder counts as empty.
@@ -151,13 +148,37 @@ fn failed(what: &'static str, path: &Path, source: io::Error) -> Error {
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
-    let mut file = NamedTempFile::with_prefix_in(".sampan-", folder)?;
-    file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    let temporary = temporary(path);
+    // An installer that was killed may have left it.
+    remove_file(&temporary)?;
+    let written = write(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The cause counts; the next attempt removes what is left.
+        let _ = remove_file(&temporary);
+    }
+    written?;
     File::open(folder)?.sync_all()
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(bytes)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+/// The path of a file while it is written. It is the same for each attempt, so nothing piles up on the node.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".sampan-new-");
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +213,22 @@ mod tests {
             .expect("pruned");
         assert!(!root.resolve(Path::new("/etc/containerd")).exists());
         assert!(root.resolve(Path::new("/etc")).exists());
+    }
+
+    #[test]
+    fn nothing_piles_up_of_installers_that_were_killed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = Root::new(folder.path());
+        let path = Path::new("/opt/sampan/bin/shim");
+        let unfinished = temporary(&root.resolve(path));
+        fs::create_dir_all(unfinished.parent().expect("a folder")).expect("a folder");
+        fs::write(&unfinished, "half").expect("a file");
+        assert!(root.put(path, Some("whole")).expect("written"));
+        assert!(!unfinished.exists());
+        fs::write(&unfinished, "half").expect("a file");
+        root.remove(path).expect("removed");
+        root.prune(Path::new("/opt/sampan/bin"), 3).expect("pruned");
+        assert!(!root.resolve(Path::new("/opt")).exists());
     }
 
     #[test]
