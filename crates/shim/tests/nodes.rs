@@ -119,7 +119,8 @@ struct Outer {
 impl Outer {
     /// Its first process keeps the namespaces.
     fn start(group: PathBuf) -> Self {
-        let inside = "mount -t cgroup2 cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/init && \
+        let inside = "mount -t tmpfs tmpfs /sys/fs && mkdir /sys/fs/cgroup && \
+                      mount -t cgroup2 cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/init && \
                       echo $$ > /sys/fs/cgroup/init/cgroup.procs && exec sleep infinity";
         let script = "mkdir -p \"$1\" && echo $$ > \"$1/cgroup.procs\" && \
                       exec unshare --cgroup --mount sh -c \"$2\"";
@@ -143,9 +144,12 @@ impl Outer {
         ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
     }
 
-    async fn is_ready(&self) {
+    async fn is_ready(&mut self) {
         let processes = self.group.join("init/cgroup.procs");
+        let process = &mut self.process;
         until("the outer container runs", || {
+            let ended = process.try_wait().expect("a process");
+            assert!(ended.is_none(), "the outer container ended: {ended:?}");
             fs::read_to_string(&processes).is_ok_and(|text| !text.is_empty())
         })
         .await;
@@ -171,7 +175,7 @@ async fn a_node_in_a_container_makes_groups_below_its_own() {
         return;
     }
     let outermost = Path::new(ROOT).join(node.groups().slice());
-    let outer = Outer::start(outermost.join("node"));
+    let mut outer = Outer::start(outermost.join("node"));
     outer.is_ready().await;
     let words = outer.enter();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
