@@ -121,7 +121,7 @@ fn processes_with(names: &[String]) -> Vec<String> {
         let mut links = opened.into_iter().flatten().flatten();
         if links.any(|fd| fs::read_link(fd.path()).is_ok_and(|link| is_one(&link))) {
             let line = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
-            found.push(format!("{:?} {line:?}", process.file_name()));
+            found.push(format!("{} {line:?}", process.file_name().display()));
         }
     }
     found

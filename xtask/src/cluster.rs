@@ -147,10 +147,15 @@ pub(crate) fn programs(repository: &Repository) -> Result<PathBuf> {
     foundation::tools(repository, &tools::provide(repository, &[])?)
 }
 
-/// Builds all of them, and those for metrics and for critest.
+/// Builds all programs of a cluster, with metrics-server and critest, and returns their folder.
 pub(crate) fn all_programs(repository: &Repository) -> Result<PathBuf> {
     let optional = ["metrics-server", "cri-tools", "effective-uid"];
     foundation::tools(repository, &tools::provide(repository, &optional)?)
+}
+
+/// Builds only the programs of these modules, and returns their folder.
+pub(crate) fn programs_of(repository: &Repository, modules: &[&str]) -> Result<PathBuf> {
+    foundation::tools(repository, &tools::provide_only(repository, modules)?)
 }
 
 fn existing(layout: &Layout) -> Result<(Layout, SavedState)> {

@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 use crate::digest::{Digest, Hasher};
-use crate::media::Compression;
+use crate::media::LayerCompression;
 
 /// The most entries of a layer.
 const MAX_ENTRIES: usize = 4096;
@@ -112,12 +112,12 @@ impl Files {
     pub(crate) fn apply_layer(
         &mut self,
         layer: &[u8],
-        compression: Compression,
+        compression: LayerCompression,
         unpacked: &Digest,
     ) -> Result<(), LayerError> {
         match compression {
-            Compression::Plain => self.read(layer, unpacked),
-            Compression::Gzip => self.read(MultiGzDecoder::new(layer), unpacked),
+            LayerCompression::Plain => self.read(layer, unpacked),
+            LayerCompression::Gzip => self.read(MultiGzDecoder::new(layer), unpacked),
         }
     }
 

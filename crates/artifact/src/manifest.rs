@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::document::{Descriptor, ReadImageConfig, Root};
-use crate::media::{self, Compression};
+use crate::media::{self, LayerCompression};
 
 /// The most entries of an index.
 const MAX_ENTRIES: usize = 256;
@@ -74,7 +74,7 @@ pub(crate) enum Target {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) config: Descriptor,
-    pub(crate) layers: Vec<(Descriptor, Compression)>,
+    pub(crate) layers: Vec<(Descriptor, LayerCompression)>,
 }
 
 /// The contents of an image by its configuration.

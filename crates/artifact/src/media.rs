@@ -54,7 +54,7 @@ pub(crate) fn is_manifest(media_type: &str) -> bool {
 
 /// The compression of an image's layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compression {
+pub(crate) enum LayerCompression {
     /// An uncompressed tar archive.
     Plain,
     /// A tar archive in gzip.
@@ -62,11 +62,11 @@ pub(crate) enum Compression {
 }
 
 /// The compression of a layer of this type; `None` if it is not a supported archive.
-pub(crate) fn compression(media_type: &str) -> Option<Compression> {
+pub(crate) fn compression(media_type: &str) -> Option<LayerCompression> {
     if PLAIN_TAR.contains(&media_type) {
-        Some(Compression::Plain)
+        Some(LayerCompression::Plain)
     } else if GZIP_TAR.contains(&media_type) {
-        Some(Compression::Gzip)
+        Some(LayerCompression::Gzip)
     } else {
         None
     }

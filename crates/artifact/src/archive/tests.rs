@@ -34,7 +34,7 @@ fn file<'a>(path: &'a str, bytes: &'a [u8]) -> (&'a str, EntryType, &'a str, &'a
 fn read(layers: &[Vec<u8>], wanted: Option<&str>) -> Result<Files, LayerError> {
     let mut files = Files::new(wanted, MAX_BYTES);
     for layer in layers {
-        files.apply_layer(layer, Compression::Plain, &Digest::of(layer))?;
+        files.apply_layer(layer, LayerCompression::Plain, &Digest::of(layer))?;
     }
     Ok(files)
 }
@@ -52,7 +52,7 @@ fn a_written_layer_can_be_read() {
     assert_eq!(files.choose(), Ok(b"\0asm".to_vec()));
     let mut files = Files::new(None, MAX_BYTES);
     files
-        .apply_layer(&gzip(&layer), Compression::Gzip, &Digest::of(&layer))
+        .apply_layer(&gzip(&layer), LayerCompression::Gzip, &Digest::of(&layer))
         .expect("a good layer");
     assert_eq!(files.choose(), Ok(b"\0asm".to_vec()));
 }
@@ -193,7 +193,7 @@ fn a_bomb_stops_at_the_limit() {
     let packed = gzip(&bomb);
     assert!(packed.len() < 64 << 10, "{}", packed.len());
     let mut files = Files::new(None, MAX_BYTES);
-    let outcome = files.apply_layer(&packed, Compression::Gzip, &Digest::of(&bomb));
+    let outcome = files.apply_layer(&packed, LayerCompression::Gzip, &Digest::of(&bomb));
     assert!(
         matches!(outcome, Err(LayerError::Size { limit: MAX_BYTES })),
         "{outcome:?}"
@@ -213,15 +213,18 @@ fn too_many_entries_are_refused() {
     let entries: Vec<_> = names.iter().map(|name| file(name, b"")).collect();
     let layer = archive(&entries);
     let mut files = Files::new(None, 16 << 20);
-    let outcome = files.apply_layer(&layer, Compression::Plain, &Digest::of(&layer));
+    let outcome = files.apply_layer(&layer, LayerCompression::Plain, &Digest::of(&layer));
     assert!(matches!(outcome, Err(LayerError::Entries)), "{outcome:?}");
 }
 
 #[test]
 fn another_content_than_announced_is_refused() {
     let layer = write("a.wasm", b"x").expect("an archive");
-    let outcome =
-        Files::new(None, MAX_BYTES).apply_layer(&layer, Compression::Plain, &Digest::of(b"other"));
+    let outcome = Files::new(None, MAX_BYTES).apply_layer(
+        &layer,
+        LayerCompression::Plain,
+        &Digest::of(b"other"),
+    );
     assert!(
         matches!(outcome, Err(LayerError::Digest { .. })),
         "{outcome:?}"
@@ -238,8 +241,8 @@ fn bytes_that_are_no_archive_are_damaged() {
             "{outcome:?}"
         );
     };
-    check(&[7; 600], Compression::Plain);
-    check(b"not gzip", Compression::Gzip);
+    check(&[7; 600], LayerCompression::Plain);
+    check(b"not gzip", LayerCompression::Gzip);
     let whole = gzip(&write("a.wasm", &[1; 4096]).expect("an archive"));
-    check(&whole[..whole.len() - 9], Compression::Gzip);
+    check(&whole[..whole.len() - 9], LayerCompression::Gzip);
 }
