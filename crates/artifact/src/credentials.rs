@@ -3,7 +3,7 @@
 //! Secrets are never shown. A helper's name must not be a path. A broken configuration is an error,
 //! not an empty one.
 
-mod helper;
+mod credential_helper;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -223,13 +223,13 @@ impl DockerConfig {
             .iter()
             .find(|(key, _)| host(key) == registry);
         if let Some((key, name)) = own {
-            return helper::get(name, key).await;
+            return credential_helper::get(name, key).await;
         }
         if let Some(login) = self.written(registry, entry)? {
             return Ok(Some(login));
         }
         match &self.file.creds_store {
-            Some(name) if !name.is_empty() => helper::get(name, key).await,
+            Some(name) if !name.is_empty() => credential_helper::get(name, key).await,
             _ => Ok(None),
         }
     }
