@@ -41,10 +41,10 @@ use version::ROOT;
 pub(crate) use version::Version;
 
 /// How long the kernel may take to let go of processes that were killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two looks at a group that is not empty yet.
-const PAUSE: Duration = Duration::from_millis(5);
+const RETRY_DELAY: Duration = Duration::from_millis(5);
 
 /// A group: one folder with version 2, one for each controller with version 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,11 +194,11 @@ impl Cgroup {
         fs::write(folder.join(file), value)?;
         let mut waited = Duration::ZERO;
         while !fs::read_to_string(folder.join(state))?.contains(&now) {
-            if waited > PATIENCE {
+            if waited > REMOVE_TIMEOUT {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            tokio::time::sleep(PAUSE).await;
-            waited += PAUSE;
+            tokio::time::sleep(RETRY_DELAY).await;
+            waited += RETRY_DELAY;
         }
         Ok(())
     }
@@ -237,12 +237,12 @@ impl Cgroup {
             let Some(error) = busy.into_iter().next() else {
                 return Ok(());
             };
-            if waited > PATIENCE {
+            if waited > REMOVE_TIMEOUT {
                 return Err(error);
             }
             self.kill();
-            tokio::time::sleep(PAUSE).await;
-            waited += PAUSE;
+            tokio::time::sleep(RETRY_DELAY).await;
+            waited += RETRY_DELAY;
         }
     }
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::control_socket::{ControlSocket, Message};
 use crate::error::{Result, ShimError};
-use crate::link::{Link, Message};
 use crate::process::{Process, Terminal};
 use crate::reaper::{Exit, Reaper};
 use crate::{CREATE, SELF};
@@ -25,7 +25,7 @@ pub(crate) struct Child {
 }
 
 /// For the answer of a call to leave before something that takes a moment is begun.
-const MOMENT: Duration = Duration::from_millis(1);
+const START_DELAY: Duration = Duration::from_millis(1);
 
 /// How long a child may take to clear away what it has made.
 const CLEARING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,41 +42,41 @@ impl Child {
 /// A child that waits to be asked for a container. containerd takes its time between a pod's sandbox and its first
 /// container, in which a child can start. The first container then need not wait for it.
 #[derive(Clone, Default)]
-pub(crate) struct Spare(Arc<Mutex<Option<(Link, Child)>>>);
+pub(crate) struct StandbyChild(Arc<Mutex<Option<(ControlSocket, Child)>>>);
 
-impl Spare {
+impl StandbyChild {
     /// Starts it, in a moment. Without one, a child is started with the container, and its failure fails that request.
     pub(crate) fn prepare(&self, reaper: &Reaper) {
-        let (spare, reaper) = (self.clone(), reaper.clone());
+        let (standby, reaper) = (self.clone(), reaper.clone());
         tokio::spawn(async move {
-            tokio::time::sleep(MOMENT).await;
+            tokio::time::sleep(START_DELAY).await;
             match spawn(CREATE, &reaper) {
                 // One that waited before ends with its link.
-                Ok(child) => drop(spare.set(Some(child))),
+                Ok(child) => drop(standby.set(Some(child))),
                 Err(error) => tracing::warn!(%error, "no child waits for a container"),
             }
         });
     }
 
     /// Takes it, unless it has ended.
-    fn take(&self) -> Option<(Link, Child)> {
+    fn take(&self) -> Option<(ControlSocket, Child)> {
         let (link, mut child) = self.set(None)?;
         child.exit.try_recv().is_err().then_some((link, child))
     }
 
-    fn set(&self, child: Option<(Link, Child)>) -> Option<(Link, Child)> {
+    fn set(&self, child: Option<(ControlSocket, Child)>) -> Option<(ControlSocket, Child)> {
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *place, child)
     }
 }
 
-/// Asks the spare child for a container, or one that is started for it.
+/// Asks the standby child for a container, or one that is started for it.
 pub(crate) async fn ask_for_container<T: Serialize>(
     request: &T,
     reaper: &Reaper,
-    spare: &Spare,
-) -> Result<(Link, Child)> {
-    let Some((mut link, child)) = spare.take() else {
+    standby: &StandbyChild,
+) -> Result<(ControlSocket, Child)> {
+    let Some((mut link, child)) = standby.take() else {
         return start_child(CREATE, request, reaper).await;
     };
     if link.ask(request).await.is_err() {
@@ -91,7 +91,7 @@ pub(crate) async fn start_child<T: Serialize>(
     part: &str,
     request: &T,
     reaper: &Reaper,
-) -> Result<(Link, Child)> {
+) -> Result<(ControlSocket, Child)> {
     let (mut link, child) = spawn(part, reaper)?;
     link.ask(request)
         .await
@@ -101,8 +101,9 @@ pub(crate) async fn start_child<T: Serialize>(
 
 const STARTING: &str = "starting a child of the shim";
 
-fn spawn(part: &str, reaper: &Reaper) -> Result<(Link, Child)> {
-    let (link, theirs): (Link, OwnedFd) = Link::pair().map_err(ShimError::system(STARTING))?;
+fn spawn(part: &str, reaper: &Reaper) -> Result<(ControlSocket, Child)> {
+    let (link, theirs): (ControlSocket, OwnedFd) =
+        ControlSocket::pair().map_err(ShimError::system(STARTING))?;
     let child = Command::new(SELF)
         .arg(part)
         // The supervisor's own: a function's allocator may reserve what it likes.
@@ -118,7 +119,7 @@ fn spawn(part: &str, reaper: &Reaper) -> Result<(Link, Child)> {
 }
 
 /// What the child says next.
-pub(crate) async fn hear(link: &mut Link, child: &mut Child) -> Result<Message> {
+pub(crate) async fn receive_from(link: &mut ControlSocket, child: &mut Child) -> Result<Message> {
     match link
         .next()
         .await

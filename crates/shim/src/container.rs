@@ -1,11 +1,11 @@
 //! The steps in which a child of the supervisor makes a container, as the supervisor sees them.
 
+use crate::bundle_config::BundleConfig;
 use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources, Version};
-use crate::children::{Child, ask_for_container, hear, unexpected};
+use crate::children::{Child, ask_for_container, receive_from, unexpected};
+use crate::control_socket::{ControlSocket, CreateRequest, GroupAnswer, Message, Workload};
 use crate::error::{Result, ShimError};
-use crate::head::Head;
-use crate::link::{CreateRequest, GroupAnswer, Link, Message, Workload};
-use crate::task::Surroundings;
+use crate::task::TaskContext;
 
 /// What a task has that is no sandbox.
 pub(crate) struct Container {
@@ -22,7 +22,7 @@ pub(crate) struct Container {
 /// # Errors
 ///
 /// [`ShimError::Invalid`] when it makes no sense on this node.
-pub(crate) fn plan(head: &Head, id: &str) -> Result<Plan> {
+pub(crate) fn plan(head: &BundleConfig, id: &str) -> Result<Plan> {
     let version = Version::of_node().map_err(ShimError::system("looking at control groups"))?;
     Ok(Plan::new(
         head.cgroups_path(),
@@ -43,13 +43,13 @@ pub(crate) async fn remove_group(cgroup: &Cgroup) -> Result<()> {
 }
 
 /// A child that has prepared a container, and its control group.
-pub(crate) struct Begun {
-    pub(crate) link: Link,
+pub(crate) struct PreparedChild {
+    pub(crate) link: ControlSocket,
     child: Child,
     pub(crate) made: Made,
 }
 
-impl Begun {
+impl PreparedChild {
     /// Has a child prepare the container, and the control group made before the child starts the first process.
     ///
     /// # Errors
@@ -58,12 +58,14 @@ impl Begun {
     pub(crate) async fn new(
         request: &CreateRequest,
         making: Making,
-        surroundings: &Surroundings,
+        context: &TaskContext,
     ) -> Result<Self> {
-        let Surroundings { reaper, spare, .. } = surroundings;
+        let TaskContext {
+            reaper, standby, ..
+        } = context;
         let asked = async {
-            let (mut link, mut child) = ask_for_container(request, reaper, spare).await?;
-            match hear(&mut link, &mut child).await? {
+            let (mut link, mut child) = ask_for_container(request, reaper, standby).await?;
+            match receive_from(&mut link, &mut child).await? {
                 Message::NeedsGroup => Ok((link, child)),
                 other => Err(unexpected(&other)),
             }
@@ -100,7 +102,7 @@ impl Begun {
     ///
     /// [`ShimError::Container`] with the cause; the group is still there.
     pub(crate) async fn build(&mut self) -> Result<(i32, Workload)> {
-        let (pid, workload) = match hear(&mut self.link, &mut self.child).await? {
+        let (pid, workload) = match receive_from(&mut self.link, &mut self.child).await? {
             Message::Created { pid, workload } => (pid, workload),
             other => return Err(unexpected(&other)),
         };

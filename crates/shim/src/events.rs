@@ -11,16 +11,16 @@ use containerd_shim::protos::ttrpc;
 use containerd_shim::util::timestamp;
 use tokio::sync::mpsc;
 
-use crate::any::{EVENTS, pack};
+use crate::type_url::{EVENTS, pack};
 
 /// Events that wait while containerd is away. Without containerd nothing begins, so few things end.
 const WAITING: usize = 1024;
 
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// How long containerd may take for one event.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes events from anywhere. Cheap to clone.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl Publisher {
             while !self.forward(&request).await {
                 self.client = None;
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_RETRY_DELAY);
             }
         }
     }
@@ -103,7 +103,7 @@ impl Publisher {
         let Some(client) = &self.client else {
             return false;
         };
-        let nanoseconds = i64::try_from(PATIENCE.as_nanos()).unwrap_or(i64::MAX);
+        let nanoseconds = i64::try_from(PUBLISH_TIMEOUT.as_nanos()).unwrap_or(i64::MAX);
         let context = ttrpc::context::with_timeout(nanoseconds);
         match client.forward(context, request).await {
             Ok(_) => true,

@@ -5,9 +5,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::EXEC;
-use crate::children::{attach_terminal, hear, start_child, unexpected};
+use crate::children::{attach_terminal, receive_from, start_child, unexpected};
+use crate::control_socket::{ExecRequest, Message, Workload};
 use crate::error::{Result, ShimError};
-use crate::link::{ExecRequest, Message, Workload};
 use crate::process::{Process, State};
 use crate::reaper::Exit;
 use crate::stdio::Stdio;
@@ -88,8 +88,8 @@ impl Task {
             process: exec.specification.clone(),
             sub_group: self.sub_group()?,
         };
-        let (mut link, mut child) = start_child(EXEC, &request, &self.surroundings.reaper).await?;
-        let pid = match hear(&mut link, &mut child).await {
+        let (mut link, mut child) = start_child(EXEC, &request, &self.context.reaper).await?;
+        let pid = match receive_from(&mut link, &mut child).await {
             Ok(Message::Executed { pid }) => pid,
             Ok(other) => return Err(unexpected(&other)),
             Err(error) => {
@@ -97,12 +97,12 @@ impl Task {
                 return Err(error);
             }
         };
-        process.is(pid);
+        process.set_pid(pid);
         if process.stdio.terminal {
             attach_terminal(process, link.take_fd())?;
         }
         process.set(State::Running);
-        let exit = self.surroundings.reaper.exit_of(pid);
+        let exit = self.context.reaper.exit_of(pid);
         self.follow(Arc::clone(process), exit);
         started(pid);
         drop(starting);

@@ -21,11 +21,11 @@ use containerd_shim::{
 };
 use sampan_allocator::ARENAS;
 
+use crate::bundle_config::BundleConfig;
 use crate::cgroup::Cgroup;
 use crate::container::remove_group;
 use crate::error::ShimError;
 use crate::features;
-use crate::head::Head;
 use crate::record::{self, Record};
 use crate::service::Service;
 use crate::supervisor::{self, Arguments, SERVE};
@@ -119,7 +119,7 @@ impl Shim for Launch {
     }
 
     async fn start_shim(&mut self, options: StartOpts) -> Result<String> {
-        let head = Head::read(&self.bundle).map_err(failed)?;
+        let head = BundleConfig::read(&self.bundle).map_err(failed)?;
         let group = head.sandbox().unwrap_or(&options.id);
         let address = options.socket_address(group);
         let socket = path_of(&address);
@@ -193,7 +193,7 @@ impl Launch {
 
     /// Takes apart what is recorded of a container; returns the number of its first process.
     async fn take_apart(&self) -> std::result::Result<u32, ShimError> {
-        let head = Head::read(&self.bundle);
+        let head = BundleConfig::read(&self.bundle);
         let record = Record::read(&self.bundle)?;
         let pid = record
             .as_ref()

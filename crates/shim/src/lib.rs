@@ -20,7 +20,7 @@
 //!   `tests/lifecycle.rs`.
 //! - Reaping and events: `reaper.rs` and `events.rs`, with their tests, and `tests/functions.rs`.
 //! - Streams of a container: `stdio.rs` and `child/output.rs`; tests in `tests/functions.rs`.
-//! - A task without an owner after a restart of containerd: `lost.rs`; tests in `tests/lifecycle.rs`, and
+//! - A task without an owner after a restart of containerd: `orphans.rs`; tests in `tests/lifecycle.rs`, and
 //!   `cluster_faults/churn.rs` of the cluster tests.
 //! - The runtime's features for containerd and the kubelet: `features.rs`, with its tests.
 //!
@@ -53,22 +53,21 @@
 //! - Out of memory, statistics, removal, and the wait at an entry: `cgroup.rs`, `cgroup/entry.rs`, `cgroup/stats.rs`,
 //!   `oom.rs` and `measure.rs`; tests in `cgroup.rs` and `tests/functions.rs`.
 
-mod any;
+mod bundle_config;
 mod cgroup;
 mod child;
 mod children;
 mod container;
+mod control_socket;
 mod error;
 mod events;
 mod exec;
 mod features;
-mod head;
 mod launch;
-mod link;
 mod log;
-mod lost;
 mod measure;
 mod oom;
+mod orphans;
 mod pod;
 mod process;
 mod reaper;
@@ -79,6 +78,7 @@ mod signal;
 mod stdio;
 mod supervisor;
 mod task;
+mod type_url;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Spec};
 use serde::{Deserialize, Serialize};
 
-use crate::head::Head;
+use crate::bundle_config::BundleConfig;
 
 /// What containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,11 @@ pub(crate) enum Unshareable {
 
 impl Pod {
     /// What the sandbox in `bundle` says. CRI takes `pid` for its process.
-    pub(crate) fn of_sandbox(head: &Head, bundle: &Path, pid: i32) -> Result<Self, Unshareable> {
+    pub(crate) fn of_sandbox(
+        head: &BundleConfig,
+        bundle: &Path,
+        pid: i32,
+    ) -> Result<Self, Unshareable> {
         if head.namespace("user").is_some() {
             return Err(Unshareable::Users);
         }
@@ -78,7 +82,7 @@ impl Pod {
     }
 
     /// Whether a container asks for the process namespace of the sandbox, which is not the node's.
-    pub(crate) fn shares_processes_with(&self, container: &Head) -> bool {
+    pub(crate) fn shares_processes_with(&self, container: &BundleConfig) -> bool {
         let asked = container.namespace("pid").flatten();
         self.own_processes && asked == Some(self.sandbox_processes.as_path())
     }
@@ -164,7 +168,7 @@ mod tests {
         clippy::needless_pass_by_value,
         reason = "what `json!` makes is handed over where it is made"
     )]
-    fn head(namespaces: serde_json::Value) -> Head {
+    fn head(namespaces: serde_json::Value) -> BundleConfig {
         serde_json::from_value(json!({ "hostname": "pod", "linux": { "namespaces": namespaces } }))
             .expect("a head")
     }

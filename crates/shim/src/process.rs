@@ -8,8 +8,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
+use crate::control_socket::ControlSocket;
 use crate::error::{Result, ShimError};
-use crate::link::Link;
 use crate::reaper::Exit;
 use crate::stdio::{Held, Stdio};
 
@@ -31,7 +31,7 @@ pub(crate) struct Process {
     state: watch::Sender<State>,
     handle: Mutex<Handle>,
     /// Held while it is started, so that the event of its end follows that of its start.
-    pub(crate) starting: AsyncMutex<Option<Link>>,
+    pub(crate) starting: AsyncMutex<Option<ControlSocket>>,
 }
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl Process {
     }
 
     /// Notes which process it is. It may have ended already, which the reaper reports.
-    pub(crate) fn is(&self, pid: i32) {
+    pub(crate) fn set_pid(&self, pid: i32) {
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let mut handle = self.handle();
         handle.pid = pid;
@@ -69,7 +69,7 @@ impl Process {
     }
 
     /// Notes that it is no process of its own: a sandbox shows the supervisor's number.
-    pub(crate) fn is_nobody(&self, pid: i32) {
+    pub(crate) fn set_sandbox_pid(&self, pid: i32) {
         self.handle().pid = pid;
     }
 

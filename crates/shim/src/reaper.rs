@@ -19,7 +19,7 @@ pub(crate) struct Exit {
 
 /// How long an exit is kept before a task asks for it: the first process of a container may end before the supervisor
 /// knows its number.
-const UNCLAIMED: Duration = Duration::from_secs(30);
+const UNCLAIMED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Gives exits to the tasks that wait for them. Cheap to clone.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ impl Reaper {
         // A number that comes round again is another process.
         state
             .unclaimed
-            .retain(|(ended, _, since)| *ended != pid && since.elapsed() < UNCLAIMED);
+            .retain(|(ended, _, since)| *ended != pid && since.elapsed() < UNCLAIMED_TIMEOUT);
         state.unclaimed.push_back((pid, exit, Instant::now()));
     }
 

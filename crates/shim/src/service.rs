@@ -22,23 +22,23 @@ use containerd_shim::protos::types::task::ProcessInfo;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{ExitSignal, Task as TaskService, TtrpcContext, TtrpcResult};
 
+use crate::bundle_config::BundleConfig;
 use crate::container::plan;
+use crate::control_socket::{CreateRequest, RootMount};
 use crate::error::{Result, ShimError};
-use crate::head::Head;
-use crate::link::{CreateRequest, RootMount};
 use crate::measure::{freeze, measure};
 use crate::pod::Pod;
 use crate::process::State;
 use crate::reaper::Exit;
 use crate::stdio::Stdio;
-use crate::task::{Surroundings, Task, own_pid, write_record};
+use crate::task::{Task, TaskContext, own_pid, write_record};
 
 /// The service of one supervisor.
 pub(crate) struct Service {
     pub(crate) namespace: String,
     /// containerd's own socket.
     pub(crate) address: String,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) context: TaskContext,
     pub(crate) over: Arc<ExitSignal>,
     tasks: Mutex<HashMap<String, Entry>>,
     pod: Mutex<Option<Pod>>,
@@ -54,13 +54,13 @@ impl Service {
     pub(crate) fn new(
         namespace: String,
         address: String,
-        surroundings: Surroundings,
+        context: TaskContext,
         over: Arc<ExitSignal>,
     ) -> Self {
         Self {
             namespace,
             address,
-            surroundings,
+            context,
             over,
             tasks: Mutex::default(),
             pod: Mutex::default(),
@@ -93,13 +93,13 @@ impl Service {
 
     async fn make(&self, request: &CreateTaskRequest) -> Result<Arc<Task>> {
         let bundle = PathBuf::from(&request.bundle);
-        let head = Head::read(&bundle)?;
+        let head = BundleConfig::read(&bundle)?;
         if head.is_sandbox() {
             let pod = Pod::of_sandbox(&head, &bundle, own_pid())
                 .map_err(|error| ShimError::Unsupported(error.to_string()))?;
             *self.pod.lock().unwrap_or_else(PoisonError::into_inner) = Some(pod);
-            let (rootfs, surroundings) = (RootMount::all_of(request), self.surroundings.clone());
-            return Ok(Task::sandbox(&request.id, &bundle, rootfs, surroundings));
+            let (rootfs, context) = (RootMount::all_of(request), self.context.clone());
+            return Ok(Task::sandbox(&request.id, &bundle, rootfs, context));
         }
         if !request.checkpoint.is_empty() {
             return Err(ShimError::Unsupported(
@@ -123,7 +123,7 @@ impl Service {
             address: self.address.clone(),
             group: plan.absolute(),
         };
-        Task::create(create, plan, self.surroundings.clone()).await
+        Task::create(create, plan, self.context.clone()).await
     }
 }
 
@@ -168,7 +168,7 @@ impl TaskService for Service {
             pid,
             ..TaskCreate::default()
         };
-        self.surroundings.events.publish(&event);
+        self.context.events.publish(&event);
         self.tasks().insert(request.id, Entry::There(task));
         Ok(CreateTaskResponse {
             pid,
@@ -178,7 +178,7 @@ impl TaskService for Service {
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> TtrpcResult<StartResponse> {
         let task = self.task(&request.id)?;
-        let events = &self.surroundings.events;
+        let events = &self.context.events;
         let started = if request.exec_id.is_empty() {
             let tell = |pid: i32| {
                 events.publish(&TaskStart {
@@ -218,7 +218,7 @@ impl TaskService for Service {
             let deleted = task.delete().await?;
             self.tasks().remove(&request.id);
             let (pid, exit) = deleted;
-            self.surroundings.events.publish(&TaskDelete {
+            self.context.events.publish(&TaskDelete {
                 container_id: request.id.clone(),
                 id: request.id,
                 pid: pid.unsigned_abs(),
@@ -309,7 +309,7 @@ impl TaskService for Service {
         let specification = serde_json::from_slice(&request.spec.value)
             .map_err(|error| ShimError::Invalid(format!("the process's specification: {error}")))?;
         task.add(&request.exec_id, stdio, specification)?;
-        self.surroundings.events.publish(&TaskExecAdded {
+        self.context.events.publish(&TaskExecAdded {
             container_id: request.id,
             exec_id: request.exec_id,
             ..TaskExecAdded::default()
@@ -333,7 +333,7 @@ impl TaskService for Service {
 
     async fn pause(&self, _: &TtrpcContext, request: PauseRequest) -> TtrpcResult<Empty> {
         freeze(&*self.task(&request.id)?, true).await?;
-        self.surroundings.events.publish(&TaskPaused {
+        self.context.events.publish(&TaskPaused {
             container_id: request.id,
             ..TaskPaused::default()
         });
@@ -342,7 +342,7 @@ impl TaskService for Service {
 
     async fn resume(&self, _: &TtrpcContext, request: ResumeRequest) -> TtrpcResult<Empty> {
         freeze(&*self.task(&request.id)?, false).await?;
-        self.surroundings.events.publish(&TaskResumed {
+        self.context.events.publish(&TaskResumed {
             container_id: request.id,
             ..TaskResumed::default()
         });
@@ -384,7 +384,7 @@ impl TaskService for Service {
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> TtrpcResult<Empty> {
-        self.forget_lost().await;
+        self.remove_orphans().await;
         // Other tasks of the pod may still be there.
         if self.tasks().is_empty() {
             self.over.signal();

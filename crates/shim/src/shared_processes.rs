@@ -9,12 +9,12 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::bundle_config::BundleConfig;
 use crate::cgroup::{Cgroup, Making, Plan};
 use crate::children::unexpected;
-use crate::container::{Begun, plan, remove_group};
+use crate::container::{PreparedChild, plan, remove_group};
+use crate::control_socket::{ControlSocket, CreateRequest, Message, RootMount};
 use crate::error::{Result, ShimError};
-use crate::head::Head;
-use crate::link::{CreateRequest, Link, Message, RootMount};
 use crate::pod::Pod;
 use crate::process::State;
 use crate::record::{self, Record};
@@ -90,13 +90,13 @@ impl SharedProcesses {
 impl Service {
     /// What the sandbox said of the pod that a container belongs to. Makes the shared process namespace
     /// if the container asks for it.
-    pub(crate) async fn pod_of(&self, head: &Head) -> Result<Option<Pod>> {
+    pub(crate) async fn pod_of(&self, head: &BundleConfig) -> Result<Option<Pod>> {
         let (Some(sandbox), Some(mut pod)) = (head.sandbox(), self.pod()) else {
             return Ok(None);
         };
         if pod.shares_processes_with(head) {
             let sandbox = self.task(sandbox)?;
-            let plan = plan(&Head::read(&sandbox.bundle)?, &sandbox.id)?;
+            let plan = plan(&BundleConfig::read(&sandbox.bundle)?, &sandbox.id)?;
             let request = CreateRequest {
                 id: sandbox.id.clone(),
                 bundle: sandbox.bundle.clone(),
@@ -138,7 +138,7 @@ impl Task {
 
     async fn make_init(self: &Arc<Self>, request: &CreateRequest, plan: Plan) -> Result<PathBuf> {
         let making = Making::begin(plan);
-        let mut begun = Begun::new(request, making, &self.surroundings).await?;
+        let mut begun = PreparedChild::new(request, making, &self.context).await?;
         let cgroup = begun.made.cgroup.clone();
         let built = begun.build().await;
         let pid = match built {
@@ -149,7 +149,7 @@ impl Task {
             }
         };
         let mut link = begun.link;
-        let exit = self.surroundings.reaper.exit_of(pid);
+        let exit = self.context.reaper.exit_of(pid);
         let record = Record {
             pid: self.init.pid(),
             cgroup: cgroup.clone(),
@@ -195,7 +195,7 @@ impl Task {
     }
 
     /// Lets the sandbox's program start.
-    async fn begin_init(&self, link: &mut Link) -> Result<()> {
+    async fn begin_init(&self, link: &mut ControlSocket) -> Result<()> {
         self.release().await?;
         let heard = link.next().await;
         match heard.map_err(ShimError::system("hearing of the sandbox's program"))? {

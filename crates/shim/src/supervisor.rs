@@ -17,15 +17,15 @@ use containerd_shim::protos::ttrpc::asynchronous::Server;
 use containerd_shim::protos::ttrpc::asynchronous::transport::Listener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::children::Spare;
+use crate::children::StandbyChild;
 use crate::events::Events;
 use crate::oom::OomKills;
 use crate::reaper::Reaper;
 use crate::service::Service;
-use crate::task::Surroundings;
+use crate::task::TaskContext;
 
 /// How long the last events and answers may take to leave.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long there may be no task before a supervisor passes for abandoned; up to twice as long.
 const ABANDONED: Duration = Duration::from_mins(1);
@@ -112,7 +112,7 @@ async fn abandoned(service: &Service) {
     let mut idle = false;
     loop {
         tokio::time::sleep(ABANDONED).await;
-        service.forget_lost().await;
+        service.remove_orphans().await;
         if service.is_idle() && idle {
             return;
         }
@@ -131,10 +131,10 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
     let service = Service::new(
         arguments.namespace.clone(),
         arguments.address.clone(),
-        Surroundings {
+        TaskContext {
             events,
             reaper,
-            spare: Spare::default(),
+            standby: StandbyChild::default(),
             oom_kills: OomKills::default(),
         },
         Arc::clone(&over),
@@ -153,9 +153,9 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
     // The socket goes before its server does.
     let removed = std::fs::remove_file(&arguments.socket);
     // containerd has the events; it does not need the last answer.
-    let _ = tokio::time::timeout(LAST_WORDS, server.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, server.shutdown()).await;
     drop(server);
-    let _ = tokio::time::timeout(LAST_WORDS, publishing).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, publishing).await;
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -13,12 +13,12 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources};
-use crate::children::{Spare, attach_terminal, unexpected};
-use crate::container::{Begun, Container, remove_group};
+use crate::children::{StandbyChild, attach_terminal, unexpected};
+use crate::container::{Container, PreparedChild, remove_group};
+use crate::control_socket::{ControlSocket, CreateRequest, Message, RootMount, Workload};
 use crate::error::{Result, ShimError};
 use crate::events::Events;
 use crate::exec::Exec;
-use crate::link::{CreateRequest, Link, Message, RootMount, Workload};
 use crate::oom::OomKills;
 use crate::process::{Process, State};
 use crate::reaper::{Exit, Reaper};
@@ -28,15 +28,15 @@ use crate::signal;
 use crate::stdio::Stdio;
 
 /// How long a process that could not start may take to end.
-const ENDING: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What tasks need of the supervisor. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct TaskContext {
     pub(crate) events: Events,
     pub(crate) reaper: Reaper,
     /// Waits for the first container of a pod.
-    pub(crate) spare: Spare,
+    pub(crate) standby: StandbyChild,
     pub(crate) oom_kills: OomKills,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Task {
     pub(crate) execs: Mutex<HashMap<String, Arc<Exec>>>,
     /// Of a sandbox alone.
     pub(crate) shared_processes: SharedProcesses,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) context: TaskContext,
 }
 
 impl Task {
@@ -59,11 +59,11 @@ impl Task {
         id: &str,
         bundle: &Path,
         rootfs: Vec<RootMount>,
-        surroundings: Surroundings,
+        context: TaskContext,
     ) -> Arc<Self> {
         let init = Process::new("", Stdio::default());
-        init.is_nobody(own_pid());
-        let mut sandbox = Self::new(id, bundle, init, None, surroundings);
+        init.set_sandbox_pid(own_pid());
+        let mut sandbox = Self::new(id, bundle, init, None, context);
         sandbox.shared_processes = SharedProcesses::new(rootfs);
         Arc::new(sandbox)
     }
@@ -76,22 +76,22 @@ impl Task {
     pub(crate) async fn create(
         request: CreateRequest,
         plan: Plan,
-        surroundings: Surroundings,
+        context: TaskContext,
     ) -> Result<Arc<Self>> {
         request.stdio.check()?;
         let init = Process::new("", request.stdio.clone());
         // A function that answers requests has these even where the pod asks for a terminal.
         init.holds(request.stdio.hold()?);
         let making = Making::begin(plan);
-        let mut begun = Begun::new(&request, making, &surroundings).await?;
+        let mut begun = PreparedChild::new(&request, making, &context).await?;
         let built = begun.build().await;
-        let Begun { mut link, made, .. } = begun;
+        let PreparedChild { mut link, made, .. } = begun;
         let Made {
             cgroup, resources, ..
         } = made;
         let attached = built.and_then(|(pid, workload)| {
-            init.is(pid);
-            let exit = surroundings.reaper.exit_of(pid);
+            init.set_pid(pid);
+            let exit = context.reaper.exit_of(pid);
             let terminal = link.take_fd();
             if request.stdio.terminal && (terminal.is_some() || workload == Workload::Native) {
                 attach_terminal(&init, terminal)?;
@@ -113,7 +113,7 @@ impl Task {
             resources: tokio::sync::Mutex::new(resources),
             in_pod: request.pod.is_some(),
         });
-        let task = Self::new(&request.id, &request.bundle, init, container, surroundings);
+        let task = Self::new(&request.id, &request.bundle, init, container, context);
         let task = Arc::new(task);
         task.follow(Arc::clone(&task.init), exit);
         Ok(task)
@@ -124,7 +124,7 @@ impl Task {
         bundle: &Path,
         init: Process,
         container: Option<Container>,
-        surroundings: Surroundings,
+        context: TaskContext,
     ) -> Self {
         Self {
             id: id.to_owned(),
@@ -133,7 +133,7 @@ impl Task {
             container,
             execs: Mutex::default(),
             shared_processes: SharedProcesses::default(),
-            surroundings,
+            context,
         }
     }
 
@@ -184,21 +184,23 @@ impl Task {
             if let Err(error) = self.begin(&mut link).await {
                 // Its process ends by itself. The event of that comes before this answer.
                 drop((link, starting));
-                let _ = timeout(ENDING, self.init.exit()).await;
+                let _ = timeout(END_TIMEOUT, self.init.exit()).await;
                 return Err(error);
             }
         }
         self.init.set(State::Running);
         started(pid);
         if self.is_sandbox() {
-            let Surroundings { reaper, spare, .. } = &self.surroundings;
-            spare.prepare(reaper);
+            let TaskContext {
+                reaper, standby, ..
+            } = &self.context;
+            standby.prepare(reaper);
         }
         Ok(pid)
     }
 
     /// Lets the first process start, and hears how that went.
-    async fn begin(&self, link: &mut Link) -> Result<()> {
+    async fn begin(&self, link: &mut ControlSocket) -> Result<()> {
         self.release().await?;
         let heard = link.next().await;
         match heard.map_err(ShimError::system("hearing of the start"))? {
@@ -346,10 +348,10 @@ impl Task {
                 && let Some(container) = &task.container
             {
                 let cgroup = &container.cgroup;
-                if task.surroundings.oom_kills.of(cgroup, container.in_pod) > 0 {
+                if task.context.oom_kills.of(cgroup, container.in_pod) > 0 {
                     let mut event = TaskOOM::new();
                     event.container_id.clone_from(&task.id);
-                    task.surroundings.events.publish(&event);
+                    task.context.events.publish(&event);
                 }
                 // Without a process namespace of its own, others may have outlived it.
                 cgroup.kill();
@@ -375,7 +377,7 @@ impl Task {
         event.pid = process.pid().unsigned_abs();
         event.exit_status = exit.code;
         event.exited_at = Some(convert_to_timestamp(Some(exit.at.into()))).into();
-        self.surroundings.events.publish(&event);
+        self.context.events.publish(&event);
     }
 }
 

@@ -17,7 +17,7 @@ use super::mount::{self, Mount};
 /// # Errors
 ///
 /// When this process's group cannot be found or written to; nothing but time is lost then.
-pub(crate) fn foresee_entry() -> io::Result<()> {
+pub(crate) fn prime_cgroup_lock() -> io::Result<()> {
     let mounts = mount::mounts()?;
     let groups = fs::read_to_string("/proc/self/cgroup")?;
     let group = own_group(&mounts, &groups).ok_or(io::ErrorKind::NotFound)?;

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::entry::foresee_entry;
+use super::entry::prime_cgroup_lock;
 use super::holder::Holder;
 use super::make::{GroupError, Plan};
 use super::{Cgroup, Resources};
@@ -83,7 +83,7 @@ fn send(sender: oneshot::Sender<Result<Made, GroupError>>, made: Result<Made, Gr
 }
 
 fn prime_lock() {
-    if let Err(error) = foresee_entry() {
+    if let Err(error) = prime_cgroup_lock() {
         tracing::debug!(%error, "the first process will wait at its control group");
     }
 }

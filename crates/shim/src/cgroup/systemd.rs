@@ -1,7 +1,7 @@
 //! systemd's manager over D-Bus: starting a scope and changing its properties
 //! ([org.freedesktop.systemd1(5)](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html)).
 //!
-//! The manager is reached by the message bus. Its own socket for root would spare the bus, but it signs its messages with
+//! The manager is reached by the message bus. Its own socket for root would standby the bus, but it signs its messages with
 //! a name that `zbus` takes for none.
 
 use std::time::Duration;

@@ -10,7 +10,11 @@ use super::error::ChildError;
 use super::serve::lacks_ipv6;
 
 /// Serves metrics and health until the process ends, inside of a runtime.
-pub(super) fn tell(port: NonZeroU16, registry: Registry, health: Health) -> Result<(), ChildError> {
+pub(super) fn serve(
+    port: NonZeroU16,
+    registry: Registry,
+    health: Health,
+) -> Result<(), ChildError> {
     let doing = || ChildError::system(format!("listening at port {port} for metrics"));
     let listener = listen(port).map_err(doing())?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(doing())?;

@@ -23,7 +23,9 @@ use super::mounts::MountPlan;
 use super::payload::{self, Payload};
 use super::spec;
 use super::{console, cwd, namespaces, volumes};
-use crate::link::{ChildLink, CreateRequest, GroupAnswer, Message, RootMount, Workload};
+use crate::control_socket::{
+    ChildSocket, CreateRequest, GroupAnswer, Message, RootMount, Workload,
+};
 use crate::record;
 use crate::{COMPILE, SELF};
 
@@ -34,7 +36,7 @@ const STATE: &str = "/var/lib/sampan";
 const SANDBOX: &str = "sandbox";
 
 /// Makes the container that is asked for and says so.
-pub(super) fn create(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+pub(super) fn create(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
     let made = make(request, link);
     if made.is_err() {
         // What it failed for is worth more than that something is still in use.
@@ -47,7 +49,7 @@ pub(super) fn create(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<()
     made
 }
 
-fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
     let mut spec = Spec::load(request.bundle.join("config.json")).map_err(ChildError::Spec)?;
     let root = spec.root().as_ref().ok_or(ChildError::Missing("root"))?;
@@ -139,7 +141,9 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
         }
     };
     // What was compiled before this does not count against the container's limits.
-    let answer = link.say(&Message::NeedsGroup).and_then(|()| link.request());
+    let answer = link
+        .send(&Message::NeedsGroup)
+        .and_then(|()| link.request());
     match answer.map_err(ChildError::system("waiting for the control group"))? {
         GroupAnswer::Ready => {}
         GroupAnswer::Failed => return Err(ChildError::Group),
@@ -164,9 +168,9 @@ fn make(request: &CreateRequest, link: &Rc<ChildLink>) -> Result<(), ChildError>
     match console {
         Some(console) => {
             let terminal: OwnedFd = console.accept()?;
-            link.say_with(&created, std::os::fd::AsFd::as_fd(&terminal))
+            link.send_with(&created, std::os::fd::AsFd::as_fd(&terminal))
         }
-        None => link.say(&created),
+        None => link.send(&created),
     }
     .map_err(ChildError::system("telling that the container is there"))
 }

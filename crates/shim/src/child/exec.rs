@@ -12,11 +12,11 @@ use super::console::{Console, give_streams};
 use super::error::ChildError;
 use super::executor::ProgramExecutor;
 use super::guards::{self, Guards};
-use crate::link::{ChildLink, ExecRequest, Message};
+use crate::control_socket::{ChildSocket, ExecRequest, Message};
 use crate::record;
 
 /// Runs the program and says so.
-pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), ChildError> {
+pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let file = folder.join(format!("process-{own}.json"));
@@ -59,9 +59,9 @@ pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildLink>) -> Result<(), Ch
     match console {
         Some(console) => {
             let terminal = console.accept()?;
-            link.say_with(&executed, std::os::fd::AsFd::as_fd(&terminal))
+            link.send_with(&executed, std::os::fd::AsFd::as_fd(&terminal))
         }
-        None => link.say(&executed),
+        None => link.send(&executed),
     }
     .map_err(ChildError::system("telling that the program runs"))
 }

@@ -22,7 +22,7 @@ use super::observer::PodObserver;
 use super::output::Output;
 use super::volumes::Volume;
 use super::{command, serve};
-use crate::link::{ChildLink, Message};
+use crate::control_socket::{ChildSocket, Message};
 
 /// Runs a function in the container's first process itself.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ pub(super) struct FunctionExecutor {
     /// How many processors its pod may use.
     pub(super) processors: usize,
     pub(super) guards: Guards,
-    pub(super) link: Rc<ChildLink>,
+    pub(super) link: Rc<ChildSocket>,
 }
 
 impl Executor for FunctionExecutor {
@@ -63,7 +63,7 @@ impl Executor for FunctionExecutor {
             .and_then(|()| self.run());
         let code = ran.unwrap_or_else(|error| {
             // A supervisor that is gone does not want to know.
-            let _ = self.link.say(&Message::Failed {
+            let _ = self.link.send(&Message::Failed {
                 cause: error.to_string(),
             });
             1
@@ -108,7 +108,7 @@ impl FunctionExecutor {
 
     /// Reports to the supervisor that the function can answer, or runs, and closes the link.
     pub(super) fn ready(&self) -> Result<(), ChildError> {
-        let said = self.link.say(&Message::Ready);
+        let said = self.link.send(&Message::Ready);
         said.map_err(ChildError::system("telling that the function is ready"))
     }
 
@@ -137,7 +137,7 @@ impl FunctionExecutor {
 /// Hands the process to a program of the container's.
 #[derive(Clone)]
 pub(super) struct ProgramExecutor {
-    pub(super) link: Rc<ChildLink>,
+    pub(super) link: Rc<ChildSocket>,
     pub(super) guards: Guards,
 }
 
@@ -164,7 +164,7 @@ impl Executor for ProgramExecutor {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),
             };
-            let _ = self.link.say(&Message::Failed { cause });
+            let _ = self.link.send(&Message::Failed { cause });
         }
         failed
     }

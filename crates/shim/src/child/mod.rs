@@ -35,7 +35,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 
 use self::error::ChildError;
-use crate::link::{ChildLink, Message};
+use crate::control_socket::{ChildSocket, Message};
 
 /// Makes a container.
 pub(crate) fn create() -> ExitCode {
@@ -53,7 +53,7 @@ pub(crate) fn fetch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn answer<T: DeserializeOwned>(
-    work: impl FnOnce(T, &std::rc::Rc<ChildLink>) -> Result<(), ChildError>,
+    work: impl FnOnce(T, &std::rc::Rc<ChildSocket>) -> Result<(), ChildError>,
 ) -> ExitCode {
     // Without a supervisor nothing may wait here, for a reader of a named pipe for example. What is forked does not
     // inherit this.
@@ -70,15 +70,15 @@ fn answer<T: DeserializeOwned>(
         return ExitCode::SUCCESS;
     };
     // A supervisor that is gone does not want to know.
-    let _ = link.say(&Message::Failed {
+    let _ = link.send(&Message::Failed {
         cause: error.to_string(),
     });
     ExitCode::FAILURE
 }
 
 /// The socket to the supervisor, which is standard input at first.
-fn take_link() -> std::io::Result<ChildLink> {
+fn take_link() -> std::io::Result<ChildSocket> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(ChildLink::new(UnixStream::from(socket)))
+    Ok(ChildSocket::new(UnixStream::from(socket)))
 }

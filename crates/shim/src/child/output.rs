@@ -17,7 +17,7 @@ use sampan_engine::Stream;
 const CAPACITY: usize = 1 << 20;
 
 /// How long the end of a container waits for a slow reader.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Takes lines from any thread. Cheap to clone.
 #[derive(Clone)]
@@ -82,7 +82,10 @@ impl Output {
     pub(super) fn flush(&self) {
         let state = self.0.lock();
         let busy = |state: &mut State| state.writing || !state.pending.is_empty();
-        let waited = self.0.emptied.wait_timeout_while(state, PATIENCE, busy);
+        let waited = self
+            .0
+            .emptied
+            .wait_timeout_while(state, FLUSH_TIMEOUT, busy);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }

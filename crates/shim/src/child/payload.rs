@@ -14,7 +14,7 @@ use super::error::ChildError;
 use super::fetch::fetch;
 use super::image::Image;
 use super::{cwd, spec};
-use crate::link::CreateRequest;
+use crate::control_socket::CreateRequest;
 
 /// How modules and components begin.
 const MAGIC: &[u8] = b"\0asm";

@@ -40,7 +40,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let metrics = Metrics::register(&registry);
         let health = Health::not_ready("starting");
         if let Some(port) = executor.metrics_port {
-            admin::tell(port, registry, health.clone())?;
+            admin::serve(port, registry, health.clone())?;
         }
         // One that cannot be instantiated is not ready, and the first request finds warm what it needs.
         loaded

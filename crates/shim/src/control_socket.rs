@@ -110,11 +110,11 @@ pub(crate) enum Message {
 
 /// The child's end.
 #[derive(Debug)]
-pub(crate) struct ChildLink {
+pub(crate) struct ChildSocket {
     stream: StdStream,
 }
 
-impl ChildLink {
+impl ChildSocket {
     pub(crate) fn new(stream: StdStream) -> Self {
         Self { stream }
     }
@@ -135,7 +135,7 @@ impl ChildLink {
     /// # Errors
     ///
     /// When the supervisor is gone.
-    pub(crate) fn say(&self, message: &Message) -> io::Result<()> {
+    pub(crate) fn send(&self, message: &Message) -> io::Result<()> {
         let line = line_of(message)?;
         io::Write::write_all(&mut &self.stream, &line)
     }
@@ -145,7 +145,7 @@ impl ChildLink {
     /// # Errors
     ///
     /// When the supervisor is gone.
-    pub(crate) fn say_with(&self, message: &Message, fd: BorrowedFd<'_>) -> io::Result<()> {
+    pub(crate) fn send_with(&self, message: &Message, fd: BorrowedFd<'_>) -> io::Result<()> {
         let line = line_of(message)?;
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -173,13 +173,13 @@ fn line_of(message: &Message) -> io::Result<Vec<u8>> {
 
 /// The supervisor's end.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ControlSocket {
     stream: UnixStream,
     buffer: Vec<u8>,
     fds: Vec<OwnedFd>,
 }
 
-impl Link {
+impl ControlSocket {
     /// A pair: this end, and the one to start a child with.
     ///
     /// # Errors
@@ -267,18 +267,18 @@ mod tests {
 
     #[tokio::test]
     async fn messages_and_descriptors_arrive_and_the_end_is_seen() {
-        let (mut link, theirs) = Link::pair().expect("a pair");
-        let child = ChildLink::new(theirs.into());
+        let (mut link, theirs) = ControlSocket::pair().expect("a pair");
+        let child = ChildSocket::new(theirs.into());
         link.ask(&vec!["a\nb"]).await.expect("asked");
         assert_eq!(child.request::<Vec<String>>().expect("a request"), ["a\nb"]);
         child
-            .say(&Message::Failed {
+            .send(&Message::Failed {
                 cause: "line\nbreak".to_owned(),
             })
             .expect("said");
         let (pipe, _other) = rustix::pipe::pipe().expect("a pipe");
         child
-            .say_with(&Message::Executed { pid: 7 }, pipe.as_fd())
+            .send_with(&Message::Executed { pid: 7 }, pipe.as_fd())
             .expect("said");
         drop(child);
         let Some(Message::Failed { cause }) = link.next().await.expect("a message") else {

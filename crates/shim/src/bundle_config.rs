@@ -17,7 +17,7 @@ const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 /// A bundle's configuration, as far as the supervisor needs it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Head {
+pub(crate) struct BundleConfig {
     pub(crate) hostname: Option<String>,
     annotations: HashMap<String, String>,
     linux: Linux,
@@ -40,7 +40,7 @@ struct Namespace {
     path: Option<PathBuf>,
 }
 
-impl Head {
+impl BundleConfig {
     /// Reads it from a bundle.
     pub(crate) fn read(bundle: &Path) -> Result<Self> {
         let path = bundle.join("config.json");

@@ -10,7 +10,7 @@ const CONFIG: &str = "config.json";
 impl Service {
     /// Takes orphaned tasks apart. When containerd ends while a task is made, the next containerd removes the bundle and
     /// never learns that the task was made.
-    pub(crate) async fn forget_lost(&self) {
+    pub(crate) async fn remove_orphans(&self) {
         let mut lost = Vec::new();
         self.tasks().retain(|_, entry| match entry {
             Entry::There(task) if !task.bundle.join(CONFIG).exists() => {
