@@ -122,7 +122,8 @@ impl Outer {
         let inside = "mount -t tmpfs tmpfs /sys/fs && mkdir /sys/fs/cgroup && \
                       mount -t cgroup2 cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/init && \
                       echo $$ > /sys/fs/cgroup/init/cgroup.procs && exec sleep infinity";
-        let script = "mkdir -p \"$1\" && echo $$ > \"$1/cgroup.procs\" && \
+        let script = "mkdir -p \"$1\" && echo +memory > \"$1/../cgroup.subtree_control\" && \
+                      echo $$ > \"$1/cgroup.procs\" && \
                       exec unshare --cgroup --mount sh -c \"$2\"";
         let process = Command::new("sh")
             .args(["-c", script, "sh"])
