@@ -64,6 +64,10 @@ const UMASK: &str =
 
 const KCORE: &str = "libcontainer gives the link to the masked /proc/kcore another name";
 
+const HIERARCHIES: &str = "with version 1 the folder around the hierarchies is read-only, as the pod says of its control groups";
+
+const NO_CONTROLLERS: &str = "on version 1 the shim makes no group in hierarchies without controllers: systemd's, and the one of version 2";
+
 /// Those of any program.
 pub(crate) const PROGRAMS: &[Reason] = &[
     reason(
@@ -97,6 +101,30 @@ pub(crate) const PROGRAMS: &[Reason] = &[
         "1",
         "0",
         "a supervisor has one more than containerd, as runc's shim, which is not asked here",
+    ),
+    reason(
+        "mount./sys/fs/cgroup.1",
+        "tmpfs / ro,*",
+        "tmpfs / rw,*",
+        HIERARCHIES,
+    ),
+    reason(
+        "write./sys/fs/cgroup",
+        "error: Read-only file system",
+        "*",
+        HIERARCHIES,
+    ),
+    reason(
+        "mount./sys/fs/cgroup/systemd.1",
+        "cgroup / *,name=systemd",
+        "cgroup /* *,name=systemd",
+        NO_CONTROLLERS,
+    ),
+    reason(
+        "self.cgroup",
+        "*name=systemd:/ *0::/",
+        "*name=systemd:/*",
+        NO_CONTROLLERS,
     ),
 ];
 
