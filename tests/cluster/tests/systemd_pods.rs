@@ -89,7 +89,8 @@ async fn every_function_becomes_ready() {
     let names = functions();
     assert_eq!(names.len(), 9, "{names:?}");
     for name in &names {
-        let image = push(namespace.cluster(), &staged(name), &format!("nine/{name}"));
+        let file = staged(&format!("{name}/function.yaml"));
+        let image = push(namespace.cluster(), &file, &format!("nine/{name}"));
         namespace.deploy(name, &image, "  replicas: 1\n");
     }
     let kubectl = namespace.kubectl();

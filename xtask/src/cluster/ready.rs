@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use super::processes::Processes;
 
 /// How long anything may take to become ready, on a machine with other work.
-const READY_TIMEOUT: Duration = Duration::from_mins(3);
+const READY_TIMEOUT: Duration = Duration::from_mins(10);
 /// How often to check.
 const POLL_INTERVAL: Duration = Duration::from_millis(150);
 /// How many lines of a log an error shows.

@@ -33,6 +33,7 @@ impl Image {
 /// Packages beside Debian's minimum: a node, its login, and the tools of tests.
 pub(super) const PACKAGES: &[&str] = &[
     "apparmor",
+    "binutils",
     "bpftool",
     "busybox-static",
     "ca-certificates",
