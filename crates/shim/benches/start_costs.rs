@@ -79,6 +79,9 @@ fn options(node: &Node, tools: &str) -> Any {
 
 /// Starts a container with its own supervisor.
 async fn start(node: &Node, contender: Contender, bundle: &Bundle) -> Shim {
+    // containerd reads the log, and its shim of runc ends without a reader.
+    bundle.make_pipe("log");
+    let _log = bundle.reader("log");
     let shim = node.start(bundle).await;
     let mut request = CreateTaskRequest {
         id: bundle.id().to_owned(),

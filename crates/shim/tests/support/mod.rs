@@ -11,6 +11,7 @@ pub(crate) mod groups;
 pub(crate) mod network;
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -157,7 +158,30 @@ impl Node {
         until(topic, || self.events().iter().any(|had| had == topic)).await;
     }
 
+    /// containerd's parameters of `start`, which containerd 2.4 writes to standard input: the message `BootstrapParams`
+    /// of its API. Shims of its own refuse to start without.
+    fn bootstrap(&self, id: &str) -> Vec<u8> {
+        let socket = |name: &str| self.path().join(name).display().to_string();
+        let fields = [
+            (1, id.to_owned()),
+            (2, self.name.clone()),
+            (5, socket("events.sock")),
+            (6, socket("containerd.sock")),
+        ];
+        let mut message = Vec::new();
+        for (number, text) in fields {
+            let length = u8::try_from(text.len()).expect("a short text");
+            assert!(length < 128, "the length has one byte");
+            message.extend([number << 3 | 2, length]);
+            message.extend(text.as_bytes());
+        }
+        message
+    }
+
     fn call(&self, bundle: &Path, id: &str, action: &str) -> Output {
+        let mut input = tempfile::tempfile().expect("a file");
+        input.write_all(&self.bootstrap(id)).expect("written");
+        input.rewind().expect("rewound");
         self.command(&self.program)
             .args(["-namespace", &self.name, "-address"])
             .arg(self.path().join("containerd.sock"))
@@ -167,7 +191,7 @@ impl Node {
             .current_dir(bundle)
             .env("TTRPC_ADDRESS", self.path().join("events.sock"))
             .env("SAMPAN_STATE", self.path().join("state"))
-            .stdin(std::process::Stdio::null())
+            .stdin(input)
             .output()
             .expect("the shim can be called")
     }
@@ -183,9 +207,7 @@ impl Node {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "start: {text} {said}");
-        let reply: serde_json::Value = serde_json::from_str(&text).expect("a reply");
-        let address = reply["address"].as_str().expect("an address").to_owned();
-        Shim::connect(address).await
+        Shim::connect(address(&output.stdout)).await
     }
 
     /// Processes in the test's control groups.
@@ -229,6 +251,17 @@ impl Drop for Node {
         }
         let _ = self.groups.remove();
     }
+}
+
+/// The address in a shim's answer to `start`: JSON, or the message `BootstrapResult` of containerd 2.4.
+fn address(reply: &[u8]) -> String {
+    if let Ok(reply) = serde_json::from_slice::<serde_json::Value>(reply) {
+        return reply["address"].as_str().expect("an address").to_owned();
+    }
+    let text = String::from_utf8_lossy(reply);
+    let start = text.find("unix://").expect("an address");
+    let length = usize::from(reply[start - 1]);
+    text[start..start + length].to_owned()
 }
 
 /// Supervisors that were started with this name.
