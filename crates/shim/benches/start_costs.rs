@@ -124,7 +124,14 @@ fn bundle(node: &Node, kind: Kind) -> Bundle {
 async fn traced(contender: Contender, kind: Kind) -> (usize, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("trace");
-    let words = ["strace", "-f", "-ttt", "-o", file.to_str().expect("UTF-8")];
+    let words = [
+        "strace",
+        "-D",
+        "-f",
+        "-ttt",
+        "-o",
+        file.to_str().expect("UTF-8"),
+    ];
     let node = node_of(contender, Node::new().await.below(&words));
     let bundle = bundle(&node, kind);
     let shim = start(&node, contender, &bundle).await;

@@ -16,7 +16,7 @@ use crate::{Cluster, Kubectl, Pending};
 
 /// How long a test waits for anything. The timeout decides no test; it only ends one that would
 /// wait for ever.
-pub const TEST_TIMEOUT: Duration = Duration::from_mins(2);
+pub const TEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A condition of an object; `None` stands for an absent one.
 type Matches<'a> = Box<dyn Fn(Option<&DynamicObject>) -> bool + Send + Sync + 'a>;

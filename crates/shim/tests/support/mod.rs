@@ -11,7 +11,7 @@ pub(crate) mod groups;
 pub(crate) mod network;
 
 use std::fs;
-use std::io::{Seek as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -179,10 +179,13 @@ impl Node {
     }
 
     fn call(&self, bundle: &Path, id: &str, action: &str) -> Output {
-        let mut input = tempfile::tempfile().expect("a file");
+        let file = || tempfile::tempfile().expect("a file");
+        let (mut input, mut stdout, mut stderr) = (file(), file(), file());
         input.write_all(&self.bootstrap(id)).expect("written");
         input.rewind().expect("rewound");
-        self.command(&self.program)
+        // Files, because what observes a shim keeps its streams open as long as a supervisor runs.
+        let status = self
+            .command(&self.program)
             .args(["-namespace", &self.name, "-address"])
             .arg(self.path().join("containerd.sock"))
             .args(["-id", id, "-bundle"])
@@ -192,8 +195,21 @@ impl Node {
             .env("TTRPC_ADDRESS", self.path().join("events.sock"))
             .env("SAMPAN_STATE", self.path().join("state"))
             .stdin(input)
-            .output()
-            .expect("the shim can be called")
+            .stdout(stdout.try_clone().expect("a file"))
+            .stderr(stderr.try_clone().expect("a file"))
+            .status()
+            .expect("the shim can be called");
+        let read = |file: &mut fs::File| {
+            let mut bytes = Vec::new();
+            file.rewind().expect("rewound");
+            file.read_to_end(&mut bytes).expect("read");
+            bytes
+        };
+        Output {
+            status,
+            stdout: read(&mut stdout),
+            stderr: read(&mut stderr),
+        }
     }
 
     /// What containerd calls when a shim has gone away.
