@@ -6,6 +6,7 @@
 
 #![expect(dead_code, reason = "each test file uses what it needs")]
 
+mod bootstrap;
 pub(crate) mod bundle;
 pub(crate) mod groups;
 pub(crate) mod network;
@@ -158,30 +159,11 @@ impl Node {
         until(topic, || self.events().iter().any(|had| had == topic)).await;
     }
 
-    /// containerd's parameters of `start`, which containerd 2.4 writes to standard input: the message `BootstrapParams`
-    /// of its API. Shims of its own refuse to start without.
-    fn bootstrap(&self, id: &str) -> Vec<u8> {
-        let socket = |name: &str| self.path().join(name).display().to_string();
-        let fields = [
-            (1, id.to_owned()),
-            (2, self.name.clone()),
-            (5, socket("events.sock")),
-            (6, socket("containerd.sock")),
-        ];
-        let mut message = Vec::new();
-        for (number, text) in fields {
-            let length = u8::try_from(text.len()).expect("a short text");
-            assert!(length < 128, "the length has one byte");
-            message.extend([number << 3 | 2, length]);
-            message.extend(text.as_bytes());
-        }
-        message
-    }
-
     fn call(&self, bundle: &Path, id: &str, action: &str) -> Output {
         let file = || tempfile::tempfile().expect("a file");
         let (mut input, mut stdout, mut stderr) = (file(), file(), file());
-        input.write_all(&self.bootstrap(id)).expect("written");
+        let parameters = bootstrap::parameters(id, &self.name, self.path());
+        input.write_all(&parameters).expect("written");
         input.rewind().expect("rewound");
         // Files, because what observes a shim keeps its streams open as long as a supervisor runs.
         let status = self
@@ -223,7 +205,7 @@ impl Node {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "start: {text} {said}");
-        Shim::connect(address(&output.stdout)).await
+        Shim::connect(bootstrap::address(&output.stdout)).await
     }
 
     /// Processes in the test's control groups.
@@ -267,17 +249,6 @@ impl Drop for Node {
         }
         let _ = self.groups.remove();
     }
-}
-
-/// The address in a shim's answer to `start`: JSON, or the message `BootstrapResult` of containerd 2.4.
-fn address(reply: &[u8]) -> String {
-    if let Ok(reply) = serde_json::from_slice::<serde_json::Value>(reply) {
-        return reply["address"].as_str().expect("an address").to_owned();
-    }
-    let text = String::from_utf8_lossy(reply);
-    let start = text.find("unix://").expect("an address");
-    let length = usize::from(reply[start - 1]);
-    text[start..start + length].to_owned()
 }
 
 /// Supervisors that were started with this name.
