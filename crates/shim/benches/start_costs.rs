@@ -21,7 +21,7 @@ use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::shim::oci::Options;
 use containerd_shim::protos::ttrpc::context::Context;
 use support::bundle::Bundle;
-use support::{Node, Shim, may_run};
+use support::{LOOP, Node, Shim, may_run};
 
 const TRACING: &str = "/sys/kernel/tracing";
 
@@ -32,9 +32,6 @@ const BUSES: [&str; 2] = ["/run/systemd/private", "/run/dbus/system_bus_socket"]
 
 /// Calls that send a message.
 const SENDING: [&str; 4] = ["sendmsg(", "sendto(", "write(", "writev("];
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 #[derive(Clone, Copy)]
 enum Kind {

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde_json::json;
 use support::bundle::drain;
 use support::network::Network;
-use support::{Node, code, may_run, message, until};
+use support::{LOOP, Node, code, may_run, message, until};
 
 use containerd_shim::protos::ttrpc::Code;
 
@@ -57,9 +57,6 @@ const HANDLER: &str = include_str!("../../../tests/handler.wat");
 
 /// The function that the engine calls before there is a request.
 const REHEARSAL: &str = include_str!("../../engine/src/warm_up.wat");
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 #[tokio::test]
 async fn a_command_runs_to_its_end_with_its_streams_and_its_exit_code() {

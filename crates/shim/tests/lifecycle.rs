@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::bundle::{Bundle, drain};
-use support::{Node, Shim, code, may_run, message};
+use support::{LOOP, Node, Shim, code, may_run, message};
 
 use containerd_shim::api::{
     CloseIORequest, ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest,
@@ -16,8 +16,6 @@ use containerd_shim::protos::protobuf::Message as _;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::ttrpc::Code;
 use containerd_shim::protos::ttrpc::context::Context;
-
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 fn any(value: &serde_json::Value) -> Any {
     Any {

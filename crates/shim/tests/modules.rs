@@ -6,10 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Node, may_run};
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
+use support::{LOOP, Node, may_run};
 
 /// The descriptor of the compiled module of a process.
 fn module_of(process: u32) -> PathBuf {

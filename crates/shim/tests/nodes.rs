@@ -12,15 +12,12 @@ use containerd_shim::protos::ttrpc::context::Context;
 use rustix::fs::statfs;
 use serde_json::json;
 use support::bundle::Bundle;
-use support::{Node, Shim, may_run, until};
+use support::{LOOP, Node, Shim, may_run, until};
 
 const ROOT: &str = "/sys/fs/cgroup";
 
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2: rustix::fs::FsWord = 0x6367_7270;
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 const LIMIT: u64 = 64 << 20;
 

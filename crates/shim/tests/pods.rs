@@ -6,14 +6,11 @@ mod support;
 use serde_json::{Value, json};
 use support::bundle::{Bundle, drain};
 use support::network::Network;
-use support::{Node, Shim, may_run, message};
+use support::{LOOP, Node, Shim, may_run, message};
 
 const KIND: &str = "io.kubernetes.cri.container-type";
 const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 const NAME: &str = "io.kubernetes.cri.container-name";
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 /// A pod with nothing in it but its sandbox.
 struct Pod {

@@ -9,12 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::bundle::{Bundle, drain};
 use support::network::Network;
-use support::{Node, Shim, may_run, supervisors, until};
+use support::{LOOP, Node, Shim, may_run, supervisors, until};
 
 const KIND: &str = "io.kubernetes.cri.container-type";
 const OF: &str = "io.kubernetes.cri.sandbox-id";
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
-
 /// Writes the programs of all processes that it sees, without itself and its children.
 const LIST: &str = "for p in /proc/[0-9]*; do \
     [ ${p#/proc/} = $$ ] || /bin/busybox tr '\\0' ' ' < $p/cmdline; echo; done";

@@ -10,7 +10,7 @@ use containerd_shim::api::ResizePtyRequest;
 use containerd_shim::protos::ttrpc::context::Context;
 use support::bundle::drain;
 use support::network::Network;
-use support::{Node, Shim, may_run, until};
+use support::{LOOP, Node, Shim, may_run, until};
 
 /// Answers the CGI way, and logs a line.
 const CGI: &str = r#"
@@ -40,9 +40,6 @@ const ECHO: &str = r#"
       (i32.store (i32.const 4) (i32.load (i32.const 8)))
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
       (br $next)))))"#;
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 /// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, SIGPWR, `SIGRTMIN+3`.
 const SIGNALS: [u32; 10] = [1, 2, 3, 10, 12, 14, 15, 28, 30, 37];

@@ -5,17 +5,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::PROBE;
-use crate::support::Node;
 use crate::support::bundle::Bundle;
+use crate::support::{LOOP, Node};
 
 /// Changes a configuration.
 pub(crate) type Change = fn(&mut Value);
 
 /// What containerd lets through of a container that asks for its runtime's default.
 pub(crate) const SECCOMP: &str = include_str!("seccomp.json");
-
-/// Runs for ever.
-const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 /// Capabilities that a container has by default.
 const CAPABILITIES: [&str; 14] = [

@@ -39,6 +39,9 @@ use groups::{Form, Groups};
 /// How long a test waits for a condition. An emulated machine takes ten times as long as others.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// A module that runs for ever.
+pub(crate) const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
+
 /// The shim under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-sampan-v1");
 
