@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::arguments::{Bench, Functions, Toolchain};
+use crate::build::{self, Selection};
 use crate::cargo;
 use crate::functions;
 use crate::machine::{Machine, Need};
@@ -53,7 +54,7 @@ pub(crate) fn run(checkout: &Repository, machine: &Machine, bench: &Bench) -> Re
     let repository = &checkout.shipped();
     if bench.name == "report" {
         // It only reads samples, so it needs neither functions nor a prepared machine.
-        cargo::build_programs(checkout)?;
+        build::build_programs(checkout, Selection::Workspace)?;
         let mut command = Command::new(checkout.program("sampan-bench"));
         return measure(command.arg(&bench.name).args(&bench.arguments));
     }
@@ -73,7 +74,7 @@ pub(crate) fn run(checkout: &Repository, machine: &Machine, bench: &Bench) -> Re
         );
     }
     functions::run(repository, machine, &Functions::all(Toolchain::default()))?;
-    cargo::build_programs(repository)?;
+    build::build_programs(repository, Selection::Workspace)?;
     let (arguments, keep) = split_arguments(bench);
     let mut command = Command::new(repository.program("sampan-bench"));
     command.arg(&bench.name).args(&arguments);

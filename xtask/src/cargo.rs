@@ -1,7 +1,8 @@
 //! Builds cargo commands that select the same packages and features everywhere.
 //!
-//! Cargo unifies features over the selected packages, so the main workspace is always selected
-//! whole. A smaller selection would compile the engine again with other features.
+//! Cargo unifies features over the selected packages. The main workspace is selected whole, or as
+//! `Selection::Up` of [`crate::build`], which turns on the same features. Any other selection would compile the engine
+//! again.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -42,13 +43,6 @@ pub(crate) fn guests_workspace(repository: &Repository, subcommand: &str) -> Com
         .arg(subcommand);
     lock(&mut command);
     command
-}
-
-/// Builds all programs of the main workspace.
-pub(crate) fn build_programs(repository: &Repository) -> Result<()> {
-    let mut command = main_workspace(repository, "build");
-    command.args(["--profile", repository.profile().name()]);
-    run(command.args(["--workspace", "--bins"]))
 }
 
 /// The cargo that runs this program, or else the one in `PATH`.

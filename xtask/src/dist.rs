@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use crate::arguments::Dist;
-use crate::cargo;
+use crate::build::{self, Selection};
 use crate::repository::Repository;
 
 /// Makes only the operator's image, in a folder of its own, from programs that are built.
@@ -40,7 +40,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Dist) -> Result<ExitCode>
     let repository = if arguments.no_build {
         repository
     } else {
-        cargo::build_programs(&shipped)?;
+        build::build_programs(&shipped, Selection::Workspace)?;
         &shipped
     };
     let folder = make(repository, arguments)?;

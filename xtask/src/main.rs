@@ -28,6 +28,7 @@
 mod arguments;
 mod backends;
 mod bench;
+mod build;
 mod cache;
 mod cargo;
 mod cluster;

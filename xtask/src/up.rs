@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::arguments::{Functions, Up};
 use crate::backends::{Lifeline, Running, SERVICES, Starting};
+use crate::build::{self, Selection};
 use crate::cargo;
 use crate::functions;
 use crate::machine::{Machine, Need};
@@ -42,7 +43,9 @@ pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result
     step("the functions", || {
         functions::run(repository, machine, &Functions::all(up.toolchain))
     })?;
-    step("the programs", || cargo::build_programs(repository))?;
+    step("the programs", || {
+        build::build_programs(repository, Selection::Up)
+    })?;
 
     let (lifeline, reader) = Lifeline::new()?;
     let running = step("the services", || Ok(start(repository, &reader)))?;

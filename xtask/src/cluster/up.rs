@@ -23,7 +23,7 @@ use super::services;
 use super::state::{Lock, SavedState, free_address};
 use super::tools;
 use crate::arguments::{Functions, Toolchain};
-use crate::cargo;
+use crate::build::{self, Selection};
 use crate::machine::{Machine, Need};
 use crate::packages;
 use crate::repository::Repository;
@@ -88,7 +88,7 @@ pub(crate) fn run(
     })?;
     if !up.bare && !up.built {
         step("the project's programs", || {
-            cargo::build_programs(repository)
+            build::build_programs(repository, Selection::Workspace)
         })?;
     }
     if up.functions() && !up.built {
