@@ -3,7 +3,7 @@
 //! The first argument selects one of four parts:
 //!
 //! - `start` and `delete` ([`launch`]): containerd's own calls, short.
-//! - The supervisor ([`supervisor`]): one small process for each pod. It answers containerd, outlives the containers,
+//! - The supervisor ([`launch::supervisor`]): one small process for each pod. It answers containerd, outlives the containers,
 //!   and runs no WebAssembly.
 //! - A child ([`child`]): makes one container and becomes its first process, or ends.
 //! - The compiler, which the engine starts, and a reader of containerd's content.
@@ -14,35 +14,35 @@
 //!
 //! Files are relative to `src`, tests to the crate.
 //!
-//! - `start` and `delete`: `launch.rs` and `record.rs`; tests in `tests/functions.rs`.
-//! - containerd's calls, and their errors: `service.rs` and `error.rs`; tests in `tests/lifecycle.rs`.
-//! - Tasks, added programs, and their processes: `task.rs`, `exec.rs` and `process.rs`; tests in
+//! - `start` and `delete`: `launch/mod.rs` and `bundle/record.rs`; tests in `tests/functions.rs`.
+//! - containerd's calls, and their errors: `service/mod.rs` and `error.rs`; tests in `tests/lifecycle.rs`.
+//! - Tasks, added programs, and their processes: `task/mod.rs`, `task/exec.rs` and `task/process.rs`; tests in
 //!   `tests/lifecycle.rs`.
-//! - Reaping and events: `reaper.rs` and `events.rs`, with their tests, and `tests/functions.rs`.
-//! - Streams of a container: `stdio.rs` and `child/output.rs`; tests in `tests/functions.rs`.
-//! - A task without an owner after a restart of containerd: `orphans.rs`; tests in `tests/lifecycle.rs`, and
+//! - Reaping and events: `container/reaper.rs` and `task/events.rs`, with their tests, and `tests/functions.rs`.
+//! - Streams of a container: `bundle/stdio.rs` and `child/function/output.rs`; tests in `tests/functions.rs`.
+//! - A task without an owner after a restart of containerd: `service/orphans.rs`; tests in `tests/lifecycle.rs`, and
 //!   `cluster_faults/churn.rs` of the cluster tests.
-//! - The runtime's features for containerd and the kubelet: `features.rs`, with its tests.
+//! - The runtime's features for containerd and the kubelet: `launch/features.rs`, with its tests.
 //!
 //! # Behaviours: pods and containers
 //!
-//! - A pod's namespaces without a process: `pod.rs` and `child/namespaces.rs`, with their tests, `tests/lifecycle.rs`
+//! - A pod's namespaces without a process: `pod/namespaces.rs` and `child/namespaces.rs`, with their tests, `tests/lifecycle.rs`
 //!   and `tests/pods.rs`.
-//! - The process namespace that containers of a pod share: `shared_processes.rs`; tests in `tests/processes.rs`.
-//! - A program that is added to a container: `child/exec.rs` and `child/executor.rs`; tests in `tests/processes.rs`
+//! - The process namespace that containers of a pod share: `task/sandbox.rs`; tests in `tests/processes.rs`.
+//! - A program that is added to a container: `child/exec.rs` and `child/function/executor.rs`; tests in `tests/processes.rs`
 //!   and `tests/lifecycle.rs`.
-//! - The choice between module and program: `child/payload.rs` and `child/image.rs`, with their tests.
-//! - A function in a container: `child/executor.rs`, `child/serve.rs` and `child/command.rs`; tests in
+//! - The choice between module and program: `child/payload/mod.rs` and `child/payload/image.rs`, with their tests.
+//! - A function in a container: `executor.rs`, `serve.rs` and `command.rs` of `child/function`; tests in
 //!   `tests/functions.rs`.
 //! - Compiled modules that no container can change: `cache.rs` of the engine; tests in `tests/modules.rs`.
-//! - Options of a container's mounts that libcontainer leaves out: `child/mounts.rs` and `child/mounts/options.rs`,
+//! - Options of a container's mounts that libcontainer leaves out: `child/mounts/mod.rs` and `child/mounts/options.rs`,
 //!   with their tests, and `tests/mounts.rs`.
 //! - Volumes, single files and the working directory of a command: `child/volumes.rs` and `child/cwd.rs`, with their
 //!   tests, and `tests/commands.rs`.
-//! - Stop signals and terminals: `child/signals.rs` and `child/console.rs`; tests in `tests/signals.rs`.
-//! - Guards of a process (seccomp, capabilities, AppArmor, SELinux, inherited state): `child/guards.rs`, with its
+//! - Stop signals and terminals: `child/function/signals.rs` and `child/console.rs`; tests in `tests/signals.rs`.
+//! - Guards of a process (seccomp, capabilities, AppArmor, SELinux, inherited state): `child/guards/mod.rs`, with its
 //!   tests, and `tests/guards` beside runc.
-//! - Metrics of a function in a pod: `child/admin.rs`; tests in `cluster_fields` of the cluster tests.
+//! - Metrics of a function in a pod: `child/function/admin.rs`; tests in `cluster_fields` of the cluster tests.
 //!
 //! # Behaviours: control groups
 //!
@@ -50,35 +50,19 @@
 //!   `cgroup/unit.rs` and `cgroup/systemd.rs`, with their tests, and `tests/limits` beside runc.
 //! - Device rules: `cgroup/devices/policy.rs` and `cgroup/devices/program.rs`, with their tests, and
 //!   `tests/limits/behaviour.rs`.
-//! - Out of memory, statistics, removal, and the wait at an entry: `cgroup.rs`, `cgroup/entry.rs`, `cgroup/stats.rs`,
-//!   `oom.rs` and `measure.rs`; tests in `cgroup.rs` and `tests/functions.rs`.
+//! - Out of memory, statistics, removal, and the wait at an entry: `cgroup/group.rs`, `cgroup/entry.rs`, `cgroup/stats.rs`,
+//!   `pod/oom.rs` and `task/group.rs`; tests in `cgroup/group.rs` and `tests/functions.rs`.
 
-mod bundle_config;
+mod bundle;
 mod cgroup;
 mod child;
-mod children;
 mod container;
-mod control_socket;
+mod control;
 mod error;
-mod events;
-mod exec;
-mod features;
 mod launch;
-mod log;
-mod measure;
-mod oom;
-mod orphans;
 mod pod;
-mod process;
-mod reaper;
-mod record;
 mod service;
-mod shared_processes;
-mod signal;
-mod stdio;
-mod supervisor;
 mod task;
-mod type_url;
 
 use std::process::ExitCode;
 

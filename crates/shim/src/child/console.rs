@@ -10,7 +10,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::error::ChildError;
-use crate::stdio::Stdio;
+use crate::bundle::stdio::Stdio;
 
 /// Gives a process its streams: a terminal, or what containerd has for it.
 pub(super) fn give_streams(

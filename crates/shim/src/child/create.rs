@@ -17,16 +17,16 @@ use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Precompiler, Prepa
 use sampan_spec::Function;
 
 use super::error::ChildError;
-use super::executor::{FunctionExecutor, ProgramExecutor};
+use super::function::executor::{FunctionExecutor, ProgramExecutor};
 use super::guards::{self, Guards};
 use super::mounts::MountPlan;
 use super::payload::{self, Payload};
 use super::spec;
 use super::{console, cwd, namespaces, volumes};
-use crate::control_socket::{
+use crate::bundle::record;
+use crate::control::socket::{
     ChildSocket, CreateRequest, GroupAnswer, Message, RootMount, Workload,
 };
-use crate::record;
 use crate::{COMPILE, SELF};
 
 /// The default folder of compiled modules.

@@ -12,7 +12,7 @@ use sampan_spec::annotations::AnnotationError;
 
 use super::guards::GuardError;
 use crate::error::ShimError;
-use crate::pod::Unshareable;
+use crate::pod::namespaces::Unshareable;
 
 /// Why a container is not made or does not start.
 #[derive(Debug, thiserror::Error)]

@@ -10,10 +10,10 @@ use oci_spec::runtime::{Process, Spec};
 
 use super::console::{Console, give_streams};
 use super::error::ChildError;
-use super::executor::ProgramExecutor;
+use super::function::executor::ProgramExecutor;
 use super::guards::{self, Guards};
-use crate::control_socket::{ChildSocket, ExecRequest, Message};
-use crate::record;
+use crate::bundle::record;
+use crate::control::socket::{ChildSocket, ExecRequest, Message};
 
 /// Runs the program and says so.
 pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {

@@ -8,7 +8,7 @@ use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
 use sampan_spec::{Function, annotations};
 
 use super::error::ChildError;
-use crate::pod::Pod;
+use crate::pod::namespaces::Pod;
 
 /// Kinds of mounts that a function cannot use, because no program runs beside it. Each costs start time, and gives
 /// files of the kernel to code that breaks out of WebAssembly.

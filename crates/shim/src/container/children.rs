@@ -11,10 +11,10 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::control_socket::{ControlSocket, Message};
+use super::reaper::{Exit, Reaper};
+use crate::control::socket::{ControlSocket, Message};
 use crate::error::{Result, ShimError};
-use crate::process::{Process, Terminal};
-use crate::reaper::{Exit, Reaper};
+use crate::task::process::{Process, Terminal};
 use crate::{CREATE, SELF};
 
 /// A child of the supervisor.

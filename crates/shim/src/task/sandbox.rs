@@ -9,18 +9,18 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::bundle_config::BundleConfig;
+use super::process::State;
+use super::{Task, own_pid};
+use crate::bundle::config::BundleConfig;
+use crate::bundle::record::{self, Record};
+use crate::bundle::stdio::Stdio;
 use crate::cgroup::{Cgroup, Making, Plan};
-use crate::children::unexpected;
+use crate::container::children::unexpected;
 use crate::container::{PreparedChild, plan, remove_group};
-use crate::control_socket::{ControlSocket, CreateRequest, Message, RootMount};
+use crate::control::socket::{ControlSocket, CreateRequest, Message, RootMount};
 use crate::error::{Result, ShimError};
-use crate::pod::Pod;
-use crate::process::State;
-use crate::record::{self, Record};
+use crate::pod::namespaces::Pod;
 use crate::service::Service;
-use crate::stdio::Stdio;
-use crate::task::{Task, own_pid};
 
 /// A sandbox's part of it.
 #[derive(Default)]

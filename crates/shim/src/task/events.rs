@@ -11,7 +11,7 @@ use containerd_shim::protos::ttrpc;
 use containerd_shim::util::timestamp;
 use tokio::sync::mpsc;
 
-use crate::type_url::{EVENTS, pack};
+use super::type_url::{EVENTS, pack};
 
 /// Events that wait while containerd is away. Without containerd nothing begins, so few things end.
 const WAITING: usize = 1024;

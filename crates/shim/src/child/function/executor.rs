@@ -16,33 +16,33 @@ use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
 use sampan_spec::Function;
 
-use super::error::ChildError;
-use super::guards::Guards;
 use super::observer::PodObserver;
 use super::output::Output;
-use super::volumes::Volume;
 use super::{command, serve};
-use crate::control_socket::{ChildSocket, Message};
+use crate::child::error::ChildError;
+use crate::child::guards::Guards;
+use crate::child::volumes::Volume;
+use crate::control::socket::{ChildSocket, Message};
 
 /// Runs a function in the container's first process itself.
 #[derive(Clone)]
-pub(super) struct FunctionExecutor {
-    pub(super) function: Arc<Function>,
-    pub(super) prepared: Prepared,
+pub(in crate::child) struct FunctionExecutor {
+    pub(in crate::child) function: Arc<Function>,
+    pub(in crate::child) prepared: Prepared,
     /// What is called before the function is, if there is something like it.
-    pub(super) rehearsal: Option<Prepared>,
+    pub(in crate::child) rehearsal: Option<Prepared>,
     /// The port of its metrics.
-    pub(super) metrics_port: Option<NonZeroU16>,
-    pub(super) volumes: Vec<Volume>,
+    pub(in crate::child) metrics_port: Option<NonZeroU16>,
+    pub(in crate::child) volumes: Vec<Volume>,
     /// What a command is called, as the container's process says.
-    pub(super) program: Option<String>,
-    pub(super) cwd: PathBuf,
+    pub(in crate::child) program: Option<String>,
+    pub(in crate::child) cwd: PathBuf,
     /// Whether the streams are a terminal.
-    pub(super) has_terminal: bool,
+    pub(in crate::child) has_terminal: bool,
     /// How many processors its pod may use.
-    pub(super) processors: usize,
-    pub(super) guards: Guards,
-    pub(super) link: Rc<ChildSocket>,
+    pub(in crate::child) processors: usize,
+    pub(in crate::child) guards: Guards,
+    pub(in crate::child) link: Rc<ChildSocket>,
 }
 
 impl Executor for FunctionExecutor {
@@ -136,9 +136,9 @@ impl FunctionExecutor {
 
 /// Hands the process to a program of the container's.
 #[derive(Clone)]
-pub(super) struct ProgramExecutor {
-    pub(super) link: Rc<ChildSocket>,
-    pub(super) guards: Guards,
+pub(in crate::child) struct ProgramExecutor {
+    pub(in crate::child) link: Rc<ChildSocket>,
+    pub(in crate::child) guards: Guards,
 }
 
 /// The home of a user without one, as with runc.

@@ -1,5 +1,13 @@
 //! A task: a sandbox, which is only a state, or a container with its processes.
 
+pub(crate) mod events;
+mod exec;
+pub(crate) mod group;
+pub(crate) mod process;
+mod sandbox;
+mod signal;
+mod type_url;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,20 +20,19 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::bundle::record::{self, Record};
+use crate::bundle::stdio::Stdio;
 use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources};
-use crate::children::{StandbyChild, attach_terminal, unexpected};
+use crate::container::children::{StandbyChild, attach_terminal, unexpected};
+use crate::container::reaper::{Exit, Reaper};
 use crate::container::{Container, PreparedChild, remove_group};
-use crate::control_socket::{ControlSocket, CreateRequest, Message, RootMount, Workload};
+use crate::control::socket::{ControlSocket, CreateRequest, Message, RootMount, Workload};
 use crate::error::{Result, ShimError};
-use crate::events::Events;
-use crate::exec::Exec;
-use crate::oom::OomKills;
-use crate::process::{Process, State};
-use crate::reaper::{Exit, Reaper};
-use crate::record::{self, Record};
-use crate::shared_processes::SharedProcesses;
-use crate::signal;
-use crate::stdio::Stdio;
+use crate::pod::oom::OomKills;
+use events::Events;
+use exec::Exec;
+use process::{Process, State};
+use sandbox::SharedProcesses;
 
 /// How long a process that could not start may take to end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);

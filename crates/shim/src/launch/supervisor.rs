@@ -17,12 +17,12 @@ use containerd_shim::protos::ttrpc::asynchronous::Server;
 use containerd_shim::protos::ttrpc::asynchronous::transport::Listener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::children::StandbyChild;
-use crate::events::Events;
-use crate::oom::OomKills;
-use crate::reaper::Reaper;
+use crate::container::children::StandbyChild;
+use crate::container::reaper::Reaper;
+use crate::pod::oom::OomKills;
 use crate::service::Service;
 use crate::task::TaskContext;
+use crate::task::events::Events;
 
 /// How long the last events and answers may take to leave.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ impl Arguments {
 
 /// Runs the supervisor; its listening socket is standard input.
 pub(crate) fn main(arguments: &Arguments) -> ExitCode {
-    crate::log::init(arguments.debug);
+    super::log::init(arguments.debug);
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

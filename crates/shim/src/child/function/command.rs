@@ -3,11 +3,11 @@
 use sampan_engine::{CommandIo, Stream};
 use tokio::runtime;
 
-use super::error::ChildError;
 use super::executor::FunctionExecutor;
 use super::output::Output;
 use super::signals::StopSignals;
-use super::volumes;
+use crate::child::error::ChildError;
+use crate::child::volumes;
 
 /// What a shell adds to the number of the signal that ended a program. A command has no signals, so the first that asks
 /// it to stop ends it.

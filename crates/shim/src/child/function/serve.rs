@@ -10,10 +10,10 @@ use sampan_telemetry::{Health, Registry};
 use tokio::runtime;
 
 use super::admin;
-use super::error::ChildError;
 use super::executor::FunctionExecutor;
 use super::output::Output;
 use super::signals::StopSignals;
+use crate::child::error::ChildError;
 
 /// The port of a function without `PORT`.
 const DEFAULT_PORT: u16 = 8080;

@@ -8,10 +8,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
-use crate::control_socket::ControlSocket;
+use crate::bundle::stdio::{Held, Stdio};
+use crate::container::reaper::Exit;
+use crate::control::socket::ControlSocket;
 use crate::error::{Result, ShimError};
-use crate::reaper::Exit;
-use crate::stdio::{Held, Stdio};
 
 /// How far a process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

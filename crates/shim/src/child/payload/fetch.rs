@@ -10,8 +10,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use rustix::fs::MemfdFlags;
 
-use super::error::ChildError;
 use super::image::{Image, module};
+use crate::child::error::ChildError;
 use crate::{FETCH, SELF};
 
 /// The exit code for an image that has no module.

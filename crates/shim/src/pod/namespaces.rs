@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Spec};
 use serde::{Deserialize, Serialize};
 
-use crate::bundle_config::BundleConfig;
+use crate::bundle::config::BundleConfig;
 
 /// What containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl Pod {
             own_hostname: head.namespace("uts").is_some(),
             ipc: head
                 .namespace("ipc")
-                .map(|_| bundle.join(crate::record::FOLDER).join("ipc")),
+                .map(|_| bundle.join(crate::bundle::record::FOLDER).join("ipc")),
             sysctl: head.sysctl().clone(),
             own_processes: head.namespace("pid").is_some(),
             sandbox_processes: PathBuf::from(format!("/proc/{pid}/ns/pid")),

@@ -1,5 +1,7 @@
 //! containerd's task service: from its messages to tasks and back, each call in one place.
 
+mod orphans;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,15 +24,15 @@ use containerd_shim::protos::types::task::ProcessInfo;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{ExitSignal, Task as TaskService, TtrpcContext, TtrpcResult};
 
-use crate::bundle_config::BundleConfig;
+use crate::bundle::config::BundleConfig;
+use crate::bundle::stdio::Stdio;
 use crate::container::plan;
-use crate::control_socket::{CreateRequest, RootMount};
+use crate::container::reaper::Exit;
+use crate::control::socket::{CreateRequest, RootMount};
 use crate::error::{Result, ShimError};
-use crate::measure::{freeze, measure};
-use crate::pod::Pod;
-use crate::process::State;
-use crate::reaper::Exit;
-use crate::stdio::Stdio;
+use crate::pod::namespaces::Pod;
+use crate::task::group::{freeze, measure};
+use crate::task::process::State;
 use crate::task::{Task, TaskContext, own_pid, write_record};
 
 /// The service of one supervisor.

@@ -1,5 +1,8 @@
 //! Finds out whether a container runs a module, and where its bytes are, or a program.
 
+pub(super) mod fetch;
+mod image;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -10,11 +13,11 @@ use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use sampan_engine::Wasm;
 
+use self::fetch::fetch;
+use self::image::Image;
 use super::error::ChildError;
-use super::fetch::fetch;
-use super::image::Image;
 use super::{cwd, spec};
-use crate::control_socket::CreateRequest;
+use crate::control::socket::CreateRequest;
 
 /// How modules and components begin.
 const MAGIC: &[u8] = b"\0asm";
@@ -165,7 +168,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::stdio::Stdio;
+    use crate::bundle::stdio::Stdio;
 
     /// What `entrypoint` is in a file system of these files: the module's bytes, a program, or an error.
     fn check(files: &[(&str, &[u8])], entrypoint: &str, expected: Result<Option<&[u8]>, ()>) {

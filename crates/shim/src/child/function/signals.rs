@@ -9,7 +9,7 @@ use std::task::Poll;
 use nix::sys::signal::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::error::ChildError;
+use crate::child::error::ChildError;
 
 const STOPPING: [Number; 8] = [
     Number::SIGHUP,

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::pod::Pod;
-use crate::stdio::Stdio;
+use crate::bundle::stdio::Stdio;
+use crate::pod::namespaces::Pod;
 
 /// The largest message; longer ones are refused.
 const MOST: usize = 1 << 20;

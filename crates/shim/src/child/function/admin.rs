@@ -6,8 +6,8 @@ use std::num::NonZeroU16;
 
 use sampan_telemetry::{Health, Registry, admin};
 
-use super::error::ChildError;
 use super::serve::lacks_ipv6;
+use crate::child::error::ChildError;
 
 /// Serves metrics and health until the process ends, inside of a runtime.
 pub(super) fn serve(

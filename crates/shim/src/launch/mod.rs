@@ -1,6 +1,10 @@
 //! containerd's own calls of the program: `start`, which finds or makes the supervisor of a pod, and
 //! `delete`, which takes apart what a supervisor that is gone has left.
 
+mod features;
+mod log;
+mod supervisor;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -21,15 +25,14 @@ use containerd_shim::{
 };
 use sampan_allocator::ARENAS;
 
-use crate::bundle_config::BundleConfig;
+use crate::bundle::config::BundleConfig;
+use crate::bundle::record::{self, Record};
 use crate::cgroup::Cgroup;
 use crate::container::remove_group;
 use crate::error::ShimError;
-use crate::features;
-use crate::record::{self, Record};
 use crate::service::Service;
-use crate::supervisor::{self, Arguments, SERVE};
 use crate::{RUNTIME, SELF};
+use supervisor::{Arguments, SERVE};
 
 /// What the supervisor is called in lists of processes.
 const PROGRAM: &str = "containerd-shim-sampan-v1";

@@ -5,11 +5,11 @@ use containerd_shim::protos::cgroups::metrics::Metrics;
 use containerd_shim::protos::cgroups_v2::metrics::Metrics as Metrics2;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 
+use super::Task;
+use super::process::State;
+use super::type_url::{CGROUPS_1, CGROUPS_2, pack};
 use crate::cgroup::Version;
 use crate::error::{Result, ShimError};
-use crate::process::State;
-use crate::task::Task;
-use crate::type_url::{CGROUPS_1, CGROUPS_2, pack};
 
 /// What the container uses, in the message of its version of control groups. A sandbox uses nothing.
 pub(crate) fn measure(task: &Task) -> Result<Any> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::service::{Entry, Service};
+use super::{Entry, Service};
 
 /// A file that every bundle has until containerd removes it.
 const CONFIG: &str = "config.json";

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::process::{Process, State};
+use super::{Task, still_runs};
 use crate::EXEC;
-use crate::children::{attach_terminal, receive_from, start_child, unexpected};
-use crate::control_socket::{ExecRequest, Message, Workload};
+use crate::bundle::stdio::Stdio;
+use crate::container::children::{attach_terminal, receive_from, start_child, unexpected};
+use crate::container::reaper::Exit;
+use crate::control::socket::{ExecRequest, Message, Workload};
 use crate::error::{Result, ShimError};
-use crate::process::{Process, State};
-use crate::reaper::Exit;
-use crate::stdio::Stdio;
-use crate::task::{Task, still_runs};
 
 /// A process that is run in a container.
 pub(crate) struct Exec {

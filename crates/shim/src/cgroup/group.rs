@@ -1,25 +1,4 @@
-//! A container's control group. [`make`] makes it and sets its limits before a process is in it; libcontainer only puts
-//! the container's processes there. This file reads, freezes, kills and removes it.
-//!
-//! The fields of a specification are parsed into [`resources`], [`path`] and [`devices`], and become files ([`v1`], [`v2`])
-//! and properties of a systemd scope ([`unit`]) without input or output.
-
-mod devices;
-mod entry;
-mod folders;
-pub(crate) mod holder;
-mod make;
-mod making;
-mod mount;
-mod path;
-mod resources;
-mod settings;
-mod stats;
-mod systemd;
-mod unit;
-mod v1;
-mod v2;
-mod version;
+//! A container's control group, once it is made: reads, freezes, kills and removes it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,14 +10,12 @@ use containerd_shim::protos::cgroups_v2::metrics::Metrics;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use make::{GroupError, Plan, update};
-pub(crate) use making::{Made, Making};
-use mount::{Mount, mounts};
-use path::GroupPath;
-pub(crate) use resources::Resources;
-use settings::write_value;
-use version::ROOT;
-pub(crate) use version::Version;
+use super::make::GroupError;
+use super::mount::{Mount, mounts};
+use super::path::GroupPath;
+use super::settings::write_value;
+use super::stats;
+use super::version::{ROOT, Version};
 
 /// How long the kernel may take to let go of processes that were killed.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,11 +26,11 @@ const RETRY_DELAY: Duration = Duration::from_millis(5);
 /// A group: one folder with version 2, one for each controller with version 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cgroup {
-    folders: Vec<PathBuf>,
-    unified: bool,
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) unified: bool,
     /// The scope of systemd's that it is.
     #[serde(default)]
-    unit: Option<String>,
+    pub(super) unit: Option<String>,
 }
 
 impl Cgroup {

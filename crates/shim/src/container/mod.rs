@@ -1,11 +1,14 @@
 //! The steps in which a child of the supervisor makes a container, as the supervisor sees them.
 
-use crate::bundle_config::BundleConfig;
+pub(crate) mod children;
+pub(crate) mod reaper;
+
+use crate::bundle::config::BundleConfig;
 use crate::cgroup::{self, Cgroup, Made, Making, Plan, Resources, Version};
-use crate::children::{Child, ask_for_container, receive_from, unexpected};
-use crate::control_socket::{ControlSocket, CreateRequest, GroupAnswer, Message, Workload};
+use crate::control::socket::{ControlSocket, CreateRequest, GroupAnswer, Message, Workload};
 use crate::error::{Result, ShimError};
 use crate::task::TaskContext;
+use children::{Child, ask_for_container, receive_from, unexpected};
 
 /// What a task has that is no sandbox.
 pub(crate) struct Container {

@@ -1,0 +1,3 @@
+//! The connection between the supervisor and a child.
+
+pub(crate) mod socket;
