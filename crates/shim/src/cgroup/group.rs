@@ -10,7 +10,7 @@ use containerd_shim::protos::cgroups_v2::metrics::Metrics;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::make::GroupError;
+use super::error::GroupError;
 use super::mount::{Mount, mounts};
 use super::path::GroupPath;
 use super::settings::write_value;

@@ -6,6 +6,7 @@
 
 mod devices;
 mod entry;
+mod error;
 mod folders;
 mod group;
 pub(crate) mod holder;
@@ -22,8 +23,9 @@ mod v1;
 mod v2;
 mod version;
 
+pub(crate) use error::GroupError;
 pub(crate) use group::Cgroup;
-pub(crate) use make::{GroupError, Plan, update};
+pub(crate) use make::{Plan, update};
 pub(crate) use making::{Made, Making};
 pub(crate) use resources::Resources;
 pub(crate) use version::Version;
