@@ -1,4 +1,9 @@
-//! The fields of a bundle's `config.json` that the supervisor needs.
+//! The fields of a bundle's `config.json` that the supervisor needs. It reads them once for a container, and so do `start`
+//! and `delete`, which are processes of their own.
+//!
+//! The child reads the whole file itself: it needs nearly all fields, most of which the supervisor skips. Reading a file
+//! from the page cache costs less than sending its text in the request would. The child's process of a program that is
+//! added reads the seccomp profile alone.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +35,13 @@ struct Linux {
     cgroups_path: Option<PathBuf>,
     sysctl: HashMap<String, String>,
     resources: Option<Resources>,
+}
+
+/// The control group that a bundle asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupConfig {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) resources: Resources,
 }
 
 /// A namespace of a sandbox.
@@ -84,12 +96,15 @@ impl BundleConfig {
         &self.linux.sysctl
     }
 
-    /// The limits of the container's control group.
-    pub(crate) fn resources(&self) -> Resources {
-        self.linux.resources.clone().unwrap_or_default()
+    /// The control group that was asked for, with its limits.
+    pub(crate) fn group(&self) -> GroupConfig {
+        GroupConfig {
+            path: self.linux.cgroups_path.clone(),
+            resources: self.linux.resources.clone().unwrap_or_default(),
+        }
     }
 
-    /// The control group that was asked for.
+    /// Where that control group is.
     pub(crate) fn cgroups_path(&self) -> Option<&Path> {
         self.linux.cgroups_path.as_deref()
     }

@@ -5,8 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
@@ -73,52 +71,4 @@ pub(crate) fn folder(bundle: &Path) -> Result<PathBuf> {
         .create(&folder)
         .map_err(ShimError::system(format!("making {}", folder.display())))?;
     Ok(folder)
-}
-
-/// Unmounts a sandbox's root and removes the state of its program. What the pod's containers use stays.
-///
-/// # Errors
-///
-/// When something is in use.
-pub(crate) fn clear_init(bundle: &Path, id: &str) -> Result<()> {
-    let root = bundle.join("rootfs");
-    unmount(&root).map_err(ShimError::system(format!("unmounting {}", root.display())))?;
-    remove(&bundle.join(FOLDER).join(id))
-}
-
-/// Unmounts what was mounted into a bundle and removes our folder in it. What is not there is gone
-/// already.
-///
-/// # Errors
-///
-/// When something is in use.
-pub(crate) fn clear(bundle: &Path) -> Result<()> {
-    for mounted in [bundle.join("rootfs"), bundle.join(FOLDER).join("ipc")] {
-        unmount(&mounted).map_err(ShimError::system(format!(
-            "unmounting {}",
-            mounted.display()
-        )))?;
-    }
-    remove(&bundle.join(FOLDER))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ShimError::system(format!(
-            "removing {}",
-            folder.display()
-        ))(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Unmounts everything that is mounted on a path.
-pub(crate) fn unmount(path: &Path) -> io::Result<()> {
-    loop {
-        match umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
-            Ok(()) => {}
-            Err(Errno::EINVAL | Errno::ENOENT) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
 }

@@ -10,7 +10,7 @@ use libcontainer::error::LibcontainerError;
 use sampan_engine::{CallError, EngineError, LoadError};
 use sampan_spec::annotations::AnnotationError;
 
-use super::guards::GuardError;
+use super::guards::error::GuardError;
 use crate::error::ShimError;
 use crate::pod::namespaces::Unshareable;
 

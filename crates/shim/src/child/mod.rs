@@ -14,6 +14,7 @@ mod guards;
 mod mounts;
 mod namespaces;
 mod payload;
+mod program;
 mod spec;
 mod volumes;
 
@@ -27,7 +28,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 
 use self::error::ChildError;
-use crate::control::socket::{ChildSocket, Message};
+use crate::control::messages::Message;
+use crate::control::socket::ChildSocket;
 
 /// Makes a container.
 pub(crate) fn create() -> ExitCode {

@@ -5,17 +5,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use containerd_shim::io::{IoTasks, Pty};
 use sampan_allocator::ARENAS;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::reaper::{Exit, Reaper};
-use crate::control::socket::{ControlSocket, Message};
+use crate::control::messages::Message;
+use crate::control::socket::ControlSocket;
 use crate::error::{Result, ShimError};
-use crate::task::process::{Process, Terminal};
-use crate::{CREATE, SELF};
+use crate::this_program::{CREATE, SELF};
 
 /// A child of the supervisor.
 pub(crate) struct Child {
@@ -137,28 +136,4 @@ pub(crate) async fn receive_from(link: &mut ControlSocket, child: &mut Child) ->
 /// What a child should not have said.
 pub(crate) fn unexpected(message: &Message) -> ShimError {
     ShimError::Container(format!("a child of the shim said {message:?} out of turn"))
-}
-
-/// Copies between a process's terminal and containerd.
-pub(crate) fn attach_terminal(process: &Process, pty: Option<OwnedFd>) -> Result<()> {
-    let pty = pty.ok_or_else(|| {
-        ShimError::Container("the process's terminal was not handed over".to_owned())
-    })?;
-    let failed = |error: containerd_shim::Error| {
-        ShimError::Container(format!("the process's terminal cannot be used: {error}"))
-    };
-    let pty = Pty::new(pty.into()).map_err(failed)?;
-    let copies = IoTasks::default();
-    if !process.stdio.stdin.is_empty() {
-        copies
-            .copy_from_fifo(&process.stdio.stdin, pty.clone())
-            .map_err(failed)?;
-    }
-    if !process.stdio.stdout.is_empty() {
-        copies
-            .copy_to_fifo(pty.clone(), &process.stdio.stdout)
-            .map_err(failed)?;
-    }
-    process.has_terminal(Terminal { pty, copies });
-    Ok(())
 }

@@ -1,3 +1,4 @@
-//! The connection between the supervisor and a child.
+//! The control connection between the supervisor and a child.
 
+pub(crate) mod messages;
 pub(crate) mod socket;

@@ -1,5 +1,4 @@
-//! Messages between the supervisor and a child, over one socket. The child reports whether the container was made;
-//! later the container's first process reports whether it could start.
+//! The two ends of the socket between the supervisor and a child.
 //!
 //! Messages are JSON, a line each; a descriptor may come with one. A native program closes the stream when it is
 //! executed, so its end means that the program runs.
@@ -7,9 +6,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::PathBuf;
 
-use containerd_shim::api::CreateTaskRequest;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -18,95 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::bundle::stdio::Stdio;
-use crate::pod::namespaces::Pod;
+use super::messages::Message;
 
 /// The largest message; longer ones are refused.
 const MOST: usize = 1 << 20;
-
-/// What the supervisor asks a child for, written once.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CreateRequest {
-    pub(crate) id: String,
-    pub(crate) bundle: PathBuf,
-    pub(crate) rootfs: Vec<RootMount>,
-    pub(crate) stdio: Stdio,
-    /// The pod that it belongs to, unless it stands alone.
-    pub(crate) pod: Option<Pod>,
-    /// It is the pod's sandbox. Its program is the first process of the namespace that containers share.
-    pub(crate) is_sandbox: bool,
-    /// containerd's namespace and socket, for a module that is read from its content store.
-    pub(crate) namespace: String,
-    pub(crate) address: String,
-    /// The container's control group, from the root of the hierarchies.
-    pub(crate) group: PathBuf,
-}
-
-/// The answer to [`Message::NeedsGroup`].
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum GroupAnswer {
-    /// The group is there, with its limits in force.
-    Ready,
-    /// It could not be made. The supervisor reports why; the child clears away what it has made, and ends.
-    Failed,
-}
-
-/// The same for a program in a container that runs.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ExecRequest {
-    pub(crate) id: String,
-    pub(crate) bundle: PathBuf,
-    pub(crate) stdio: Stdio,
-    /// The process, as the OCI specification describes it.
-    pub(crate) process: serde_json::Value,
-    /// The group below the container's own that the program goes to.
-    pub(crate) sub_group: Option<String>,
-}
-
-/// A mount of the root file system.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RootMount {
-    pub(crate) kind: String,
-    pub(crate) source: String,
-    pub(crate) options: Vec<String>,
-}
-
-impl RootMount {
-    /// Those that containerd asks for.
-    pub(crate) fn all_of(request: &CreateTaskRequest) -> Vec<Self> {
-        let mounts = request.rootfs.iter();
-        let mounts = mounts.map(|mount| Self {
-            kind: mount.type_.clone(),
-            source: mount.source.clone(),
-            options: mount.options.clone(),
-        });
-        mounts.collect()
-    }
-}
-
-/// What a container runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Workload {
-    /// A WebAssembly function, in the container's first process itself.
-    Wasm,
-    /// A program of the container's own.
-    Native,
-}
-
-/// What a child says.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Message {
-    /// The child is about to start the container's first process, and waits for a [`GroupAnswer`].
-    NeedsGroup,
-    /// The container is there and waits for its start.
-    Created { pid: i32, workload: Workload },
-    /// A program in a container runs.
-    Executed { pid: i32 },
-    /// The function can answer, or the command runs.
-    Ready,
-    /// Nothing comes of it, for this reason.
-    Failed { cause: String },
-}
 
 /// The child's end.
 #[derive(Debug)]

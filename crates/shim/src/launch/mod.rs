@@ -26,13 +26,13 @@ use containerd_shim::{
 use sampan_allocator::ARENAS;
 
 use crate::bundle::config::BundleConfig;
-use crate::bundle::record::{self, Record};
+use crate::bundle::leftovers;
+use crate::bundle::record::Record;
 use crate::cgroup::Cgroup;
-use crate::container::remove_group;
 use crate::error::ShimError;
 use crate::service::Service;
-use crate::{RUNTIME, SELF};
-use supervisor::{Arguments, SERVE};
+use crate::this_program::{RUNTIME, SELF, SERVE};
+use supervisor::Arguments;
 
 /// What the supervisor is called in lists of processes.
 const PROGRAM: &str = "containerd-shim-sampan-v1";
@@ -209,8 +209,8 @@ impl Launch {
             cgroup = Cgroup::of_specification(head.cgroups_path(), &self.id)?;
         }
         cgroup.kill();
-        remove_group(&cgroup).await?;
-        record::clear(&self.bundle)?;
+        leftovers::remove_group(&cgroup).await?;
+        leftovers::clear(&self.bundle)?;
         if head.is_ok_and(|head| head.sandbox().is_none_or(|sandbox| sandbox == self.id)) {
             self.remove_socket()?;
         }

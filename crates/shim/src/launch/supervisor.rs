@@ -21,8 +21,9 @@ use crate::container::children::StandbyChild;
 use crate::container::reaper::Reaper;
 use crate::pod::oom::OomKills;
 use crate::service::Service;
-use crate::task::TaskContext;
+use crate::task::context::TaskContext;
 use crate::task::events::Events;
+use crate::this_program::SERVE;
 
 /// How long the last events and answers may take to leave.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,9 +44,6 @@ pub(crate) struct Arguments {
     pub(crate) socket: String,
     pub(crate) debug: bool,
 }
-
-/// The hidden argument that `start` starts the supervisor with.
-pub(crate) const SERVE: &str = "__serve";
 
 impl Arguments {
     /// As arguments of a command.

@@ -1,23 +1,17 @@
 //! Programs that are run in a container beside its first process.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::process::{Process, State};
-use super::{Task, still_runs};
-use crate::EXEC;
+use super::process::Process;
+use super::state::{Event, State};
+use super::{Exec, Task};
 use crate::bundle::stdio::Stdio;
-use crate::container::children::{attach_terminal, receive_from, start_child, unexpected};
+use crate::container::children::{receive_from, start_child, unexpected};
 use crate::container::reaper::Exit;
-use crate::control::socket::{ExecRequest, Message, Workload};
+use crate::control::messages::{ExecRequest, Message, Workload};
 use crate::error::{Result, ShimError};
-
-/// A process that is run in a container.
-pub(crate) struct Exec {
-    pub(crate) process: Arc<Process>,
-    specification: serde_json::Value,
-}
+use crate::this_program::EXEC;
 
 impl Task {
     /// Notes a process that will be run in the container.
@@ -45,10 +39,7 @@ impl Task {
             }
         }
         stdio.check()?;
-        if self.init.state() != State::Running {
-            let message = "the container does not run".to_owned();
-            return Err(ShimError::Precondition(message));
-        }
+        self.init.state().after(Event::Exec)?;
         let mut execs = self.execs();
         if execs.contains_key(exec_id) {
             return Err(ShimError::Exists(format!("the process {exec_id}")));
@@ -74,10 +65,7 @@ impl Task {
         let exec = self.exec(exec_id)?;
         let process = &exec.process;
         let starting = process.starting.lock().await;
-        if process.state() != State::Created || process.pid() != 0 {
-            let message = "the process was started already, or has ended".to_owned();
-            return Err(ShimError::Precondition(message));
-        }
+        process.state().after(Event::Make)?;
         if !process.stdio.terminal {
             process.holds(process.stdio.hold()?);
         }
@@ -97,11 +85,11 @@ impl Task {
                 return Err(error);
             }
         };
-        process.set_pid(pid);
+        process.set_pid(pid)?;
         if process.stdio.terminal {
-            attach_terminal(process, link.take_fd())?;
+            process.attach_terminal(link.take_fd())?;
         }
-        process.set(State::Running);
+        process.apply(Event::Start)?;
         let exit = self.context.reaper.exit_of(pid);
         self.follow(Arc::clone(process), exit);
         started(pid);
@@ -117,13 +105,12 @@ impl Task {
     pub(crate) fn delete_exec(&self, exec_id: &str) -> Result<(i32, Exit)> {
         let exec = self.exec(exec_id)?;
         let process = &exec.process;
-        let exit = match process.state() {
+        let exit = match process.state().after(Event::Delete)? {
             State::Stopped(exit) => exit,
-            State::Created => Exit {
+            State::Added | State::Created | State::Running | State::Paused => Exit {
                 code: 0,
                 at: SystemTime::now(),
             },
-            State::Running | State::Paused => return Err(still_runs()),
         };
         self.execs().remove(exec_id);
         Ok((process.pid(), exit))
@@ -137,16 +124,5 @@ impl Task {
         below.map_err(ShimError::system(
             "finding the control group of the first process",
         ))
-    }
-
-    pub(crate) fn exec(&self, exec_id: &str) -> Result<Arc<Exec>> {
-        let execs = self.execs();
-        execs.get(exec_id).cloned().ok_or_else(|| {
-            ShimError::NotFound(format!("no process {exec_id} in the task {}", self.id))
-        })
-    }
-
-    fn execs(&self) -> MutexGuard<'_, HashMap<String, Arc<Exec>>> {
-        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

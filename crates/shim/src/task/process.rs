@@ -3,25 +3,15 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use containerd_shim::io::{IoTasks, Pty};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
+use super::state::{Event, Rejected, State};
+use super::terminal::Terminal;
 use crate::bundle::stdio::{Held, Stdio};
 use crate::container::reaper::Exit;
 use crate::control::socket::ControlSocket;
 use crate::error::{Result, ShimError};
-
-/// How far a process has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It is there, or will be, and waits for its start.
-    Created,
-    Running,
-    Paused,
-    Stopped(Exit),
-}
 
 /// A process.
 pub(crate) struct Process {
@@ -43,45 +33,60 @@ struct Handle {
     terminal: Option<Terminal>,
 }
 
-/// The terminal of a process, and what copies between it and containerd.
-pub(crate) struct Terminal {
-    pub(crate) pty: Pty,
-    pub(crate) copies: IoTasks,
-}
-
 impl Process {
+    /// One that will be made.
     pub(crate) fn new(exec_id: &str, stdio: Stdio) -> Self {
+        Self::in_state(State::Added, exec_id, stdio, Handle::default())
+    }
+
+    /// A sandbox, which is no process of its own: it shows this number.
+    pub(crate) fn of_sandbox(pid: i32) -> Self {
+        let handle = Handle {
+            pid,
+            ..Handle::default()
+        };
+        Self::in_state(State::Created, "", Stdio::default(), handle)
+    }
+
+    fn in_state(state: State, exec_id: &str, stdio: Stdio, handle: Handle) -> Self {
         Self {
             exec_id: exec_id.to_owned(),
             stdio,
-            state: watch::Sender::new(State::Created),
-            handle: Mutex::default(),
+            state: watch::Sender::new(state),
+            handle: Mutex::new(handle),
             starting: AsyncMutex::new(None),
         }
     }
 
-    /// Notes which process it is. It may have ended already, which the reaper reports.
-    pub(crate) fn set_pid(&self, pid: i32) {
+    /// Notes which process it is, now that it is made. It may have ended already, which the reaper reports.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] when it was made before.
+    pub(crate) fn set_pid(&self, pid: i32) -> std::result::Result<(), Rejected> {
+        self.apply(Event::Make)?;
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let mut handle = self.handle();
         handle.pid = pid;
         handle.pidfd = pidfd;
-    }
-
-    /// Notes that it is no process of its own: a sandbox shows the supervisor's number.
-    pub(crate) fn set_sandbox_pid(&self, pid: i32) {
-        self.handle().pid = pid;
+        Ok(())
     }
 
     pub(crate) fn holds(&self, held: Held) {
         self.handle().held = Some(held);
     }
 
-    /// Notes its terminal. The copying tasks hold the streams from then on.
-    pub(crate) fn has_terminal(&self, terminal: Terminal) {
+    /// Begins to copy between its terminal and containerd. The copying tasks hold the streams from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`ShimError::Container`] when there is no terminal, or it cannot be used.
+    pub(crate) fn attach_terminal(&self, pty: Option<OwnedFd>) -> Result<()> {
+        let terminal = Terminal::attach(&self.stdio, pty)?;
         let mut handle = self.handle();
         handle.terminal = Some(terminal);
         handle.held = None;
+        Ok(())
     }
 
     /// Its number; 0 when there is none yet.
@@ -93,15 +98,21 @@ impl Process {
         *self.state.borrow()
     }
 
-    /// Sets the state, unless it has stopped, which it does once.
-    pub(crate) fn set(&self, state: State) {
-        self.state.send_if_modified(|now| {
-            let changes = !matches!(now, State::Stopped(_));
-            if changes {
-                *now = state;
+    /// Takes it to the state after an event.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] when the event cannot happen now; the state stays what it is.
+    pub(crate) fn apply(&self, event: Event) -> std::result::Result<(), Rejected> {
+        let mut rejected = None;
+        self.state.send_if_modified(|now| match now.after(event) {
+            Ok(next) => std::mem::replace(now, next) != next,
+            Err(error) => {
+                rejected = Some(error);
+                false
             }
-            changes
         });
+        rejected.map_or(Ok(()), Err)
     }
 
     /// Ready when it has ended.
@@ -124,20 +135,12 @@ impl Process {
     ///
     /// [`ShimError::NotFound`] when it has ended, as containerd expects.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        let ended = || ShimError::NotFound("process already finished".to_owned());
-        if let State::Stopped(_) = self.state() {
-            return Err(ended());
-        }
+        self.state().after(Event::Signal)?;
         let handle = self.handle();
-        if handle.pid == 0 {
-            return Err(ShimError::Precondition(
-                "process not started yet".to_owned(),
-            ));
-        }
-        let pidfd = handle.pidfd.as_ref().ok_or_else(ended)?;
+        let pidfd = handle.pidfd.as_ref().ok_or(Rejected::Ended)?;
         match pidfd_send_signal(pidfd, signal) {
             Ok(()) => Ok(()),
-            Err(rustix::io::Errno::SRCH) => Err(ended()),
+            Err(rustix::io::Errno::SRCH) => Err(Rejected::Ended.into()),
             Err(error) => Err(ShimError::system("sending a signal")(error.into())),
         }
     }
@@ -149,7 +152,7 @@ impl Process {
             held.close_stdin();
         }
         if let Some(terminal) = &handle.terminal {
-            terminal.copies.close_input();
+            terminal.close_stdin();
         }
     }
 
@@ -160,18 +163,8 @@ impl Process {
     /// [`ShimError::System`] when the terminal cannot be resized.
     pub(crate) fn resize(&self, width: u32, height: u32) -> Result<()> {
         let handle = self.handle();
-        let Some(terminal) = &handle.terminal else {
-            return Ok(());
-        };
-        let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
-        let size = Winsize {
-            ws_row: cells(height),
-            ws_col: cells(width),
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&terminal.pty, size)
-            .map_err(|error| ShimError::system("resizing the terminal")(error.into()))
+        let terminal = handle.terminal.as_ref();
+        terminal.map_or(Ok(()), |terminal| terminal.resize(width, height))
     }
 
     /// Takes the streams, to let go of them.

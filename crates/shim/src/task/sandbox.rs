@@ -1,150 +1,99 @@
-//! The process namespace that the containers of a pod share, and the sandbox's program that is its first process.
+//! A pod's sandbox as a task, and its program, which is the first process of the namespace that containers share.
 //!
 //! A pod has no process of its own until a container asks for the sandbox's process namespace. Then the
 //! sandbox's program, `pause`, is started as runc starts it: in the sandbox's control group, with the
 //! sandbox's specification. It reaps what containers leave, and the pod has failed when it ends.
 
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::process::State;
-use super::{Task, own_pid};
-use crate::bundle::config::BundleConfig;
-use crate::bundle::record::{self, Record};
+use super::context::TaskContext;
+use super::process::Process;
+use super::state::State;
+use super::{Kind, Task};
+use crate::bundle::leftovers;
+use crate::bundle::record::Record;
 use crate::bundle::stdio::Stdio;
-use crate::cgroup::{Cgroup, Making, Plan};
+use crate::cgroup::{Making, Plan};
 use crate::container::children::unexpected;
-use crate::container::{PreparedChild, plan, remove_group};
-use crate::control::socket::{ControlSocket, CreateRequest, Message, RootMount};
+use crate::container::plan;
+use crate::container::prepared::PreparedChild;
+use crate::control::messages::{CreateRequest, Message};
+use crate::control::socket::ControlSocket;
 use crate::error::{Result, ShimError};
-use crate::pod::namespaces::Pod;
-use crate::service::Service;
+use crate::pod::shared_processes::SharedProcesses;
+use crate::this_program::own_pid;
 
-/// A sandbox's part of it.
-#[derive(Default)]
-pub(crate) struct SharedProcesses {
-    /// The mounts of the sandbox's root.
-    rootfs: Vec<RootMount>,
-    /// Held while the first process is made, so that there is one.
-    making: tokio::sync::Mutex<()>,
-    init: Mutex<Option<Init>>,
-}
-
-/// The first process of the namespace.
-struct Init {
-    cgroup: Cgroup,
-    /// The namespace itself: a process number could be another process's by now.
-    namespace: File,
-}
-
-impl Init {
-    fn path(&self) -> PathBuf {
-        PathBuf::from(format!(
-            "/proc/{}/fd/{}",
-            own_pid(),
-            self.namespace.as_raw_fd()
-        ))
-    }
-}
-
-impl SharedProcesses {
-    pub(crate) fn new(rootfs: Vec<RootMount>) -> Self {
-        Self {
-            rootfs,
-            ..Self::default()
-        }
+impl Task {
+    /// A sandbox: there is nothing to make until its containers share a process namespace.
+    pub(crate) fn sandbox(
+        id: &str,
+        bundle: &Path,
+        shared_processes: SharedProcesses,
+        context: TaskContext,
+    ) -> Arc<Self> {
+        let init = Process::of_sandbox(own_pid());
+        let kind = Kind::Sandbox(shared_processes);
+        Arc::new(Self::new(id, bundle, init, kind, context))
     }
 
-    /// Ends the first process, and with it all in the namespace.
-    pub(crate) fn kill(&self) {
-        if let Some(init) = &*self.init() {
-            init.cgroup.kill();
-        }
-    }
-
-    /// Ends the first process and removes its control group.
+    /// The path of the process namespace that the sandbox's containers share. Makes it at first. `namespace` and
+    /// `address` are containerd's.
     ///
     /// # Errors
     ///
-    /// When the group is still in use after a while.
-    pub(crate) async fn remove(&self) -> Result<()> {
-        let init = self.init().take();
-        let Some(init) = init else {
-            return Ok(());
-        };
-        init.cgroup.kill();
-        remove_group(&init.cgroup).await
-    }
-
-    fn path(&self) -> Option<PathBuf> {
-        self.init().as_ref().map(Init::path)
-    }
-
-    fn init(&self) -> MutexGuard<'_, Option<Init>> {
-        self.init.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Service {
-    /// What the sandbox said of the pod that a container belongs to. Makes the shared process namespace
-    /// if the container asks for it.
-    pub(crate) async fn pod_of(&self, head: &BundleConfig) -> Result<Option<Pod>> {
-        let (Some(sandbox), Some(mut pod)) = (head.sandbox(), self.pod()) else {
-            return Ok(None);
-        };
-        if pod.shares_processes_with(head) {
-            let sandbox = self.task(sandbox)?;
-            let plan = plan(&BundleConfig::read(&sandbox.bundle)?, &sandbox.id)?;
-            let request = CreateRequest {
-                id: sandbox.id.clone(),
-                bundle: sandbox.bundle.clone(),
-                rootfs: sandbox.shared_processes.rootfs.clone(),
-                stdio: Stdio::default(),
-                pod: None,
-                is_sandbox: true,
-                namespace: self.namespace.clone(),
-                address: self.address.clone(),
-                group: plan.absolute(),
-            };
-            pod.share_processes_at(sandbox.share_processes(&request, plan).await?);
-        }
-        Ok(Some(pod))
-    }
-}
-
-impl Task {
-    /// The path of the process namespace that the sandbox's containers share. Makes it at first.
-    async fn share_processes(
+    /// [`ShimError::Invalid`] for a task that is no sandbox, [`ShimError::Container`] when its program cannot be started.
+    pub(crate) async fn share_processes(
         self: &Arc<Self>,
-        request: &CreateRequest,
-        plan: Plan,
+        namespace: &str,
+        address: &str,
     ) -> Result<PathBuf> {
-        let shared = &self.shared_processes;
+        let Kind::Sandbox(shared) = &self.kind else {
+            return Err(ShimError::Invalid(format!("{} is no sandbox", self.id)));
+        };
         let making = shared.making.lock().await;
         if let Some(path) = shared.path() {
             return Ok(path);
         }
-        let made = self.make_init(request, plan).await;
+        let plan = plan(shared.group.clone(), &self.id)?;
+        let request = CreateRequest {
+            id: self.id.clone(),
+            bundle: self.bundle.clone(),
+            rootfs: shared.rootfs.clone(),
+            stdio: Stdio::default(),
+            pod: None,
+            is_sandbox: true,
+            namespace: namespace.to_owned(),
+            address: address.to_owned(),
+            group: plan.absolute(),
+        };
+        let made = self.make_init(shared, &request, plan).await;
         if made.is_err() {
             // What it failed for is worth more than that something is still in use.
             let _ = shared.remove().await;
-            let _ = record::clear_init(&self.bundle, &self.id);
+            let _ = leftovers::clear_init(&self.bundle, &self.id);
         }
         drop(making);
         made
     }
 
-    async fn make_init(self: &Arc<Self>, request: &CreateRequest, plan: Plan) -> Result<PathBuf> {
+    async fn make_init(
+        self: &Arc<Self>,
+        shared: &SharedProcesses,
+        request: &CreateRequest,
+        plan: Plan,
+    ) -> Result<PathBuf> {
         let making = Making::begin(plan);
-        let mut begun = PreparedChild::new(request, making, &self.context).await?;
+        let mut begun =
+            PreparedChild::new(request, making, &self.context.reaper, &self.context.standby)
+                .await?;
         let cgroup = begun.made.cgroup.clone();
         let built = begun.build().await;
         let pid = match built {
             Ok((pid, _)) => pid,
             Err(error) => {
-                remove_group(&cgroup).await?;
+                leftovers::remove_group(&cgroup).await?;
                 return Err(error);
             }
         };
@@ -159,16 +108,11 @@ impl Task {
         let namespace = match opened {
             Ok(namespace) => namespace,
             Err(error) => {
-                remove_group(&cgroup).await?;
+                leftovers::remove_group(&cgroup).await?;
                 return Err(ShimError::system(format!("opening {namespace}"))(error));
             }
         };
-        let init = Init {
-            cgroup: cgroup.clone(),
-            namespace,
-        };
-        let path = init.path();
-        *self.shared_processes.init() = Some(init);
+        let path = shared.set_first(cgroup.clone(), namespace);
         record.write(&self.bundle)?;
         self.begin_init(&mut link).await?;
         if let State::Stopped(_) = self.init.state() {
@@ -186,10 +130,7 @@ impl Task {
                 return;
             };
             cgroup.kill();
-            // A pod that is stopped ends it.
-            if !matches!(task.init.state(), State::Stopped(_)) {
-                task.ended(&task.init, exit);
-            }
+            task.ended(&task.init, exit);
         });
         Ok(path)
     }

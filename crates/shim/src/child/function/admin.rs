@@ -1,12 +1,12 @@
 //! Serves a function's metrics and health at the pod's port that an annotation names. Without the annotation there is
 //! no listener.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::num::NonZeroU16;
 
 use sampan_telemetry::{Health, Registry, admin};
 
-use super::serve::lacks_ipv6;
+use super::addresses::{any4, any6, lacks_ipv6};
 use crate::child::error::ChildError;
 
 /// Serves metrics and health until the process ends, inside of a runtime.
@@ -29,10 +29,8 @@ pub(super) fn serve(
 
 /// Listens with both versions of the protocol, or with IPv4 where there is no IPv6.
 fn listen(port: NonZeroU16) -> std::io::Result<TcpListener> {
-    let any6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port.get()));
-    let any4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.get()));
-    let listener = match TcpListener::bind(any6) {
-        Err(error) if lacks_ipv6(&error) => TcpListener::bind(any4)?,
+    let listener = match TcpListener::bind(any6(port.get())) {
+        Err(error) if lacks_ipv6(&error) => TcpListener::bind(any4(port.get()))?,
         bound => bound?,
     };
     listener.set_nonblocking(true)?;

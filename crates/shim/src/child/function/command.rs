@@ -3,7 +3,7 @@
 use sampan_engine::{CommandIo, Stream};
 use tokio::runtime;
 
-use super::executor::FunctionExecutor;
+use super::FunctionExecutor;
 use super::output::Output;
 use super::signals::StopSignals;
 use crate::child::error::ChildError;

@@ -1,49 +1,15 @@
-//! Executors: the code of a container's first process after libcontainer lets it start.
+//! The code of a function's process after libcontainer lets it start: lets go of the node, and runs the function.
 
-use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU16;
+use std::collections::HashSet;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::sync::Arc;
 
-use libcontainer::workload::{
-    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError, default,
-};
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use oci_spec::runtime::Spec;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use sampan_allocator::release_memory;
-use sampan_engine::{LoadedFunction, Prepared};
-use sampan_spec::Function;
 
-use super::observer::PodObserver;
-use super::output::Output;
-use super::{command, serve};
+use super::{FunctionExecutor, command, serve};
 use crate::child::error::ChildError;
-use crate::child::guards::Guards;
-use crate::child::volumes::Volume;
-use crate::control::socket::{ChildSocket, Message};
-
-/// Runs a function in the container's first process itself.
-#[derive(Clone)]
-pub(in crate::child) struct FunctionExecutor {
-    pub(in crate::child) function: Arc<Function>,
-    pub(in crate::child) prepared: Prepared,
-    /// What is called before the function is, if there is something like it.
-    pub(in crate::child) rehearsal: Option<Prepared>,
-    /// The port of its metrics.
-    pub(in crate::child) metrics_port: Option<NonZeroU16>,
-    pub(in crate::child) volumes: Vec<Volume>,
-    /// What a command is called, as the container's process says.
-    pub(in crate::child) program: Option<String>,
-    pub(in crate::child) cwd: PathBuf,
-    /// Whether the streams are a terminal.
-    pub(in crate::child) has_terminal: bool,
-    /// How many processors its pod may use.
-    pub(in crate::child) processors: usize,
-    pub(in crate::child) guards: Guards,
-    pub(in crate::child) link: Rc<ChildSocket>,
-}
+use crate::control::messages::Message;
 
 impl Executor for FunctionExecutor {
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
@@ -73,14 +39,8 @@ impl Executor for FunctionExecutor {
     }
 
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        drop_privileges(&self.guards)
+        self.guards.validate()
     }
-}
-
-/// What libcontainer has executors do last before their process waits for its start.
-fn drop_privileges(guards: &Guards) -> Result<(), ExecutorValidationError> {
-    let dropped = guards.drop_privileges().map_err(ChildError::Guard);
-    dropped.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
 }
 
 impl FunctionExecutor {
@@ -91,25 +51,6 @@ impl FunctionExecutor {
         } else {
             serve::serve(self)
         }
-    }
-
-    /// Makes the function ready to be called; what it writes goes there.
-    pub(super) fn load(&self, output: &Output) -> Result<LoadedFunction, ChildError> {
-        let observer = Arc::new(PodObserver {
-            output: output.clone(),
-        });
-        let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
-        let loaded = LoadedFunction::of_prepared(prepared, function, observer, release_memory);
-        loaded.map_err(|source| ChildError::Load {
-            name: self.function.name.to_string(),
-            source,
-        })
-    }
-
-    /// Reports to the supervisor that the function can answer, or runs, and closes the link.
-    pub(super) fn ready(&self) -> Result<(), ChildError> {
-        let said = self.link.send(&Message::Ready);
-        said.map_err(ChildError::system("telling that the function is ready"))
     }
 
     /// What this process has open of its parent's: it is a fork, and never replaces its program.
@@ -132,68 +73,4 @@ impl FunctionExecutor {
         }
         Ok(())
     }
-}
-
-/// Hands the process to a program of the container's.
-#[derive(Clone)]
-pub(in crate::child) struct ProgramExecutor {
-    pub(in crate::child) link: Rc<ChildSocket>,
-    pub(in crate::child) guards: Guards,
-}
-
-/// The home of a user without one, as with runc.
-const HOME: &str = "/";
-
-/// Where the C library looks for programs without a `PATH`.
-const PATH: &str = "PATH=/bin:/usr/bin";
-
-impl ProgramExecutor {
-    fn run(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let labelled = self.guards.labels.label_program();
-        labelled.map_err(|error| ExecutorError::Other(error.to_string()))?;
-        // Returns only when it fails.
-        default::get_executor().exec(spec)
-    }
-}
-
-impl Executor for ProgramExecutor {
-    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let failed = self.run(spec);
-        if let Err(error) = &failed {
-            let cause = match std::error::Error::source(error) {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            };
-            let _ = self.link.send(&Message::Failed { cause });
-        }
-        failed
-    }
-
-    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        drop_privileges(&self.guards)?;
-        default::get_executor().validate(&with_path(spec.clone()))
-    }
-
-    fn setup_envs(&self, mut envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        let home = envs.entry("HOME".to_owned()).or_default();
-        if home.is_empty() {
-            HOME.clone_into(home);
-        }
-        default::get_executor().setup_envs(envs)
-    }
-}
-
-/// libcontainer finds no program in an environment without `PATH`.
-fn with_path(mut spec: Spec) -> Spec {
-    if let Some(process) = spec.process_mut() {
-        let mut environment = process.env().clone().unwrap_or_default();
-        if !environment
-            .iter()
-            .any(|variable| variable.starts_with("PATH="))
-        {
-            environment.push(PATH.to_owned());
-            process.set_env(Some(environment));
-        }
-    }
-    spec
 }

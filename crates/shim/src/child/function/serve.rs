@@ -1,6 +1,6 @@
 //! A function that answers requests: the runner with one function, in the pod's network.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sampan_allocator::release_memory;
@@ -9,10 +9,10 @@ use sampan_runner::{Deployed, Dispatch, Metrics, RouteTable, Routes, Server, Ser
 use sampan_telemetry::{Health, Registry};
 use tokio::runtime;
 
-use super::admin;
-use super::executor::FunctionExecutor;
+use super::addresses::{any4, any6, lacks_ipv6};
 use super::output::Output;
 use super::signals::StopSignals;
+use super::{FunctionExecutor, admin};
 use crate::child::error::ChildError;
 
 /// The port of a function without `PORT`.
@@ -123,8 +123,7 @@ fn port(environment: &[(String, String)]) -> Result<u16, ChildError> {
 
 /// Listens with both versions of the protocol, or with IPv4 where there is no IPv6.
 fn bind(port: u16, drain: Duration) -> Result<Server, ChildError> {
-    let any4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let any6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let (any6, any4) = (any6(port), any4(port));
     let listen = |addresses: &[SocketAddr]| {
         Server::bind(ServerConfig {
             drain,
@@ -136,17 +135,6 @@ fn bind(port: u16, drain: Duration) -> Result<Server, ChildError> {
         bound => bound,
     }
     .map_err(ChildError::Listen)
-}
-
-/// Whether listening failed because the network has no IPv6.
-pub(super) fn lacks_ipv6(error: &std::io::Error) -> bool {
-    let code = error
-        .raw_os_error()
-        .map(rustix::io::Errno::from_raw_os_error);
-    matches!(
-        code,
-        Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL)
-    )
 }
 
 #[cfg(test)]

@@ -1,70 +1,23 @@
 //! Guards of a container's process that libcontainer leaves out, or sets in another way than runc.
 //!
 //! They are taken out of the specification before libcontainer reads it. libcontainer calls an executor's `validate`
-//! last, while the process waits for its start: [`Guards::drop_privileges`] belongs there.
+//! last, while the process waits for its start: [`Guards::validate`] drops the privileges there.
 
+pub(super) mod error;
 mod inherited;
 mod label;
 mod seccomp;
 
-use std::io;
-
 use libcontainer::capabilities;
 use libcontainer::syscall::syscall::create_syscall;
+use libcontainer::workload::ExecutorValidationError;
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, LinuxSeccomp, Process, Spec};
 
+use self::error::GuardError;
+use self::inherited::UMASK;
 pub(super) use self::inherited::{reset_inherited, reset_signals};
-pub(super) use self::label::Labels;
+use self::label::Labels;
 use super::error::ChildError;
-
-/// The mask of file modes where a specification has none, as with runc.
-const UMASK: u32 = 0o022;
-
-/// Why a guard cannot be set.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum GuardError {
-    #[error(
-        "the AppArmor profile \"{0}\" is asked for, and AppArmor is not enabled on this node; leave the profile out, or \
-         enable AppArmor"
-    )]
-    NoAppArmor(String),
-    #[error(
-        "the AppArmor profile \"{0}\" is not loaded on this node; load it with apparmor_parser, or name another"
-    )]
-    UnknownProfile(String),
-    #[error(
-        "the SELinux label \"{0}\" is asked for, and SELinux is not enabled on this node; leave the label out, or enable \
-         SELinux"
-    )]
-    NoSelinux(String),
-    #[error("{attribute} of the process is \"{found}\" after it was set to \"{asked}\"")]
-    Differs {
-        attribute: &'static str,
-        asked: String,
-        found: String,
-    },
-    #[error("setting {attribute} of the process to \"{asked}\": {source}")]
-    Label {
-        attribute: &'static str,
-        asked: String,
-        source: io::Error,
-    },
-    #[error(
-        "the container's seccomp profile notifies a listener (SCMP_ACT_NOTIFY), which is not supported for added programs"
-    )]
-    Listener,
-    #[error("loading the seccomp profile")]
-    Seccomp(#[source] libcontainer::seccomp::SeccompError),
-    #[error("answering calls that the seccomp profile does not know")]
-    UnknownCalls(#[source] libseccomp::error::SeccompError),
-    #[error("dropping capabilities")]
-    Capabilities(#[source] libcontainer::syscall::SyscallError),
-    #[error("{doing}: {source}")]
-    System {
-        doing: &'static str,
-        source: io::Error,
-    },
-}
 
 /// What a container's process sets itself.
 #[derive(Clone, Debug, Default)]
@@ -105,22 +58,23 @@ impl Guards {
         Ok(guards)
     }
 
-    /// Takes them out of a process that is added to a container. It gets the seccomp profile of `container`.
+    /// Takes them out of a process that is added to a container, which has this seccomp profile.
     ///
     /// # Errors
     ///
     /// [`ChildError::Guard`] for a profile or label that this node cannot apply.
-    pub(super) fn take_added(process: &mut Process, container: &Spec) -> Result<Self, ChildError> {
+    pub(super) fn take_added(
+        process: &mut Process,
+        seccomp: Option<LinuxSeccomp>,
+    ) -> Result<Self, ChildError> {
         let mut guards = Self::of_process(process)?;
-        let linux = container.linux().as_ref();
-        guards.seccomp = linux.and_then(|linux| linux.seccomp().clone());
-        if guards
-            .seccomp
+        if seccomp
             .as_ref()
             .is_some_and(|profile| !seccomp::is_ours(profile))
         {
             return Err(ChildError::Guard(GuardError::Listener));
         }
+        guards.seccomp = seccomp;
         Ok(guards)
     }
 
@@ -142,13 +96,24 @@ impl Guards {
         })
     }
 
+    /// Drops the process's privileges where an executor validates its specification: the last that libcontainer has it
+    /// do.
+    ///
+    /// # Errors
+    ///
+    /// The guard that could not be set, as the executor reports it.
+    pub(super) fn validate(&self) -> Result<(), ExecutorValidationError> {
+        let dropped = self.drop_privileges().map_err(ChildError::Guard);
+        dropped.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
+    }
+
     /// Loads the seccomp profile and drops capabilities. A profile that comes without `noNewPrivileges` needs
     /// `CAP_SYS_ADMIN`; otherwise it comes last, so that it need not allow what drops capabilities.
     ///
     /// # Errors
     ///
     /// [`GuardError`] for the guard that could not be set.
-    pub(super) fn drop_privileges(&self) -> Result<(), GuardError> {
+    fn drop_privileges(&self) -> Result<(), GuardError> {
         let seccomp = || match &self.seccomp {
             Some(profile) if self.is_function => seccomp::load(profile),
             Some(profile) => seccomp::load_for_program(profile),
@@ -245,7 +210,8 @@ mod tests {
         assert!(spec.linux().as_ref().expect("there").seccomp().is_some());
         // libcontainer does not hand over the listener of an added program.
         let mut process = spec.process().clone().expect("there");
-        let refused = Guards::take_added(&mut process, &spec).expect_err("refused");
+        let profile = spec.linux().as_ref().expect("there").seccomp().clone();
+        let refused = Guards::take_added(&mut process, profile).expect_err("refused");
         assert!(refused.to_string().contains("SCMP_ACT_NOTIFY"), "{refused}");
     }
 }

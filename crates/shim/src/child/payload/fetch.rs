@@ -12,7 +12,7 @@ use rustix::fs::MemfdFlags;
 
 use super::image::{Image, module};
 use crate::child::error::ChildError;
-use crate::{FETCH, SELF};
+use crate::this_program::{FETCH, SELF};
 
 /// The exit code for an image that has no module.
 const NONE: u8 = 66;

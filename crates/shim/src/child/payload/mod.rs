@@ -17,7 +17,7 @@ use self::fetch::fetch;
 use self::image::Image;
 use super::error::ChildError;
 use super::{cwd, spec};
-use crate::control::socket::CreateRequest;
+use crate::control::messages::CreateRequest;
 
 /// How modules and components begin.
 const MAGIC: &[u8] = b"\0asm";
