@@ -27,6 +27,8 @@
 //! | [`control`] | the messages between the supervisor and the child |
 //! | [`child`] | the child, and what runs in the container's first process |
 //!
+//! Beside them, `error.rs` has the failures of calls and their codes, and `this_program.rs` the names of the parts.
+//!
 //! # Behaviours: tasks
 //!
 //! Files are relative to `src`, tests to the crate.

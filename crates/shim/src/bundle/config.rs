@@ -1,9 +1,9 @@
 //! The fields of a bundle's `config.json` that the supervisor needs. It reads them once for a container, and so do `start`
 //! and `delete`, which are processes of their own.
 //!
-//! The child reads the whole file itself: it needs nearly all fields, most of which the supervisor skips. Reading a file
-//! from the page cache costs less than sending its text in the request would. The child's process of a program that is
-//! added reads the seccomp profile alone.
+//! The child reads the whole file itself: it needs nearly all fields, most of which the supervisor skips. The file is in
+//! the page cache by then; its text in the request would be escaped, sent, received and parsed twice. A child that adds a
+//! program reads the seccomp profile alone.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
