@@ -21,7 +21,8 @@ use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::shim::oci::Options;
 use containerd_shim::protos::ttrpc::context::Context;
 use support::bundle::Bundle;
-use support::{LOOP, Node, Shim, may_run};
+use support::modules::LOOP;
+use support::{Node, Shim, may_run};
 
 const TRACING: &str = "/sys/kernel/tracing";
 

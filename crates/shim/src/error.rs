@@ -3,6 +3,7 @@
 use containerd_shim::protos::ttrpc::{self, Code, get_status};
 
 use crate::cgroup::GroupError;
+use crate::task::state::Rejected;
 
 /// Why a call fails.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,21 @@ impl From<GroupError> for ShimError {
     }
 }
 
+impl From<Rejected> for ShimError {
+    fn from(rejected: Rejected) -> Self {
+        let message = rejected.to_string();
+        match rejected {
+            // containerd takes a process that has ended for one that is gone.
+            Rejected::Ended => Self::NotFound(message),
+            Rejected::Started
+            | Rejected::NotMade
+            | Rejected::NotRunning
+            | Rejected::NotPaused
+            | Rejected::StillRuns => Self::Precondition(message),
+        }
+    }
+}
+
 impl From<ShimError> for ttrpc::Error {
     fn from(error: ShimError) -> Self {
         Self::RpcStatus(get_status(error.code(), error))
@@ -72,3 +88,38 @@ impl From<ShimError> for ttrpc::Error {
 
 /// What calls return.
 pub(crate) type Result<T> = std::result::Result<T, ShimError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containerd_gets_the_code_of_each_failure() {
+        let check = |error: ShimError, expected: Code| {
+            let message = error.to_string();
+            let ttrpc::Error::RpcStatus(status) = ttrpc::Error::from(error) else {
+                panic!("no status: {message}");
+            };
+            assert_eq!((status.code(), status.message()), (expected, &*message));
+        };
+        let text = || "text".to_owned();
+        check(ShimError::NotFound(text()), Code::NOT_FOUND);
+        check(ShimError::Exists(text()), Code::ALREADY_EXISTS);
+        check(ShimError::Precondition(text()), Code::FAILED_PRECONDITION);
+        check(ShimError::Invalid(text()), Code::INVALID_ARGUMENT);
+        check(ShimError::Unsupported(text()), Code::UNIMPLEMENTED);
+        check(ShimError::Container(text()), Code::UNKNOWN);
+        let refused = std::io::ErrorKind::PermissionDenied.into();
+        check(ShimError::system(text())(refused), Code::UNKNOWN);
+        check(Rejected::Ended.into(), Code::NOT_FOUND);
+        for rejected in [
+            Rejected::Started,
+            Rejected::NotMade,
+            Rejected::NotRunning,
+            Rejected::NotPaused,
+            Rejected::StillRuns,
+        ] {
+            check(rejected.into(), Code::FAILED_PRECONDITION);
+        }
+    }
+}

@@ -3,46 +3,72 @@
 //! The first argument selects one of four parts:
 //!
 //! - `start` and `delete` ([`launch`]): containerd's own calls, short.
-//! - The supervisor ([`supervisor`]): one small process for each pod. It answers containerd, outlives the containers,
-//!   and runs no WebAssembly.
+//! - The supervisor ([`launch::supervisor`]): one small process for each pod. It answers containerd, outlives the
+//!   containers, and runs no WebAssembly.
 //! - A child ([`child`]): makes one container and becomes its first process, or ends.
 //! - The compiler, which the engine starts, and a reader of containerd's content.
 //!
 //! The shim does not use the Kubernetes API. All its information comes from containerd.
 //!
+//! # Source
+//!
+//! The folders are the stations of a container, in this order. No file imports one that imports it, directly or by way
+//! of others.
+//!
+//! | folder | content |
+//! |---|---|
+//! | [`launch`] | containerd's calls of the program, and the supervisor |
+//! | [`service`] | containerd's task service |
+//! | [`bundle`] | what containerd hands over in a container's folder, and what the shim keeps there |
+//! | [`pod`] | what the containers of a pod share |
+//! | [`task`] | a sandbox or a container, its processes and their states |
+//! | [`container`] | a container as the supervisor makes it, with the help of a child |
+//! | [`cgroup`] | its control group |
+//! | [`control`] | the messages between the supervisor and the child |
+//! | [`child`] | the child, and what runs in the container's first process |
+//!
+//! Beside them, `error.rs` has the failures of calls and their codes, and `this_program.rs` the names of the parts.
+//!
 //! # Behaviours: tasks
 //!
 //! Files are relative to `src`, tests to the crate.
 //!
-//! - `start` and `delete`: `launch.rs` and `record.rs`; tests in `tests/functions.rs`.
-//! - containerd's calls, and their errors: `service.rs` and `error.rs`; tests in `tests/lifecycle.rs`.
-//! - Tasks, added programs, and their processes: `task.rs`, `exec.rs` and `process.rs`; tests in
+//! - `start` and `delete`: `launch/mod.rs`, `bundle/record.rs` and `bundle/leftovers.rs`; tests in
+//!   `tests/functions.rs`.
+//! - containerd's calls, and their errors: `service/calls.rs`, `service/create.rs` and `error.rs`, with its tests, and
 //!   `tests/lifecycle.rs`.
-//! - Reaping and events: `reaper.rs` and `events.rs`, with their tests, and `tests/functions.rs`.
-//! - Streams of a container: `stdio.rs` and `child/output.rs`; tests in `tests/functions.rs`.
-//! - A task without an owner after a restart of containerd: `orphans.rs`; tests in `tests/lifecycle.rs`, and
+//! - States of processes, and calls that come at the wrong time: `task/state.rs`, with its tests, and
+//!   `tests/lifecycle.rs`.
+//! - Tasks, added programs, and their processes: `create.rs`, `start.rs`, `exec.rs`, `end.rs` and `process.rs` of
+//!   `task`; tests in `tests/lifecycle.rs`.
+//! - Reaping and events: `container/reaper.rs` and `task/type_url.rs`, with their tests, `task/events.rs`, and
+//!   `tests/functions.rs`.
+//! - Streams and terminals of a container: `bundle/stdio.rs`, `task/terminal.rs` and `child/function/output.rs`; tests
+//!   in `tests/functions.rs` and `tests/signals.rs`.
+//! - A task without an owner after a restart of containerd: `service/orphans.rs`; tests in `tests/lifecycle.rs`, and
 //!   `cluster_faults/churn.rs` of the cluster tests.
-//! - The runtime's features for containerd and the kubelet: `features.rs`, with its tests.
+//! - The runtime's features for containerd and the kubelet: `launch/features.rs`, with its tests.
 //!
 //! # Behaviours: pods and containers
 //!
-//! - A pod's namespaces without a process: `pod.rs` and `child/namespaces.rs`, with their tests, `tests/lifecycle.rs`
-//!   and `tests/pods.rs`.
-//! - The process namespace that containers of a pod share: `shared_processes.rs`; tests in `tests/processes.rs`.
-//! - A program that is added to a container: `child/exec.rs` and `child/executor.rs`; tests in `tests/processes.rs`
-//!   and `tests/lifecycle.rs`.
-//! - The choice between module and program: `child/payload.rs` and `child/image.rs`, with their tests.
-//! - A function in a container: `child/executor.rs`, `child/serve.rs` and `child/command.rs`; tests in
+//! - A pod's namespaces without a process: `pod/namespaces.rs` and `child/namespaces.rs`, with their tests,
+//!   `tests/lifecycle.rs` and `tests/pods.rs`.
+//! - The process namespace that containers of a pod share: `task/sandbox.rs` and `pod/shared_processes.rs`; tests in
+//!   `tests/processes.rs`.
+//! - A program that is added to a container: `child/exec.rs` and `child/program.rs`; tests in `tests/processes.rs` and
+//!   `tests/lifecycle.rs`.
+//! - The choice between module and program: `child/payload/mod.rs` and `child/payload/image.rs`, with their tests.
+//! - A function in a container: `mod.rs`, `executor.rs`, `serve.rs` and `command.rs` of `child/function`; tests in
 //!   `tests/functions.rs`.
 //! - Compiled modules that no container can change: `cache.rs` of the engine; tests in `tests/modules.rs`.
-//! - Options of a container's mounts that libcontainer leaves out: `child/mounts.rs` and `child/mounts/options.rs`,
+//! - Options of a container's mounts that libcontainer leaves out: `child/mounts/mod.rs` and `child/mounts/options.rs`,
 //!   with their tests, and `tests/mounts.rs`.
 //! - Volumes, single files and the working directory of a command: `child/volumes.rs` and `child/cwd.rs`, with their
 //!   tests, and `tests/commands.rs`.
-//! - Stop signals and terminals: `child/signals.rs` and `child/console.rs`; tests in `tests/signals.rs`.
-//! - Guards of a process (seccomp, capabilities, AppArmor, SELinux, inherited state): `child/guards.rs`, with its
+//! - Stop signals and terminals: `child/function/signals.rs` and `child/console.rs`; tests in `tests/signals.rs`.
+//! - Guards of a process (seccomp, capabilities, AppArmor, SELinux, inherited state): `child/guards/mod.rs`, with its
 //!   tests, and `tests/guards` beside runc.
-//! - Metrics of a function in a pod: `child/admin.rs`; tests in `cluster_fields` of the cluster tests.
+//! - Metrics of a function in a pod: `child/function/admin.rs`; tests in `cluster_fields` of the cluster tests.
 //!
 //! # Behaviours: control groups
 //!
@@ -50,59 +76,24 @@
 //!   `cgroup/unit.rs` and `cgroup/systemd.rs`, with their tests, and `tests/limits` beside runc.
 //! - Device rules: `cgroup/devices/policy.rs` and `cgroup/devices/program.rs`, with their tests, and
 //!   `tests/limits/behaviour.rs`.
-//! - Out of memory, statistics, removal, and the wait at an entry: `cgroup.rs`, `cgroup/entry.rs`, `cgroup/stats.rs`,
-//!   `oom.rs` and `measure.rs`; tests in `cgroup.rs` and `tests/functions.rs`.
+//! - Out of memory, statistics, removal, and the wait at an entry: `cgroup/group.rs`, `cgroup/entry.rs`,
+//!   `cgroup/stats.rs`, `pod/oom.rs` and `task/group.rs`; tests in `cgroup/group.rs` and `tests/functions.rs`.
 
-mod bundle_config;
+mod bundle;
 mod cgroup;
 mod child;
-mod children;
 mod container;
-mod control_socket;
+mod control;
 mod error;
-mod events;
-mod exec;
-mod features;
 mod launch;
-mod log;
-mod measure;
-mod oom;
-mod orphans;
 mod pod;
-mod process;
-mod reaper;
-mod record;
 mod service;
-mod shared_processes;
-mod signal;
-mod stdio;
-mod supervisor;
 mod task;
-mod type_url;
+mod this_program;
 
 use std::process::ExitCode;
 
-/// The runtime's name, as containerd spells it.
-const RUNTIME: &str = "io.containerd.sampan.v1";
-
-/// The hidden argument that the engine starts this program with to compile a module.
-const COMPILE: &str = "__compile";
-
-/// The hidden argument that a child starts this program with to read a module from containerd.
-const FETCH: &str = "__fetch";
-
-/// The hidden argument that the supervisor starts this program with to make a container.
-const CREATE: &str = "__create";
-
-/// The hidden argument that the supervisor starts this program with to keep a scope of systemd's.
-const HOLD: &str = "__hold";
-
-/// The hidden argument that the supervisor starts this program with to run a program in a container.
-const EXEC: &str = "__exec";
-
-/// This program itself, also when its file has been replaced since it was started: all parts are of
-/// one version.
-const SELF: &str = "/proc/self/exe";
+use this_program::{COMPILE, CREATE, EXEC, FETCH, HOLD};
 
 /// Runs the part that the arguments of this process name.
 pub fn main() -> ExitCode {

@@ -7,26 +7,10 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use serde_json::json;
-use support::bundle::{Bundle, drain};
 use support::{Node, may_run, message};
 
 /// Says what it sees.
 const LOOK: &str = include_str!("look.wat");
-
-/// What a command that looks around sees.
-async fn seen(node: &Node, bundle: Bundle) -> String {
-    let bundle = bundle.with_pipes().finish();
-    let (stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task(bundle.id()).await.expect("started");
-    let exit = shim.wait(bundle.id()).await.expect("ended");
-    let (text, errors) = (drain(stdout), drain(stderr));
-    assert_eq!(exit.exit_status, 0, "{text}{errors}");
-    shim.delete(bundle.id()).await.expect("deleted");
-    shim.shut_down().await;
-    text
-}
 
 fn note(folder: &Path, text: &str) {
     fs::create_dir_all(folder).expect("a folder");
@@ -46,7 +30,7 @@ async fn paths_are_relative_to_the_working_directory() {
             .bind(&data, "/data", &["rbind", "rprivate", "rw"])
             .set("/process/cwd", json!(cwd))
             .set("/process/args", json!([entrypoint]));
-        let text = seen(&node, bundle).await;
+        let text = node.output_of(bundle).await;
         let environment = format!("PATH=/bin PWD={cwd} ");
         let expected: Vec<&str> = [entrypoint, &environment]
             .into_iter()
@@ -75,7 +59,7 @@ async fn the_environment_of_the_container_decides_what_pwd_is() {
     }
     let node = Node::new().await;
     let bundle = node.bundle("job").module(LOOK).env("PWD=/elsewhere");
-    let text = seen(&node, bundle).await;
+    let text = node.output_of(bundle).await;
     assert_eq!(text, "/function.wasm\nPATH=/bin PWD=/elsewhere \n");
     node.leaves_nothing().await;
 }
@@ -100,7 +84,7 @@ async fn single_files_are_seen_in_their_folders_and_nothing_else_of_those() {
         .bind(&log, "/dev/termination-log", &["rbind", "rprivate", "rw"])
         .bind(&key, "/etc/hosts", &["rbind", "rprivate", "rw"])
         .bind(&key, "/note.txt", &["rbind", "rprivate", "rw"]);
-    let text = seen(&node, bundle).await;
+    let text = node.output_of(bundle).await;
     let lines: Vec<&str> = text.lines().skip(2).collect();
     // Nothing can be made beside them.
     assert_eq!(lines, ["/data key made", "/etc/app key", "/dev", "/ key"]);
@@ -140,6 +124,6 @@ async fn a_program_starts_in_a_working_directory_that_is_missing() {
         .bundle("elf")
         .script("pwd")
         .set("/process/cwd", json!("/app/new"));
-    assert_eq!(seen(&node, bundle).await, "/app/new\n");
+    assert_eq!(node.output_of(bundle).await, "/app/new\n");
     node.leaves_nothing().await;
 }

@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
 use support::bundle::drain;
+use support::modules::{CGI, LOOP};
 use support::network::Network;
-use support::{LOOP, Node, code, may_run, message, until};
+use support::{Node, code, may_run, message, until};
 
 use containerd_shim::protos::ttrpc::Code;
 
@@ -25,19 +26,6 @@ const COMMAND: &str = r#"
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))
     (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 64)))
     (call $exit (i32.const 3))))"#;
-
-/// Answers the CGI way, and logs a line.
-const CGI: &str = r#"
-(module
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "\10\00\00\00\21\00\00\00")
-  (data (i32.const 8) "\40\00\00\00\07\00\00\00")
-  (data (i32.const 16) "Content-Type: text/plain\0a\0ahello\0a\0a")
-  (data (i32.const 64) "logged\0a")
-  (func (export "_start")
-    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))
-    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
 
 /// Answers the CGI way, and logs 48 KiB.
 const TALKATIVE: &str = r#"
@@ -87,19 +75,11 @@ async fn a_function_answers_as_soon_as_it_is_started_and_drains_when_it_is_stopp
     }
     let node = Node::new().await;
     let network = Network::new();
-    let bundle = node
-        .bundle("web")
-        .module(CGI)
-        .annotate("sampan.dev/http", "cgi")
-        .env("PORT=8181")
-        .network(network.path())
-        .with_pipes()
-        .finish();
+    let bundle = node.bundle("web").cgi(CGI, &network);
+    let bundle = bundle.env("PORT=8181").with_pipes().finish();
     let stderr = bundle.reader("stderr");
     let _stdout = bundle.reader("stdout");
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("web").await.expect("started");
+    let shim = node.run(&bundle).await;
     for address in [
         SocketAddr::from((Ipv4Addr::LOCALHOST, 8181)),
         SocketAddr::from((Ipv6Addr::LOCALHOST, 8181)),
@@ -108,10 +88,8 @@ async fn a_function_answers_as_soon_as_it_is_started_and_drains_when_it_is_stopp
         assert!(answer.starts_with("HTTP/1.1 200"), "{address}: {answer}");
         assert!(answer.contains("hello"), "{address}: {answer}");
     }
-    shim.kill("web", 15).await.expect("stopped");
-    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    assert_eq!(shim.stop("web", 15).await, 0);
     assert_eq!(drain(stderr), "logged\nlogged\n");
-    shim.delete("web").await.expect("deleted");
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -126,16 +104,12 @@ async fn the_rehearsal_is_a_function_that_answers() {
     let network = Network::new();
     let bundle = node.bundle("rehearsal").module(REHEARSAL);
     let bundle = bundle.network(network.path()).with_pipes().finish();
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("rehearsal").await.expect("started");
+    let shim = node.run(&bundle).await;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     let answer = network.get(address, "/").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nr"), "{answer}");
-    shim.kill("rehearsal", 15).await.expect("stopped");
-    shim.wait("rehearsal").await.expect("ended");
-    shim.delete("rehearsal").await.expect("deleted");
+    shim.stop("rehearsal", 15).await;
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -241,20 +215,14 @@ async fn a_command_that_traps_says_so_and_one_that_is_stopped_ends() {
     let trap = r#"(module (func (export "_start") unreachable))"#;
     let bundle = node.bundle("trap").module(trap).with_pipes().finish();
     let (_stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("trap").await.expect("started");
-    assert_eq!(shim.wait("trap").await.expect("ended").exit_status, 134);
+    let shim = node.run(&bundle).await;
+    assert_eq!(shim.ended("trap").await, 134);
     let said = drain(stderr);
     assert!(said.contains("cause=trap_unreachable"), "{said}");
-    shim.delete("trap").await.expect("deleted");
 
     let endless = node.bundle("endless").module(LOOP).finish();
-    shim.create(&endless).await.expect("created");
-    shim.start_task("endless").await.expect("started");
-    shim.kill("endless", 15).await.expect("stopped");
-    assert_eq!(shim.wait("endless").await.expect("ended").exit_status, 143);
-    shim.delete("endless").await.expect("deleted");
+    shim.run(&endless).await;
+    assert_eq!(shim.stop("endless", 15).await, 143);
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -266,27 +234,18 @@ async fn scenario_19_a_reader_that_stalls_or_goes_away_hangs_nothing() {
     }
     let node = Node::new().await;
     let network = Network::new();
-    let bundle = node
-        .bundle("web")
-        .module(TALKATIVE)
-        .annotate("sampan.dev/http", "cgi")
-        .network(network.path())
-        .with_pipes()
-        .finish();
+    let bundle = node.bundle("web").cgi(TALKATIVE, &network);
+    let bundle = bundle.with_pipes().finish();
     // stdout has no reader, and the reader of stderr goes away at once.
     drop(bundle.reader("stderr"));
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("web").await.expect("started");
+    let shim = node.run(&bundle).await;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     // More than the pipe and the buffer before it hold.
     for _ in 0..50 {
         let answer = network.get(address, "/").expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    shim.kill("web", 15).await.expect("stopped");
-    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
-    shim.delete("web").await.expect("deleted");
+    assert_eq!(shim.stop("web", 15).await, 0);
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -308,9 +267,7 @@ async fn scenario_17_a_container_that_outgrows_its_memory_is_told_as_that() {
         .module(hungry)
         .resources(json!({ "memory": { "limit": 48 << 20, "swap": 48 << 20 } }))
         .finish();
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("hungry").await.expect("started");
+    let shim = node.run(&bundle).await;
     assert_eq!(shim.wait("hungry").await.expect("ended").exit_status, 137);
     node.wait_for_event("/tasks/exit").await;
     let events = node.events();
@@ -335,9 +292,7 @@ async fn scenario_14_what_a_killed_supervisor_leaves_is_taken_apart() {
 async fn leave_orphan(with_record: bool) {
     let node = Node::new().await;
     let bundle = node.bundle("orphan").module(LOOP).finish();
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("orphan").await.expect("started");
+    let shim = node.run(&bundle).await;
     let supervisor = support::supervisors(node.name());
     let [supervisor] = supervisor[..] else {
         panic!("{supervisor:?}");

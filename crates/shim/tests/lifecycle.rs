@@ -3,27 +3,21 @@
 mod support;
 
 use serde_json::json;
-use support::bundle::{Bundle, drain};
-use support::{LOOP, Node, Shim, code, may_run, message};
+use support::added::any;
+use support::bundle::drain;
+use support::modules::LOOP;
+use support::pod::{KIND, SANDBOX};
+use support::{Node, code, may_run, message};
 
 use containerd_shim::api::{
-    CloseIORequest, ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest,
-    StartRequest, StatsRequest, StatsResponse, Status, UpdateTaskRequest, WaitRequest,
+    CloseIORequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest, StatsRequest,
+    StatsResponse, Status, UpdateTaskRequest,
 };
 use containerd_shim::protos::cgroups::metrics::Metrics;
 use containerd_shim::protos::cgroups_v2::metrics::Metrics as Metrics2;
 use containerd_shim::protos::protobuf::Message as _;
-use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::ttrpc::Code;
 use containerd_shim::protos::ttrpc::context::Context;
-
-fn any(value: &serde_json::Value) -> Any {
-    Any {
-        type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
-        value: serde_json::to_vec(value).expect("JSON"),
-        ..Any::default()
-    }
-}
 
 /// The memory that a container may use, with either version of control groups.
 fn memory_limit(stats: &StatsResponse) -> u64 {
@@ -35,13 +29,6 @@ fn memory_limit(stats: &StatsResponse) -> u64 {
         let metrics = Metrics2::parse_from_bytes(bytes).expect("metrics");
         metrics.memory.usage_limit
     }
-}
-
-async fn started(node: &Node, bundle: &Bundle) -> Shim {
-    let shim = node.start(bundle).await;
-    shim.create(bundle).await.expect("created");
-    shim.start_task(bundle.id()).await.expect("started");
-    shim
 }
 
 #[tokio::test]
@@ -131,42 +118,21 @@ async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
         .with_pipes()
         .finish();
     let (stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
-    let shim = started(&node, &bundle).await;
-    let client = shim.client();
-    let exec = |id: &str, args: &[&str]| ExecProcessRequest {
-        id: "elf".to_owned(),
-        exec_id: id.to_owned(),
-        spec: Some(any(&json!({
-            "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 },
-        })))
-        .into(),
-        ..ExecProcessRequest::default()
-    };
-    let start = |id: &str| StartRequest {
-        id: "elf".to_owned(),
-        exec_id: id.to_owned(),
-        ..StartRequest::default()
-    };
-    let wait = |id: &str| WaitRequest {
-        id: "elf".to_owned(),
-        exec_id: id.to_owned(),
-        ..WaitRequest::default()
-    };
-    let context = Context::default;
-    let seven = exec("seven", &["/bin/busybox", "sh", "-c", "exit 7"]);
-    client.exec(context(), &seven).await.expect("added");
-    let twice = client.exec(context(), &seven).await;
+    let shim = node.run(&bundle).await;
+    let process = |args: &[&str]| json!({ "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 } });
+    let no_streams = ["", ""];
+    let seven = process(&["/bin/busybox", "sh", "-c", "exit 7"]);
+    let added = shim.add("elf", "seven", no_streams, &seven).await;
+    added.expect("added");
+    let twice = shim.add("elf", "seven", no_streams, &seven).await;
     assert_eq!(code(&twice), Some(Code::ALREADY_EXISTS));
-    client
-        .start(context(), &start("seven"))
-        .await
-        .expect("started");
-    let ended = client.wait(context(), &wait("seven")).await.expect("ended");
+    shim.start_added("elf", "seven").await.expect("started");
+    let ended = shim.wait_added("elf", "seven").await.expect("ended");
     assert_eq!(ended.exit_status, 7);
-    let missing = exec("missing", &["/bin/none"]);
-    client.exec(context(), &missing).await.expect("added");
-    let error = client.start(context(), &start("missing")).await;
-    let error = message(error);
+    let missing = process(&["/bin/none"]);
+    let added = shim.add("elf", "missing", no_streams, &missing).await;
+    added.expect("added");
+    let error = message(shim.start_added("elf", "missing").await);
     assert!(error.contains("/bin/none"), "{error}");
 
     let pids = PidsRequest {
@@ -176,7 +142,8 @@ async fn an_ordinary_program_runs_with_its_streams_and_others_beside_it() {
     // What could not be run is reaped behind the answer.
     let begun = std::time::Instant::now();
     loop {
-        let found = client.pids(context(), &pids).await.expect("processes");
+        let found = shim.client().pids(Context::default(), &pids).await;
+        let found = found.expect("processes");
         if found.processes.len() == 1 {
             break;
         }
@@ -217,14 +184,9 @@ async fn nothing_is_run_inside_a_function() {
     }
     let node = Node::new().await;
     let bundle = node.bundle("c").module(LOOP).finish();
-    let shim = started(&node, &bundle).await;
-    let exec = ExecProcessRequest {
-        id: "c".to_owned(),
-        exec_id: "e".to_owned(),
-        spec: Some(any(&json!({ "args": ["sh"], "cwd": "/" }))).into(),
-        ..ExecProcessRequest::default()
-    };
-    let refused = shim.client().exec(Context::default(), &exec).await;
+    let shim = node.run(&bundle).await;
+    let process = json!({ "args": ["sh"], "cwd": "/" });
+    let refused = shim.add("c", "e", ["", ""], &process).await;
     assert_eq!(code(&refused), Some(Code::UNIMPLEMENTED));
     let kill = KillRequest {
         id: "c".to_owned(),
@@ -249,7 +211,7 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
     }
     let node = Node::new().await;
     let bundle = node.bundle("c").module(LOOP).finish();
-    let shim = started(&node, &bundle).await;
+    let shim = node.run(&bundle).await;
     let client = shim.client();
     let context = Context::default;
     let id = || "c".to_owned();
@@ -281,7 +243,11 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
     client.resume(context(), &resume).await.expect("resumed");
     let update = UpdateTaskRequest {
         id: id(),
-        resources: Some(any(&json!({ "memory": { "limit": 256 << 20 } }))).into(),
+        resources: Some(any(
+            "LinuxResources",
+            &json!({ "memory": { "limit": 256 << 20 } }),
+        ))
+        .into(),
         ..UpdateTaskRequest::default()
     };
     client.update(context(), &update).await.expect("updated");
@@ -307,12 +273,10 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
     }
     let node = Node::new().await;
     let network = support::network::Network::new();
-    let kind = "io.kubernetes.cri.container-type";
-    let of = "io.kubernetes.cri.sandbox-id";
     let pod = node
         .bundle("pod")
-        .annotate(kind, "sandbox")
-        .annotate(of, "pod")
+        .annotate(KIND, "sandbox")
+        .annotate(SANDBOX, "pod")
         .network(network.path())
         .hostname("a-pod")
         .finish();
@@ -323,8 +287,8 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
     let own = format!("/proc/{}/ns", created.pid);
     let container = node
         .bundle("c")
-        .annotate(kind, "container")
-        .annotate(of, "pod")
+        .annotate(KIND, "container")
+        .annotate(SANDBOX, "pod")
         .busybox(&[
             "sh",
             "-c",

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{LOOP, Node, may_run};
+use support::modules::LOOP;
+use support::{Node, may_run};
 
 /// The descriptor of the compiled module of a process.
 fn module_of(process: u32) -> PathBuf {
@@ -27,8 +28,7 @@ async fn not_even_root_in_a_container_can_change_the_compiled_module() {
     let node = Node::new().await;
     let bundle = node.bundle("c").module(LOOP).finish();
     let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    let process = shim.start_task("c").await.expect("started");
+    let process = shim.run(&bundle).await;
     let module = module_of(process);
     let before = fs::read(&module).expect("root of the node reads it");
     // As the container: root without any privilege, by the descriptor that it has.
@@ -53,9 +53,7 @@ async fn not_even_root_in_a_container_can_change_the_compiled_module() {
         assert!(!output.status.success(), "{script}: {output:?}");
     }
     assert_eq!(fs::read(&module).expect("it is read again"), before);
-    shim.kill("c", 9).await.expect("killed");
-    shim.wait("c").await.expect("ended");
-    shim.delete("c").await.expect("deleted");
+    shim.stop("c", 9).await;
     shim.shut_down().await;
     node.leaves_nothing().await;
 }

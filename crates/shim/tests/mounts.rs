@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::json;
-use support::bundle::{Bundle, drain};
+use support::bundle::drain;
 use support::{Node, may_run, message, until};
 
 /// Prints each hierarchy's options, and why each of its files that root may write to cannot be opened for writing.
@@ -23,21 +23,6 @@ const WRITE_TO_GROUPS: &str = r#"
 /// Waits until a file is there, or for a second one that ends the wait, and says which came first.
 const WAIT_FOR_FILE: &str = "echo ready; until [ -e /data/inner/file ] || [ -e /data/end ]; do sleep 0.01; done; \
     [ -e /data/inner/file ] && echo seen || echo unseen";
-
-/// What it prints on stdout when it has ended.
-async fn output_of(node: &Node, bundle: Bundle) -> String {
-    let bundle = bundle.with_pipes().finish();
-    let (stdout, stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task(bundle.id()).await.expect("started");
-    let exit = shim.wait(bundle.id()).await.expect("ended");
-    let (text, errors) = (drain(stdout), drain(stderr));
-    assert_eq!(exit.exit_status, 0, "{text}{errors}");
-    shim.delete(bundle.id()).await.expect("deleted");
-    shim.shut_down().await;
-    text
-}
 
 #[tokio::test]
 async fn a_program_cannot_write_to_its_control_groups() {
@@ -64,7 +49,7 @@ async fn a_program_cannot_write_to_its_control_groups() {
             .set("/linux/namespaces", namespaces)
             .resources(json!({ "memory": { "limit": 64 << 20 } }))
             .script(WRITE_TO_GROUPS);
-        let text = output_of(&node, bundle).await;
+        let text = node.output_of(bundle).await;
         let lines = |start| {
             text.lines()
                 .filter(move |line: &&str| line.starts_with(start))
@@ -148,18 +133,15 @@ async fn what_the_node_mounts_later_is_seen_as_the_volume_says() {
         }
         let bundle = bundle.with_pipes().finish();
         let stdout = bundle.reader("stdout");
-        let shim = node.start(&bundle).await;
-        shim.create(&bundle).await.expect("created");
-        shim.start_task("elf").await.expect("started");
+        let shim = node.run(&bundle).await;
         folder.mount_inner();
         fs::write(folder.path().join("end"), "").expect("a file");
-        assert_eq!(shim.wait("elf").await.expect("ended").exit_status, 0);
+        assert_eq!(shim.ended("elf").await, 0);
         assert_eq!(
             drain(stdout),
             format!("ready\n{expected}\n"),
             "{propagation}"
         );
-        shim.delete("elf").await.expect("deleted");
         shim.shut_down().await;
         drop(folder);
         node.leaves_nothing().await;
@@ -185,7 +167,7 @@ async fn what_a_container_mounts_is_seen_by_the_node_only_with_a_shared_volume()
             .set("/linux/rootfsPropagation", json!(root))
             .set("/process/capabilities", capabilities)
             .script("mount -t tmpfs tmpfs /data/inner && echo x > /data/inner/file");
-        output_of(&node, bundle).await;
+        node.output_of(bundle).await;
         let seen = folder.path().join("inner/file").exists();
         assert_eq!(seen, expected, "{propagation}");
         drop(folder);
@@ -260,7 +242,7 @@ async fn mounts_have_the_flags_that_runc_gives_them() {
         .bind(source, "/outer/inner", &["rbind", "rw"])
         .bind(&log, "/dev/termination-log", &["rbind", "rprivate", "rw"])
         .script("echo ended > /dev/termination-log; awk '{ print $5, $6 }' /proc/self/mountinfo");
-    let text = output_of(&node, bundle).await;
+    let text = node.output_of(bundle).await;
     let check = |point: &str, with: &[&str], without: &[&str]| {
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         let (_, options) = lines.find(|(at, _)| *at == point).expect("it is mounted");
@@ -302,7 +284,7 @@ async fn a_function_starts_whatever_its_volumes_propagate() {
             .module(r#"(module (func (export "_start")))"#)
             .bind(folder.path(), "/data", &["rbind", propagation, "rw"])
             .set("/linux/rootfsPropagation", json!(root));
-        assert_eq!(output_of(&node, bundle).await, "", "{propagation}");
+        assert_eq!(node.output_of(bundle).await, "", "{propagation}");
         drop(folder);
         until("nothing is mounted", || {
             let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");

@@ -9,24 +9,21 @@ use std::process::{Child, Command, Stdio};
 
 use containerd_shim::api::StatsRequest;
 use containerd_shim::protos::ttrpc::context::Context;
-use rustix::fs::statfs;
 use serde_json::json;
 use support::bundle::Bundle;
-use support::{LOOP, Node, Shim, may_run, until};
-
-const ROOT: &str = "/sys/fs/cgroup";
-
-/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
-const CGROUP2: rustix::fs::FsWord = 0x6367_7270;
+use support::groups::{ROOT, is_version_2};
+use support::modules::LOOP;
+use support::{Node, Shim, may_run, until};
 
 const LIMIT: u64 = 64 << 20;
 
-fn is_version_2() -> bool {
-    let found = statfs(ROOT).expect("control groups");
-    if found.f_type != CGROUP2 {
+/// Whether this machine has version 2.
+fn has_version_2() -> bool {
+    let has = is_version_2();
+    if !has {
         eprintln!("skipped: this machine has control groups of version 1");
     }
-    found.f_type == CGROUP2
+    has
 }
 
 fn run(program: &str, arguments: &[&str]) {
@@ -44,9 +41,7 @@ fn limited(node: &Node) -> Bundle {
 
 /// Starts a container, and checks that its group is where it is expected, with its limit.
 async fn start(node: &Node, bundle: &Bundle, group: &Path) -> Shim {
-    let shim = node.start(bundle).await;
-    shim.create(bundle).await.expect("created");
-    shim.start_task("c").await.expect("started");
+    let shim = node.run(bundle).await;
     let limit = fs::read_to_string(group.join("memory.max")).expect("a limit");
     assert_eq!(limit.trim(), LIMIT.to_string());
     let request = StatsRequest {
@@ -60,9 +55,7 @@ async fn start(node: &Node, bundle: &Bundle, group: &Path) -> Shim {
 }
 
 async fn end(shim: Shim, group: &Path) {
-    shim.kill("c", 9).await.expect("killed");
-    assert_eq!(shim.wait("c").await.expect("ended").exit_status, 137);
-    shim.delete("c").await.expect("deleted");
+    assert_eq!(shim.stop("c", 9).await, 137);
     shim.shut_down().await;
     assert!(!group.exists(), "{} is left", group.display());
 }
@@ -91,7 +84,7 @@ impl Drop for StrayMount {
 
 #[tokio::test]
 async fn a_mount_of_version_1_beside_version_2_changes_nothing() {
-    if !may_run() || !is_version_2() {
+    if !may_run() || !has_version_2() {
         return;
     }
     if std::env::var_os("SAMPAN_TEST_NODE").is_none() {
@@ -164,7 +157,7 @@ impl Drop for Outer {
 
 #[tokio::test]
 async fn a_node_in_a_container_makes_groups_below_its_own() {
-    if !may_run() || !is_version_2() {
+    if !may_run() || !has_version_2() {
         return;
     }
     let node = Node::new().await;

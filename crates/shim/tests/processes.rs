@@ -2,97 +2,25 @@
 
 mod support;
 
-use containerd_shim::api::{ExecProcessRequest, StartRequest, WaitRequest};
-use containerd_shim::protos::protobuf::well_known_types::any::Any;
-use containerd_shim::protos::ttrpc::context::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::bundle::{Bundle, drain};
-use support::network::Network;
-use support::{LOOP, Node, Shim, may_run, supervisors, until};
+use support::modules::LOOP;
+use support::pod::{Pod, own_processes, processes_of};
+use support::{Node, Shim, may_run, supervisors, until};
 
-const KIND: &str = "io.kubernetes.cri.container-type";
-const OF: &str = "io.kubernetes.cri.sandbox-id";
 /// Writes the programs of all processes that it sees, without itself and its children.
 const LIST: &str = "for p in /proc/[0-9]*; do \
     [ ${p#/proc/} = $$ ] || /bin/busybox tr '\\0' ' ' < $p/cmdline; echo; done";
 
-/// A pod that runs, and how its containers are made.
-struct Pod {
-    node: Node,
-    network: Network,
-    sandbox: Bundle,
-    shim: Shim,
-    pid: u32,
-}
-
-impl Pod {
-    async fn start() -> Self {
-        let (node, network) = (Node::new().await, Network::new());
-        let sandbox = node
-            .bundle("pod")
-            .annotate(KIND, "sandbox")
-            .annotate(OF, "pod")
-            .network(network.path())
-            .busybox(&["sleep", "7777"])
-            .finish();
-        let shim = node.start(&sandbox).await;
-        let pid = shim.create(&sandbox).await.expect("created").pid;
-        shim.start_task("pod").await.expect("started");
-        Self {
-            node,
-            network,
-            sandbox,
-            shim,
-            pid,
-        }
-    }
-
-    /// A container in the process namespace of a process, or one with its own.
-    fn bundle(&self, id: &str, processes: Option<u32>) -> Bundle {
-        let own = json!({ "type": "pid" });
-        let of = |pid: u32| json!({ "type": "pid", "path": format!("/proc/{pid}/ns/pid") });
-        self.node
-            .bundle(id)
-            .annotate(KIND, "container")
-            .annotate(OF, "pod")
-            .network(self.network.path())
-            .set("/linux/namespaces/0", processes.map_or(own, of))
-    }
-
-    /// Runs a container, and returns its first process.
-    async fn run(&self, bundle: &Bundle) -> u32 {
-        self.node.start(bundle).await;
-        self.shim.create(bundle).await.expect("created");
-        self.shim.start_task(bundle.id()).await.expect("started")
-    }
-
-    /// What a program writes that looks around.
-    async fn listed(&self, id: &str, processes: Option<u32>) -> String {
-        let bundle = self
-            .bundle(id, processes)
-            .busybox(&["sh", "-c", LIST])
-            .with_pipes()
-            .finish();
-        let (stdout, _stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
-        self.run(&bundle).await;
-        assert_eq!(self.shim.wait(id).await.expect("ended").exit_status, 0);
-        self.shim.delete(id).await.expect("deleted");
-        drain(stdout)
-    }
-
-    async fn remove(&self, id: &str) {
-        self.shim.kill(id, 9).await.expect("killed");
-        self.shim.wait(id).await.expect("ended");
-        self.shim.delete(id).await.expect("deleted");
-    }
-
-    async fn end(self) {
-        self.remove("pod").await;
-        self.shim.shut_down().await;
-        drop(self.shim);
-        self.node.leaves_nothing().await;
-    }
+/// What a program writes that looks around in this process namespace.
+async fn listed(pod: &Pod, id: &str, processes: &Value) -> String {
+    let bundle = pod.container(id, processes).busybox(&["sh", "-c", LIST]);
+    let bundle = bundle.with_pipes().finish();
+    let (stdout, _stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
+    pod.run(&bundle).await;
+    assert_eq!(pod.shim.ended(id).await, 0);
+    drain(stdout)
 }
 
 #[tokio::test]
@@ -100,21 +28,21 @@ async fn containers_share_the_namespace_of_the_sandboxs_program() {
     if !may_run() {
         return;
     }
-    let pod = Pod::start().await;
+    let pod = Pod::new().await;
     assert!(pod.node.processes().is_empty(), "a pod has no process");
     let sleeper = pod
-        .bundle("sleeper", Some(pod.pid))
+        .container("sleeper", &processes_of(pod.pid))
         .busybox(&["sleep", "8888"])
         .finish();
     pod.run(&sleeper).await;
-    let shared = pod.listed("look-1", Some(pod.pid)).await;
+    let shared = listed(&pod, "look-1", &processes_of(pod.pid)).await;
     assert!(shared.starts_with("/bin/busybox sleep 7777"), "{shared}");
     assert!(shared.contains("/bin/busybox sleep 8888"), "{shared}");
-    let apart = pod.listed("look-2", None).await;
+    let apart = listed(&pod, "look-2", &own_processes()).await;
     assert!(!apart.contains("sleep"), "{apart}");
     // Its neighbours live on.
-    pod.remove("sleeper").await;
-    let without = pod.listed("look-3", Some(pod.pid)).await;
+    pod.stop("sleeper").await;
+    let without = listed(&pod, "look-3", &processes_of(pod.pid)).await;
     assert!(without.contains("sleep 7777"), "{without}");
     assert!(!without.contains("sleep 8888"), "{without}");
     pod.end().await;
@@ -125,20 +53,23 @@ async fn a_function_and_the_container_that_debugs_it_see_each_other() {
     if !may_run() {
         return;
     }
-    let pod = Pod::start().await;
-    let shared = pod.bundle("f", Some(pod.pid)).module(LOOP).finish();
+    let pod = Pod::new().await;
+    let shared = pod
+        .container("f", &processes_of(pod.pid))
+        .module(LOOP)
+        .finish();
     pod.run(&shared).await;
-    let listed = pod.listed("look-4", Some(pod.pid)).await;
-    assert!(listed.contains("sleep 7777"), "{listed}");
-    assert!(listed.contains("__create"), "{listed}");
-    pod.remove("f").await;
+    let seen = listed(&pod, "look-4", &processes_of(pod.pid)).await;
+    assert!(seen.contains("sleep 7777"), "{seen}");
+    assert!(seen.contains("__create"), "{seen}");
+    pod.stop("f").await;
     // The target has a namespace of its own, as the kubelet's default is.
-    let apart = pod.bundle("g", None).module(LOOP).finish();
+    let apart = pod.container("g", &own_processes()).module(LOOP).finish();
     let target = pod.run(&apart).await;
-    let listed = pod.listed("look-5", Some(target)).await;
-    assert!(!listed.contains("sleep 7777"), "{listed}");
-    assert!(listed.contains("__create"), "{listed}");
-    pod.remove("g").await;
+    let seen = listed(&pod, "look-5", &processes_of(target)).await;
+    assert!(!seen.contains("sleep 7777"), "{seen}");
+    assert!(seen.contains("__create"), "{seen}");
+    pod.stop("g").await;
     pod.end().await;
 }
 
@@ -147,9 +78,9 @@ async fn a_pod_whose_first_process_ends_has_ended() {
     if !may_run() {
         return;
     }
-    let pod = Pod::start().await;
+    let pod = Pod::new().await;
     let sleeper = pod
-        .bundle("c", Some(pod.pid))
+        .container("c", &processes_of(pod.pid))
         .busybox(&["sleep", "8888"])
         .finish();
     let container = pod.run(&sleeper).await.to_string();
@@ -175,9 +106,9 @@ async fn what_a_killed_supervisor_leaves_of_a_shared_namespace_is_taken_apart() 
     if !may_run() {
         return;
     }
-    let pod = Pod::start().await;
+    let pod = Pod::new().await;
     let container = pod
-        .bundle("c", Some(pod.pid))
+        .container("c", &processes_of(pod.pid))
         .busybox(&["sleep", "8888"])
         .finish();
     pod.run(&container).await;
@@ -210,9 +141,7 @@ async fn a_program_that_is_added_has_the_containers_seccomp_profile() {
         .busybox(&["sleep", "8888"])
         .seccomp(profile)
         .finish();
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("c").await.expect("started");
+    let shim = node.run(&bundle).await;
     let all = json!(["CAP_SYS_ADMIN", "CAP_CHOWN"]);
     let few = json!(["CAP_CHOWN"]);
     // The user, whether it may raise its privileges, what it may do, and what is then written.
@@ -243,9 +172,7 @@ async fn a_program_that_is_added_has_the_containers_seccomp_profile() {
         let said = run_added(&shim, &bundle, &format!("e{index}"), &spec).await;
         assert_eq!(said, (0, expected.to_owned()), "{spec}");
     }
-    shim.kill("c", 9).await.expect("killed");
-    shim.wait("c").await.expect("ended");
-    shim.delete("c").await.expect("deleted");
+    shim.stop("c", 9).await;
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -254,31 +181,10 @@ async fn a_program_that_is_added_has_the_containers_seccomp_profile() {
 async fn run_added(shim: &Shim, bundle: &Bundle, name: &str, spec: &Value) -> (u32, String) {
     let pipe = bundle.make_pipe(name);
     let stdout = bundle.reader(name);
-    let add = ExecProcessRequest {
-        id: "c".to_owned(),
-        exec_id: name.to_owned(),
-        stdout: pipe,
-        spec: Some(Any {
-            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
-            value: serde_json::to_vec(spec).expect("JSON"),
-            ..Any::default()
-        })
-        .into(),
-        ..ExecProcessRequest::default()
-    };
-    let start = StartRequest {
-        id: "c".to_owned(),
-        exec_id: name.to_owned(),
-        ..StartRequest::default()
-    };
-    let wait = WaitRequest {
-        id: "c".to_owned(),
-        exec_id: name.to_owned(),
-        ..WaitRequest::default()
-    };
-    let (client, context) = (shim.client(), Context::default);
-    client.exec(context(), &add).await.expect("added");
-    client.start(context(), &start).await.expect("started");
-    let ended = client.wait(context(), &wait).await.expect("ended");
+    shim.add("c", name, [pipe.as_str(), ""], spec)
+        .await
+        .expect("added");
+    shim.start_added("c", name).await.expect("started");
+    let ended = shim.wait_added("c", name).await.expect("ended");
     (ended.exit_status, drain(stdout))
 }

@@ -9,21 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use containerd_shim::api::ResizePtyRequest;
 use containerd_shim::protos::ttrpc::context::Context;
 use support::bundle::drain;
+use support::modules::{CGI, LOOP};
 use support::network::Network;
-use support::{LOOP, Node, Shim, may_run, until};
-
-/// Answers the CGI way, and logs a line.
-const CGI: &str = r#"
-(module
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "\10\00\00\00\21\00\00\00")
-  (data (i32.const 8) "\40\00\00\00\07\00\00\00")
-  (data (i32.const 16) "Content-Type: text/plain\0a\0ahello\0a\0a")
-  (data (i32.const 64) "logged\0a")
-  (func (export "_start")
-    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))
-    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
+use support::{Node, Shim, may_run, until};
 
 /// Writes what it reads, until there is no more.
 const ECHO: &str = r#"
@@ -52,19 +40,11 @@ async fn a_function_drains_on_the_stop_signal_of_its_image() {
     let node = Node::new().await;
     for signal in SIGNALS {
         let network = Network::new();
-        let bundle = node
-            .bundle(&format!("web{signal}"))
-            .module(CGI)
-            .annotate("sampan.dev/http", "cgi")
-            .network(network.path())
-            .finish();
-        let shim = node.start(&bundle).await;
-        shim.create(&bundle).await.expect("created");
-        shim.start_task(bundle.id()).await.expect("started");
-        shim.kill(bundle.id(), signal).await.expect("stopped");
-        let exit = shim.wait(bundle.id()).await.expect("ended");
-        assert_eq!(exit.exit_status, 0, "signal {signal}");
-        shim.delete(bundle.id()).await.expect("deleted");
+        let bundle = node.bundle(&format!("web{signal}"));
+        let bundle = bundle.cgi(CGI, &network).finish();
+        let shim = node.run(&bundle).await;
+        let code = shim.stop(bundle.id(), signal).await;
+        assert_eq!(code, 0, "signal {signal}");
         shim.shut_down().await;
     }
     node.leaves_nothing().await;
@@ -78,15 +58,10 @@ async fn a_command_ends_on_the_stop_signal_of_its_image() {
     let node = Node::new().await;
     for signal in SIGNALS {
         let bundle = node.bundle(&format!("job{signal}")).module(LOOP).finish();
-        let shim = node.start(&bundle).await;
-        shim.create(&bundle).await.expect("created");
-        shim.start_task(bundle.id()).await.expect("started");
-        shim.kill(bundle.id(), signal).await.expect("stopped");
-        let exit = shim.wait(bundle.id()).await.expect("ended");
+        let shim = node.run(&bundle).await;
         // Signals for real time arrive as SIGTERM.
         let received = if signal > 31 { 15 } else { signal };
-        assert_eq!(exit.exit_status, 128 + received);
-        shim.delete(bundle.id()).await.expect("deleted");
+        assert_eq!(shim.stop(bundle.id(), signal).await, 128 + received);
         shim.shut_down().await;
     }
     node.leaves_nothing().await;
@@ -107,17 +82,13 @@ async fn a_program_receives_the_signal_that_is_sent() {
             .with_pipes()
             .finish();
         let (mut stdout, _stderr) = (bundle.reader("stdout"), bundle.reader("stderr"));
-        let shim = node.start(&bundle).await;
-        shim.create(&bundle).await.expect("created");
-        shim.start_task(bundle.id()).await.expect("started");
+        let shim = node.run(&bundle).await;
         until("it has a handler", || {
             stdout.read(&mut [0; 64]).is_ok_and(|read| read > 0)
         })
         .await;
-        shim.kill(bundle.id(), signal).await.expect("sent");
-        let exit = shim.wait(bundle.id()).await.expect("ended");
-        assert_eq!(exit.exit_status, 7, "signal {signal}");
-        shim.delete(bundle.id()).await.expect("deleted");
+        let code = shim.stop(bundle.id(), signal).await;
+        assert_eq!(code, 7, "signal {signal}");
         shim.shut_down().await;
     }
     node.leaves_nothing().await;
@@ -141,17 +112,10 @@ async fn a_function_starts_where_a_terminal_is_asked_for() {
     }
     let node = Node::new().await;
     let network = Network::new();
-    let bundle = node
-        .bundle("web")
-        .module(CGI)
-        .annotate("sampan.dev/http", "cgi")
-        .network(network.path())
-        .with_terminal()
-        .finish();
+    let bundle = node.bundle("web").cgi(CGI, &network);
+    let bundle = bundle.with_terminal().finish();
     let stdout = bundle.reader("stdout");
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("web").await.expect("started");
+    let shim = node.run(&bundle).await;
     resize(&shim, "web").await;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     let answer = network.get(address, "/").expect("an answer");
@@ -159,10 +123,8 @@ async fn a_function_starts_where_a_terminal_is_asked_for() {
     // A client that attaches sends what is typed; the function does not read it.
     let mut stdin = typing(&bundle.path().join("stdin"));
     stdin.write_all(b"typed\n").expect("it is taken");
-    shim.kill("web", 15).await.expect("stopped");
-    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    assert_eq!(shim.stop("web", 15).await, 0);
     assert_eq!(drain(stdout), "logged\n");
-    shim.delete("web").await.expect("deleted");
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -180,9 +142,7 @@ async fn a_command_has_the_terminal_that_is_asked_for() {
     let node = Node::new().await;
     let bundle = node.bundle("job").module(ECHO).with_terminal().finish();
     let mut stdout = bundle.reader("stdout");
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("job").await.expect("started");
+    let shim = node.run(&bundle).await;
     // A change of its size is a signal, and no reason to end.
     resize(&shim, "job").await;
     let mut stdin = typing(&bundle.path().join("stdin"));
@@ -199,8 +159,7 @@ async fn a_command_has_the_terminal_that_is_asked_for() {
     .await;
     // Control-C.
     stdin.write_all(b"\x03").expect("typed");
-    assert_eq!(shim.wait("job").await.expect("ended").exit_status, 130);
-    shim.delete("job").await.expect("deleted");
+    assert_eq!(shim.ended("job").await, 130);
     shim.shut_down().await;
     node.leaves_nothing().await;
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Cgroup;
-use super::make::GroupError;
+use super::error::GroupError;
+use super::group::Cgroup;
 use super::mount::{Mount, mounts};
 use super::settings::{Setting, write_value};
 use super::version::ROOT;

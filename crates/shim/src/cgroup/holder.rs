@@ -6,7 +6,7 @@ use std::process::{ChildStdin, Command, ExitCode, Stdio};
 
 use sampan_allocator::ARENAS;
 
-use crate::{HOLD, SELF};
+use crate::this_program::{HOLD, SELF};
 
 /// The process; it ends when this is dropped, and the reaper takes it.
 pub(crate) struct Holder {

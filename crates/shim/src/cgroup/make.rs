@@ -1,84 +1,34 @@
 //! Making a container's control group, with all limits and device rules in force before a process is in it.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::devices::{self, Policy, RuleError};
+use super::devices;
+use super::devices::policy::Policy;
+use super::error::GroupError;
 use super::folders::{self, Made};
-use super::path::{GroupPath, PathError, Scope};
+use super::group::Cgroup;
+use super::path::{GroupPath, Scope};
 use super::resources::{Pids, Resources};
-use super::settings::{self, Setting, SettingError, ValueError};
+use super::settings::{self, Setting, ValueError};
 use super::systemd::{Systemd, SystemdError};
-use super::version::ROOT;
-use super::{Cgroup, Version, unit, v1, v2};
-
-/// A control group cannot be made or changed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum GroupError {
-    /// `linux.cgroupsPath` is unusable.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// A value of `linux.resources` is unusable.
-    #[error(transparent)]
-    Value(#[from] ValueError),
-    /// A rule of `linux.resources.devices` is unusable.
-    #[error(transparent)]
-    Rule(#[from] RuleError),
-    /// A limit cannot be set.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
-    /// systemd does not make or change the scope.
-    #[error(transparent)]
-    Systemd(#[from] SystemdError),
-    /// Another container has the group.
-    #[error("the control group {} has processes in it", path.display())]
-    InUse { path: PathBuf },
-    /// The group cannot have limits of memory, input and output, huge pages or processor time.
-    #[error("the control group {} is {kind}, and takes no limits of a domain", path.display())]
-    NoDomain { path: PathBuf, kind: String },
-    /// A limit that the container has outgrown, where the update asks for that check.
-    #[error("a limit of {limit} bytes is not above the {usage} bytes that the container uses")]
-    BelowUsage { limit: i64, usage: u64 },
-    /// No process can be started that keeps the scope.
-    #[error("starting a process for the scope: {0}")]
-    Holder(#[source] io::Error),
-    /// The work was broken off by a fault of the shim's, which its log has.
-    #[error("the control group was not made, by a fault of the shim; see its log")]
-    Panicked,
-    /// The operating system refused.
-    #[error("{doing} {}: {source}", path.display())]
-    System {
-        doing: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-}
-
-impl GroupError {
-    /// Whether the container's specification is at fault, and not the node.
-    pub(crate) fn is_invalid(&self) -> bool {
-        matches!(self, Self::Path(_) | Self::Value(_) | Self::Rule(_))
-    }
-
-    pub(super) fn system(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::System {
-            doing,
-            path,
-            source,
-        }
-    }
-}
+use super::version::{ROOT, Version};
+use super::{unit, v1, v2};
 
 /// How many processes are in a group while the first one is made: libcontainer's, beside the child that calls it.
 const MAKING_PROCESSES: i64 = 4;
 
-/// A group that is to be made: all that a specification says of it, checked.
+/// A group that is to be made: what a specification says of it, checked.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(super) path: GroupPath,
+    pub(super) limits: Limits,
+}
+
+/// What is in force in a group from its beginning, wherever it is.
+#[derive(Debug)]
+pub(super) struct Limits {
     id: String,
-    path: GroupPath,
     version: Version,
     /// What holds while the first process is made.
     resources: Resources,
@@ -110,27 +60,24 @@ impl Plan {
         if pids.is_some() {
             resources.pids.limit = Some(MAKING_PROCESSES);
         }
-        Ok(Self {
+        let limits = Limits {
             id: id.to_owned(),
             settings: settings_of(&resources, version)?,
-            path,
             version,
             resources,
             pids,
             policy,
-        })
-    }
-
-    /// Whether the shim makes the group itself, before a process is there.
-    pub(super) fn is_folder(&self) -> bool {
-        matches!(self.path, GroupPath::Folder(_))
+        };
+        Ok(Self { path, limits })
     }
 
     /// The path of the group as libcontainer takes it.
     pub(crate) fn absolute(&self) -> PathBuf {
         Path::new("/").join(self.path.folder())
     }
+}
 
+impl Limits {
     /// What holds once the group was made, and what is to hold before the first process starts, if that is less.
     pub(super) fn resources(&self) -> (Resources, Option<Resources>) {
         let update = self.pids.map(|limit| Resources {
@@ -140,14 +87,13 @@ impl Plan {
         (self.resources.clone(), update)
     }
 
-    /// Makes the folders of the group. Blocks for some milliseconds.
+    /// Makes the group at a path relative to the root of the hierarchies. Blocks for some milliseconds.
     ///
     /// # Errors
     ///
     /// [`GroupError`]; then no folder is left that was made here.
-    pub(super) fn make_folder(&self) -> Result<Cgroup, GroupError> {
+    pub(super) fn make_folder(&self, folder: &Path) -> Result<Cgroup, GroupError> {
         let mut made = Made::default();
-        let folder = self.path.folder();
         let cgroup = match self.version {
             Version::V1 => folders::make_version1(folder, &mut made),
             Version::V2 => folders::make_version2(folder, &self.settings, &mut made),
@@ -164,10 +110,7 @@ impl Plan {
     /// # Errors
     ///
     /// [`GroupError`]. A scope ends with its last process.
-    pub(super) async fn make_scope(&self, pid: u32) -> Result<Cgroup, GroupError> {
-        let GroupPath::Scope(scope) = &self.path else {
-            return self.make_folder();
-        };
+    pub(super) async fn make_scope(&self, scope: &Scope, pid: u32) -> Result<Cgroup, GroupError> {
         self.start_unit(scope, pid).await?;
         let folder = Path::new(ROOT).join(&scope.folder);
         folders::enable_controllers(&folder)?;

@@ -3,9 +3,12 @@
 use tokio::sync::oneshot;
 
 use super::entry::prime_cgroup_lock;
+use super::error::GroupError;
+use super::group::Cgroup;
 use super::holder::Holder;
-use super::make::{GroupError, Plan};
-use super::{Cgroup, Resources};
+use super::make::{Limits, Plan};
+use super::path::{GroupPath, Scope};
+use super::resources::Resources;
 
 /// A group that was made.
 pub(crate) struct Made {
@@ -25,17 +28,19 @@ impl Making {
     /// Begins: with the folders of the group or with a scope of systemd's, and with the wait for the kernel's lock.
     pub(crate) fn begin(plan: Plan) -> Self {
         let (sender, receiver) = oneshot::channel();
-        if plan.is_folder() {
-            tokio::task::spawn_blocking(move || {
-                send(
-                    sender,
-                    plan.make_folder().map(|cgroup| made(&plan, cgroup, None)),
-                );
-                prime_lock();
-            });
-        } else {
-            tokio::task::spawn_blocking(prime_lock);
-            tokio::spawn(async move { send(sender, make_scope(&plan).await) });
+        let Plan { path, limits } = plan;
+        match path {
+            GroupPath::Folder(folder) => {
+                tokio::task::spawn_blocking(move || {
+                    let cgroup = limits.make_folder(&folder);
+                    send(sender, cgroup.map(|cgroup| made(&limits, cgroup, None)));
+                    prime_lock();
+                });
+            }
+            GroupPath::Scope(scope) => {
+                tokio::task::spawn_blocking(prime_lock);
+                tokio::spawn(async move { send(sender, make_scope(&limits, &scope).await) });
+            }
         }
         Self(receiver)
     }
@@ -59,8 +64,8 @@ impl Making {
     }
 }
 
-fn made(plan: &Plan, cgroup: Cgroup, holder: Option<Holder>) -> Made {
-    let (resources, update) = plan.resources();
+fn made(limits: &Limits, cgroup: Cgroup, holder: Option<Holder>) -> Made {
+    let (resources, update) = limits.resources();
     Made {
         cgroup,
         resources,
@@ -69,10 +74,10 @@ fn made(plan: &Plan, cgroup: Cgroup, holder: Option<Holder>) -> Made {
     }
 }
 
-async fn make_scope(plan: &Plan) -> Result<Made, GroupError> {
+async fn make_scope(limits: &Limits, scope: &Scope) -> Result<Made, GroupError> {
     let holder = Holder::start().map_err(GroupError::Holder)?;
-    let cgroup = plan.make_scope(holder.pid).await?;
-    Ok(made(plan, cgroup, Some(holder)))
+    let cgroup = limits.make_scope(scope, holder.pid).await?;
+    Ok(made(limits, cgroup, Some(holder)))
 }
 
 fn send(sender: oneshot::Sender<Result<Made, GroupError>>, made: Result<Made, GroupError>) {

@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::Version;
+use super::version::Version;
 
 /// The parent of containers that name no control group.
 const DEFAULT_PARENT: &str = "sampan";

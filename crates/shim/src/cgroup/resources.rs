@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use super::devices::DeviceRule;
+use super::devices::policy::DeviceRule;
 
 /// The resources of a container.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

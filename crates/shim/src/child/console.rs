@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,9 @@ use libcontainer::container::builder::ContainerBuilder;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::error::ChildError;
-use crate::stdio::Stdio;
+use crate::bundle::stdio::Stdio;
+use crate::control::messages::Message;
+use crate::control::socket::ChildSocket;
 
 /// Gives a process its streams: a terminal, or what containerd has for it.
 pub(super) fn give_streams(
@@ -32,6 +34,20 @@ pub(super) fn give_streams(
         .with_stdin(stdio.open_stdin().map_err(opening("stdin"))?)
         .with_stdout(stdio.open_stdout().map_err(opening("stdout"))?)
         .with_stderr(stderr.map_err(opening("stderr"))?))
+}
+
+/// Sends a message, with the terminal of the process that it is about, if it has one.
+pub(super) fn send(
+    link: &ChildSocket,
+    message: &Message,
+    console: Option<Console>,
+    doing: &str,
+) -> Result<(), ChildError> {
+    let sent = match console {
+        Some(console) => link.send_with(message, console.accept()?.as_fd()),
+        None => link.send(message),
+    };
+    sent.map_err(ChildError::system(doing))
 }
 
 /// Waits for one terminal.

@@ -1,9 +1,10 @@
-//! Makes a container: mounts its root, finds out what it runs, has a module compiled, and lets
-//! libcontainer make the rest, up to the point where the first process waits for its start.
+//! Makes a container in three steps: it is prepared, built and announced.
+//!
+//! The first step mounts its root, finds out what it runs, and has a module compiled. The second one waits for its control
+//! group and lets libcontainer make the rest, up to the point where the first process waits for its start.
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,18 +17,20 @@ use sampan_allocator::ARENAS;
 use sampan_engine::{CompileCommand, EngineConfig, NoObserver, Precompiler, Prepared, Wasm};
 use sampan_spec::Function;
 
+use super::console::{self, Console};
 use super::error::ChildError;
-use super::executor::{FunctionExecutor, ProgramExecutor};
+use super::function::FunctionExecutor;
 use super::guards::{self, Guards};
 use super::mounts::MountPlan;
 use super::payload::{self, Payload};
+use super::program::ProgramExecutor;
 use super::spec;
-use super::{console, cwd, namespaces, volumes};
-use crate::control_socket::{
-    ChildSocket, CreateRequest, GroupAnswer, Message, RootMount, Workload,
-};
-use crate::record;
-use crate::{COMPILE, SELF};
+use super::{cwd, namespaces, volumes};
+use crate::bundle::rootfs::RootMount;
+use crate::bundle::{leftovers, record};
+use crate::control::messages::{CreateRequest, GroupAnswer, Message, Workload};
+use crate::control::socket::ChildSocket;
+use crate::this_program::{COMPILE, SELF};
 
 /// The default folder of compiled modules.
 const STATE: &str = "/var/lib/sampan";
@@ -37,21 +40,46 @@ const SANDBOX: &str = "sandbox";
 
 /// Makes the container that is asked for and says so.
 pub(super) fn create(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
-    let made = make(request, link);
+    let steps = || {
+        let prepared = prepare(request, link)?;
+        let built = build(prepared, link)?;
+        announce(built, link)
+    };
+    let made = steps();
     if made.is_err() {
         // What it failed for is worth more than that something is still in use.
         let _ = if request.is_sandbox {
-            record::clear_init(&request.bundle, &request.id)
+            leftovers::clear_init(&request.bundle, &request.id)
         } else {
-            record::clear(&request.bundle)
+            leftovers::clear(&request.bundle)
         };
     }
     made
 }
 
-fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
+/// A container whose root is mounted, and whose first process libcontainer can make.
+struct PreparedContainer {
+    /// The folder of the specification that libcontainer reads.
+    folder: PathBuf,
+    workload: Workload,
+    builder: ContainerBuilder,
+    mounts: MountPlan,
+    console: Option<Console>,
+}
+
+/// A container whose first process waits for its start.
+struct BuiltContainer {
+    pid: i32,
+    workload: Workload,
+    console: Option<Console>,
+}
+
+fn prepare(
+    request: &CreateRequest,
+    link: &Rc<ChildSocket>,
+) -> Result<PreparedContainer, ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
-    let mut spec = Spec::load(request.bundle.join("config.json")).map_err(ChildError::Spec)?;
+    let mut spec = spec::load(&request.bundle)?;
     let root = spec.root().as_ref().ok_or(ChildError::Missing("root"))?;
     let rootfs = request.bundle.join(root.path());
     mount_all(&request.rootfs, &rootfs)?;
@@ -60,42 +88,23 @@ fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildErro
     } else {
         payload::name(&spec, &request.id)
     };
-    let name = name.to_owned();
-    let function = spec::function(&spec, &name);
+    let function = spec::function(&spec, name);
     let metrics_port = spec::metrics_port(&spec)?;
     // A program needs no rules, but a wrong rule fails its container too.
     let function = Arc::new(function?);
-    let limit = function.limits.artifact.bytes();
-    let payload = if request.is_sandbox {
-        Payload::Program
-    } else {
-        payload::of(&spec, &rootfs, request, limit)?
-    };
-    let workload = match payload {
-        Payload::Wasm(_) => Workload::Wasm,
-        Payload::Program => Workload::Native,
-    };
-    if workload == Workload::Native
-        && let Some(ipc) = request.pod.as_ref().and_then(|pod| pod.ipc())
-    {
-        namespaces::keep_ipc(ipc)?;
-    }
+    let role = Role::find(&spec, &rootfs, request, &function)?;
+    let workload = role.workload();
     let is_function = workload == Workload::Wasm;
-    let role = match payload {
-        Payload::Wasm(wasm) => Role::of_module(&function, prepare(&function, &wasm)?),
-        Payload::Program => Role::Program,
-    };
     let has_terminal = request.stdio.terminal && !matches!(role, Role::Handler(..));
     let cwd = cwd::of(&spec).to_owned();
     let program = spec::program(&spec);
     cwd::make(&spec, (!is_function).then_some(rootfs.as_path()))?;
     let processors = spec::processors(&spec);
-    let pod = request.pod.as_ref();
     spec::prepare(
         &mut spec,
         &request.group,
         &rootfs,
-        pod,
+        request.pod.as_ref(),
         is_function,
         has_terminal,
     )?;
@@ -107,11 +116,12 @@ fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildErro
         _ => Vec::new(),
     };
     let mounts = MountPlan::take(&mut spec, is_function)?;
+    // libcontainer takes a specification from a file only.
     spec.save(folder.join("config.json"))
         .map_err(ChildError::Spec)?;
 
     let console = has_terminal
-        .then(|| console::Console::listen(&folder, "console.sock"))
+        .then(|| Console::listen(&folder, "console.sock"))
         .transpose()?;
     let mut builder = ContainerBuilder::new(request.id.clone(), SyscallType::Linux)
         .with_root_path(&folder)
@@ -140,14 +150,24 @@ fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildErro
             })
         }
     };
-    // What was compiled before this does not count against the container's limits.
-    let answer = link
-        .send(&Message::NeedsGroup)
-        .and_then(|()| link.request());
-    match answer.map_err(ChildError::system("waiting for the control group"))? {
-        GroupAnswer::Ready => {}
-        GroupAnswer::Failed => return Err(ChildError::Group),
-    }
+    Ok(PreparedContainer {
+        folder,
+        workload,
+        builder,
+        mounts,
+        console,
+    })
+}
+
+fn build(prepared: PreparedContainer, link: &ChildSocket) -> Result<BuiltContainer, ChildError> {
+    let PreparedContainer {
+        folder,
+        workload,
+        builder,
+        mounts,
+        console,
+    } = prepared;
+    wait_for_group(link)?;
     let mut container = builder
         .validate_id()
         .map_err(ChildError::Container)?
@@ -164,15 +184,37 @@ fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildErro
         let _ = container.delete(true);
         return Err(error);
     }
-    let created = Message::Created { pid, workload };
-    match console {
-        Some(console) => {
-            let terminal: OwnedFd = console.accept()?;
-            link.send_with(&created, std::os::fd::AsFd::as_fd(&terminal))
-        }
-        None => link.send(&created),
+    Ok(BuiltContainer {
+        pid,
+        workload,
+        console,
+    })
+}
+
+/// What was compiled before this does not count against the container's limits.
+fn wait_for_group(link: &ChildSocket) -> Result<(), ChildError> {
+    let answer = link
+        .send(&Message::NeedsGroup)
+        .and_then(|()| link.request());
+    match answer.map_err(ChildError::system("waiting for the control group"))? {
+        GroupAnswer::Ready => Ok(()),
+        GroupAnswer::Failed => Err(ChildError::Group),
     }
-    .map_err(ChildError::system("telling that the container is there"))
+}
+
+fn announce(built: BuiltContainer, link: &ChildSocket) -> Result<(), ChildError> {
+    let BuiltContainer {
+        pid,
+        workload,
+        console,
+    } = built;
+    let created = Message::Created { pid, workload };
+    console::send(
+        link,
+        &created,
+        console,
+        "telling that the container is there",
+    )
 }
 
 /// What a container's first process is.
@@ -185,11 +227,39 @@ enum Role {
 }
 
 impl Role {
-    fn of_module(function: &Function, (prepared, rehearsal): (Prepared, Option<Prepared>)) -> Self {
-        if function.http.is_none() && !prepared.kind().handles_http() {
-            Self::Command(prepared, rehearsal)
-        } else {
-            Self::Handler(prepared, rehearsal)
+    /// Finds out, and has a module compiled.
+    fn find(
+        spec: &Spec,
+        rootfs: &Path,
+        request: &CreateRequest,
+        function: &Function,
+    ) -> Result<Self, ChildError> {
+        if request.is_sandbox {
+            return Ok(Self::Program);
+        }
+        let limit = function.limits.artifact.bytes();
+        match payload::of(spec, rootfs, request, limit)? {
+            Payload::Wasm(wasm) => {
+                let (prepared, rehearsal) = compile(function, &wasm)?;
+                if function.http.is_none() && !prepared.kind().handles_http() {
+                    Ok(Self::Command(prepared, rehearsal))
+                } else {
+                    Ok(Self::Handler(prepared, rehearsal))
+                }
+            }
+            Payload::Program => {
+                if let Some(ipc) = request.pod.as_ref().and_then(|pod| pod.ipc()) {
+                    namespaces::keep_ipc(ipc)?;
+                }
+                Ok(Self::Program)
+            }
+        }
+    }
+
+    fn workload(&self) -> Workload {
+        match self {
+            Self::Program => Workload::Native,
+            Self::Handler(..) | Self::Command(..) => Workload::Wasm,
         }
     }
 }
@@ -211,7 +281,7 @@ fn mount_all(mounts: &[RootMount], rootfs: &Path) -> Result<(), ChildError> {
 
 /// Has the module compiled, or takes it from the node's cache, and its rehearsal with it, if there is one. Nothing of
 /// the cache is open afterwards but these.
-fn prepare(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepared>), ChildError> {
+fn compile(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepared>), ChildError> {
     let state = std::env::var_os("SAMPAN_STATE").filter(|state| !state.is_empty());
     let state = state.map_or_else(|| PathBuf::from(STATE), PathBuf::from);
     let compiler = CompileCommand {

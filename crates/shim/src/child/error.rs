@@ -10,9 +10,9 @@ use libcontainer::error::LibcontainerError;
 use sampan_engine::{CallError, EngineError, LoadError};
 use sampan_spec::annotations::AnnotationError;
 
-use super::guards::GuardError;
+use super::guards::error::GuardError;
 use crate::error::ShimError;
-use crate::pod::Unshareable;
+use crate::pod::namespaces::Unshareable;
 
 /// Why a container is not made or does not start.
 #[derive(Debug, thiserror::Error)]

@@ -6,25 +6,27 @@ use std::rc::Rc;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::Process;
 
-use super::console::{Console, give_streams};
+use super::console::{self, Console};
 use super::error::ChildError;
-use super::executor::ProgramExecutor;
 use super::guards::{self, Guards};
-use crate::control_socket::{ChildSocket, ExecRequest, Message};
-use crate::record;
+use super::program::ProgramExecutor;
+use super::spec;
+use crate::bundle::record;
+use crate::control::messages::{ExecRequest, Message};
+use crate::control::socket::ChildSocket;
 
 /// Runs the program and says so.
 pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let file = folder.join(format!("process-{own}.json"));
-    // Not the one that libcontainer got, which has no guards.
-    let container = Spec::load(request.bundle.join("config.json")).map_err(ChildError::Spec)?;
+    // libcontainer's own copy of the specification has no guards.
+    let seccomp = spec::seccomp(&request.bundle)?;
     let mut process: Process =
         serde_json::from_value(request.process.clone()).map_err(ChildError::Process)?;
-    let guards = Guards::take_added(&mut process, &container)?;
+    let guards = Guards::take_added(&mut process, seccomp)?;
     guards::reset_inherited(&request.id, &guards.labels).map_err(ChildError::Guard)?;
     guards::reset_signals().map_err(ChildError::Guard)?;
     let write = || fs::write(&file, serde_json::to_vec(&process)?);
@@ -45,7 +47,7 @@ pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildSocket>) -> Result<(), 
             link: Rc::clone(link),
             guards,
         });
-    let builder = give_streams(builder, console.as_ref(), &request.stdio)?;
+    let builder = console::give_streams(builder, console.as_ref(), &request.stdio)?;
     let built = builder
         .as_tenant()
         .with_detach(true)
@@ -56,12 +58,5 @@ pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildSocket>) -> Result<(), 
     let _ = fs::remove_file(&file);
     let pid = built.map_err(ChildError::Container)?.as_raw();
     let executed = Message::Executed { pid };
-    match console {
-        Some(console) => {
-            let terminal = console.accept()?;
-            link.send_with(&executed, std::os::fd::AsFd::as_fd(&terminal))
-        }
-        None => link.send(&executed),
-    }
-    .map_err(ChildError::system("telling that the program runs"))
+    console::send(link, &executed, console, "telling that the program runs")
 }

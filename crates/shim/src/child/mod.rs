@@ -4,24 +4,17 @@
 //! A container's first process holds only these things of the node: the streams, the supervisor's
 //! socket until it can answer, and the one compiled module, verified before it was forked.
 
-mod admin;
-mod command;
 mod console;
 mod create;
 mod cwd;
 mod error;
 mod exec;
-mod executor;
-mod fetch;
+mod function;
 mod guards;
-mod image;
 mod mounts;
 mod namespaces;
-mod observer;
-mod output;
 mod payload;
-mod serve;
-mod signals;
+mod program;
 mod spec;
 mod volumes;
 
@@ -35,7 +28,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 
 use self::error::ChildError;
-use crate::control_socket::{ChildSocket, Message};
+use crate::control::messages::Message;
+use crate::control::socket::ChildSocket;
 
 /// Makes a container.
 pub(crate) fn create() -> ExitCode {
@@ -49,7 +43,7 @@ pub(crate) fn exec() -> ExitCode {
 
 /// Reads a module from containerd, for a child that is to have no asynchronous runtime itself.
 pub(crate) fn fetch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    fetch::main(arguments)
+    payload::fetch::main(arguments)
 }
 
 fn answer<T: DeserializeOwned>(

@@ -1,18 +1,49 @@
 //! The container's specification as libcontainer gets it: CRI's, with the pod's namespaces, and for a
 //! function with less than it asks for.
 
+use std::fs;
 use std::num::NonZeroU16;
 use std::path::Path;
 
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, Mount, Spec};
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{Capabilities, LinuxCapabilities, LinuxSeccomp, Mount, Spec};
 use sampan_spec::{Function, annotations};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::error::ChildError;
-use crate::pod::Pod;
+use crate::pod::namespaces::Pod;
 
 /// Kinds of mounts that a function cannot use, because no program runs beside it. Each costs start time, and gives
 /// files of the kernel to code that breaks out of WebAssembly.
 const NO_FUNCTIONS: [&str; 5] = ["cgroup", "cgroup2", "devpts", "mqueue", "sysfs"];
+
+/// Reads the specification from a bundle: once for a container, in the child that makes it.
+pub(super) fn load(bundle: &Path) -> Result<Spec, ChildError> {
+    read(bundle)
+}
+
+/// Reads the seccomp profile from a bundle, which is all that a program that is added needs of it.
+pub(super) fn seccomp(bundle: &Path) -> Result<Option<LinuxSeccomp>, ChildError> {
+    #[derive(Deserialize)]
+    struct Config {
+        linux: Option<Linux>,
+    }
+    #[derive(Deserialize)]
+    struct Linux {
+        seccomp: Option<LinuxSeccomp>,
+    }
+    let config: Config = read(bundle)?;
+    Ok(config.linux.and_then(|linux| linux.seccomp))
+}
+
+fn read<T: DeserializeOwned>(bundle: &Path) -> Result<T, ChildError> {
+    let read = || -> Result<T, OciSpecError> {
+        let bytes = fs::read(bundle.join("config.json"))?;
+        Ok(serde_json::from_slice(&bytes)?)
+    };
+    read().map_err(ChildError::Spec)
+}
 
 /// Prepares the specification for libcontainer. The supervisor has made the control group `group`, and set its limits.
 pub(super) fn prepare(
@@ -163,6 +194,22 @@ mod tests {
             "linux": { "namespaces": [{ "type": "mount" }] },
         }))
         .expect("a spec")
+    }
+
+    #[test]
+    fn an_added_program_has_the_seccomp_profile_of_the_bundle() {
+        let check = |config: serde_json::Value, expected: bool| {
+            let bundle = tempfile::tempdir().expect("a folder");
+            let text = config.to_string();
+            fs::write(bundle.path().join("config.json"), &text).expect("a configuration");
+            let found = seccomp(bundle.path()).expect("a configuration");
+            assert_eq!(found.is_some(), expected, "{text}");
+        };
+        let profile = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+        check(json!({}), false);
+        check(json!({ "linux": { "seccomp": null } }), false);
+        check(json!({ "linux": { "seccomp": profile } }), true);
+        assert!(seccomp(Path::new("/nonexistent")).is_err());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::PROBE;
+use crate::support::Node;
 use crate::support::bundle::Bundle;
-use crate::support::{LOOP, Node};
+use crate::support::modules::LOOP;
 
 /// Changes a configuration.
 pub(crate) type Change = fn(&mut Value);

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use crate::facts::{Facts, Outcome, drain};
-use crate::reasons::{PROGRAMS, Reason, reason, unexplained};
-use crate::rows::{Expected, Row};
+use crate::reasons::{PROGRAMS, Reason, reason};
+use crate::rows::Row;
 use crate::runc::Runc;
 use crate::support::Node;
 use crate::{OURS, PARENT, PROBE, THEIRS, bundle};
@@ -76,18 +76,8 @@ const GUARDS: [&str; 5] = ["Cap", "NoNewPrivs", "Seccomp", "Groups", "Uid"];
 
 /// Runs a row's function under the shim and a program under runc. Returns what is wrong with it.
 pub(crate) async fn compare(row: &Row) -> Vec<String> {
-    match (&row.expected, both(row).await) {
-        (Expected::Same, (Outcome::Ran(here), Outcome::Ran(there))) => {
-            unexplained(&here, &there, &[PROGRAMS, FUNCTIONS, row.reasons])
-        }
-        (Expected::Refused(words), (Outcome::Refused(here), Outcome::Refused(_))) => {
-            let unsaid = words.iter().filter(|word| !here.contains(**word));
-            unsaid
-                .map(|word| format!("the refusal does not say \"{word}\": {here}"))
-                .collect()
-        }
-        (_, (here, there)) => vec![format!("shim: {here}; runc: {there}")],
-    }
+    let (here, there) = both(row).await;
+    row.judge(here, there, &[PROGRAMS, FUNCTIONS])
 }
 
 /// Compares a row with what the documentation's table says of a program under runc and of a function.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::apparmor;
 use crate::bundle::{Change, SECCOMP};
-use crate::reasons::{ADDED, Reason, reason};
+use crate::facts::Outcome;
+use crate::reasons::{ADDED, Reason, reason, unexplained};
 
 /// One bundle under both.
 pub(crate) struct Row {
@@ -21,6 +22,32 @@ pub(crate) enum Expected {
     Same,
     /// Both refuse it, and the shim says these words.
     Refused(&'static [&'static str]),
+}
+
+impl Row {
+    /// Everything that is wrong with what became of it under the shim and under runc. Differences may be there for these
+    /// reasons, and for those of the row.
+    pub(crate) fn judge(
+        &self,
+        here: Outcome,
+        there: Outcome,
+        reasons: &[&[Reason]],
+    ) -> Vec<String> {
+        match (&self.expected, here, there) {
+            (Expected::Same, Outcome::Ran(here), Outcome::Ran(there)) => {
+                let mut all = reasons.to_vec();
+                all.push(self.reasons);
+                unexplained(&here, &there, &all)
+            }
+            (Expected::Refused(words), Outcome::Refused(here), Outcome::Refused(_)) => {
+                let unsaid = words.iter().filter(|word| !here.contains(**word));
+                unsaid
+                    .map(|word| format!("the refusal does not say \"{word}\": {here}"))
+                    .collect()
+            }
+            (_, here, there) => vec![format!("shim: {here}; runc: {there}")],
+        }
+    }
 }
 
 fn same(name: &'static str, change: Change) -> Row {

@@ -1,9 +1,6 @@
 //! A container under the shim.
 
-use containerd_shim::api::{ExecProcessRequest, StartRequest, WaitRequest};
-use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::ttrpc;
-use containerd_shim::protos::ttrpc::context::Context;
 
 use crate::bundle;
 use crate::facts::{Facts, Outcome, drain};
@@ -49,38 +46,14 @@ async fn start(shim: &Shim, bundle: &Bundle, added: bool) -> Outcome {
 async fn add(shim: &Shim, bundle: &Bundle) -> Outcome {
     let (out, errors) = pipes(bundle);
     let (stdout, stderr) = (bundle.reader("added-stdout"), bundle.reader("added-stderr"));
-    let process = Any {
-        type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
-        value: serde_json::to_vec(&bundle::added(bundle)).expect("JSON"),
-        ..Any::default()
-    };
-    let request = ExecProcessRequest {
-        id: bundle.id().to_owned(),
-        exec_id: ADDED.to_owned(),
-        stdout: out,
-        stderr: errors,
-        spec: Some(process).into(),
-        ..ExecProcessRequest::default()
-    };
-    let client = shim.client();
-    client
-        .exec(Context::default(), &request)
-        .await
-        .expect("added");
-    let start = StartRequest {
-        id: bundle.id().to_owned(),
-        exec_id: ADDED.to_owned(),
-        ..StartRequest::default()
-    };
-    if let Err(error) = client.start(Context::default(), &start).await {
+    let process = bundle::added(bundle);
+    let streams = [out.as_str(), errors.as_str()];
+    let added = shim.add(bundle.id(), ADDED, streams, &process).await;
+    added.expect("added");
+    if let Err(error) = shim.start_added(bundle.id(), ADDED).await {
         return Outcome::Refused(message(error));
     }
-    let wait = WaitRequest {
-        id: bundle.id().to_owned(),
-        exec_id: ADDED.to_owned(),
-        ..WaitRequest::default()
-    };
-    let ended = client.wait(Context::default(), &wait).await.expect("ended");
+    let ended = shim.wait_added(bundle.id(), ADDED).await.expect("ended");
     let (text, errors) = (drain(stdout).await, drain(stderr).await);
     assert_eq!(ended.exit_status, 0, "{errors}");
     Outcome::Ran(Facts::parse(&text, &errors, bundle.id()))

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
 use containerd_shim::api::{PauseRequest, ResumeRequest, UpdateTaskRequest};
-use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::ttrpc::context::Context;
 use serde_json::Value;
 
+use crate::support::added::any;
 use crate::support::bundle::Bundle;
 use crate::support::{Node, Shim, WAIT_TIMEOUT};
 
@@ -87,7 +87,7 @@ impl Container {
             Handle::Sampan(shim) => {
                 let request = UpdateTaskRequest {
                     id: self.id().to_owned(),
-                    resources: Some(any(resources)).into(),
+                    resources: Some(any("LinuxResources", resources)).into(),
                     ..UpdateTaskRequest::default()
                 };
                 let updated = shim.client().update(Context::default(), &request).await;
@@ -165,14 +165,6 @@ async fn run(node: &Node, bundle: &Bundle) -> Result<Shim, String> {
             shim.shut_down().await;
             Err(error.to_string())
         }
-    }
-}
-
-pub(crate) fn any(value: &Value) -> Any {
-    Any {
-        type_url: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources".to_owned(),
-        value: serde_json::to_vec(value).expect("JSON"),
-        ..Any::default()
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::stat::{major, minor};
 
 use crate::inputs::Family;
-use crate::support::groups::{Form, hierarchies};
+use crate::support::groups::{Form, ROOT, hierarchies, is_version_2};
 
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,7 @@ pub(crate) const ENVIRONMENTS: [Environment; 4] = [
 
 impl Environment {
     pub(crate) fn current() -> Self {
-        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-        match (unified, Form::selected()) {
+        match (is_version_2(), Form::selected()) {
             (false, Form::Path) => Self::Version1,
             (false, Form::Systemd) => Self::Version1Systemd,
             (true, Form::Path) => Self::Version2,
@@ -56,7 +55,8 @@ impl Environment {
             return family != Family::Unified || self.is_version_2();
         };
         if self.is_version_2() {
-            let all = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").expect("controllers");
+            let list = Path::new(ROOT).join("cgroup.controllers");
+            let all = fs::read_to_string(list).expect("controllers");
             return all.split_whitespace().any(|controller| controller == new);
         }
         let ends_so = |root: &Path| {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::Node;
+use super::network::Network;
 
 /// A folder with a configuration and a root file system.
 pub(crate) struct Bundle {
@@ -176,6 +177,14 @@ impl Bundle {
     pub(crate) fn module_at(self, name: &str, text: &str) -> Self {
         let bytes = wat::parse_str(text).expect("the test's module is valid");
         self.file(name, &bytes)
+    }
+
+    /// Answers requests with a module in text form the CGI way, in this network.
+    #[must_use]
+    pub(crate) fn cgi(self, text: &str, network: &Network) -> Self {
+        self.module(text)
+            .annotate("sampan.dev/http", "cgi")
+            .network(network.path())
     }
 
     /// Runs a script with busybox's shell, which finds busybox's other programs itself.

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{FsWord, statfs};
+
 /// Selects the form: `path`, which is the default, or `systemd`.
 const VARIABLE: &str = "SAMPAN_TEST_CGROUP_FORM";
 
@@ -107,6 +109,17 @@ impl Groups {
         }
         Ok(())
     }
+}
+
+/// Where control groups are mounted.
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
+
+/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
+const CGROUP2: FsWord = 0x6367_7270;
+
+/// Whether this machine uses version 2 for containers, which the file system at [`ROOT`] decides.
+pub(crate) fn is_version_2() -> bool {
+    statfs(ROOT).expect("control groups").f_type == CGROUP2
 }
 
 /// Where hierarchies of control groups are mounted.

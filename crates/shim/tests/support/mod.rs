@@ -6,10 +6,14 @@
 
 #![expect(dead_code, reason = "each test file uses what it needs")]
 
+pub(crate) mod added;
 mod bootstrap;
 pub(crate) mod bundle;
+mod course;
 pub(crate) mod groups;
+pub(crate) mod modules;
 pub(crate) mod network;
+pub(crate) mod pod;
 
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -38,9 +42,6 @@ use groups::{Form, Groups};
 
 /// How long a test waits for a condition. An emulated machine takes ten times as long as others.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// A module that runs for ever.
-pub(crate) const LOOP: &str = r#"(module (func (export "_start") (loop (br 0))))"#;
 
 /// The shim under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-sampan-v1");

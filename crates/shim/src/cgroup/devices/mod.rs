@@ -5,14 +5,14 @@
 
 mod allow;
 mod bpf;
-mod policy;
+pub(super) mod policy;
 mod program;
 
 use std::io;
 use std::path::Path;
 
 pub(super) use allow::properties;
-pub(crate) use policy::{DeviceRule, Policy, RuleError};
+use policy::Policy;
 use program::program;
 
 /// Puts the filter of a policy into force for a group of version 2 and all groups below it.

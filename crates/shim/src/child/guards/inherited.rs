@@ -11,7 +11,11 @@ use rustix::process::umask;
 use rustix::thread::set_thread_groups;
 use signal_hook::consts::FORBIDDEN;
 
-use super::{GuardError, Labels, UMASK};
+use super::error::GuardError;
+use super::label::Labels;
+
+/// The mask of file modes where a specification has none, as with runc.
+pub(super) const UMASK: u32 = 0o022;
 
 /// Signals that the C library keeps for itself.
 const RESERVED: [i32; 2] = [32, 33];

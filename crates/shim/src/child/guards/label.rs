@@ -13,7 +13,7 @@ use pathrs::procfs::{ProcfsBase, ProcfsHandle};
 use rustix::fs::FsWord;
 use rustix::io::Errno;
 
-use super::GuardError;
+use super::error::GuardError;
 use crate::child::error::ChildError;
 
 /// Loaded profiles, each with its mode in brackets.

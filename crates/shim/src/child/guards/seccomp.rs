@@ -6,7 +6,7 @@ use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 use rustix::io::Errno;
 
-use super::GuardError;
+use super::error::GuardError;
 
 /// The highest number of a call that is answered. Linux 6.18 has calls up to 470, and gets a handful a year.
 const HIGHEST: i32 = 639;

@@ -1,0 +1,4 @@
+//! The control connection between the supervisor and a child.
+
+pub(crate) mod messages;
+pub(crate) mod socket;
