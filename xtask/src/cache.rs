@@ -10,7 +10,6 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
 use crate::repository::caches;
 
 /// Fills a folder unless it exists. The folder appears as a whole; concurrent builders wait.
@@ -50,7 +49,7 @@ pub(crate) fn build_once(
 /// The first eight bytes of the SHA-256, as hexadecimal digits.
 pub(crate) fn content_key(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    hex::digits(&hash[..8])
+    hex::encode(&hash[..8])
 }
 
 /// The folder of built tools. It is outside of the checkout and of cargo's target folder, because

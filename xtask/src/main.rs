@@ -34,7 +34,6 @@ mod cluster;
 mod dist;
 mod functions;
 mod guests;
-mod hex;
 mod machine;
 mod markdown;
 mod metadata;

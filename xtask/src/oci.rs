@@ -150,7 +150,6 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
-    use crate::hex;
 
     fn image(folder: &Path) -> Image {
         let program = folder.join("program");
@@ -172,7 +171,7 @@ mod tests {
         let (algorithm, hex) = digest.split_once(':').unwrap();
         let bytes = fs::read(folder.join("blobs").join(algorithm).join(hex)).unwrap();
         assert_eq!(descriptor["size"], bytes.len());
-        assert_eq!(hex::digits(&Sha256::digest(&bytes)), hex);
+        assert_eq!(hex::encode(Sha256::digest(&bytes)), hex);
         bytes
     }
 
@@ -212,7 +211,7 @@ mod tests {
         flate2::read::GzDecoder::new(packed.as_slice())
             .read_to_end(&mut unpacked)
             .unwrap();
-        let id = format!("sha256:{}", hex::digits(&Sha256::digest(&unpacked)));
+        let id = format!("sha256:{}", hex::encode(Sha256::digest(&unpacked)));
         assert_eq!(config["rootfs"]["diff_ids"], json!([id]));
         let mut archive = tar::Archive::new(unpacked.as_slice());
         let modes: BTreeMap<_, _> = archive

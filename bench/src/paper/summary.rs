@@ -6,6 +6,8 @@
 //! too. With five turns or more, whole turns are drawn, those of both kinds at the same time
 //! together. With fewer, single samples are drawn.
 
+use fastrand::Rng;
+
 /// The count of drawings of the bootstrap.
 const DRAWINGS: usize = 2000;
 /// The fewest turns that show how turns differ.
@@ -112,7 +114,7 @@ impl Ratio {
         if rival.median <= 0.0 {
             return None;
         }
-        let mut random = Random(SEED);
+        let mut random = seeded();
         let mut drawn: Vec<f64> = (0..DRAWINGS)
             .filter_map(|_| draw(ours, theirs, &mut random))
             .collect();
@@ -127,10 +129,10 @@ impl Ratio {
 }
 
 /// The ratio of one drawing; `None` when its divisor is zero.
-fn draw(ours: &Turns, theirs: &Turns, random: &mut Random) -> Option<f64> {
+fn draw(ours: &Turns, theirs: &Turns, random: &mut Rng) -> Option<f64> {
     let turns = ours.0.len().min(theirs.0.len());
     let (ours, theirs) = if turns >= MIN_TURNS {
-        let chosen: Vec<usize> = (0..turns).map(|_| random.below(turns)).collect();
+        let chosen: Vec<usize> = (0..turns).map(|_| random.usize(..turns)).collect();
         (median_of(ours, &chosen), median_of(theirs, &chosen))
     } else {
         (resampled(ours, random), resampled(theirs, random))
@@ -175,9 +177,9 @@ fn median_of(turns: &Turns, chosen: &[usize]) -> f64 {
 }
 
 /// The median of a resample of the same size.
-fn resampled(turns: &Turns, random: &mut Random) -> f64 {
+fn resampled(turns: &Turns, random: &mut Rng) -> f64 {
     let all = turns.sorted();
-    let mut drawn: Vec<u64> = all.iter().map(|_| all[random.below(all.len())]).collect();
+    let mut drawn: Vec<u64> = all.iter().map(|_| all[random.usize(..all.len())]).collect();
     drawn.sort_unstable();
     quantile(&drawn, 0.5)
 }
@@ -192,36 +194,9 @@ fn between(sorted: &[f64], part: f64) -> Option<f64> {
     sorted.get(rank.round() as usize).copied()
 }
 
-/// The generator `splitmix64`.
-///
-/// Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014.
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// The generator with the fixed seed.
-    pub(crate) fn seeded() -> Self {
-        Self(SEED)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below a small one, so that the bias of the remainder is negligible.
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder of an index")]
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    /// A number from 0 to below 1.
-    pub(crate) fn unit(&mut self) -> f64 {
-        float(self.next() >> 11) / float(1 << 53)
-    }
+/// A generator of random numbers with the fixed seed.
+pub(crate) fn seeded() -> Rng {
+    Rng::with_seed(SEED)
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
-
 /// The name is a part of socket paths, which the kernel and containerd limit.
 const MAX_LENGTH: usize = 20;
 
@@ -49,7 +47,7 @@ impl Name {
 
 fn digits(root: &Path) -> String {
     let hash = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    hex::digits(&hash[..4])
+    hex::encode(&hash[..4])
 }
 
 impl FromStr for Name {

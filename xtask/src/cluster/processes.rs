@@ -18,7 +18,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::layout::Layout;
 use super::mounts;
-use crate::hex;
 use record::Record;
 
 /// How often to check whether a process has ended.
@@ -234,7 +233,7 @@ impl Component {
             let bytes = fs::read(file);
             hash.update(bytes.with_context(|| format!("failed to read {}", file.display()))?);
         }
-        Ok(hex::digits(&hash.finalize()))
+        Ok(hex::encode(hash.finalize()))
     }
 }
 

@@ -7,8 +7,6 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
-
 /// The file name of the list.
 const NAME: &str = "SHA256SUMS";
 
@@ -37,7 +35,7 @@ fn hash(file: &Path) -> Result<String> {
         File::open(file).with_context(|| format!("failed to read {}", file.display()))?;
     io::copy(&mut source, &mut hasher)
         .with_context(|| format!("failed to read {}", file.display()))?;
-    Ok(hex::digits(&hasher.finalize()))
+    Ok(hex::encode(hasher.finalize()))
 }
 
 #[cfg(test)]

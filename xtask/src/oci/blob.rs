@@ -8,8 +8,6 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
-
 /// The descriptor of a blob.
 #[derive(Debug, Clone)]
 pub(super) struct Descriptor {
@@ -110,7 +108,7 @@ impl<W: Write> Hashed<W> {
 
     /// Returns the inner writer, the hash in hexadecimal digits, and the count of bytes.
     pub(super) fn finish(self) -> (W, String, u64) {
-        (self.inner, hex::digits(&self.hash.finalize()), self.size)
+        (self.inner, hex::encode(self.hash.finalize()), self.size)
     }
 }
 

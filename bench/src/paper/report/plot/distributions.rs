@@ -11,7 +11,7 @@ use crate::paper::kind::Kind;
 use crate::paper::report::figures::Figures;
 use crate::paper::report::unit::Unit;
 use crate::paper::sample::Series;
-use crate::paper::summary::{Random, Summary, Turns, float};
+use crate::paper::summary::{Summary, Turns, float, seeded};
 
 const HEIGHT: u32 = 400;
 /// The most dots of a strip, from a reproducible random choice.
@@ -83,12 +83,12 @@ fn strip(kind: Kind, series: Series, turns: &Turns) -> Option<Strip> {
     let of = |value: f64| Unit::scaled(series, value);
     let summary = Summary::of(turns)?;
     let all = turns.sorted();
-    let mut random = Random::seeded();
+    let mut random = seeded();
     let dots = if all.len() <= MAX_DOTS {
         all
     } else {
         (0..MAX_DOTS)
-            .map(|_| all[random.below(all.len())])
+            .map(|_| all[random.usize(..all.len())])
             .collect()
     };
     Some(Strip {
@@ -112,10 +112,10 @@ fn paint(
     width: f64,
     scale: Log,
 ) -> Result<()> {
-    let mut random = Random::seeded();
+    let mut random = seeded();
     let colour = colour(strip.kind);
     for value in &strip.dots {
-        let aside = (random.unit() - 0.5) * width * 0.8;
+        let aside = (random.f64() - 0.5) * width * 0.8;
         let at = (pixel(middle + aside), scale.at(*value));
         area.draw(&Circle::new(at, 2, colour.mix(0.45).filled()))
             .map_err(failed)?;
