@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, Os};
 use serde::Deserialize;
 
 use crate::http_client::Connection;
@@ -23,27 +24,12 @@ pub(super) struct Size {
     pub(super) stored: u64,
 }
 
-/// The relevant part of a manifest or an index.
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Document {
-    #[serde(default)]
-    manifests: Vec<Descriptor>,
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Vec<Descriptor>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Descriptor {
-    digest: String,
-    size: u64,
-    platform: Option<Platform>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Platform {
-    os: String,
-    architecture: String,
+/// What a registry has under a reference.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Document {
+    Index(ImageIndex),
+    Manifest(Box<ImageManifest>),
 }
 
 /// Reads the sizes of an image from a registry.
@@ -51,15 +37,20 @@ pub(super) async fn size(registry: &str, image: &str) -> Result<Size> {
     let (repository, tag) = split(registry, image)?;
     let mut connection = Connection::open(registry.parse()?).await?;
     let (length, top) = document(&mut connection, &repository, &tag).await?;
-    if top.config.is_some() {
-        return Ok(of_manifest(length, &top));
-    }
+    let index = match top {
+        Document::Index(index) => index,
+        Document::Manifest(manifest) => return Ok(of_manifest(length, &manifest)),
+    };
     let mut parts = Vec::new();
-    for manifest in &top.manifests {
-        let (_, document) = document(&mut connection, &repository, &manifest.digest).await?;
-        parts.push((manifest.clone(), document));
+    for entry in index.manifests() {
+        let digest = entry.digest().as_ref();
+        let (_, document) = document(&mut connection, &repository, digest).await?;
+        let Document::Manifest(manifest) = document else {
+            bail!("{image} has an index, {digest}, within its index");
+        };
+        parts.push((entry.clone(), *manifest));
     }
-    of_index(length, &parts, platform())
+    of_index(length, &parts, &Os::default(), &Arch::default())
         .with_context(|| format!("failed to find the size of {image}"))
 }
 
@@ -102,8 +93,8 @@ fn split(registry: &str, image: &str) -> Result<(String, String)> {
 }
 
 /// The size of an image without an index, which is fetched whole.
-fn of_manifest(length: u64, manifest: &Document) -> Size {
-    let blobs: u64 = blobs(manifest).map(|blob| blob.size).sum();
+fn of_manifest(length: u64, manifest: &ImageManifest) -> Size {
+    let blobs: u64 = blobs(manifest).map(Descriptor::size).sum();
     Size {
         fetched: length + blobs,
         stored: length + blobs,
@@ -113,41 +104,35 @@ fn of_manifest(length: u64, manifest: &Document) -> Size {
 /// The size of an image with an index; `None` when there is no manifest for the platform.
 fn of_index(
     length: u64,
-    parts: &[(Descriptor, Document)],
-    (os, architecture): (&str, &str),
+    parts: &[(Descriptor, ImageManifest)],
+    os: &Os,
+    architecture: &Arch,
 ) -> Option<Size> {
     let mut stored = BTreeMap::new();
-    for (manifest, document) in parts {
-        stored.insert(&manifest.digest, manifest.size);
-        stored.extend(blobs(document).map(|blob| (&blob.digest, blob.size)));
+    for (entry, manifest) in parts {
+        for blob in std::iter::once(entry).chain(blobs(manifest)) {
+            stored.insert(blob.digest().as_ref(), blob.size());
+        }
     }
-    let (manifest, document) = parts.iter().find(|(manifest, _)| {
-        let platform = manifest.platform.as_ref();
-        platform.is_some_and(|found| found.os == os && found.architecture == architecture)
+    let (entry, manifest) = parts.iter().find(|(entry, _)| {
+        let platform = entry.platform().as_ref();
+        platform.is_some_and(|found| found.os() == os && found.architecture() == architecture)
     })?;
-    let blobs: u64 = blobs(document).map(|blob| blob.size).sum();
+    let blobs: u64 = blobs(manifest).map(Descriptor::size).sum();
     Some(Size {
-        fetched: length + manifest.size + blobs,
+        fetched: length + entry.size() + blobs,
         stored: length + stored.values().sum::<u64>(),
     })
 }
 
-fn blobs(manifest: &Document) -> impl Iterator<Item = &Descriptor> {
-    manifest.config.iter().chain(&manifest.layers)
-}
-
-/// The names of this machine's platform in images.
-fn platform() -> (&'static str, &'static str) {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    ("linux", architecture)
+fn blobs(manifest: &ImageManifest) -> impl Iterator<Item = &Descriptor> {
+    std::iter::once(manifest.config()).chain(manifest.layers())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -168,36 +153,53 @@ mod tests {
 
     #[test]
     fn a_node_fetches_its_platform_and_shared_blobs_are_kept_once() {
-        let descriptor = |digest: &str, size, platform: Option<(&str, &str)>| Descriptor {
-            digest: digest.to_owned(),
-            size,
-            platform: platform.map(|(os, architecture)| Platform {
-                os: os.to_owned(),
-                architecture: architecture.to_owned(),
-            }),
+        let descriptor = |digest: &str, size: u64| json!({ "mediaType": "text/plain", "digest": digest, "size": size });
+        let manifest = |config: &str, layer: &str| -> ImageManifest {
+            let manifest = json!({
+                "schemaVersion": 2,
+                "config": descriptor(config, 10),
+                "layers": [descriptor(layer, 1000)],
+            });
+            serde_json::from_value(manifest).unwrap()
         };
-        let manifest = |config: &str, layer: &str| Document {
-            manifests: Vec::new(),
-            config: Some(descriptor(config, 10, None)),
-            layers: vec![descriptor(layer, 1000, None)],
+        let entry = |digest: &str, architecture: &str| -> Descriptor {
+            let mut entry = descriptor(digest, 100);
+            entry["platform"] = json!({ "os": "linux", "architecture": architecture });
+            serde_json::from_value(entry).unwrap()
         };
         let parts = [
-            (
-                descriptor("m1", 100, Some(("linux", "amd64"))),
-                manifest("c1", "layer"),
-            ),
-            (
-                descriptor("m2", 100, Some(("linux", "arm64"))),
-                manifest("c2", "layer"),
-            ),
+            (entry("test:m1", "amd64"), manifest("test:c1", "test:layer")),
+            (entry("test:m2", "arm64"), manifest("test:c2", "test:layer")),
         ];
         let size = Size {
             fetched: 7 + 100 + 10 + 1000,
             stored: 7 + 200 + 20 + 1000,
         };
-        assert_eq!(of_index(7, &parts, ("linux", "arm64")), Some(size));
-        assert_eq!(of_index(7, &parts, ("wasip2", "wasm")), None);
-        let alone = of_manifest(50, &manifest("c", "l"));
+        let of = |os: &str, architecture: &str| {
+            of_index(7, &parts, &Os::from(os), &Arch::from(architecture))
+        };
+        assert_eq!(of("linux", "arm64"), Some(size));
+        assert_eq!(of("wasip2", "wasm"), None);
+        let alone = of_manifest(50, &manifest("test:c", "test:l"));
         assert_eq!((alone.fetched, alone.stored), (1060, 1060));
+    }
+
+    #[test]
+    fn an_index_and_a_manifest_are_told_apart() {
+        fn check(document: &serde_json::Value, expected: Option<bool>) {
+            let found = serde_json::from_value(document.clone());
+            let is_index = found.ok().map(|found| matches!(found, Document::Index(_)));
+            assert_eq!(is_index, expected, "{document}");
+        }
+        let descriptor = json!({ "mediaType": "text/plain", "digest": "test:a", "size": 1 });
+        check(
+            &json!({ "schemaVersion": 2, "manifests": [descriptor] }),
+            Some(true),
+        );
+        check(
+            &json!({ "schemaVersion": 2, "config": descriptor, "layers": [] }),
+            Some(false),
+        );
+        check(&json!({ "schemaVersion": 2 }), None);
     }
 }
