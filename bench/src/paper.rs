@@ -5,6 +5,7 @@
 //! each are [kept](store) at once, so that an interrupted run can be resumed. The [report](report)
 //! is made from the samples alone.
 
+mod arguments;
 mod check_load;
 mod control_group;
 mod experiment;
@@ -31,18 +32,18 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::arguments::Paper;
 use crate::cluster::Cluster;
 use crate::namespace::Namespace;
 use crate::netns_thread::NetnsThread;
-pub(crate) use experiment::Experiment;
+pub(crate) use arguments::{Paper, ReportOf};
+use experiment::Experiment;
 use fleet::Fleet;
 use images::Images;
 use kind::Kind;
 use measure::Bench;
 use plan::{Choice, Planned};
 use progress::Progress;
-pub(crate) use scale::Scale;
+use scale::Scale;
 use store::Store;
 
 /// The default folder of results.

@@ -4,6 +4,7 @@
 //! [Figures](figures) are computed from samples, and [sections](sections) are tables and plots of
 //! them. Two writers render the same sections as HTML and as Markdown.
 
+mod escape;
 mod figures;
 mod findings;
 mod goals;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use super::escape::escaped;
 use super::goals::{GoalResult, HEAD};
 use super::sections::Part;
 
@@ -138,11 +139,4 @@ fn list(page: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {
         .collect::<Vec<_>>()
         .concat();
     writeln!(page, "<ul>\n{items}</ul>")
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

@@ -17,6 +17,7 @@ pub(super) use curves::curves;
 pub(super) use distributions::distributions;
 pub(super) use ratios::ratios;
 
+use super::escape::escaped;
 use crate::paper::kind::Kind;
 
 /// The placeholder of the page's text colour while a plot is drawn.
@@ -35,7 +36,7 @@ fn colour(kind: Kind) -> RGBColor {
 
 /// Makes a drawn plot a part of a page.
 fn inlined(svg: &str, title: &str) -> String {
-    let title = super::html::escaped(title);
+    let title = escaped(title);
     let svg = svg.replace(INK_WRITTEN, "currentColor").replacen(
         "<svg ",
         &format!("<svg role=\"img\" aria-label=\"{title}\" "),
