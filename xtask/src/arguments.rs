@@ -1,14 +1,14 @@
 //! Parses the command line of `cargo xtask`.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
+use crate::bench::Bench;
 use crate::cluster::Cluster;
-use crate::stages::Stage;
-use crate::toolchain::Choice;
-use crate::vm::Image;
+use crate::dist::Dist;
+use crate::functions::Functions;
+use crate::stages::Test;
+use crate::up::Up;
+use crate::vm::Boot;
 
 /// Sets up, builds, serves, tests, measures and checks the project.
 ///
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// It prints how to log in, and runs until it is switched off from inside or Ctrl-C is pressed.
     /// Nothing that changes in it is kept. The programs that were built are there, under the same
     /// paths.
-    Vm(Vm),
+    Vm(Boot),
     /// Run one of the benchmarks
     ///
     /// Builds the functions first, and the programs in the profile of a release; then everything
@@ -83,128 +83,4 @@ pub(crate) enum Command {
     /// as a component and as container images. If `SAMPAN_CLUSTER` names another (`eval "$(cargo
     /// xtask cluster env)"`), that one is measured, and stays.
     Bench(Bench),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Up {
-    /// Where the functions are served, instead of 127.0.0.1:8080
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
-
-    #[command(flatten)]
-    pub(crate) toolchain: Toolchain,
-
-    /// Further arguments of `sampan up`
-    #[arg(last = true, value_name = "ARGUMENTS")]
-    pub(crate) arguments: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Test {
-    /// The stages to run, in their usual order; when none is named, all but those of `critest` and `vm`
-    #[arg(value_enum, value_name = "STAGE")]
-    pub(crate) stages: Vec<Stage>,
-
-    /// Leave the tests' cluster up for inspection: the log of the stage says how to reach it
-    #[arg(long)]
-    pub(crate) keep_cluster: bool,
-
-    /// The emulated machine of the stages `vm` and `vm-short`
-    #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
-    pub(crate) image: Image,
-
-    /// Build and install nothing: everything was built, on a machine that shares its folders with this one
-    #[arg(long, hide = true)]
-    pub(crate) built: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Vm {
-    /// The image to boot
-    #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
-    pub(crate) image: Image,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Functions {
-    /// The functions to build; all when none is named
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) toolchain: Toolchain,
-
-    /// Make container images of the native programs as well
-    ///
-    /// Two of each: `scratch`, a static program alone, and `distro`, the program on a small Debian that is
-    /// assembled from packages. Both are in NAME, an image layout, and in NAME.oci.tar, an archive for
-    /// `ctr images import`.
-    #[arg(long)]
-    pub(crate) images: bool,
-
-    /// The prefix of the images' names: a registry and a folder in it
-    #[arg(
-        long,
-        value_name = "PREFIX",
-        default_value = FUNCTIONS_PREFIX,
-        requires = "images"
-    )]
-    pub(crate) prefix: String,
-}
-
-/// The default prefix of the names of functions' images.
-const FUNCTIONS_PREFIX: &str = "localhost/functions";
-
-impl Functions {
-    /// All functions, without images.
-    pub(crate) fn all(toolchain: Toolchain) -> Functions {
-        Functions {
-            names: Vec::new(),
-            toolchain,
-            images: false,
-            prefix: FUNCTIONS_PREFIX.to_owned(),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub(crate) struct Toolchain {
-    /// The compiler of the components
-    #[arg(long = "toolchain", value_enum, default_value_t, value_name = "WHICH")]
-    pub(crate) choice: Choice,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Bench {
-    /// Leave the benchmark's cluster up: the next benchmark takes it as it is
-    #[arg(long)]
-    pub(crate) keep_cluster: bool,
-
-    /// The benchmark; `cargo xtask bench help` lists them
-    pub(crate) name: String,
-
-    /// Arguments of the benchmark
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "ARGUMENTS"
-    )]
-    pub(crate) arguments: Vec<String>,
-}
-
-/// The options of `cargo xtask dist`.
-#[derive(Debug, Args)]
-pub(crate) struct Dist {
-    /// The prefix of the images' names: a registry and a folder in it
-    #[arg(long, value_name = "PREFIX", default_value = "localhost/sampan")]
-    pub(crate) prefix: String,
-    /// Leave the chart out, which needs helm: in the folder that `SAMPAN_TOOLS` names, or in PATH
-    #[arg(long)]
-    pub(crate) without_chart: bool,
-    /// Take the programs of a checkout as they are built, instead of building optimised ones
-    #[arg(long)]
-    pub(crate) no_build: bool,
-    /// The folder to write to; default: `dist` in the target folder
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) folder: Option<PathBuf>,
 }

@@ -10,13 +10,14 @@ use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
-use crate::arguments::{Bench, Functions, Toolchain};
 use crate::cargo;
-use crate::functions;
+use crate::cluster::TOOLS_FOLDER;
+use crate::functions::{self, FUNCTIONS_FOLDER, Functions};
 use crate::machine::{Machine, Need};
 use crate::repository::Repository;
-use crate::stages::{FUNCTIONS_FOLDER, TOOLS_FOLDER};
+use crate::toolchain::Choice;
 use cluster::BenchCluster;
 
 /// The variable with the path of the file that lists the images of all functions.
@@ -24,6 +25,25 @@ pub(crate) const IMAGES: &str = "SAMPAN_BENCH_IMAGES";
 
 /// An option of this command that is accepted anywhere after the benchmark's name.
 const KEEP_CLUSTER: &str = "--keep-cluster";
+
+/// The options of `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Leave the benchmark's cluster up: the next benchmark takes it as it is
+    #[arg(long)]
+    pub(crate) keep_cluster: bool,
+
+    /// The benchmark; `cargo xtask bench help` lists them
+    pub(crate) name: String,
+
+    /// Arguments of the benchmark
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENTS"
+    )]
+    pub(crate) arguments: Vec<String>,
+}
 
 /// What a benchmark runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +92,7 @@ pub(crate) fn run(checkout: &Repository, machine: &Machine, bench: &Bench) -> Re
             missing.what, missing.remedy
         );
     }
-    functions::run(repository, machine, &Functions::all(Toolchain::default()))?;
+    functions::run(repository, machine, &Functions::all(Choice::default()))?;
     cargo::build_programs(repository)?;
     let (arguments, keep) = split_arguments(bench);
     let mut command = Command::new(repository.program("sampan-bench"));

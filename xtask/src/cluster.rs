@@ -43,10 +43,8 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use arguments::Cluster;
 pub(crate) use bench_images::BenchImages;
-pub(crate) use processes::shell_quoted;
 pub(crate) use up::{NEEDS, OWN_NEEDS};
 
-use crate::arguments::Command;
 use crate::machine::Machine;
 use crate::oci;
 use crate::repository::Repository;
@@ -58,6 +56,9 @@ use state::SavedState;
 
 /// The variable with the path of `cluster.json`.
 pub(crate) const DESCRIPTION: &str = "SAMPAN_CLUSTER";
+
+/// The variable with the folder of the cluster's programs.
+pub(crate) const TOOLS_FOLDER: &str = "SAMPAN_TOOLS";
 
 pub(crate) fn run(
     repository: &Repository,
@@ -84,17 +85,6 @@ pub(crate) fn run(
         ClusterCommand::Forward { routes } => forward(routes)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The routes to forward, if the command line asks for that.
-pub(crate) fn routes(command: &Command) -> Option<&[Route]> {
-    match command {
-        Command::Cluster(Cluster {
-            command: ClusterCommand::Forward { routes },
-            ..
-        }) => Some(routes),
-        _ => None,
-    }
 }
 
 /// Forwards connections until it is killed, or until a route fails.

@@ -13,10 +13,27 @@ use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 
-use crate::arguments::Dist;
 use crate::cargo;
 use crate::repository::Repository;
+
+/// The options of `cargo xtask dist`.
+#[derive(Debug, Args)]
+pub(crate) struct Dist {
+    /// The prefix of the images' names: a registry and a folder in it
+    #[arg(long, value_name = "PREFIX", default_value = "localhost/sampan")]
+    pub(crate) prefix: String,
+    /// Leave the chart out, which needs helm: in the folder that `SAMPAN_TOOLS` names, or in PATH
+    #[arg(long)]
+    pub(crate) without_chart: bool,
+    /// Take the programs of a checkout as they are built, instead of building optimised ones
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// The folder to write to; default: `dist` in the target folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
 
 /// Makes only the operator's image, in a folder of its own, from programs that are built.
 pub(crate) fn operator(

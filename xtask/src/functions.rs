@@ -3,6 +3,7 @@
 //!
 //! It also makes container images of the native programs.
 
+mod arguments;
 mod base;
 mod catalogue;
 mod images;
@@ -13,19 +14,22 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::arguments::Functions;
 use crate::cargo;
 use crate::machine::Machine;
 use crate::repository::Repository;
 use crate::toolchain;
 
+pub(crate) use arguments::Functions;
 pub(crate) use catalogue::Function;
 pub(crate) use images::{Form, Maker};
+
+/// The variable with the folder of the staged functions.
+pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
 
 /// Builds and stages the requested functions.
 pub(crate) fn run(repository: &Repository, machine: &Machine, asked: &Functions) -> Result<()> {
     let begun = Instant::now();
-    let toolchain = toolchain::provide(asked.toolchain.choice, machine.may_install())?;
+    let toolchain = toolchain::provide(asked.toolchain, machine.may_install())?;
     eprintln!("building components with {}", toolchain.name());
     let functions = Function::select(repository, &asked.names)?;
     for mut command in commands(repository, toolchain, &functions) {

@@ -11,6 +11,7 @@ use anyhow::Result;
 
 use crate::cargo;
 use crate::packages::{self, is_available};
+use crate::programs::{has_program, path};
 use crate::toolchain::{self, Choice};
 
 /// A tool or a property that the project's work needs.
@@ -305,17 +306,6 @@ fn has_emulator() -> bool {
         "ssh-keygen",
     ];
     env::consts::ARCH == "x86_64" && PROGRAMS.into_iter().all(has_program)
-}
-
-fn path() -> Vec<PathBuf> {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
-}
-
-/// Whether a program is in `PATH`.
-pub(crate) fn has_program(name: &str) -> bool {
-    path()
-        .iter()
-        .any(|folder| Path::new(folder).join(name).is_file())
 }
 
 #[cfg(test)]

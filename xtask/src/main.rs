@@ -39,7 +39,9 @@ mod markdown;
 mod metadata;
 mod oci;
 mod packages;
+mod programs;
 mod repository;
+mod shell;
 mod stages;
 mod target_folder;
 mod tidy;
@@ -68,7 +70,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if let Some(routes) = cluster::routes(&arguments.command) {
+    if let Command::Cluster(cluster) = &arguments.command
+        && let Some(routes) = cluster.routes()
+    {
         // A forwarder runs on its own, outside of any checkout.
         return cluster::forward(routes).map(|()| ExitCode::SUCCESS);
     }
@@ -84,9 +88,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Cluster(cluster) => cluster::run(&repository, &machine, cluster),
         Command::Dist(arguments) => dist::run(&repository, arguments),
         Command::Tidy => tidy::run(&repository),
-        Command::Vm(arguments) => {
-            vm::run(&repository, &machine, arguments).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Vm(boot) => vm::run(&repository, &machine, boot).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(&repository, &machine, bench),
     }
 }

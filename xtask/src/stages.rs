@@ -14,26 +14,21 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use crate::arguments::Test;
 use crate::cargo;
+use crate::cluster::TOOLS_FOLDER;
 use crate::cluster::critest::Part;
-use crate::functions::{self, Function};
+use crate::functions::{self, FUNCTIONS_FOLDER, Function};
 use crate::guests;
 use crate::machine::{Machine, Missing, Need};
 use crate::repository::Repository;
 use crate::tidy;
 use crate::toolchain::{self, Choice};
+use crate::vm::Image;
 use recorder::{Recorder, Tally};
 use report::{Outcome, Report};
 use vm::Form;
-
-/// The variable with the folder of the staged functions.
-pub(crate) const FUNCTIONS_FOLDER: &str = "SAMPAN_FUNCTIONS_DIR";
-
-/// The variable with the folder of the cluster's programs.
-pub(crate) const TOOLS_FOLDER: &str = "SAMPAN_TOOLS";
 
 /// A stage. Those that fail soonest come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -61,6 +56,26 @@ pub(crate) enum Stage {
     Critest,
     /// The shim beside runc in an emulated machine, all of it: an hour; only when it is named
     Vm,
+}
+
+/// The options of `cargo xtask test`.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The stages to run, in their usual order; when none is named, all but those of `critest` and `vm`
+    #[arg(value_enum, value_name = "STAGE")]
+    pub(crate) stages: Vec<Stage>,
+
+    /// Leave the tests' cluster up for inspection: the log of the stage says how to reach it
+    #[arg(long)]
+    pub(crate) keep_cluster: bool,
+
+    /// The emulated machine of the stages `vm` and `vm-short`
+    #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
+    pub(crate) image: Image,
+
+    /// Build and install nothing: everything was built, on a machine that shares its folders with this one
+    #[arg(long, hide = true)]
+    pub(crate) built: bool,
 }
 
 impl Stage {

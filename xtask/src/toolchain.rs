@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::cargo;
-use crate::machine::has_program;
 use crate::packages;
+use crate::programs::has_program;
 
 /// The target of components.
 pub(crate) const TARGET: &str = "wasm32-wasip2";

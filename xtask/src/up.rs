@@ -4,19 +4,21 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 
-use crate::arguments::{Functions, Up};
 use crate::backends::{Lifeline, Running, SERVICES, Starting};
 use crate::cargo;
-use crate::functions;
+use crate::functions::{self, Functions};
 use crate::machine::{Machine, Need};
 use crate::repository::Repository;
+use crate::toolchain::Choice;
 
 /// The needs of the functions, and of the services behind two of them.
 const UP_NEEDS: &[Need] = &[
@@ -26,6 +28,22 @@ const UP_NEEDS: &[Need] = &[
     Need::Postgres,
     Need::Pip,
 ];
+
+/// The options of `cargo xtask up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Where the functions are served, instead of 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// The compiler of the components
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    pub(crate) toolchain: Choice,
+
+    /// Further arguments of `sampan up`
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<String>,
+}
 
 pub(crate) fn run(repository: &Repository, machine: &Machine, up: &Up) -> Result<ExitCode> {
     step("the machine", || {

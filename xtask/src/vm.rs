@@ -17,8 +17,8 @@ pub(crate) use recipe::Image;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use clap::Args;
 
-use crate::arguments;
 use crate::cache;
 use crate::machine::{Machine, Need};
 use crate::repository::Repository;
@@ -26,16 +26,20 @@ use crate::repository::Repository;
 /// Requirements of an emulated machine.
 pub(crate) const NEEDS: &[Need] = &[Need::Root, Need::Emulator];
 
+/// The options of `cargo xtask vm`.
+#[derive(Debug, Args)]
+pub(crate) struct Boot {
+    /// The image to boot
+    #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
+    pub(crate) image: Image,
+}
+
 /// Boots a machine for a person, and waits until it is switched off.
-pub(crate) fn run(
-    repository: &Repository,
-    machine: &Machine,
-    arguments: &arguments::Vm,
-) -> Result<()> {
+pub(crate) fn run(repository: &Repository, machine: &Machine, boot: &Boot) -> Result<()> {
     if let Some(missing) = machine.provide(NEEDS).first() {
         bail!("{} is missing: {}", missing.what, missing.remedy);
     }
-    let vm = Vm::boot(arguments.image, &shares(repository)?, &repository.logs())?;
+    let vm = Vm::boot(boot.image, &shares(repository)?, &repository.logs())?;
     eprintln!("{}\n{}", vm.summary()?, vm.login());
     vm.wait()
 }

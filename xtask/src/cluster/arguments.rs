@@ -19,6 +19,16 @@ pub(crate) struct Cluster {
     pub(crate) command: ClusterCommand,
 }
 
+impl Cluster {
+    /// The routes to forward, if the command line asks for that.
+    pub(crate) fn routes(&self) -> Option<&[Route]> {
+        match &self.command {
+            ClusterCommand::Forward { routes } => Some(routes),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// Start the cluster, or the parts of it that do not run

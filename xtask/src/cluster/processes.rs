@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::layout::Layout;
 use super::mounts;
+use crate::shell::shell_quoted;
 use record::Record;
 
 /// How often to check whether a process has ended.
@@ -254,11 +255,6 @@ impl BindMount {
             quoted(&self.target)
         ))
     }
-}
-
-/// Quotes a word for a POSIX shell.
-pub(crate) fn shell_quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use anyhow::Result;
 
 use super::layout::Layout;
 use super::name::Name;
-use super::processes::{Processes, shell_quoted};
+use super::processes::Processes;
 use super::state::SavedState;
 use super::{DESCRIPTION, existing};
+use crate::shell::shell_quoted;
 
 /// Prints the components and their logs; fails unless all of them run.
 pub(crate) fn run(layout: &Layout) -> Result<ExitCode> {

@@ -22,11 +22,12 @@ use super::ready;
 use super::services;
 use super::state::{Lock, SavedState, free_address};
 use super::tools;
-use crate::arguments::{Functions, Toolchain};
 use crate::cargo;
+use crate::functions::Functions;
 use crate::machine::{Machine, Need};
 use crate::packages;
 use crate::repository::Repository;
+use crate::toolchain::Choice;
 
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 const METRICS_SERVER: &str = include_str!("manifests/metrics-server.yaml");
@@ -189,7 +190,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn build_functions(repository: &Repository, machine: &Machine) -> Result<()> {
-    crate::functions::run(repository, machine, &Functions::all(Toolchain::default()))
+    crate::functions::run(repository, machine, &Functions::all(Choice::default()))
 }
 
 fn check(machine: &Machine, needs: &[Need]) -> Result<()> {

@@ -11,9 +11,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::arguments::Functions;
 use super::base;
 use super::catalogue::Function;
-use crate::arguments::Functions;
 use crate::cargo;
 use crate::oci::{Image, Layer, Layout, Packed, Platform};
 use crate::repository::Repository;

@@ -9,6 +9,7 @@ use super::recorder::Recorder;
 use crate::bench::IMAGES;
 use crate::cargo;
 use crate::cluster::{DESCRIPTION, NEEDS, OWN_NEEDS, provide_bench_images, test_cluster};
+use crate::functions::FUNCTIONS_FOLDER;
 use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
@@ -60,7 +61,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
                     "--test",
                     "cluster_*",
                 ])
-                .env(super::FUNCTIONS_FOLDER, repository.staged())
+                .env(FUNCTIONS_FOLDER, repository.staged())
                 .env(IMAGES, images)
                 .env(guests::FOLDER, repository.staged_guests())
                 .env(DESCRIPTION, &description);

@@ -15,12 +15,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::recorder::Recorder;
-use super::{FUNCTIONS_FOLDER, TOOLS_FOLDER};
 use crate::cache::cache;
-use crate::cluster::{all_programs, programs_of, shell_quoted};
+use crate::cluster::{TOOLS_FOLDER, all_programs, programs_of};
+use crate::functions::FUNCTIONS_FOLDER;
 use crate::guests;
 use crate::machine::Need;
 use crate::repository::Repository;
+use crate::shell::shell_quoted;
 use crate::vm::{self, Image, Vm};
 use programs::TestProgram;
 

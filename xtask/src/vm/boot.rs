@@ -16,7 +16,7 @@ use super::image;
 use super::login::Login;
 use super::recipe::Image;
 use crate::cargo::output;
-use crate::cluster::shell_quoted;
+use crate::shell::shell_quoted;
 
 /// How long a boot may take. It takes half a minute under emulation without other work.
 const BOOT_TIMEOUT: Duration = Duration::from_mins(10);
