@@ -64,8 +64,8 @@ pub(crate) enum Command {
     /// Check the rules that no compiler checks
     ///
     /// Compares the arrows between the crates and the list of unsafe code with ARCHITECTURE.md.
-    /// Checks that every Rust file opens with its purpose and stays short, that manifests inherit
-    /// the lints, and that tests build what programs build. Checks licences and sources of all
+    /// Checks that every Rust file opens with its purpose and stays short, that no files import each
+    /// other in a circle, that manifests inherit the lints, and that tests build what programs build. Checks licences and sources of all
     /// dependencies against deny.toml. Checks links between documents, and that no file names paths
     /// of one machine.
     Tidy,

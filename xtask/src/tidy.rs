@@ -3,6 +3,7 @@
 //! Each module is one rule, or a few related ones. None of them changes a file.
 
 mod arrows;
+mod circles;
 mod documents;
 mod features;
 mod layout;
@@ -88,6 +89,7 @@ pub(crate) fn check(repository: &Repository) -> Result<Vec<Problem>> {
 
     let mut problems = Vec::new();
     problems.extend(layout::check(&sources));
+    problems.extend(circles::check(&sources));
     problems.extend(documents::check(&sources));
     problems.extend(machine_paths::check(&sources));
     problems.extend(arrows::check(architecture, &main));
