@@ -1,6 +1,0 @@
-//! Quotes words for a shell.
-
-/// Quotes a word for a POSIX shell.
-pub(crate) fn shell_quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
