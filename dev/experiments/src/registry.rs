@@ -27,7 +27,7 @@ pub(super) struct Size {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Document {
-    Index(ImageIndex),
+    Index(Box<ImageIndex>),
     Manifest(Box<ImageManifest>),
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn size(registry: &str, image: &str) -> Result<Size> {
     };
     let mut parts = Vec::new();
     for entry in index.manifests() {
-        let digest = entry.digest().as_ref();
+        let digest: &str = entry.digest().as_ref();
         let (_, document) = document(&mut connection, &repository, digest).await?;
         let Document::Manifest(manifest) = document else {
             bail!("{image} has an index, {digest}, within its index");
@@ -107,7 +107,7 @@ fn of_index(
     os: &Os,
     architecture: &Arch,
 ) -> Option<Size> {
-    let mut stored = BTreeMap::new();
+    let mut stored: BTreeMap<&str, u64> = BTreeMap::new();
     for (entry, manifest) in parts {
         for blob in std::iter::once(entry).chain(blobs(manifest)) {
             stored.insert(blob.digest().as_ref(), blob.size());
