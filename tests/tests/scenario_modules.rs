@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fastrand::Rng;
 use sampan_tests::{Guests, Sampan, component, program};
 use tokio::process::Command;
 
@@ -166,43 +167,28 @@ async fn scenario_9_cache_entries_that_fail_verification_are_compiled_again() {
     }
 }
 
-/// A generator of numbers that is the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    /// xorshift64; Marsaglia, "Xorshift RNGs", 2003.
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("it is below a size")
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_8_damaged_and_random_modules_end_nothing() {
-    let mut numbers = Numbers(0x5eed);
+    // The same modules in every run.
+    let mut numbers = Rng::with_seed(0x5eed);
     let mut guests = Guests::one("probe", "");
     let mut names = Vec::new();
     let whole = fs::read(component("probe")).expect("a built guest can be read");
     for number in 0..60 {
         let mut bytes = whole.clone();
-        for _ in 0..=numbers.below(4) {
-            let at = numbers.below(bytes.len());
-            bytes[at] = u8::try_from(numbers.below(256)).expect("it is below 256");
+        for _ in 0..=numbers.usize(..4) {
+            let at = numbers.usize(..bytes.len());
+            bytes[at] = numbers.u8(..);
         }
         if number % 6 == 0 {
-            bytes.truncate(numbers.below(bytes.len()));
+            bytes.truncate(numbers.usize(..bytes.len()));
         }
         names.push(format!("damaged-{number}"));
         guests = guests.with(&names[number], &bytes, "limits: { timeout: 1s }\n");
     }
     for number in 0..60 {
-        let seed: Vec<u8> = (0..4096).map(|_| numbers.next().to_le_bytes()[3]).collect();
+        let mut seed = vec![0; 4096];
+        numbers.fill(&mut seed);
         let name = format!("random-{number}");
         let module = random_command(&seed);
         guests = guests.with(&name, &module, "http: cgi\nlimits: { timeout: 1s }\n");

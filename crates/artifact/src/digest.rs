@@ -2,7 +2,7 @@
 //!
 //! Other algorithms are rejected: registries and containerd use only this one.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -89,12 +89,7 @@ impl Hasher {
 
     /// The digest of all chunks.
     pub(crate) fn finish(self) -> Digest {
-        let mut text = PREFIX.to_owned();
-        for byte in self.0.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Digest(text)
+        Digest(format!("{PREFIX}{}", hex::encode(self.0.finalize())))
     }
 }
 

@@ -74,7 +74,7 @@ impl Key {
         // Covers wasmtime's version, the target, the processor's features and every setting that
         // changes code.
         engine.precompile_compatibility_hash().hash(&mut feed);
-        Self(hex(&feed.0.finalize()))
+        Self(hex::encode(feed.0.finalize()))
     }
 }
 
@@ -336,16 +336,5 @@ fn deserialize(
 
 /// The `sha256:...` digest of an artifact's bytes.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-/// The name of the runtime, in containerd and as RuntimeClass handler.
-pub(crate) const RUNTIME: &str = "sampan";
+use crate::runtimes::{RUNTIME, plugin, runtimes};
+
 /// containerd's name of the shim.
 const RUNTIME_TYPE: &str = "io.containerd.sampan.v1";
 /// First and last line of Sampan's block in a file.
@@ -67,15 +67,6 @@ impl Entry {
              runtime_path = '{}'\n  pod_annotations = ['sampan.dev/*']\n",
             self.shim
         )
-    }
-}
-
-/// The plugin with the runtimes of the kubelet's pods.
-pub(crate) fn plugin(version: i64) -> &'static str {
-    if version == 2 {
-        "io.containerd.grpc.v1.cri"
-    } else {
-        "io.containerd.cri.v1.runtime"
     }
 }
 
@@ -175,7 +166,7 @@ fn has_runtime(text: &str, version: i64) -> bool {
     let Ok(table) = text.parse::<toml::Table>() else {
         return false;
     };
-    crate::dump::runtimes(&table, plugin(version)).is_some_and(|all| all.contains_key(RUNTIME))
+    runtimes(&table, plugin(version)).is_some_and(|all| all.contains_key(RUNTIME))
 }
 
 /// Whether an import is the drop-in file. No other product uses this file name.

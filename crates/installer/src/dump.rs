@@ -5,7 +5,7 @@
 
 use toml::{Table, Value};
 
-use crate::config::{RUNTIME, plugin};
+use crate::runtimes::{RUNTIME, plugin, runtimes_mut};
 
 /// Errors of a dump.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,23 +52,6 @@ pub(crate) fn check(before: &str, after: &str) -> Result<(), DumpError> {
         None => Ok(()),
         Some(path) => Err(DumpError::Changed(path)),
     }
-}
-
-/// The runtimes of a configuration.
-pub(crate) fn runtimes<'a>(table: &'a Table, plugin: &str) -> Option<&'a Table> {
-    let mut table = table;
-    for key in ["plugins", plugin, "containerd", "runtimes"] {
-        table = table.get(key)?.as_table()?;
-    }
-    Some(table)
-}
-
-fn runtimes_mut<'a>(table: &'a mut Table, plugin: &str) -> Option<&'a mut Table> {
-    let mut table = table;
-    for key in ["plugins", plugin, "containerd", "runtimes"] {
-        table = table.get_mut(key)?.as_table_mut()?;
-    }
-    Some(table)
 }
 
 /// The path of the first difference between two values.

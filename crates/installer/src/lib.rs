@@ -8,7 +8,8 @@
 //!
 //! Files are relative to `src`, tests to the crate.
 //!
-//! - containerd's configuration on a node: `config.rs`, `dump.rs` and `install.rs`, with their tests.
+//! - containerd's configuration on a node: `config.rs`, `runtimes.rs`, `dump.rs` and `install.rs`, with
+//!   their tests.
 //! - The chart and its installer on a cluster: `install.rs`; tests in `cluster_chart` of the package
 //!   `sampan-cluster-tests`.
 //! - A node where systemd runs containerd: tests in `tests/systemd.rs`, which run in the emulated machine of
@@ -23,6 +24,7 @@ mod host;
 mod install;
 mod node;
 mod remove;
+mod runtimes;
 mod uninstall;
 
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::config::RUNTIME;
 use crate::error::Error;
+use crate::runtimes::RUNTIME;
 
 /// One node.
 #[derive(Clone)]

@@ -174,7 +174,7 @@ pub(crate) fn backoff(failures: u32) -> Duration {
     const LONGEST_MS: u64 = 60_000;
     let most = (FIRST_MS << failures.saturating_sub(1).min(16)).min(LONGEST_MS);
     // Between a half and the whole of it.
-    Duration::from_millis(most / 2 + sampan_telemetry::random() % (most / 2 + 1))
+    Duration::from_millis(fastrand::u64(most / 2..=most))
 }
 
 #[cfg(test)]

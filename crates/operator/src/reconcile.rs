@@ -185,5 +185,5 @@ fn jittered(time: Duration) -> Duration {
         .unwrap_or(u64::MAX / 2)
         .max(1);
     time.saturating_sub(Duration::from_millis(tenth / 2))
-        + Duration::from_millis(sampan_telemetry::random() % tenth)
+        + Duration::from_millis(fastrand::u64(..tenth))
 }

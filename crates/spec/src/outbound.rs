@@ -8,6 +8,7 @@
 mod address;
 mod error;
 mod host;
+mod host_pattern;
 mod permit;
 mod rule;
 
@@ -15,8 +16,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use error::RuleError;
+pub use host_pattern::HostPattern;
 pub use permit::{Permit, name_may_resolve_to};
-pub use rule::{HostPattern, Rule};
+pub use rule::Rule;
 
 use host::Host;
 

@@ -2,6 +2,8 @@
 //!
 //! Without a near word there is no suggestion: a wrong one costs more than none.
 
+use strsim::levenshtein;
+
 /// The candidate nearest to `word`, if it is near enough to be a typing error.
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     // Longer words are near no key, and the distance costs the product of both lengths.
@@ -12,33 +14,18 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let wanted = simplified(word);
     candidates
         .iter()
-        .map(|candidate| (distance(&wanted, &simplified(candidate)), *candidate))
+        .map(|candidate| (levenshtein(&wanted, &simplified(candidate)), *candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Ignores case and separators: `request_body` matches `requestBody`.
-fn simplified(word: &str) -> Vec<char> {
+fn simplified(word: &str) -> String {
     word.chars()
         .filter(|character| !matches!(character, '_' | '-' | ' '))
         .flat_map(char::to_lowercase)
         .collect()
-}
-
-/// Levenshtein distance, computed row by row.
-fn distance(left: &[char], right: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, a) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, b) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

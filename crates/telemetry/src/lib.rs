@@ -7,19 +7,20 @@
 //!
 //! Files are relative to `src`, tests to the crate.
 //!
-//! - Log lines, from the event to standard error: `logs.rs` and `queue.rs`; tests in `tests/logs.rs`.
+//! - Log lines, from the event to standard error: `logs.rs` and `line_queue.rs`; tests in `tests/logs.rs`.
 //! - `/metrics`, `/healthz` and `/readyz`: `admin.rs`; tests in `tests/admin.rs`.
 
 pub mod admin;
 mod health;
+mod line_queue;
 mod logs;
 mod metrics;
-mod queue;
 mod random;
 mod trace;
 mod tracestate;
 
 pub use health::Health;
+pub use line_queue::{LineQueue, LineQueueOptions};
 pub use logs::{Color, DEFAULT_FILTER, LogFormat, LogOptions, Logs, LogsError};
 pub use metrics::Registry;
 pub use random::random;

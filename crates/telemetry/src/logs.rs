@@ -3,15 +3,16 @@
 //! stdout stays free for a program's own output. Control characters are escaped in both formats.
 
 use std::env;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::queue::Queue;
+use crate::line_queue::{LineQueue, LineQueueOptions};
 
 /// The filter if neither the options nor the environment set one.
 pub const DEFAULT_FILTER: &str = "info";
@@ -21,6 +22,10 @@ const FILTER_VARIABLE: &str = "RUST_LOG";
 
 /// Bytes of log lines that may wait for a slow stderr.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
+
+/// How long lines gather after a write. Under load, a write for each line would cost more than
+/// making the line.
+const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// Time limit for flushing to a slow stderr at the end of a program.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -85,7 +90,7 @@ pub enum LogsError {
 #[derive(Debug)]
 #[must_use = "dropping it at once would leave later lines unwritten when the program ends"]
 pub struct Logs {
-    queue: Queue,
+    queue: LineQueue<()>,
 }
 
 impl LogOptions {
@@ -93,8 +98,17 @@ impl LogOptions {
     pub fn init(&self) -> Result<Logs, LogsError> {
         let filter = self.filter.clone().or_else(filter_of_environment);
         let filter = parse_filter(filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()))?;
-        let queue = Queue::start(io::stderr(), MAX_QUEUED_BYTES).map_err(LogsError::Thread)?;
-        let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
+        let limits = LineQueueOptions {
+            capacity: MAX_QUEUED_BYTES,
+            gather_time: GATHER_TIME,
+            notices: (),
+        };
+        let queue = LineQueue::new(limits, |(), lines: &[u8]| {
+            // There is no output for an error of a closed stderr.
+            let _ = io::stderr().write_all(lines);
+        });
+        queue.start().map_err(LogsError::Thread)?;
+        let layer = tracing_subscriber::fmt::layer().with_writer(LineWriter(queue.clone()));
         let layer: Box<dyn Layer<Registry> + Send + Sync> = match self.format {
             LogFormat::Text => layer
                 .with_ansi(colored(self.color, &ColorEnvironment::stderr()))
@@ -121,6 +135,29 @@ impl Logs {
 impl Drop for Logs {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+/// Queues each event. `tracing-subscriber` writes an event in one call, so that a call is a line.
+#[derive(Debug)]
+struct LineWriter(LineQueue<()>);
+
+impl Write for &LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push((), line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineWriter {
+    type Writer = &'a LineWriter;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
     }
 }
 

@@ -35,7 +35,7 @@ impl TraceContext {
     /// header, and `tracestate` with it.
     pub fn parse(header: &[u8]) -> Option<Self> {
         let (known, rest) = header.split_at_checked(LENGTH)?;
-        let version = byte(known[0], known[1])?;
+        let [version] = decode(&known[..2])?;
         // A later version may append to level 1's fields, but only after another dash.
         let tail_is_valid = match version {
             0 => rest.is_empty(),
@@ -45,9 +45,9 @@ impl TraceContext {
         if !tail_is_valid || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
             return None;
         }
-        let trace_id = bytes(&known[3..35])?;
-        let parent_id = bytes(&known[36..52])?;
-        let flags = byte(known[53], known[54])?;
+        let trace_id = decode(&known[3..35])?;
+        let parent_id = decode(&known[36..52])?;
+        let [flags] = decode(&known[53..])?;
         if trace_id == [0; 16] || parent_id == [0; 8] {
             return None;
         }
@@ -86,8 +86,8 @@ impl TraceContext {
     )]
     pub fn to_header(self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&self.trace_id, &mut text[3..35]);
-        write_hex(&self.parent_id, &mut text[36..52]);
+        encode(&self.trace_id, &mut text[3..35]);
+        encode(&self.parent_id, &mut text[36..52]);
         text[54] = if self.sampled { b'1' } else { b'0' };
         HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes are a header's value")
     }
@@ -96,39 +96,25 @@ impl TraceContext {
 /// Prints the trace's identifier, the term for searches.
 impl std::fmt::Display for TraceContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.trace_id
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 32];
+        encode(&self.trace_id, &mut digits);
+        f.write_str(str::from_utf8(&digits).map_err(|_| std::fmt::Error)?)
     }
 }
 
 /// Lower-case hexadecimal only: the specification forbids capitals.
-fn digit(character: u8) -> Option<u8> {
-    match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'a'..=b'f' => Some(character - b'a' + 10),
-        _ => None,
+fn decode<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    if digits.iter().any(u8::is_ascii_uppercase) {
+        return None;
     }
-}
-
-fn byte(high: u8, low: u8) -> Option<u8> {
-    Some(digit(high)? << 4 | digit(low)?)
-}
-
-fn bytes<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    for (target, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *target = byte(pair[0], pair[1])?;
-    }
+    // The only errors are a character or a length that the specification says to ignore.
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
     Some(bytes)
 }
 
-fn write_hex(bytes: &[u8], text: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
+fn encode(bytes: &[u8], digits: &mut [u8]) {
+    hex::encode_to_slice(bytes, digits).expect("there is room for two digits of each byte");
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ fn drop_in() -> &'static Path {
 
 fn runtime(text: &str, version: i64) -> toml::Table {
     let table: toml::Table = text.parse().expect(text);
-    let all = crate::dump::runtimes(&table, plugin(version)).expect("runtimes");
+    let all = runtimes(&table, plugin(version)).expect("runtimes");
     all[RUNTIME].as_table().expect("a table").clone()
 }
 

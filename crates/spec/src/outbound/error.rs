@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::rule::HostPattern;
+use super::host_pattern::HostPattern;
 
 /// Reasons why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

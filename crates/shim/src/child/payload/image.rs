@@ -190,12 +190,7 @@ impl Store<'_> {
             }
             bytes.extend_from_slice(&part.data);
         }
-        let actual = Sha256::digest(&bytes)
-            .iter()
-            .fold("sha256:".to_owned(), |text, byte| {
-                text + &format!("{byte:02x}")
-            });
-        if actual != digest {
+        if format!("sha256:{}", hex::encode(Sha256::digest(&bytes))) != digest {
             return Err(ImageError::Digest {
                 digest: digest.to_owned(),
             });

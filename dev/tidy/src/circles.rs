@@ -1,0 +1,261 @@
+//! Finds files of a crate that import each other in a circle, directly or over others.
+//!
+//! A circle cannot be read file by file, and grows unnoticed. What two files need belongs into a
+//! third one that imports neither. Some circles are [allowed] until they are opened; that list may
+//! only shrink.
+
+mod allowed;
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::Problem;
+use super::sources::Sources;
+use imports::imports;
+
+/// The files that each file imports.
+type Graph<'a> = BTreeMap<&'a Path, BTreeSet<&'a Path>>;
+
+/// Files that reach each other by imports.
+type Circle<'a> = BTreeSet<&'a Path>;
+
+pub(super) fn check(sources: &Sources) -> Vec<Problem> {
+    check_against(sources, allowed::CIRCLES)
+}
+
+fn check_against(sources: &Sources, allowed: &[&[&str]]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut in_circles = BTreeSet::new();
+    for folder in crates(sources) {
+        let graph = graph(sources, &folder.join("src"));
+        for circle in circles(&graph) {
+            let is_allowed = allowed
+                .iter()
+                .any(|files| circle.iter().all(|file| lists(files, file)));
+            if !is_allowed {
+                problems.push(report(&graph, &circle, allowed));
+            }
+            in_circles.extend(circle);
+        }
+    }
+    let listed = allowed.iter().flat_map(|files| files.iter());
+    let opened = listed.filter(|file| !in_circles.contains(Path::new(file)));
+    problems.extend(opened.map(|file| {
+        let message = format!("`{file}` is in no circle any more; remove it from the list");
+        Problem::new(allowed::FILE, message)
+    }));
+    problems
+}
+
+fn lists(files: &[&str], file: &Path) -> bool {
+    files.iter().any(|listed| Path::new(listed) == file)
+}
+
+/// The folders of all crates.
+fn crates(sources: &Sources) -> impl Iterator<Item = &Path> {
+    sources
+        .with_extension("toml")
+        .filter(|(path, _)| path.file_name().is_some_and(|name| name == "Cargo.toml"))
+        .filter_map(|(path, _)| path.parent())
+}
+
+fn graph<'a>(sources: &'a Sources, src: &Path) -> Graph<'a> {
+    let files: Vec<_> = sources
+        .with_extension("rs")
+        .filter_map(|(path, text)| Some((module(path.strip_prefix(src).ok()?), path, text)))
+        .collect();
+    // In this order lib.rs, not main.rs, is the root of a crate that has both.
+    let paths: BTreeMap<&[String], &Path> = files
+        .iter()
+        .rev()
+        .map(|(module, path, _)| (module.as_slice(), *path))
+        .collect();
+    files
+        .iter()
+        .map(|(module, path, text)| {
+            let imported = imports(module, text);
+            let found = imported.iter().filter_map(|import| owner(&paths, import));
+            // A module is declared by its parent: that is no import.
+            let found = found.filter(|(other, _)| !other.starts_with(module));
+            (*path, found.map(|(_, path)| path).collect())
+        })
+        .collect()
+}
+
+/// The module of a file: `task/exit.rs` and `task/exit/mod.rs` are `task::exit`.
+fn module(file: &Path) -> Vec<String> {
+    let stem = file.with_extension("");
+    let mut parts: Vec<String> = stem
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    if parts.last().is_some_and(|last| last == "mod")
+        || ["lib", "main"].contains(&parts.join("/").as_str())
+    {
+        parts.pop();
+    }
+    parts
+}
+
+/// The file with an imported item: that of the longest part of its path that is a module.
+fn owner<'a, 'b>(
+    paths: &BTreeMap<&'b [String], &'a Path>,
+    import: &[String],
+) -> Option<(&'b [String], &'a Path)> {
+    (0..=import.len())
+        .rev()
+        .find_map(|length| paths.get_key_value(&import[..length]))
+        .map(|(module, path)| (*module, *path))
+}
+
+/// The largest sets of files that reach each other.
+fn circles<'a>(graph: &Graph<'a>) -> Vec<Circle<'a>> {
+    let reached: BTreeMap<&Path, BTreeSet<&Path>> = graph
+        .keys()
+        .map(|file| (*file, reachable(graph, file)))
+        .collect();
+    let mut circles: Vec<Circle<'a>> = Vec::new();
+    for (file, others) in &reached {
+        if !others.contains(file) || circles.iter().any(|circle| circle.contains(file)) {
+            continue;
+        }
+        let back = others.iter().filter(|other| reached[*other].contains(file));
+        circles.push(back.copied().collect());
+    }
+    circles
+}
+
+fn reachable<'a>(graph: &Graph<'a>, file: &Path) -> BTreeSet<&'a Path> {
+    let mut reached = BTreeSet::new();
+    let mut left: Vec<&Path> = graph[file].iter().copied().collect();
+    while let Some(next) = left.pop() {
+        if let Some((next, imported)) = graph.get_key_value(next)
+            && reached.insert(*next)
+        {
+            left.extend(imported);
+        }
+    }
+    reached
+}
+
+/// Shows the shortest way around, through a file that is not allowed if there is one.
+fn report<'a>(graph: &Graph<'a>, circle: &Circle<'a>, allowed: &[&[&str]]) -> Problem {
+    let is_new = |file: &&&Path| !allowed.iter().any(|files| lists(files, file));
+    let mut starts: Vec<&Path> = circle.iter().filter(is_new).copied().collect();
+    if starts.is_empty() {
+        starts = circle.iter().copied().collect();
+    }
+    let around = starts.iter().filter_map(|start| way_back(graph, start));
+    let shortest = around.min_by_key(Vec::len).unwrap_or(starts);
+    let names: Vec<_> = shortest
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let message = format!(
+        "these files import each other in a circle: {}; move what they need of each other into a \
+         file that imports none of them",
+        names.join(" -> ")
+    );
+    Problem::new(shortest.first().copied().unwrap_or(Path::new("")), message)
+}
+
+/// The shortest way from a file back to itself, with the file at both ends.
+fn way_back<'a>(graph: &Graph<'a>, start: &'a Path) -> Option<Vec<&'a Path>> {
+    let mut ways = vec![vec![start]];
+    let mut seen = BTreeSet::new();
+    while !ways.is_empty() {
+        let mut longer = Vec::new();
+        for way in ways {
+            for next in graph.get(way.last()?).into_iter().flatten() {
+                let onward = [way.as_slice(), &[*next]].concat();
+                if *next == start {
+                    return Some(onward);
+                }
+                if seen.insert(*next) {
+                    longer.push(onward);
+                }
+            }
+        }
+        ways = longer;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: (&str, &str) = ("crates/a/Cargo.toml", "[package]");
+
+    fn check(files: &[(&str, &str)], allowed: &[&[&str]], expected: &[&str]) {
+        let all: Vec<_> = [MANIFEST].iter().chain(files).copied().collect();
+        let problems = check_against(&Sources::of(&all), allowed);
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), expected.len(), "{files:?}: {shown:?}");
+        for (problem, part) in shown.iter().zip(expected) {
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+
+    #[test]
+    fn files_that_import_each_other_are_a_circle() {
+        let lib = ("crates/a/src/lib.rs", "mod one; mod two; mod three;");
+        let one = ("crates/a/src/one.rs", "use crate::two::Two;");
+        let two = ("crates/a/src/two.rs", "fn two(_: crate::three::Three) {}");
+        let three = ("crates/a/src/three/mod.rs", "use super::one::{self, One};");
+        let leaf = ("crates/a/src/three/mod.rs", "use super::four::Four;");
+        check(&[lib, one, two, leaf], &[], &[]);
+        check(
+            &[lib, one, two, three],
+            &[],
+            &[
+                "crates/a/src/one.rs -> crates/a/src/two.rs -> crates/a/src/three/mod.rs -> crates/a/src/one.rs;",
+            ],
+        );
+        let direct = ("crates/a/src/two.rs", "use crate::one;");
+        check(
+            &[lib, one, direct, leaf],
+            &[],
+            &["crates/a/src/one.rs -> crates/a/src/two.rs -> crates/a/src/one.rs;"],
+        );
+    }
+
+    #[test]
+    fn a_parent_does_not_import_what_it_declares() {
+        let parent = (
+            "crates/a/src/one.rs",
+            "mod part; use crate::one::part::Part;",
+        );
+        let child = ("crates/a/src/one/part.rs", "use super::One;");
+        check(&[parent, child], &[], &[]);
+        // But a way back over another file is one.
+        let parent = ("crates/a/src/one.rs", "mod part; use crate::two::Two;");
+        let other = ("crates/a/src/two.rs", "use crate::one::part::Part;");
+        check(&[parent, child, other], &[], &["in a circle"]);
+    }
+
+    #[test]
+    fn the_list_of_allowed_circles_only_shrinks() {
+        let one = ("crates/a/src/one.rs", "use crate::two::Two;");
+        let two = (
+            "crates/a/src/two.rs",
+            "use crate::one::One; use crate::three::Three;",
+        );
+        let three = ("crates/a/src/three.rs", "use crate::one::One;");
+        let leaf = ("crates/a/src/three.rs", "");
+        let both: &[&str] = &["crates/a/src/one.rs", "crates/a/src/two.rs"];
+        check(&[one, two, leaf], &[both], &[]);
+        check(&[one, two, three], &[both], &["crates/a/src/three.rs -> "]);
+        let more: &[&str] = &[
+            "crates/a/src/one.rs",
+            "crates/a/src/three.rs",
+            "crates/a/src/two.rs",
+        ];
+        check(
+            &[one, two, leaf],
+            &[more],
+            &["`crates/a/src/three.rs` is in no circle"],
+        );
+    }
+}
