@@ -231,13 +231,33 @@ fn commands_get_their_arguments_and_set_the_exit_code() {
         String::from_utf8_lossy(&output.stderr),
         "this is standard error\n"
     );
-    let exit = "(module
-        (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
-        (memory (export \"memory\") 1)
-        (func (export \"_start\") (call $exit (i32.const 3))))";
-    let folder = self::folder(&[("exit.wasm", exit)]);
-    let output = sampan(&["run", "exit.wasm"], folder.path());
-    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_command_sets_the_low_byte_of_the_exit_code_and_never_success_by_it() {
+    let check = |code: i32, expected| {
+        let exit = format!(
+            "(module
+                (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
+                (memory (export \"memory\") 1)
+                (func (export \"_start\") (call $exit (i32.const {code}))))"
+        );
+        let folder = folder(&[("exit.wasm", exit.as_str())]);
+        let output = sampan(&["run", "exit.wasm"], folder.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(expected), "{code}: {said}");
+        assert_eq!(said, "", "{code}");
+    };
+    check(0, 0);
+    check(3, 3);
+    check(125, 125);
+    check(126, 126);
+    check(134, 134);
+    check(255, 255);
+    check(256, 1);
+    check(300, 44);
+    check(-1, 255);
+    check(i32::MIN, 1);
 }
 
 #[test]
