@@ -82,7 +82,7 @@ fn scenario_40_a_file_that_cannot_be_served_is_refused_with_its_cause() {
         &[("a.wasm", "(module)")],
         "a.wasm",
         14,
-        &["a.wasm", "_start"],
+        &["a.wasm", "_start", "it exports nothing"],
     );
     check(&[("a.wasm", "(component)")], "a.wasm", 14, &["a.wasm"]);
     check(
@@ -200,6 +200,32 @@ fn missing_imports_are_named() {
         "runs here yes",
     ] {
         assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn every_command_judges_by_the_same_features_of_webassembly() {
+    let registry = "127.0.0.1:9/never:1";
+    for (feature, module) in [
+        ("memory64", "(memory i64 1)"),
+        ("multi-memory", "(memory 1) (memory 1)"),
+        ("shared", "(memory 1 1 shared)"),
+        ("custom page sizes", "(memory 1 (pagesize 1))"),
+    ] {
+        let text = format!("(module {module} (func (export \"_start\")))");
+        let described = ("f/function.yaml", "name: f\nhttp: cgi\n");
+        let folder = folder(&[("f/f.wasm", text.as_str()), described]);
+        let refusal = "a feature that this host does not run";
+        let refused = |arguments: &[&str]| {
+            check_refused(&sampan(arguments, folder.path()), 14, &["f.wasm", refusal]);
+        };
+        refused(&["run", "f/f.wasm"]);
+        refused(&["push", "f/f.wasm", registry]);
+        refused(&[&UP[..], &["f"]].concat());
+        let output = sampan(&["inspect", "f/f.wasm"], folder.path());
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(14), "{feature}: {shown}");
+        assert!(shown.contains(refusal), "{feature}: {shown}");
     }
 }
 
