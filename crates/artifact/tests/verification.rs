@@ -47,7 +47,13 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
 
 /// An image of one layer, as other tools push it: without an index.
 async fn image(layer: Vec<u8>, unpacked: &[u8], gzip: bool) -> Fake {
-    let config = json!({"config": {"Entrypoint": ["/app.wasm"]},
+    let config = json!({"Entrypoint": ["/app.wasm"]});
+    image_with(config, layer, unpacked, gzip).await
+}
+
+/// As [`image`], with this configuration of its process.
+async fn image_with(config: Value, layer: Vec<u8>, unpacked: &[u8], gzip: bool) -> Fake {
+    let config = json!({"config": config,
         "rootfs": {"type": "layers", "diff_ids": [Digest::of(unpacked)]}});
     let config = config.to_string().into_bytes();
     let kind = if gzip {
@@ -110,6 +116,30 @@ async fn images_of_other_tools_are_understood() {
         assert_eq!(pulled.wasm, WASM);
         assert_eq!(pulled.layout, Layout::Image);
     }
+}
+
+#[tokio::test]
+async fn a_relative_entrypoint_is_found_in_the_working_directory() {
+    async fn check(folder: &str, entrypoint: &str, path: &str) {
+        let other: &[u8] = b"\0asm\x01\0\0\0";
+        let file = |path, bytes| (path, EntryType::Regular, "", bytes);
+        let layer = archive(&[
+            file("one.wasm", other),
+            file(path, WASM),
+            file("two.wasm", other),
+        ]);
+        let config = json!({"WorkingDir": folder, "Entrypoint": [entrypoint]});
+        let fake = image_with(config, layer.clone(), &layer, false).await;
+        let pulled = fake.pull().await.expect("a function");
+        assert_eq!(pulled.wasm, WASM, "{entrypoint} in {folder}");
+    }
+    check("/app", "hello.wasm", "app/hello.wasm").await;
+    check("/app", "./hello.wasm", "./app/hello.wasm").await;
+    check("/app/", "bin/hello.wasm", "app/bin/hello.wasm").await;
+    check("/app", "../lib/hello.wasm", "lib/hello.wasm").await;
+    check("/app", "/lib/hello.wasm", "lib/hello.wasm").await;
+    check("/app", "hello.wasm", "usr/bin/hello.wasm").await;
+    check("/app", "hello.wasm", "hello.wasm").await;
 }
 
 #[tokio::test]
