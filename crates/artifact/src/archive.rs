@@ -140,7 +140,7 @@ impl Files {
 
     fn read(&mut self, source: impl Read, unpacked: &Digest) -> Result<(), LayerError> {
         let limit = self.left;
-        let mut source = CountingReader::new(source, limit);
+        let mut source = CountingReader::new(source, limit, Hasher::like(unpacked));
         let outcome = self.entries(&mut source).and_then(|()| {
             // Bytes after the last entry count for the digest.
             io::copy(&mut source, &mut io::sink()).map_err(LayerError::Damaged)
@@ -288,10 +288,10 @@ struct CountingReader<R> {
 }
 
 impl<R: Read> CountingReader<R> {
-    fn new(source: R, limit: u64) -> Self {
+    fn new(source: R, limit: u64, hasher: Hasher) -> Self {
         Self {
             source,
-            hasher: Hasher::default(),
+            hasher,
             count: 0,
             limit,
             exceeded: false,
