@@ -62,7 +62,7 @@ fn make(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<(), ChildErro
     };
     let name = name.to_owned();
     let function = spec::function(&spec, &name);
-    let metrics_port = spec::metrics_port(&spec)?;
+    let metrics_port = spec::metrics_port(&spec, &name)?;
     // A program needs no rules, but a wrong rule fails its container too.
     let function = Arc::new(function?);
     let limit = function.limits.artifact.bytes();
