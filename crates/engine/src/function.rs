@@ -89,7 +89,7 @@ impl LoadedFunction {
         &self.0.digest
     }
 
-    /// Serves an HTTP request.
+    /// Serves an HTTP request. Its target has a scheme and an authority, which the guest sees.
     ///
     /// The guest runs while this future and then the response's body are polled. Dropping either
     /// cancels it. Both streams are as long as the guest makes them.

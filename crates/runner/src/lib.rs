@@ -12,6 +12,7 @@
 //! - Slow, idle and flooding clients: `server/watchdog.rs`, `server/frames.rs` and `server/stream.rs`; tests in
 //!   `tests/clients.rs`, `tests/http2.rs` and `scenario_clients`.
 //! - Request smuggling: `server/check.rs`; tests in `tests/smuggling.rs`.
+//! - One form of a request's head for both protocols: `server/normalize.rs`, with its tests, and `handler_requests`.
 //! - Graceful drain: `server/driver.rs`; tests in `tests/stopping.rs`.
 //! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
 //! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.

@@ -174,9 +174,10 @@ fn of_malformed(malformed: Malformed) -> Reply {
     match malformed {
         Malformed::NoHost => bad("the request has no Host field"),
         Malformed::ManyHosts => bad("the request has more than one Host field"),
-        Malformed::BadHost => bad("the request's Host field is not a host"),
+        Malformed::BadHost => bad("the request's Host field or target does not name a host"),
         Malformed::OtherHost => bad("the request's Host field and target differ"),
         Malformed::BadTarget => bad("the request's target is not a path"),
+        Malformed::BadEncoding => bad("the request's path is not UTF-8 in percent-encoding"),
         Malformed::LongTarget => permanent(
             S::URI_TOO_LONG,
             "target_length",

@@ -13,6 +13,7 @@ mod driver;
 mod frames;
 mod handler;
 mod listen;
+mod normalize;
 mod request_body;
 mod response_body;
 mod socket;

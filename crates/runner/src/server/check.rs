@@ -15,12 +15,14 @@ pub enum Malformed {
     NoHost,
     /// More than one Host field.
     ManyHosts,
-    /// A Host field that is not a host.
+    /// A host, of the Host field or of the target, that is not one.
     BadHost,
     /// A Host field that names another host than the request's target.
     OtherHost,
-    /// A target that is not a path.
+    /// A target that is not a path of this server.
     BadTarget,
+    /// A path that does not decode to UTF-8, for a function that gets it decoded.
+    BadEncoding,
     /// A target that is too long.
     LongTarget,
     /// CONNECT, which only a proxy serves.
@@ -40,6 +42,12 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
     let whole_server = path == "*" && *request.method() == Method::OPTIONS;
     if !path.starts_with('/') && !whole_server {
         return Err(Malformed::BadTarget);
+    }
+    if !matches!(target.scheme_str(), None | Some("http" | "https")) {
+        return Err(Malformed::BadTarget);
+    }
+    if !target.authority().is_none_or(is_host) {
+        return Err(Malformed::BadHost);
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), target.authority()) {
@@ -62,6 +70,19 @@ fn check_host(host: &HeaderValue, authority: Option<&Authority>) -> Result<(), M
         }
         _ => Ok(()),
     }
+}
+
+/// Whether this is a host with or without a port. A user is no part of an HTTP target.
+pub(super) fn is_host(authority: &Authority) -> bool {
+    let (text, host) = (authority.as_str(), authority.host());
+    let port = match text.strip_prefix(host) {
+        Some("") => Some(""),
+        Some(rest) => rest.strip_prefix(':'),
+        None => None,
+    };
+    !host.is_empty()
+        && text.bytes().all(is_host_byte)
+        && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Names, IPv4 and bracketed IPv6 addresses, ports. Excludes all bytes that end a host in some
@@ -128,6 +149,11 @@ mod tests {
             &["b"],
             Some(Malformed::OtherHost),
         );
+        for target in ["http://me@a/", "http://a:x/"] {
+            check(Version::HTTP_2, target, &[], Some(Malformed::BadHost));
+        }
+        check(Version::HTTP_2, "https://a:443/", &[], None);
+        check(Version::HTTP_2, "ftp://a/", &[], Some(Malformed::BadTarget));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use super::check::check;
 use super::config::{MAX_URI_BYTES, ServerConfig};
 use super::driver::{ConnectionDriver, ConnectionEnd};
 use super::handler::Handler;
+use super::normalize::normalize;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::socket::{Protocol, Socket};
@@ -57,6 +58,8 @@ struct ConnectionContext<H> {
     handler: Arc<H>,
     watch: Arc<Watch>,
     peer: SocketAddr,
+    /// The server's address of the connection.
+    local: SocketAddr,
     body_timeout: Duration,
 }
 
@@ -68,6 +71,10 @@ pub(super) async fn serve<H: Handler>(
     config: &ServerConfig,
     watch: &Arc<Watch>,
 ) {
+    let local = match stream.local_addr() {
+        Ok(local) => local,
+        Err(error) => return tracing::debug!(%peer, %error, "a connection failed"),
+    };
     let mut socket = Socket::new(stream, Arc::clone(watch));
     let mut driver = ConnectionDriver::new(watch, config);
     let protocol = poll_fn(|context| match driver.poll(None, context) {
@@ -85,6 +92,7 @@ pub(super) async fn serve<H: Handler>(
         handler,
         watch: Arc::clone(watch),
         peer,
+        local,
         body_timeout,
     });
     let service = service_fn(move |request: Request<Incoming>| {
@@ -157,13 +165,14 @@ fn http2_builder(
 }
 
 impl<H: Handler> ConnectionContext<H> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody<H::Body>> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody<H::Body>> {
         scheduler_load::count_request();
         let busy = self.watch.begin();
         let version = request.version();
         // After an ambiguous request, the following ones on the connection are ambiguous as well.
         let mut last = false;
-        let mut response = match check(&request) {
+        let checked = check(&request).and_then(|()| normalize(&mut request, self.local));
+        let mut response = match checked {
             Ok(()) => {
                 let body = |incoming| RequestBody::new(incoming, &self.watch, self.body_timeout);
                 self.handler.call(request.map(body), self.peer).await
