@@ -1,4 +1,4 @@
-//! Tests the head of a request as handlers of both worlds see it, over HTTP/1 and HTTP/2.
+//! Tests the head of a request as handlers of both worlds and commands see it, over HTTP/1 and HTTP/2.
 
 use bytes::Bytes;
 use http::Request;
@@ -75,6 +75,49 @@ async fn a_handler_sees_scheme_and_authority_whatever_carried_them() {
         )
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_gets_every_variable_of_cgi() {
+    let guests = Guests::none().and("cgi", "cgi", "http: cgi\n");
+    let sampan = Sampan::up(guests.folder()).await;
+    let request = "POST /function/cgi/variables%20of%20CGI?a=%20 HTTP/1.0\r\nhost: a.example:81\r\n\
+        content-type: text/plain\r\ncontent-length: 2\r\nproxy: http://evil.example\r\n\
+        authorization: Basic secret\r\nx-request-id: r1\r\ncookie: a=1\r\ncookie: b=2\r\n\
+        connection: close\r\n\r\nhi";
+    let answer = exchange(&sampan, request).await;
+    let expected = [
+        "CONTENT_LENGTH=2",
+        "CONTENT_TYPE=text/plain",
+        "GATEWAY_INTERFACE=CGI/1.1",
+        "HTTP_CONNECTION=close",
+        "HTTP_COOKIE=a=1; b=2",
+        "HTTP_HOST=a.example:81",
+        "HTTP_X_REQUEST_ID=r1",
+        "PATH_INFO=/variables of CGI",
+        "QUERY_STRING=a=%20",
+        "REMOTE_ADDR=127.0.0.1",
+        "REMOTE_HOST=127.0.0.1",
+        "REQUEST_METHOD=POST",
+        "SCRIPT_NAME=/function/cgi",
+        "SERVER_NAME=a.example",
+        "SERVER_PORT=81",
+        "SERVER_PROTOCOL=HTTP/1.0",
+    ];
+    for line in expected {
+        assert!(answer.contains(&format!("\n{line}\n")), "{line}: {answer}");
+    }
+    for name in [
+        "HTTP_PROXY",
+        "HTTP_AUTHORIZATION",
+        "HTTP_CONTENT",
+        "PATH_TRANSLATED",
+    ] {
+        assert!(!answer.contains(name), "{name}: {answer}");
+    }
+    let refused = "GET /function/cgi/%ff HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let answer = exchange(&sampan, refused).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

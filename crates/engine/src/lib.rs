@@ -71,7 +71,7 @@ pub use compile::child::main as compile_child;
 pub use config::{CompileCommand, EngineConfig};
 pub use engine::{Engine, Wasm};
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
-pub use function::{CallContext, LoadedFunction};
+pub use function::{CallContext, CgiContext, LoadedFunction};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, Stream};

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use sampan_engine::{CallContext, LoadedFunction};
+use sampan_spec::HttpMode;
 
+use crate::cgi;
 use crate::deployed::{Callee, Deployed};
 use crate::listing::list;
 use crate::metrics::Metrics;
@@ -105,7 +107,7 @@ impl<F: Callee> Handler for Dispatch<F> {
         let mut response = match self.find(&request) {
             Ok((deployed, offset)) => {
                 let guard = RequestGuard::new(deployed, started, access);
-                respond(guard, request, offset, &request_id).await
+                respond(guard, request, offset, peer, &request_id).await
             }
             Err(unrouted) => self.respond_unrouted(unrouted, started, access.as_deref()),
         };
@@ -129,9 +131,10 @@ async fn respond<F: Callee>(
     mut guard: RequestGuard<F>,
     request: Request<RequestBody>,
     offset: PathOffset,
+    peer: SocketAddr,
     request_id: &HeaderValue,
 ) -> Response<ResponseBody<F>> {
-    match call(&mut guard, request, offset, request_id).await {
+    match call(&mut guard, request, offset, peer, request_id).await {
         Ok(response) => {
             guard.answered(response.status());
             response.map(|body| ResponseBody::function(body, guard))
@@ -148,9 +151,11 @@ async fn call<F: Callee>(
     guard: &mut RequestGuard<F>,
     mut request: Request<RequestBody>,
     offset: PathOffset,
+    peer: SocketAddr,
     request_id: &HeaderValue,
 ) -> Result<Response<F::Body>, Refusal> {
-    let limits = &guard.deployed().function().limits;
+    let function = guard.deployed().function();
+    let limits = &function.limits;
     if header_bytes(request.headers()) > limits.request_headers.bytes() {
         return Err(Refusal::Headers);
     }
@@ -158,6 +163,10 @@ async fn call<F: Callee>(
         .body_mut()
         .limit(limits.request_body.bytes())
         .map_err(Refusal::Body)?;
+    let cgi = (function.http == Some(HttpMode::Cgi))
+        .then(|| cgi::context(request.uri().path(), offset, peer.ip()))
+        .transpose()
+        .map_err(Refusal::Malformed)?;
     if offset != PathOffset(0) {
         let uri = own_uri(request.uri(), offset).ok_or(Refusal::Malformed(Malformed::BadTarget))?;
         *request.uri_mut() = uri;
@@ -166,6 +175,7 @@ async fn call<F: Callee>(
     let context = CallContext {
         request_id: request_id.to_str().ok().map(Box::from),
         busy: scheduler_load::is_busy(),
+        cgi,
     };
     let fault = request.body().fault();
     let answer = guard.deployed().callee().handle(request, context);
