@@ -183,6 +183,11 @@ fn of_malformed(malformed: Malformed) -> Reply {
             "target_length",
             "the request's target is too long",
         ),
+        Malformed::ManyFields => permanent(
+            S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "request_headers",
+            "the request has more header fields than any function gets",
+        ),
         Malformed::Connect => {
             permanent(S::NOT_IMPLEMENTED, "connect", "this server is not a proxy")
         }
@@ -338,6 +343,12 @@ mod tests {
             &Refusal::Malformed(Malformed::LongTarget),
             414,
             "target_length",
+            false,
+        );
+        check(
+            &Refusal::Malformed(Malformed::ManyFields),
+            431,
+            "request_headers",
             false,
         );
         check(

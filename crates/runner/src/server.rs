@@ -37,6 +37,7 @@ use self::connections::Connections;
 use self::watch::Order;
 
 pub use self::check::Malformed;
+pub(crate) use self::config::FIELD_OVERHEAD;
 pub use self::config::{MAX_URI_BYTES, MINIMUM_PROGRESS, ServerConfig};
 pub use self::handler::Handler;
 pub use self::listen::BindError;

@@ -140,6 +140,14 @@ async fn limits_hold_as_on_http1() {
         .headers_mut()
         .insert("x", HeaderValue::from_str(&"y".repeat(60 * 1024)).unwrap());
     check(&fixture, large, 431).await;
+    for (count, status) in [(101, 200), (900, 200), (2000, 431)] {
+        let mut many = get("/");
+        for _ in 0..count {
+            many.headers_mut()
+                .append("x", HeaderValue::from_static("y"));
+        }
+        check(&fixture, many, status).await;
+    }
     let mut other = get("/");
     other
         .headers_mut()

@@ -6,7 +6,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version};
 
-use super::config::MAX_URI_BYTES;
+use super::config::{MAX_FIELDS, MAX_URI_BYTES};
 
 /// Reasons why a request is rejected before dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Malformed {
     BadEncoding,
     /// A target that is too long.
     LongTarget,
+    /// More fields than any function gets.
+    ManyFields,
     /// CONNECT, which only a proxy serves.
     Connect,
 }
@@ -33,6 +35,9 @@ pub enum Malformed {
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
     if *request.method() == Method::CONNECT {
         return Err(Malformed::Connect);
+    }
+    if request.headers().len() > MAX_FIELDS {
+        return Err(Malformed::ManyFields);
     }
     let target = request.uri();
     let path = target.path();
@@ -95,7 +100,7 @@ fn is_host_byte(byte: u8) -> bool {
 mod tests {
     use http::{Method, Request, Version};
 
-    use super::{Malformed, check};
+    use super::{MAX_FIELDS, Malformed, check};
     use crate::server::MAX_URI_BYTES;
 
     fn checked(
@@ -154,6 +159,21 @@ mod tests {
         }
         check(Version::HTTP_2, "https://a:443/", &[], None);
         check(Version::HTTP_2, "ftp://a/", &[], Some(Malformed::BadTarget));
+    }
+
+    #[test]
+    fn the_number_of_fields_is_limited() {
+        let check = |count: usize, expected| {
+            let mut request = Request::builder().uri("/").header("host", "a");
+            for number in 1..count {
+                request = request.header(format!("x{number}"), "");
+            }
+            let request = request.body(()).unwrap();
+            assert_eq!(request.headers().len(), count);
+            assert_eq!(super::check(&request).err(), expected, "{count}");
+        };
+        check(MAX_FIELDS, None);
+        check(MAX_FIELDS + 1, Some(Malformed::ManyFields));
     }
 
     #[test]

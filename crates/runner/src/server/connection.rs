@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::check::check;
-use super::config::{MAX_URI_BYTES, ServerConfig};
+use super::config::{FIELD_OVERHEAD, MAX_FIELDS, MAX_URI_BYTES, ServerConfig};
 use super::driver::{ConnectionDriver, ConnectionEnd};
 use super::handler::Handler;
 use super::normalize::normalize;
@@ -42,6 +42,9 @@ const BUFFER: usize = 64 * 1024;
 /// HTTP/2 flow-control windows: for one body, and for all bodies of a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of HTTP/2's pseudo-header fields without the path, which has a limit of its own.
+const PSEUDO_FIELDS: usize = 1024;
 
 /// The most requests that an HTTP/2 client may cancel before the server accepts them.
 const MAX_PENDING_RESETS: usize = 20;
@@ -137,8 +140,11 @@ pub(super) async fn serve<H: Handler>(
 fn http1_builder(header_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let head = header_bytes + MAX_URI_BYTES;
+    // hyper reserves room for this many fields while it parses a head.
+    let fields = (header_bytes / (1 + FIELD_OVERHEAD)).min(MAX_FIELDS);
     builder
         .header_read_timeout(None)
+        .max_headers(fields)
         .max_header_size(head)
         .max_buf_size(BUFFER.max(head));
     builder
@@ -150,7 +156,8 @@ fn http2_builder(
     max_streams: u32,
 ) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
-    let head = u32::try_from(header_bytes + MAX_URI_BYTES).unwrap_or(u32::MAX);
+    let head = header_bytes + MAX_URI_BYTES + PSEUDO_FIELDS;
+    let head = u32::try_from(head).unwrap_or(u32::MAX);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(max_streams)
