@@ -82,7 +82,7 @@ fn scenario_40_a_file_that_cannot_be_served_is_refused_with_its_cause() {
         &[("a.wasm", "(module)")],
         "a.wasm",
         14,
-        &["a.wasm", "_start"],
+        &["a.wasm", "_start", "it exports nothing"],
     );
     check(&[("a.wasm", "(component)")], "a.wasm", 14, &["a.wasm"]);
     check(
@@ -204,6 +204,32 @@ fn missing_imports_are_named() {
 }
 
 #[test]
+fn every_command_judges_by_the_same_features_of_webassembly() {
+    let registry = "127.0.0.1:9/never:1";
+    for (feature, module) in [
+        ("memory64", "(memory i64 1)"),
+        ("multi-memory", "(memory 1) (memory 1)"),
+        ("shared", "(memory 1 1 shared)"),
+        ("custom page sizes", "(memory 1 (pagesize 1))"),
+    ] {
+        let text = format!("(module {module} (func (export \"_start\")))");
+        let described = ("f/function.yaml", "name: f\nhttp: cgi\n");
+        let folder = folder(&[("f/f.wasm", text.as_str()), described]);
+        let refusal = "a feature that this host does not run";
+        let refused = |arguments: &[&str]| {
+            check_refused(&sampan(arguments, folder.path()), 14, &["f.wasm", refusal]);
+        };
+        refused(&["run", "f/f.wasm"]);
+        refused(&["push", "f/f.wasm", registry]);
+        refused(&[&UP[..], &["f"]].concat());
+        let output = sampan(&["inspect", "f/f.wasm"], folder.path());
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(14), "{feature}: {shown}");
+        assert!(shown.contains(refusal), "{feature}: {shown}");
+    }
+}
+
+#[test]
 fn commands_get_their_arguments_and_set_the_exit_code() {
     let command = component("command");
     let command = command.to_str().expect("it is text");
@@ -231,13 +257,33 @@ fn commands_get_their_arguments_and_set_the_exit_code() {
         String::from_utf8_lossy(&output.stderr),
         "this is standard error\n"
     );
-    let exit = "(module
-        (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
-        (memory (export \"memory\") 1)
-        (func (export \"_start\") (call $exit (i32.const 3))))";
-    let folder = self::folder(&[("exit.wasm", exit)]);
-    let output = sampan(&["run", "exit.wasm"], folder.path());
-    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_command_sets_the_low_byte_of_the_exit_code_and_never_success_by_it() {
+    let check = |code: i32, expected| {
+        let exit = format!(
+            "(module
+                (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
+                (memory (export \"memory\") 1)
+                (func (export \"_start\") (call $exit (i32.const {code}))))"
+        );
+        let folder = folder(&[("exit.wasm", exit.as_str())]);
+        let output = sampan(&["run", "exit.wasm"], folder.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(expected), "{code}: {said}");
+        assert_eq!(said, "", "{code}");
+    };
+    check(0, 0);
+    check(3, 3);
+    check(125, 125);
+    check(126, 126);
+    check(134, 134);
+    check(255, 255);
+    check(256, 1);
+    check(300, 44);
+    check(-1, 255);
+    check(i32::MIN, 1);
 }
 
 #[test]

@@ -88,21 +88,21 @@ pub enum LayerError {
     Damaged(#[source] io::Error),
 }
 
-/// The candidate files of an image: the wanted one, and each `.wasm` at the root.
+/// The candidate files of an image: the wanted ones, and each `.wasm` at the root.
 #[derive(Debug)]
 pub(crate) struct Files {
-    wanted: Option<String>,
+    wanted: Vec<String>,
     found: BTreeMap<String, Vec<u8>>,
     /// Bytes that further layers may unpack to.
     left: u64,
 }
 
 impl Files {
-    /// Starts without files. `wanted` is a path as in an image's configuration. All layers together
-    /// may unpack to `most` bytes.
-    pub(crate) fn new(wanted: Option<&str>, most: u64) -> Self {
+    /// Starts without files. `wanted` are paths from the root, without a leading slash, the
+    /// likeliest first. All layers together may unpack to `most` bytes.
+    pub(crate) fn new(wanted: Vec<String>, most: u64) -> Self {
         Self {
-            wanted: wanted.and_then(|path| inside(path.trim_start_matches('/'))),
+            wanted,
             found: BTreeMap::new(),
             left: most,
         }
@@ -121,14 +121,11 @@ impl Files {
         }
     }
 
-    /// Returns the wanted file, or else the only `.wasm` at the root. Otherwise returns the names
-    /// of the candidates.
+    /// Returns the first wanted file, or else the only `.wasm` at the root. Otherwise returns the
+    /// names of the candidates.
     pub(crate) fn choose(mut self) -> Result<Vec<u8>, Vec<String>> {
-        if let Some(bytes) = self
-            .wanted
-            .as_ref()
-            .and_then(|path| self.found.remove(path))
-        {
+        let found = &mut self.found;
+        if let Some(bytes) = self.wanted.iter().find_map(|path| found.remove(path)) {
             return Ok(bytes);
         }
         match self.found.pop_first() {
@@ -143,7 +140,7 @@ impl Files {
 
     fn read(&mut self, source: impl Read, unpacked: &Digest) -> Result<(), LayerError> {
         let limit = self.left;
-        let mut source = CountingReader::new(source, limit);
+        let mut source = CountingReader::new(source, limit, Hasher::like(unpacked));
         let outcome = self.entries(&mut source).and_then(|()| {
             // Bytes after the last entry count for the digest.
             io::copy(&mut source, &mut io::sink()).map_err(LayerError::Damaged)
@@ -190,8 +187,7 @@ impl Files {
                 removed.push(format!("{folder}/{name}"));
                 continue;
             }
-            let kept = self.wanted.as_deref() == Some(path.as_str())
-                || (folder.is_empty() && is_wasm(name));
+            let kept = self.wanted.contains(&path) || (folder.is_empty() && is_wasm(name));
             let bytes = if kept {
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes).map_err(LayerError::Damaged)?;
@@ -292,10 +288,10 @@ struct CountingReader<R> {
 }
 
 impl<R: Read> CountingReader<R> {
-    fn new(source: R, limit: u64) -> Self {
+    fn new(source: R, limit: u64, hasher: Hasher) -> Self {
         Self {
             source,
-            hasher: Hasher::default(),
+            hasher,
             count: 0,
             limit,
             exceeded: false,

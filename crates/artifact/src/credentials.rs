@@ -205,29 +205,27 @@ impl DockerConfig {
         })
     }
 
-    /// Returns the credentials for a registry, if there are any. May run a helper.
+    /// Returns the credentials for a repository, if there are any. May run a helper.
+    ///
+    /// Of all keys that cover the repository, the one with the longest path wins. A helper wins
+    /// over an entry with the same path.
     pub async fn login(&self, reference: &Reference) -> Result<Option<Login>, CredentialsError> {
-        let registry = reference.registry();
-        let (key, entry) = match self
-            .file
-            .auths
-            .iter()
-            .find(|(key, _)| host(key) == registry)
+        let entry = most_specific(&self.file.auths, reference);
+        let helper = most_specific(&self.file.cred_helpers, reference);
+        if let Some((path, key, name)) = helper
+            && entry.is_none_or(|(written, ..)| path >= written)
         {
-            Some((key, entry)) => (key.as_str(), entry.clone()),
-            None => (registry, Entry::default()),
-        };
-        let own = self
-            .file
-            .cred_helpers
-            .iter()
-            .find(|(key, _)| host(key) == registry);
-        if let Some((key, name)) = own {
             return credential_helper::get(name, key).await;
         }
-        if let Some(login) = self.written(registry, entry)? {
-            return Ok(Some(login));
-        }
+        let key = match entry {
+            Some((_, key, entry)) => {
+                if let Some(login) = self.written(key, entry.clone())? {
+                    return Ok(Some(login));
+                }
+                key
+            }
+            None => reference.registry(),
+        };
         match &self.file.creds_store {
             Some(name) if !name.is_empty() => credential_helper::get(name, key).await,
             _ => Ok(None),
@@ -263,10 +261,43 @@ impl DockerConfig {
     }
 }
 
-/// The registry of a key, which may be a URL.
-fn host(key: &str) -> &str {
-    let key = key.split_once("://").map_or(key, |(_, rest)| rest);
-    key.split('/').next().unwrap_or(key)
+/// The key that covers the repository with the longest path, with the length of that path.
+fn most_specific<'a, T>(
+    entries: &'a BTreeMap<String, T>,
+    reference: &Reference,
+) -> Option<(usize, &'a str, &'a T)> {
+    entries
+        .iter()
+        .filter_map(|(key, value)| Some((covered_path(key, reference)?, key.as_str(), value)))
+        // Older versions of Docker wrote URLs.
+        .max_by_key(|(path, key, _)| (*path, !key.contains("://")))
+}
+
+/// The length of the path in a key that covers the repository: `HOST[:PORT][/PATH]`, as
+/// containers-auth.json(5) has it, or the URL of a registry's API.
+fn covered_path(key: &str, reference: &Reference) -> Option<usize> {
+    let (is_url, key) = match key.split_once("://") {
+        Some((_, rest)) => (true, rest),
+        None => (false, key),
+    };
+    let (host, path) = key.split_once('/').unwrap_or((key, ""));
+    let path = path.trim_matches('/');
+    let path = match path.split_once('/').unwrap_or((path, "")) {
+        ("v1" | "v2", rest) if is_url => rest,
+        _ => path,
+    };
+    let below = reference.repository().strip_prefix(path);
+    let covers =
+        path.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (canonical(host) == canonical(reference.registry()) && covers).then_some(path.len())
+}
+
+/// One name for the registry that has three.
+fn canonical(host: &str) -> &str {
+    match host {
+        "docker.io" | "registry-1.docker.io" => "index.docker.io",
+        host => host,
+    }
 }
 
 #[cfg(test)]

@@ -122,6 +122,10 @@ pub(crate) struct ReadExecution {
     pub(crate) entrypoint: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) cmd: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) env: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) working_dir: Option<String>,
 }
 
 /// The configuration of a Wasm artifact, for writing.

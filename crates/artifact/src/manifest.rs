@@ -2,16 +2,22 @@
 //!
 //! Pure. Malformed documents, too many layers, and a choice between two modules are rejected.
 
+use std::path::{Component, Path};
+
 use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
-use crate::document::{Descriptor, ReadImageConfig, Root};
+use crate::document::{Descriptor, ReadExecution, ReadImageConfig, Root};
 use crate::media::{self, LayerCompression};
 
 /// The most entries of an index.
 const MAX_ENTRIES: usize = 256;
 /// The most layers of an image.
 const MAX_LAYERS: usize = 16;
+/// The most folders of `PATH` in which a module is looked for.
+const MAX_FOLDERS: usize = 64;
+/// `PATH` in a container whose image sets none, as in containerd.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Reasons why a document is rejected.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +86,9 @@ pub(crate) struct Image {
 /// The contents of an image by its configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ImageContents {
-    /// The path of the file that it starts.
-    pub(crate) entrypoint: Option<String>,
+    /// Paths of the file that it starts, from the root and without a leading slash. The likeliest
+    /// is first.
+    pub(crate) modules: Vec<String>,
     /// The digests of the unpacked layers.
     pub(crate) unpacked: Vec<Digest>,
 }
@@ -119,11 +126,45 @@ pub(crate) fn read_config(bytes: &[u8], layers: usize) -> Result<ImageContents, 
         return Err(ManifestError::DiffIds { diff_ids, layers });
     }
     let execution = config.config.unwrap_or_default();
-    let first = |words: Option<Vec<String>>| words.and_then(|words| words.into_iter().next());
     Ok(ImageContents {
-        entrypoint: first(execution.entrypoint).or_else(|| first(execution.cmd)),
+        modules: modules(&execution),
         unpacked: config.rootfs.diff_ids,
     })
+}
+
+/// The places in which the shim looks for the file, in the same order. A name without a slash is
+/// looked for in `PATH`, in the working directory and at the root.
+fn modules(execution: &ReadExecution) -> Vec<String> {
+    let first = |words: &Option<Vec<String>>| words.as_ref()?.first().cloned();
+    let Some(program) = first(&execution.entrypoint).or_else(|| first(&execution.cmd)) else {
+        return Vec::new();
+    };
+    let folder = Path::new("/").join(execution.working_dir.as_deref().unwrap_or_default());
+    if program.contains('/') {
+        return vec![from_root(&folder.join(program))];
+    }
+    let mut variables = execution.env.iter().flatten();
+    let path = variables.find_map(|variable| variable.strip_prefix("PATH="));
+    let path = path.unwrap_or(DEFAULT_PATH).split(':').take(MAX_FOLDERS);
+    path.chain([".", "/"])
+        .map(|name| from_root(&folder.join(name).join(&program)))
+        .collect()
+}
+
+/// The path without `.`, `..` and a leading slash. Layers with links are rejected, so the text of a
+/// path decides.
+fn from_root(path: &Path) -> String {
+    let mut parts = Vec::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => parts.extend(name.to_str()),
+            Component::ParentDir => {
+                parts.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+        }
+    }
+    parts.join("/")
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ManifestError> {

@@ -194,7 +194,7 @@ async fn from_image(
             ContentError::Size { size: total, limit },
         ));
     }
-    let mut files = Files::new(contents.entrypoint.as_deref(), limit);
+    let mut files = Files::new(contents.modules, limit);
     let mut before = 0;
     for ((layer, compression), unpacked) in image.layers.into_iter().zip(contents.unpacked) {
         let what = format!("the layer {}", layer.digest);

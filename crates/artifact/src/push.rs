@@ -9,7 +9,9 @@ use crate::build::{Artifact, Part};
 use crate::digest::Digest;
 use crate::error::{ContentError, Error, shown};
 use crate::progress::{Meter, Observer};
-use crate::registry::{Access, Failure, Registry, Request, Upload, claimed_digest, location};
+use crate::registry::{
+    Access, Failure, Registry, Request, Upload, claimed_digest, is_digest_of, location,
+};
 
 /// The media type of an upload.
 const UPLOAD_TYPE: &str = "application/octet-stream";
@@ -125,14 +127,16 @@ async fn put_manifest(
                 return Err(registry.unexpected(response, Access::Push).await);
             }
             match claimed_digest(&response) {
-                Some(claimed) if claimed != part.digest.as_str() => Err(Error::content(
-                    format!("the manifest {name} as it was stored"),
-                    ContentError::Claim {
-                        claimed: claimed.chars().take(96).collect(),
-                        actual: part.digest.clone(),
-                    },
-                )
-                .into()),
+                Some(claimed) if !is_digest_of(&claimed, &part.digest, &part.bytes) => {
+                    Err(Error::content(
+                        format!("the manifest {name} as it was stored"),
+                        ContentError::Claim {
+                            claimed,
+                            actual: part.digest.clone(),
+                        },
+                    )
+                    .into())
+                }
                 _ => Ok(()),
             }
         })

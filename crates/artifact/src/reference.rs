@@ -1,6 +1,6 @@
 //! References to functions in registries: `registry.example/functions/hello:1.0`.
 //!
-//! A reference must name its registry, and its digest must be SHA-256.
+//! A reference must name its registry.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -134,6 +134,8 @@ mod tests {
             &format!("r.example/a:1@{DIGEST}"),
             ("r.example", "a", Some("1"), true),
         );
+        let sha512 = format!("r.example/a@sha512:{}", "0".repeat(128));
+        check(&sha512, ("r.example", "a", None, true));
         check(
             "127.0.0.1:5000/a",
             ("127.0.0.1:5000", "a", Some("latest"), false),
@@ -158,8 +160,8 @@ mod tests {
         check("r.example/../a", "HOST");
         check("https://r.example/a", "HOST");
         check("r.example/a@sha256:abc", "HOST");
-        let sha512 = format!("r.example/a@sha512:{}", "0".repeat(128));
-        check(&sha512, "SHA-256");
+        let sha384 = format!("r.example/a@sha384:{}", "0".repeat(96));
+        check(&sha384, "sha256: and 64, or sha512: and 128");
     }
 
     #[test]

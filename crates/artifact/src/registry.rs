@@ -21,7 +21,7 @@ use crate::credentials::Login;
 use crate::error::Error;
 use crate::reference::Reference;
 use authorize::Authorization;
-pub(crate) use body::{Expected, claimed_digest};
+pub(crate) use body::{Expected, claimed_digest, is_digest_of};
 pub(crate) use exchange::{Access, Request, Upload, location};
 use redirect_targets::Resolver;
 pub(crate) use retry::Failure;

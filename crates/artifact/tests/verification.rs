@@ -47,7 +47,13 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
 
 /// An image of one layer, as other tools push it: without an index.
 async fn image(layer: Vec<u8>, unpacked: &[u8], gzip: bool) -> Fake {
-    let config = json!({"config": {"Entrypoint": ["/app.wasm"]},
+    let config = json!({"Entrypoint": ["/app.wasm"]});
+    image_with(config, layer, unpacked, gzip).await
+}
+
+/// As [`image`], with this configuration of its process.
+async fn image_with(config: Value, layer: Vec<u8>, unpacked: &[u8], gzip: bool) -> Fake {
+    let config = json!({"config": config,
         "rootfs": {"type": "layers", "diff_ids": [Digest::of(unpacked)]}});
     let config = config.to_string().into_bytes();
     let kind = if gzip {
@@ -109,6 +115,99 @@ async fn images_of_other_tools_are_understood() {
             .expect("a function");
         assert_eq!(pulled.wasm, WASM);
         assert_eq!(pulled.layout, Layout::Image);
+    }
+}
+
+#[tokio::test]
+async fn a_relative_entrypoint_is_found_in_the_working_directory() {
+    async fn check(folder: &str, entrypoint: &str, path: &str) {
+        let other: &[u8] = b"\0asm\x01\0\0\0";
+        let file = |path, bytes| (path, EntryType::Regular, "", bytes);
+        let layer = archive(&[
+            file("one.wasm", other),
+            file(path, WASM),
+            file("two.wasm", other),
+        ]);
+        let config = json!({"WorkingDir": folder, "Entrypoint": [entrypoint]});
+        let fake = image_with(config, layer.clone(), &layer, false).await;
+        let pulled = fake.pull().await.expect("a function");
+        assert_eq!(pulled.wasm, WASM, "{entrypoint} in {folder}");
+    }
+    check("/app", "hello.wasm", "app/hello.wasm").await;
+    check("/app", "./hello.wasm", "./app/hello.wasm").await;
+    check("/app/", "bin/hello.wasm", "app/bin/hello.wasm").await;
+    check("/app", "../lib/hello.wasm", "lib/hello.wasm").await;
+    check("/app", "/lib/hello.wasm", "lib/hello.wasm").await;
+    check("/app", "hello.wasm", "usr/bin/hello.wasm").await;
+    check("/app", "hello.wasm", "hello.wasm").await;
+}
+
+#[tokio::test]
+async fn digests_of_sha512_are_verified() {
+    use sha2::Digest as _;
+    fn sha512(bytes: &[u8]) -> String {
+        let digits = sha2::Sha512::digest(bytes);
+        let digits = digits.iter();
+        digits.fold("sha512:".to_owned(), |text, byte| {
+            text + &format!("{byte:02x}")
+        })
+    }
+    async fn check(damaged: Option<usize>) {
+        let layer = archive(&[("app.wasm", EntryType::Regular, "", WASM)]);
+        let config = json!({"config": {"Entrypoint": ["/app.wasm"]},
+            "rootfs": {"type": "layers", "diff_ids": [sha512(&layer)]}});
+        let config = config.to_string().into_bytes();
+        let named = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": sha512(bytes), "size": bytes.len()});
+        let root = json!({"schemaVersion": 2, "mediaType": media::MANIFEST,
+            "config": named(media::IMAGE_CONFIG, &config),
+            "layers": [named(media::TAR_LAYER, &layer)]});
+        let root = root.to_string().into_bytes();
+        let reference = format!("@{}", sha512(&root));
+        let mut blobs = [root, config, layer].map(|bytes| (sha512(&bytes), bytes));
+        if let Some(index) = damaged {
+            let (_, bytes) = &mut blobs[index];
+            *bytes.last_mut().expect("a byte") ^= 1;
+        }
+        let fake = Fake::start(move |parts, _| {
+            let name = parts.uri.path().rsplit('/').next().unwrap_or_default();
+            match blobs.iter().find(|(digest, _)| digest == name) {
+                Some((digest, bytes)) => {
+                    let found = with(answer(200, bytes.clone()), "content-type", media::MANIFEST);
+                    with(found, "docker-content-digest", digest)
+                }
+                None => fake::status(404),
+            }
+        })
+        .await;
+        let outcome = fake.pull_as(&reference, None, fake::brisk()).await;
+        if damaged.is_some() {
+            let error = refused(outcome);
+            assert!(matches!(error, ContentError::Digest { .. }), "{error}");
+        } else {
+            let pulled = outcome.expect("a function");
+            assert_eq!(pulled.wasm, WASM);
+            assert_eq!(format!("@{}", pulled.digest), reference);
+        }
+    }
+    check(None).await;
+    for index in 0..3 {
+        check(Some(index)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_digest_of_another_algorithm_is_refused_by_its_name() {
+    let digest = format!("blake3:{}", "0".repeat(64));
+    let layer = json!({"mediaType": media::WASM_LAYER, "digest": digest, "size": WASM.len()});
+    let config = b"{}".to_vec();
+    let root = json!({"schemaVersion": 2, "mediaType": media::MANIFEST,
+        "config": descriptor(media::WASM_CONFIG, &config), "layers": [layer]});
+    let fake = registry(root, media::MANIFEST, vec![config]).await;
+    match refused(fake.pull().await) {
+        ContentError::Manifest(ManifestError::Json(error)) => {
+            assert!(error.to_string().contains(&digest), "{error}");
+        }
+        other => panic!("{other}"),
     }
 }
 

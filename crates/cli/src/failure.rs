@@ -160,12 +160,17 @@ impl Failure {
                 message,
                 "raise limits.compileMemory in its function.yaml, if you trust the file",
             ),
-            LoadError::NoStart => Self::new(
+            LoadError::Unsupported(_) => Self::new(
                 Exit::NotRunnable,
                 message,
-                "build a program (with a main function) or a component, not a library",
+                "build it without this proposal of WebAssembly",
             ),
-            LoadError::NoEntry => Self::new(
+            LoadError::NoStart { .. } => Self::new(
+                Exit::NotRunnable,
+                message,
+                "build a program (with a main function) or a component, not a library; Kotlin makes a _start from 2.4 on",
+            ),
+            LoadError::NoEntry { .. } => Self::new(
                 Exit::NotRunnable,
                 message,
                 "export one of the three; `sampan new` makes a function that does",

@@ -259,6 +259,11 @@ mod tests {
             &["_start", "no: build a program"],
         );
         check(
+            r#"(module (memory i64 1) (func (export "_start")))"#,
+            Exit::NotRunnable,
+            &["memory64", "no: build it without this proposal"],
+        );
+        check(
             "(component)",
             Exit::NotRunnable,
             &["exports neither", "world     as WIT:"],

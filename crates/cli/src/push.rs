@@ -138,6 +138,8 @@ mod tests {
         check(&wat("(module)"), Exit::NotRunnable, true);
         let lacking = r#"(module (import "acme" "x" (func)) (func (export "_start")))"#;
         check(&wat(lacking), Exit::NotRunnable, true);
+        let memory64 = r#"(module (memory i64 1) (func (export "_start")))"#;
+        check(&wat(memory64), Exit::NotRunnable, true);
         check(b"\0asm\x01\0\0\0\xff", Exit::Wasm, true);
         check(b"#!/bin/sh", Exit::Wasm, false);
         check(b"", Exit::Wasm, false);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::num::NonZeroU16;
 
-use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::api::core::v1::{Container, EnvVar};
 use sampan_spec::{
     Function, FunctionFile, HttpMode, InstancesFile, LIMITS, LimitsFile, Located, OutboundFile,
     ReuseFile, Scalar, annotations,
@@ -147,6 +147,7 @@ impl ValidFunction {
             }
             replicas => replicas,
         };
+        let metrics_port = metrics.as_ref().map(checked_metrics).transpose()?;
         Ok(Self {
             function,
             image: checked_image(image)?,
@@ -157,8 +158,8 @@ impl ValidFunction {
             replicas,
             env: checked_env(env)?,
             ingress: ingress.map(checked_ingress).transpose()?,
-            metrics_port: metrics.as_ref().map(checked_metrics).transpose()?,
-            template: checked_template(template.unwrap_or_default())?,
+            metrics_port,
+            template: checked_template(template.unwrap_or_default(), metrics_port)?,
         })
     }
 }
@@ -270,8 +271,11 @@ fn checked_metrics(metrics: &Metrics) -> Result<NonZeroU16, Invalid> {
     NonZeroU16::new(port).ok_or_else(|| refuse("0 is no port".to_owned()))
 }
 
-/// Rejects settings that the operator owns.
-fn checked_template(template: Template) -> Result<Template, Invalid> {
+/// Rejects settings that the operator owns, and ports that the function listens on.
+fn checked_template(
+    template: Template,
+    metrics_port: Option<NonZeroU16>,
+) -> Result<Template, Invalid> {
     let ours = |key: &str| key.starts_with(annotations::PREFIX) || key == "app.kubernetes.io/name";
     debug_assert!(ours(FUNCTION_LABEL), "selectors rest on it");
     if let Some(key) = template.labels.keys().find(|key| ours(key)) {
@@ -301,6 +305,33 @@ fn checked_template(template: Template) -> Result<Template, Invalid> {
             let message = format!("the name {CONTAINER} is that of the function's own container");
             return Err(Invalid::new(format!("spec.template.{field}"), message));
         }
+        // An init container that is not restarted has ended before the function listens.
+        let beside = |container: &&Container| {
+            field == "sidecars" || container.restart_policy.as_deref() == Some("Always")
+        };
+        let ports = containers
+            .iter()
+            .filter(beside)
+            .flat_map(|container| container.ports.iter().flatten());
+        for port in ports.filter(|port| port.protocol.as_deref().is_none_or(|name| name == "TCP")) {
+            checked_sidecar_port(port.container_port, metrics_port)
+                .map_err(|message| Invalid::new(format!("spec.template.{field}"), message))?;
+        }
     }
     Ok(template)
+}
+
+/// All containers of a pod share its ports.
+fn checked_sidecar_port(port: i32, metrics_port: Option<NonZeroU16>) -> Result<(), String> {
+    if port == i32::from(PORT) {
+        return Err(format!(
+            "port {port} is taken: the function's server listens there"
+        ));
+    }
+    match metrics_port {
+        Some(metrics) if port == i32::from(metrics.get()) => Err(format!(
+            "port {port} is taken by the function's metrics: set spec.metrics.port to another"
+        )),
+        _ => Ok(()),
+    }
 }

@@ -130,7 +130,8 @@ fn image(spec: &Fields<'_>, tag: Option<String>) -> Result<String, ConvertError>
     let image = spec.required_text("ociImage")?;
     Ok(match tag.filter(|tag| !tag.is_empty()) {
         None => image,
-        Some(digest) if digest.starts_with("sha256:") => format!("{image}@{digest}"),
+        // A tag has no colon.
+        Some(digest) if digest.contains(':') => format!("{image}@{digest}"),
         Some(tag) => format!("{image}:{tag}"),
     })
 }

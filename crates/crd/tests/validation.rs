@@ -128,6 +128,21 @@ fn invalid_values_are_named_by_their_field() {
         "spec.template.sidecars",
         "own container",
     );
+    check(
+        "{ image: i, template: { sidecars: [{ name: s, ports: [{ containerPort: 8080 }] }] } }",
+        "spec.template.sidecars",
+        "8080 is taken",
+    );
+    check(
+        "{ image: i, metrics: {}, template: { sidecars: [{ name: s, ports: [{ containerPort: 9090, protocol: TCP }] }] } }",
+        "spec.template.sidecars",
+        "9090 is taken",
+    );
+    check(
+        "{ image: i, metrics: { port: 1 }, template: { initContainers: [{ name: s, restartPolicy: Always, ports: [{ containerPort: 1 }] }] } }",
+        "spec.template.initContainers",
+        "1 is taken",
+    );
 }
 
 #[test]

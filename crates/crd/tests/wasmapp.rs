@@ -49,6 +49,18 @@ fn unset_fields_stay_unset() {
 }
 
 #[test]
+fn a_tag_that_is_a_digest_pins_the_image() {
+    fn check(tag: &str, image: &str) {
+        let spec = format!("{{ ociImage: registry.example/primes, ociImageTag: '{tag}' }}");
+        let converted = wasmapp::convert(&app(&spec)).expect(tag);
+        assert_eq!(converted.function.spec.image, image);
+    }
+    check("1.0", "registry.example/primes:1.0");
+    check("sha256:0", "registry.example/primes@sha256:0");
+    check("sha512:0", "registry.example/primes@sha512:0");
+}
+
+#[test]
 fn fields_without_counterpart_are_noted() {
     fn check(spec: &str, part: &str) {
         let converted = wasmapp::convert(&app(spec)).expect(spec);

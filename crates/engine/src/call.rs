@@ -9,7 +9,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::clock::Clock;
 use crate::error::CallError;
-use crate::function::{CallContext, Inner};
+use crate::function::{CallContext, CgiContext, Inner};
 
 /// The result of a handler.
 pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
@@ -19,6 +19,7 @@ pub(crate) struct Call {
     pub(crate) clock: Clock,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) busy: bool,
+    pub(crate) cgi: Option<Box<CgiContext>>,
     /// The trace context for outbound calls, unless the guest sets its own.
     pub(crate) traceparent: Option<HeaderValue>,
     /// Written by the guest within a poll and taken by the poller right after it, so it needs no
@@ -40,6 +41,7 @@ impl Call {
             clock: Clock::start(timeout, processor_limit),
             request_id: context.request_id,
             busy: context.busy,
+            cgi: context.cgi,
             traceparent,
             answer: Mutex::new(None),
             outbound_open: AtomicU32::new(0),

@@ -33,6 +33,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most idle connections for each upstream.
 const MAX_IDLE_PER_HOST: usize = 16;
 
+/// The most fields in the head of a response. hyper's limit of its bytes is 408 KiB.
+const MAX_RESPONSE_FIELDS: usize = 2_000;
+
 pub(crate) type OutboundClient = Client<Connector, WasiBody>;
 
 /// Makes a client that connects only to the upstreams that `function` may call.
@@ -41,6 +44,7 @@ pub(crate) fn new(function: Arc<Function>, tls: Arc<rustls::ClientConfig>) -> Ou
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+        .http1_max_headers(MAX_RESPONSE_FIELDS)
         .build(Connector {
             function,
             tls: TlsConnector::from(tls),

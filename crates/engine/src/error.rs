@@ -61,14 +61,27 @@ pub enum LoadError {
     /// The bytes are compiled code; the engine loads only WebAssembly.
     #[error("compiled native code, which is never loaded; give the .wasm that it was made from")]
     Precompiled,
+    /// Valid WebAssembly with a feature that the engine does not have.
+    #[error("WebAssembly with a feature that this host does not run: {0}")]
+    Unsupported(String),
     /// A core module without `_start`.
-    #[error("a core module without an exported function _start, so there is nothing to run")]
-    NoStart,
+    #[error(
+        "a core module without an exported function _start, so there is nothing to run; it exports {}",
+        listed(exports)
+    )]
+    NoStart {
+        /// The names of its exports.
+        exports: Vec<String>,
+    },
     /// A component that exports neither an HTTP handler nor a command.
     #[error(
-        "a component that exports neither wasi:http/incoming-handler, wasi:http/handler nor wasi:cli/run"
+        "a component that exports neither wasi:http/incoming-handler, wasi:http/handler nor wasi:cli/run; it exports {}",
+        listed(exports)
     )]
-    NoEntry,
+    NoEntry {
+        /// The names of its exported instances.
+        exports: Vec<String>,
+    },
     /// The function's `http` setting does not fit the kind of the file.
     #[error("{kind} cannot answer HTTP requests as it is; {advice}")]
     WrongKind {
@@ -121,6 +134,18 @@ pub enum LoadError {
     /// The compiled module does not fit this host.
     #[error("cannot be linked: {0}")]
     Link(String),
+}
+
+/// The first names of a list, and the number of the others.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).map(String::as_str);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        _ if names.is_empty() => "nothing".to_owned(),
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
 }
 
 /// The cause of a trap.
@@ -304,5 +329,22 @@ impl From<RequestBodyError> for wasmtime_wasi_http::Error {
             RequestBodyError::Stalled => Self::ConnectionReadTimeout,
             RequestBodyError::Broken(message) => Self::InternalError(Some(message)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn long_lists_of_names_are_shortened() {
+        let check = |count: usize, expected: &str| {
+            let names: Vec<_> = (1..=count).map(|number| number.to_string()).collect();
+            assert_eq!(listed(&names), expected);
+        };
+        check(0, "nothing");
+        check(1, "1");
+        check(8, "1, 2, 3, 4, 5, 6, 7, 8");
+        check(10, "1, 2, 3, 4, 5, 6, 7, 8 and 2 more");
     }
 }

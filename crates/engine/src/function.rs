@@ -1,6 +1,7 @@
 //! A loaded function and its calls.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -71,6 +72,19 @@ pub struct CallContext {
     /// leaves, which is the least work. Otherwise it is cleared afterwards, for the earliest
     /// response.
     pub busy: bool,
+    /// For commands that respond over CGI.
+    pub cgi: Option<Box<CgiContext>>,
+}
+
+/// Parameters of a call over CGI that the request does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgiContext {
+    /// The address of the client.
+    pub remote: IpAddr,
+    /// The path that leads to the function; empty if every path does.
+    pub script_name: Box<str>,
+    /// The function's own path, decoded.
+    pub path_info: String,
 }
 
 impl LoadedFunction {
@@ -89,7 +103,7 @@ impl LoadedFunction {
         &self.0.digest
     }
 
-    /// Serves an HTTP request.
+    /// Serves an HTTP request. Its target has a scheme and an authority, which the guest sees.
     ///
     /// The guest runs while this future and then the response's body are polled. Dropping either
     /// cancels it. Both streams are as long as the guest makes them.

@@ -121,10 +121,15 @@ async fn serve(
     call: &Arc<Call>,
     request: http::Request<WasiBody>,
 ) -> wasmtime::Result<()> {
+    let scheme = if request.uri().scheme_str() == Some("https") {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
     let request = store
         .data_mut()
         .http()
-        .new_incoming_request(Scheme::Http, request)?;
+        .new_incoming_request(scheme, request)?;
     let answer = Arc::clone(call);
     let out = store
         .data_mut()

@@ -2,7 +2,9 @@
 
 use wit_component::{DecodedWasm, WitPrinter};
 
+use crate::config::Flavour;
 use crate::error::LoadError;
+use crate::features::{self, Rejection};
 use crate::kind::{Kind, Surface};
 use crate::linker;
 
@@ -15,7 +17,7 @@ pub struct Inspection {
     pub digest: String,
     /// Whether it is a component; otherwise it is a core module.
     pub component: bool,
-    /// The kind, or the reason why there is nothing to call.
+    /// The kind, or the reason why this host cannot call it.
     pub kind: Result<Kind, LoadError>,
     /// The component's world as WIT; `None` for core modules.
     pub world: Option<String>,
@@ -52,10 +54,16 @@ pub enum InspectError {
 /// [`InspectError`] when the bytes are not valid WebAssembly.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     let surface = Surface::read(bytes)?;
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
-        .validate_all(bytes)
-        .map_err(|error| InspectError::Invalid(error.to_string()))?;
-    let kind = surface.kind();
+    let mut kind = surface.kind();
+    // Without a kind there is no engine. The concurrent one has every feature of the other.
+    let flavour = kind
+        .as_ref()
+        .map_or(Flavour::Concurrent, |kind| Flavour::of(*kind));
+    match features::validate(bytes, flavour) {
+        Ok(()) => {}
+        Err(Rejection::Feature(message)) => kind = Err(LoadError::Unsupported(message)),
+        Err(Rejection::Invalid(message)) => return Err(InspectError::Invalid(message)),
+    }
     let missing = if surface.is_component {
         linker::missing(&surface.imports, matches!(kind, Ok(Kind::HttpHandler03)))
     } else {

@@ -145,7 +145,9 @@ impl Surface {
             return if self.has_start {
                 Ok(Kind::CommandPreview1)
             } else {
-                Err(LoadError::NoStart)
+                Err(LoadError::NoStart {
+                    exports: self.exports.clone(),
+                })
             };
         }
         let exports = |prefix: &str| self.exports.iter().any(|name| name.starts_with(prefix));
@@ -156,7 +158,9 @@ impl Surface {
         } else if exports("wasi:cli/run@0.2.") {
             Ok(Kind::Command02)
         } else {
-            Err(LoadError::NoEntry)
+            Err(LoadError::NoEntry {
+                exports: self.exports.clone(),
+            })
         }
     }
 }
@@ -210,7 +214,19 @@ mod tests {
             r#"(module (func (export "_start")))"#,
             Ok(Kind::CommandPreview1),
         );
-        check(r#"(module (memory (export "_start") 1))"#, Err("_start"));
+        check(
+            r#"(module (memory (export "_start") 1))"#,
+            Err("without an exported function _start"),
+        );
+        check(
+            r#"(module (memory (export "memory") 1) (func (export "_initialize")))"#,
+            Err("it exports memory, _initialize"),
+        );
+        check("(module)", Err("it exports nothing"));
+        check(
+            &handler("acme:db/query@1.0.0"),
+            Err("it exports acme:db/query@1.0.0"),
+        );
         check(
             r#"(component (core module (func (export "_start"))))"#,
             Err("exports neither"),

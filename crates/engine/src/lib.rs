@@ -12,6 +12,7 @@
 //! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
 //!
 //! - The kind of a file, HTTP handler or command: `kind.rs`, with its tests.
+//! - The WebAssembly features of a file: `features.rs`, with its tests, and `cli_refusals`.
 //! - The imports of a guest: `linker.rs`, with its tests, and `other_languages`.
 //! - Compiling, and its limits: `compile/mod.rs` and `compile/child.rs`; tests in `scenario_modules`.
 //! - The cache, with its key, its hash and atomic writes: `cache.rs`; tests in `scenario_modules` and `cli_watching`.
@@ -42,6 +43,7 @@ mod compile_lock;
 mod config;
 mod engine;
 mod error;
+mod features;
 mod function;
 mod guest;
 mod handler02;
@@ -69,7 +71,7 @@ pub use compile::child::main as compile_child;
 pub use config::{CompileCommand, EngineConfig};
 pub use engine::{Engine, Wasm};
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
-pub use function::{CallContext, LoadedFunction};
+pub use function::{CallContext, CgiContext, LoadedFunction};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, Stream};

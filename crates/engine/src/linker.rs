@@ -13,7 +13,7 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings as p2;
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
-use wasmtime_wasi::{p1, p3};
+use wasmtime_wasi::{I32Exit, p1, p3};
 use wasmtime_wasi_http::p2::bindings::http as http02;
 use wasmtime_wasi_http::p3::bindings::http as http03;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
@@ -102,6 +102,9 @@ interfaces! { NAMES_03, link_03,
 /// Interfaces of types only, which need no linking.
 const TYPES_ONLY: &[&str] = &["wasi:cli/types@0.3"];
 
+/// The module of every function of WASI preview 1.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
+
 /// The linker of wasi:http 0.2 handlers and of commands.
 pub(crate) fn sequential(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
@@ -121,6 +124,13 @@ pub(crate) fn concurrent(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<H
 pub(crate) fn preview1(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::Linker<Host>> {
     let mut linker = wasmtime::Linker::new(engine);
     p1::add_to_linker_async(&mut linker, Host::preview1)?;
+    // wasmtime's own traps for codes of 126 and more, which preview 1 allows. What a caller of the
+    // command can keep of a code is the caller's to decide.
+    linker.allow_shadowing(true);
+    linker.func_wrap(PREVIEW1, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+        Err(I32Exit(code).into())
+    })?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 

@@ -129,6 +129,11 @@ fn failure(error: &hyper_util::client::legacy::Error) -> Error {
         {
             return Error::HttpResponseIncomplete;
         }
+        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
+            && hyper.is_parse_too_large()
+        {
+            return Error::HttpResponseHeaderSectionSize(None);
+        }
         source = cause.source();
     }
     if error.is_connect() {

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use sampan_engine::{CallContext, LoadedFunction};
+use sampan_spec::HttpMode;
 
+use crate::cgi;
 use crate::deployed::{Callee, Deployed};
 use crate::listing::list;
 use crate::metrics::Metrics;
@@ -22,7 +24,7 @@ use crate::request_id::{REQUEST_ID, identify};
 use crate::response_body::ResponseBody;
 use crate::routes::{PathOffset, RouteMatch, RouteTable, host};
 use crate::scheduler_load;
-use crate::server::{Handler, Malformed, RequestBody};
+use crate::server::{FIELD_OVERHEAD, Handler, Malformed, RequestBody};
 use crate::trace::continue_trace;
 
 /// Dispatches requests to functions.
@@ -105,7 +107,7 @@ impl<F: Callee> Handler for Dispatch<F> {
         let mut response = match self.find(&request) {
             Ok((deployed, offset)) => {
                 let guard = RequestGuard::new(deployed, started, access);
-                respond(guard, request, offset, &request_id).await
+                respond(guard, request, offset, peer, &request_id).await
             }
             Err(unrouted) => self.respond_unrouted(unrouted, started, access.as_deref()),
         };
@@ -129,9 +131,10 @@ async fn respond<F: Callee>(
     mut guard: RequestGuard<F>,
     request: Request<RequestBody>,
     offset: PathOffset,
+    peer: SocketAddr,
     request_id: &HeaderValue,
 ) -> Response<ResponseBody<F>> {
-    match call(&mut guard, request, offset, request_id).await {
+    match call(&mut guard, request, offset, peer, request_id).await {
         Ok(response) => {
             guard.answered(response.status());
             response.map(|body| ResponseBody::function(body, guard))
@@ -148,9 +151,11 @@ async fn call<F: Callee>(
     guard: &mut RequestGuard<F>,
     mut request: Request<RequestBody>,
     offset: PathOffset,
+    peer: SocketAddr,
     request_id: &HeaderValue,
 ) -> Result<Response<F::Body>, Refusal> {
-    let limits = &guard.deployed().function().limits;
+    let function = guard.deployed().function();
+    let limits = &function.limits;
     if header_bytes(request.headers()) > limits.request_headers.bytes() {
         return Err(Refusal::Headers);
     }
@@ -158,6 +163,10 @@ async fn call<F: Callee>(
         .body_mut()
         .limit(limits.request_body.bytes())
         .map_err(Refusal::Body)?;
+    let cgi = (function.http == Some(HttpMode::Cgi))
+        .then(|| cgi::context(request.uri().path(), offset, peer.ip()))
+        .transpose()
+        .map_err(Refusal::Malformed)?;
     if offset != PathOffset(0) {
         let uri = own_uri(request.uri(), offset).ok_or(Refusal::Malformed(Malformed::BadTarget))?;
         *request.uri_mut() = uri;
@@ -166,6 +175,7 @@ async fn call<F: Callee>(
     let context = CallContext {
         request_id: request_id.to_str().ok().map(Box::from),
         busy: scheduler_load::is_busy(),
+        cgi,
     };
     let fault = request.body().fault();
     let answer = guard.deployed().callee().handle(request, context);
@@ -180,11 +190,10 @@ async fn call<F: Callee>(
     Ok(response)
 }
 
-/// The size of all fields in HTTP/1 encoding, in bytes.
+/// The size of all fields as HTTP/2 counts it, in bytes. Over HTTP/1 they take no more.
 fn header_bytes(headers: &HeaderMap) -> u64 {
-    const SEPARATORS: usize = ": \r\n".len();
     let bytes = |(name, value): (&http::HeaderName, &HeaderValue)| {
-        (name.as_str().len() + value.len() + SEPARATORS) as u64
+        (name.as_str().len() + value.len() + FIELD_OVERHEAD) as u64
     };
     headers.iter().map(bytes).sum()
 }
@@ -239,14 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_counted_as_they_are_written() {
+    fn fields_are_counted_as_in_http2() {
         let mut headers = HeaderMap::new();
         headers.append("host", HeaderValue::from_static("a"));
         headers.append("x", HeaderValue::from_static("12"));
         headers.append("x", HeaderValue::from_static(""));
-        assert_eq!(
-            header_bytes(&headers),
-            "host: a\r\nx: 12\r\nx: \r\n".len() as u64
-        );
+        let text = "host".len() + "a".len() + "x".len() + "12".len() + "x".len();
+        assert_eq!(header_bytes(&headers), (text + 3 * 32) as u64);
     }
 }

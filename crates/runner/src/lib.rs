@@ -12,7 +12,9 @@
 //! - Slow, idle and flooding clients: `server/watchdog.rs`, `server/frames.rs` and `server/stream.rs`; tests in
 //!   `tests/clients.rs`, `tests/http2.rs` and `scenario_clients`.
 //! - Request smuggling: `server/check.rs`; tests in `tests/smuggling.rs`.
+//! - One form of a request's head for both protocols: `server/normalize.rs`, with its tests, and `handler_requests`.
 //! - Graceful drain: `server/driver.rs`; tests in `tests/stopping.rs`.
+//! - The context of a request over CGI: `cgi.rs`, with its tests, and `handler_requests`.
 //! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
 //! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.
 //! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch.rs`.
@@ -23,6 +25,7 @@
 //!   the shim.
 
 mod admission;
+mod cgi;
 mod deployed;
 mod dispatch;
 mod histogram;

@@ -174,13 +174,19 @@ fn of_malformed(malformed: Malformed) -> Reply {
     match malformed {
         Malformed::NoHost => bad("the request has no Host field"),
         Malformed::ManyHosts => bad("the request has more than one Host field"),
-        Malformed::BadHost => bad("the request's Host field is not a host"),
+        Malformed::BadHost => bad("the request's Host field or target does not name a host"),
         Malformed::OtherHost => bad("the request's Host field and target differ"),
         Malformed::BadTarget => bad("the request's target is not a path"),
+        Malformed::BadEncoding => bad("the request's path is not UTF-8 in percent-encoding"),
         Malformed::LongTarget => permanent(
             S::URI_TOO_LONG,
             "target_length",
             "the request's target is too long",
+        ),
+        Malformed::ManyFields => permanent(
+            S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "request_headers",
+            "the request has more header fields than any function gets",
         ),
         Malformed::Connect => {
             permanent(S::NOT_IMPLEMENTED, "connect", "this server is not a proxy")
@@ -337,6 +343,12 @@ mod tests {
             &Refusal::Malformed(Malformed::LongTarget),
             414,
             "target_length",
+            false,
+        );
+        check(
+            &Refusal::Malformed(Malformed::ManyFields),
+            431,
+            "request_headers",
             false,
         );
         check(

@@ -13,6 +13,7 @@ mod driver;
 mod frames;
 mod handler;
 mod listen;
+mod normalize;
 mod request_body;
 mod response_body;
 mod socket;
@@ -36,6 +37,7 @@ use self::connections::Connections;
 use self::watch::Order;
 
 pub use self::check::Malformed;
+pub(crate) use self::config::FIELD_OVERHEAD;
 pub use self::config::{MAX_URI_BYTES, MINIMUM_PROGRESS, ServerConfig};
 pub use self::handler::Handler;
 pub use self::listen::BindError;

@@ -204,6 +204,44 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn every_request_has_a_target_with_a_scheme_and_an_authority() {
+    async fn check(request: &str, expected: &str) {
+        let fixture = start_strict().await;
+        let expected = expected.replace("LOCAL", &fixture.address.to_string());
+        let answer = fixture.exchange(format!("{request}\r\n\r\n")).await;
+        assert_eq!(statuses(&answer), [200], "{request:?}: {answer}");
+        assert!(answer.contains(&expected), "{request:?}: {answer}");
+    }
+    let close = "connection: close";
+    check(
+        &format!("GET /head?x HTTP/1.1\r\nhost: a.example:81\r\n{close}"),
+        "http://a.example:81/head?x []",
+    )
+    .await;
+    check(
+        &format!("GET http://a.example/head HTTP/1.1\r\nhost: a.example\r\n{close}"),
+        "http://a.example/head []",
+    )
+    .await;
+    check(
+        &format!("GET /head HTTP/1.1\r\nhost:\r\n{close}"),
+        "http://LOCAL/head []",
+    )
+    .await;
+    check("GET /head HTTP/1.0", "http://LOCAL/head []").await;
+    check(
+        "GET http://a.example/head HTTP/1.0",
+        "http://a.example/head []",
+    )
+    .await;
+    check(
+        "GET /head HTTP/1.0\r\nhost: a.example\r\ncookie: a=1\r\ncookie: b=2",
+        "http://a.example/head [\"a=1; b=2\"]",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn scenario_33_heads_targets_and_bodies_are_limited() {
     async fn check(fixture: &Fixture, head: String, body: &[u8], expected: u16) {
         let answer = fixture.exchange([head.as_bytes(), body].concat()).await;
@@ -224,14 +262,15 @@ async fn scenario_33_heads_targets_and_bodies_are_limited() {
     check(&fixture, with_field(30 * 1024), b"", 200).await;
     check(&fixture, with_field(64 * 1024), b"", 431).await;
     check(&fixture, with_field(1024 * 1024), b"", 431).await;
-    let fields = "x: y\r\n".repeat(101);
-    check(
-        &fixture,
-        format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"),
-        b"",
-        431,
-    )
-    .await;
+    // Each of these fields counts 34 bytes of 32 KiB.
+    let with_fields = |count: usize| {
+        let fields = "x: y\r\n".repeat(count);
+        format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}\r\n")
+    };
+    check(&fixture, with_fields(101), b"", 200).await;
+    check(&fixture, with_fields(900), b"", 200).await;
+    check(&fixture, with_fields(1000), b"", 431).await;
+    check(&fixture, with_fields(100_000), b"", 431).await;
 
     let with_target = |length: usize| {
         let path = "x".repeat(length - 1);

@@ -82,6 +82,35 @@ async fn bodies_and_trailers_stream_both_ways() {
 }
 
 #[tokio::test]
+async fn the_target_and_the_cookies_are_those_of_http1() {
+    let fixture = start(|_| {}).await;
+    let mut request = get("/head");
+    for cookie in ["a=1", "b=2"] {
+        let cookie = HeaderValue::from_static(cookie);
+        request.headers_mut().append("cookie", cookie);
+    }
+    let response = client(&fixture).await.send_request(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "http://a/head [\"a=1; b=2\"]\n");
+    // Without `:authority`.
+    let mut stream = greet(&fixture).await;
+    let block = [&[0x82, 0x86, 0x44, 5][..], b"/head"].concat();
+    stream
+        .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block))
+        .await
+        .unwrap();
+    let expected = format!("http://{}/head []", fixture.address);
+    let mut answer = Vec::new();
+    let arrival = async {
+        while !String::from_utf8_lossy(&answer).contains(&expected) {
+            let count = stream.read_buf(&mut answer).await.unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    };
+    timeout(TEST_TIMEOUT, arrival).await.unwrap();
+}
+
+#[tokio::test]
 async fn limits_hold_as_on_http1() {
     async fn check<B>(fixture: &Fixture, request: Request<B>, expected: u16)
     where
@@ -111,6 +140,14 @@ async fn limits_hold_as_on_http1() {
         .headers_mut()
         .insert("x", HeaderValue::from_str(&"y".repeat(60 * 1024)).unwrap());
     check(&fixture, large, 431).await;
+    for (count, status) in [(101, 200), (900, 200), (2000, 431)] {
+        let mut many = get("/");
+        for _ in 0..count {
+            many.headers_mut()
+                .append("x", HeaderValue::from_static("y"));
+        }
+        check(&fixture, many, status).await;
+    }
     let mut other = get("/");
     other
         .headers_mut()

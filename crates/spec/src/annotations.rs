@@ -41,7 +41,8 @@ pub const HTTP: &str = "sampan.dev/http";
 /// The lifetime of an instance, as an object: `{"reuse":{"requests":1000}}`.
 pub const INSTANCES: &str = "sampan.dev/instances";
 
-/// The port of the pod that serves its metrics: `9090`. Default: none.
+/// The port of the pod that serves its metrics: `9090`. `sampan.dev/metrics.NAME` applies only to the
+/// container with that name. Default: none.
 pub const METRICS: &str = "sampan.dev/metrics";
 
 /// Every key.
@@ -72,9 +73,16 @@ pub fn parse<'a>(
         if !key.starts_with(PREFIX) {
             continue;
         }
-        if let Some(applies) = applies_to(key, container) {
+        if let Some(applies) = applies_to(key, HTTP, container) {
             if applies {
                 file.http = read(key, value)?;
+            }
+            continue;
+        }
+        if let Some(applies) = applies_to(key, METRICS, container) {
+            // It concerns the pod, not the function.
+            if applies {
+                port(key, value)?;
             }
             continue;
         }
@@ -87,10 +95,6 @@ pub fn parse<'a>(
                 });
             }
             INSTANCES => file.instances = read(key, value)?,
-            // It concerns the pod, not the function.
-            METRICS => {
-                port(value)?;
-            }
             unknown => {
                 return Err(AnnotationError {
                     key: Shown(unknown).to_string(),
@@ -108,31 +112,46 @@ pub fn parse<'a>(
     Ok(function)
 }
 
-/// Whether an HTTP key applies to this container; `None` for other keys.
-fn applies_to(key: &str, container: &str) -> Option<bool> {
-    let rest = key.strip_prefix(HTTP)?;
+/// Whether a key applies to this container: `base` to all, `base.NAME` to one. `None` for other keys.
+fn applies_to(key: &str, base: &str, container: &str) -> Option<bool> {
+    let rest = key.strip_prefix(base)?;
     match rest.strip_prefix('.') {
         Some(name) => Some(name == container),
         None => rest.is_empty().then_some(true),
     }
 }
 
-/// Reads the port that serves a function's metrics, if there is one.
+/// Reads the port that serves the metrics of a container's function, if there is one. An annotation
+/// for this container has priority over one for all.
 ///
 /// # Errors
 ///
 /// [`AnnotationError`] for an invalid port.
 pub fn metrics_port<'a>(
     annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
+    container: &str,
 ) -> Result<Option<NonZeroU16>, AnnotationError> {
-    let mut annotations = annotations.into_iter();
-    let found = annotations.find(|(key, _)| *key == METRICS);
-    found.map(|(_, value)| port(value)).transpose()
+    let mut found = None;
+    for (key, value) in annotations {
+        if applies_to(key, METRICS, container) == Some(true) {
+            let port = port(key, value)?;
+            if key != METRICS {
+                return Ok(Some(port));
+            }
+            found = Some(port);
+        }
+    }
+    Ok(found)
 }
 
-fn port(value: &str) -> Result<NonZeroU16, AnnotationError> {
+/// The key of the annotation with the port of one container's metrics.
+pub fn metrics_key(container: &str) -> String {
+    format!("{METRICS}.{container}")
+}
+
+fn port(key: &str, value: &str) -> Result<NonZeroU16, AnnotationError> {
     value.parse().map_err(|_| AnnotationError {
-        key: METRICS.to_owned(),
+        key: key.to_owned(),
         message: format!("{} is no port (write one from 1 to 65535)", Shown(value)),
     })
 }

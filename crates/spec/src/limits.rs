@@ -160,7 +160,7 @@ limits! {
     queue, "queue": u32 = Bound::count(100, 0, 100_000);
     /// The body of a request.
     request_body, "requestBody": ByteSize = Bound::bytes(10 * MI, 0, GI);
-    /// The head of a request.
+    /// The fields of a request's head: their names, their values, and 32 bytes for each.
     request_headers, "requestHeaders": ByteSize = Bound::bytes(32 * KI, KI, MI);
     /// How much a request may write to stdout, and as much to stderr; the rest is dropped.
     output, "output": ByteSize = Bound::bytes(64 * KI, 0, 16 * MI);

@@ -3,10 +3,14 @@
 use super::*;
 
 fn login(config: &str, registry: &str) -> Result<Option<Login>, CredentialsError> {
+    login_for(config, &format!("{registry}/a:1"))
+}
+
+fn login_for(config: &str, reference: &str) -> Result<Option<Login>, CredentialsError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("config.json");
     std::fs::write(&path, config).expect("a file");
-    let reference = format!("{registry}/a:1").parse().expect("a reference");
+    let reference = reference.parse().expect("a reference");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -47,6 +51,83 @@ fn logins_are_found_by_the_registry() {
         None,
     );
     check("{}", "r.example", None);
+}
+
+#[test]
+fn the_longest_path_that_covers_the_repository_wins() {
+    fn check(keys: &[&str], reference: &str, expected: Option<&str>) {
+        let entries: Vec<_> = keys
+            .iter()
+            .map(|key| format!(r#""{key}": {{"username": "{key}", "password": "p"}}"#))
+            .collect();
+        let config = format!(r#"{{"auths": {{{}}}}}"#, entries.join(", "));
+        let found = login_for(&config, reference).expect("a good configuration");
+        let expected = expected.map(|key| password(key, "p"));
+        assert_eq!(found, expected, "{keys:?} {reference}");
+    }
+    let teams = ["r.example/team-a", "r.example/team-b"];
+    check(&teams, "r.example/team-a/x", Some("r.example/team-a"));
+    check(&teams, "r.example/team-b/x", Some("r.example/team-b"));
+    check(&teams, "r.example/team-b/x/y:1", Some("r.example/team-b"));
+    check(&teams, "r.example/team-b", Some("r.example/team-b"));
+    check(&teams, "r.example/team-bc/x", None);
+    check(&teams, "r.example/team-c/x", None);
+    check(&teams, "r.example/x/team-a", None);
+    check(&teams, "other.example/team-a/x", None);
+    let nested = ["r.example", "r.example/a/b/", "r.example/a"];
+    check(&nested, "r.example/a/b/c", Some("r.example/a/b/"));
+    check(&nested, "r.example/a/c", Some("r.example/a"));
+    check(&nested, "r.example/c", Some("r.example"));
+    let urls = ["https://r.example/v1/", "https://r.example/v2/team-a"];
+    check(&urls, "r.example/x", Some("https://r.example/v1/"));
+    check(
+        &urls,
+        "r.example/team-a/x",
+        Some("https://r.example/v2/team-a"),
+    );
+    check(
+        &["https://r.example", "r.example"],
+        "r.example/x",
+        Some("r.example"),
+    );
+    check(&["r.example/v2"], "r.example/x", None);
+    check(
+        &["docker.io/team-a"],
+        "docker.io/team-a/x",
+        Some("docker.io/team-a"),
+    );
+    check(
+        &["https://index.docker.io/v1/"],
+        "docker.io/team-a/x",
+        Some("https://index.docker.io/v1/"),
+    );
+}
+
+#[test]
+fn a_helper_is_asked_for_the_repositories_that_its_key_covers() {
+    fn check(config: &str, reference: &str, helper: Option<&str>) {
+        let outcome = login_for(config, reference);
+        match (outcome, helper) {
+            // It is not installed: the error names it.
+            (Err(CredentialsError::HelperStart { program, .. }), Some(helper)) => {
+                assert_eq!(program, format!("docker-credential-{helper}"), "{config}");
+            }
+            (Ok(login), None) => assert_eq!(login, Some(password("me", "secret"))),
+            (outcome, _) => panic!("{config} {reference}: {outcome:?}, expected {helper:?}"),
+        }
+    }
+    let both = r#"{"auths": {"r.example/team-a": {"auth": "bWU6c2VjcmV0"}},
+        "credHelpers": {"r.example": "sampan-none", "r.example/team-b": "sampan-none-b"}}"#;
+    check(both, "r.example/x", Some("sampan-none"));
+    check(both, "r.example/team-a/x", None);
+    check(both, "r.example/team-b/x", Some("sampan-none-b"));
+    let same = r#"{"auths": {"r.example": {"auth": "bWU6c2VjcmV0"}},
+        "credHelpers": {"r.example": "sampan-none"}}"#;
+    check(same, "r.example/x", Some("sampan-none"));
+    let store = r#"{"auths": {"r.example/team-a": {"auth": "bWU6c2VjcmV0"}},
+        "credsStore": "sampan-none"}"#;
+    check(store, "r.example/team-a/x", None);
+    check(store, "r.example/team-b/x", Some("sampan-none"));
 }
 
 #[test]

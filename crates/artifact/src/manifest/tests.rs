@@ -124,19 +124,42 @@ fn a_document_without_a_type_has_the_announced_one() {
 
 #[test]
 fn a_configuration_names_its_module_and_every_layer() {
-    let check = |config: Value, entrypoint: Option<&str>| {
+    let check = |config: Value, modules: &[&str]| {
         let document = json!({"config": config, "rootfs": {"type": "layers", "diff_ids": [ZERO]}});
         let contents = read_config(document.to_string().as_bytes(), 1).expect("a configuration");
-        assert_eq!(contents.entrypoint.as_deref(), entrypoint);
+        assert_eq!(contents.modules, modules, "{document}");
     };
     check(
         json!({"Entrypoint": ["/a.wasm", "x"], "Cmd": ["y"]}),
-        Some("/a.wasm"),
+        &["a.wasm"],
     );
-    check(json!({"Cmd": ["/b.wasm"]}), Some("/b.wasm"));
-    check(json!({"Entrypoint": [], "Cmd": null}), None);
-    check(json!({}), None);
-    check(Value::Null, None);
+    check(json!({"Cmd": ["/b.wasm"]}), &["b.wasm"]);
+    check(json!({"Entrypoint": [], "Cmd": null}), &[]);
+    check(json!({}), &[]);
+    check(Value::Null, &[]);
+    let below = |folder: &str, program: &str, path: &[&str], modules: &[&str]| {
+        check(
+            json!({"WorkingDir": folder, "Entrypoint": [program], "Env": path}),
+            modules,
+        );
+    };
+    below("/app", "./a.wasm", &[], &["app/a.wasm"]);
+    below("/app", "b/../a.wasm", &[], &["app/a.wasm"]);
+    below("/app/", "../../../a.wasm", &[], &["a.wasm"]);
+    below("app", "b/a.wasm", &[], &["app/b/a.wasm"]);
+    below("/app", "/a.wasm", &[], &["a.wasm"]);
+    below("", "./a.wasm", &[], &["a.wasm"]);
+    below(
+        "/app",
+        "a.wasm",
+        &["HOME=/", "PATH=/bin:lib"],
+        &["bin/a.wasm", "app/lib/a.wasm", "app/a.wasm", "a.wasm"],
+    );
+    let defaults = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
+    let folders = defaults.into_iter().chain(["sbin", "bin", "app"]);
+    let found: Vec<_> = folders.map(|folder| format!("{folder}/a.wasm")).collect();
+    let found = found.iter().map(String::as_str).chain(["a.wasm"]);
+    below("/app", "a.wasm", &[], &found.collect::<Vec<_>>());
     let document = json!({"rootfs": {"type": "layers", "diff_ids": []}}).to_string();
     let outcome = read_config(document.as_bytes(), 1);
     assert!(

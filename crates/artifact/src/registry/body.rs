@@ -19,6 +19,8 @@ const DIGEST_HEADER: &str = "docker-content-digest";
 const MAX_ERROR_BYTES: usize = 8 << 10;
 /// The most characters of it in messages.
 const MAX_SHOWN: usize = 300;
+/// The most characters of a digest in a header, in messages. Every digest is shorter.
+const MAX_CLAIM: usize = 160;
 
 /// Expectations on a body.
 #[derive(Clone, Debug)]
@@ -74,10 +76,11 @@ impl Registry {
         let url = response.url().clone();
         let claimed = response.headers().get(DIGEST_HEADER).map(|value| {
             let text = String::from_utf8_lossy(value.as_bytes());
-            text.chars().take(96).collect::<String>()
+            text.chars().take(MAX_CLAIM).collect::<String>()
         });
         let mut bytes = BytesMut::new();
-        let mut hasher = Hasher::default();
+        let hasher = expected.digest.as_ref().map(Hasher::like);
+        let mut hasher = hasher.unwrap_or_default();
         meter.restart();
         while let Some(piece) = response
             .chunk()
@@ -111,7 +114,7 @@ impl Registry {
         } else {
             // Storage behind a redirect is not the registry; its digest header does not count.
             claimed
-                .filter(|claimed| self.is_own(&url) && *claimed != actual.as_str())
+                .filter(|claimed| self.is_own(&url) && !is_digest_of(claimed, &actual, &bytes))
                 .map(|claimed| ContentError::Claim {
                     claimed,
                     actual: actual.clone(),
@@ -127,7 +130,17 @@ impl Registry {
 /// The digest header of the response to a pushed manifest.
 pub(crate) fn claimed_digest(response: &Response) -> Option<String> {
     let value = response.headers().get(DIGEST_HEADER)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    let text = String::from_utf8_lossy(value.as_bytes());
+    Some(text.chars().take(MAX_CLAIM).collect())
+}
+
+/// Whether a registry's digest header is right about these bytes, which have the digest `actual`.
+/// The header may have another algorithm.
+pub(crate) fn is_digest_of(claimed: &str, actual: &Digest, bytes: &[u8]) -> bool {
+    claimed == actual.as_str()
+        || claimed
+            .parse()
+            .is_ok_and(|claimed: Digest| claimed.matches(bytes))
 }
 
 #[derive(Deserialize)]

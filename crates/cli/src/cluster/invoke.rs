@@ -34,6 +34,9 @@ use response::JsonResponse;
 /// Time limit for the API server's error after a failed port forward.
 const FORWARD_ERROR_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The most fields in the head of a response.
+const MAX_FIELDS: usize = 2_000;
+
 /// Calls a function.
 pub(crate) fn invoke(arguments: &Invoke) -> Result<ExitCode, Failure> {
     match block_on(run(arguments)) {
@@ -79,7 +82,10 @@ async fn run(arguments: &Invoke) -> Result<Option<Failure>, Failure> {
         )
     };
     let answered = async {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = http1::Builder::new()
+            .max_headers(MAX_FIELDS)
+            .handshake(TokioIo::new(stream))
+            .await?;
         // The connection ends with the response, which reports its errors as well.
         tokio::spawn(connection);
         sender.send_request(request).await

@@ -54,13 +54,23 @@ fn each_load_error_names_the_file_and_gives_advice() {
         "compiles by itself",
     );
     check(
-        LoadError::NoStart,
+        LoadError::Unsupported("memory64 must be enabled".into()),
         Exit::NotRunnable,
-        "_start",
-        "main function",
+        "memory64",
+        "without this proposal",
     );
     check(
-        LoadError::NoEntry,
+        LoadError::NoStart {
+            exports: vec!["_initialize".into(), "evil\u{1b}[2J".into()],
+        },
+        Exit::NotRunnable,
+        "_start, so there is nothing to run; it exports _initialize, evil\\u{1b}[2J",
+        "Kotlin makes a _start from 2.4 on",
+    );
+    check(
+        LoadError::NoEntry {
+            exports: Vec::new(),
+        },
         Exit::NotRunnable,
         "exports neither",
         "sampan new",

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     let (parts, body) = request.into_parts();
     let (writer, finish) = stdout::answer_to(Arc::clone(&call));
     let io = CommandIo {
-        environment: environment::of(&parts),
+        environment: environment::of(&parts, call.cgi.as_deref()),
         stdin: Some(Box::new(stdin::body(body))),
         stdout: Some(Box::new(writer)),
         ..CommandIo::default()

@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::REFUSED;
+use super::{REFUSED, UNSUPPORTED};
 use crate::config::{self, Flavour};
+use crate::features::{self, Rejection};
 
 /// Runs as the compiler. The arguments are `sequential|concurrent`, `component|module`, seconds of
 /// processor time and bytes of memory.
@@ -24,6 +25,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
             eprintln!("{message}");
             ExitCode::from(REFUSED)
         }
+        Err(Failure::Unsupported(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(UNSUPPORTED)
+        }
         Err(Failure::Setup(message)) => {
             eprintln!("{message}");
             ExitCode::FAILURE
@@ -34,6 +39,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 enum Failure {
     Setup(String),
     Refused(String),
+    Unsupported(String),
 }
 
 fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -80,7 +86,10 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         "module" => engine.precompile_module(&wasm),
         _ => return Err(setup("neither component nor module")),
     }
-    .map_err(|error| Failure::Refused(format!("{error:#}")))?;
+    .map_err(|error| match features::validate(&wasm, flavour) {
+        Err(Rejection::Feature(message)) => Failure::Unsupported(message),
+        Ok(()) | Err(Rejection::Invalid(_)) => Failure::Refused(format!("{error:#}")),
+    })?;
     let mut stdout = std::io::stdout().lock();
     stdout
         .write_all(&compiled)

@@ -29,6 +29,10 @@ use crate::error::LoadError;
 /// reason.
 const REFUSED: u8 = 65;
 
+/// The child's exit code for valid WebAssembly with a feature that the engine lacks. Its standard
+/// error names the feature.
+const UNSUPPORTED: u8 = 66;
+
 /// Wall time for each unit of processor time. A child that waits for a busy machine must not hit
 /// the parent's timeout first.
 const WALL_FACTOR: u32 = 10;
@@ -72,6 +76,7 @@ impl Compiler {
     /// # Errors
     ///
     /// - [`LoadError::Compile`] when the compiler rejects the bytes.
+    /// - [`LoadError::Unsupported`] when it rejects them for a feature.
     /// - [`LoadError::CompileTime`] and [`LoadError::CompileKilled`] when a limit ended the child.
     /// - [`LoadError::Compiler`] when the child could not be run.
     pub(crate) async fn compile(&self, job: Job<'_>) -> Result<Vec<u8>, LoadError> {
@@ -239,6 +244,7 @@ fn compile_result(
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(compiled),
         (Some(code), _) if code == i32::from(REFUSED) => Err(LoadError::Compile(message())),
+        (Some(code), _) if code == i32::from(UNSUPPORTED) => Err(LoadError::Unsupported(message())),
         (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => {
             Err(LoadError::CompileTime { limit: time })
         }

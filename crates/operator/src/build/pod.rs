@@ -41,7 +41,8 @@ pub(super) fn pod(
     all_annotations.extend(annotations::print(&function.function, CONTAINER));
     if let Some(port) = function.metrics_port {
         let port = port.to_string();
-        all_annotations.insert(annotations::METRICS.to_owned(), port.clone());
+        // A sidecar may be a function as well, and shares the ports of the pod.
+        all_annotations.insert(annotations::metrics_key(CONTAINER), port.clone());
         // Annotations for scrapers, unless the template sets them.
         for (key, value) in [(SCRAPE, "true"), (SCRAPED_PORT, port.as_str())] {
             let entry = all_annotations.entry(key.to_owned());

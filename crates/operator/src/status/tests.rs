@@ -54,12 +54,30 @@ fn make(
     previous: &WasmFunctionStatus,
     now: i64,
 ) -> WasmFunctionStatus {
+    make_of(
+        json!({ "image": "i" }),
+        deployment,
+        pods,
+        refusal,
+        previous,
+        now,
+    )
+}
+
+fn make_of(
+    spec: Value,
+    deployment: Option<&Deployment>,
+    pods: &[&Pod],
+    refusal: Option<&Refusal>,
+    previous: &WasmFunctionStatus,
+    now: i64,
+) -> WasmFunctionStatus {
     let identity = Identity {
         namespace: "ns".to_owned(),
         name: "f".to_owned(),
         uid: "u".to_owned(),
     };
-    let function = function(json!({ "image": "i" }));
+    let function = function(spec);
     let input = StatusInput {
         identity: &identity,
         generation: Some(1),
@@ -150,6 +168,42 @@ fn a_refusal_names_the_missing_permission() {
     assert!(
         message.contains("patch deployments.apps in namespace ns"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_pod_that_is_not_admitted_has_advice_for_the_memory_limit_that_the_operator_set() {
+    fn check(spec: &Value, expected: Option<&str>) {
+        let refused: Deployment = serde_json::from_value(json!({ "status": { "conditions": [
+            { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] } }))
+        .expect("a deployment");
+        let status = make_of(
+            spec.clone(),
+            Some(&refused),
+            &[],
+            None,
+            &WasmFunctionStatus::default(),
+            1,
+        );
+        for kind in [ConditionKind::Ready, ConditionKind::Progressing] {
+            let message = &status.condition(kind).expect("it is always there").message;
+            match expected {
+                Some(part) => assert!(
+                    message.starts_with("exceeded quota; ") && message.contains(part),
+                    "{spec}: {message}"
+                ),
+                None => assert_eq!(message, "exceeded quota", "{spec}"),
+            }
+        }
+    }
+    check(&json!({ "image": "i" }), Some("lower one of them"));
+    check(
+        &json!({ "image": "i", "limits": { "concurrency": 1 } }),
+        Some("2304Mi, is limits.compileMemory (2Gi)"),
+    );
+    check(
+        &json!({ "image": "i", "template": { "resources": { "limits": { "memory": "3Gi" } } } }),
+        None,
     );
 }
 

@@ -6,7 +6,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version};
 
-use super::config::MAX_URI_BYTES;
+use super::config::{MAX_FIELDS, MAX_URI_BYTES};
 
 /// Reasons why a request is rejected before dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,14 +15,18 @@ pub enum Malformed {
     NoHost,
     /// More than one Host field.
     ManyHosts,
-    /// A Host field that is not a host.
+    /// A host, of the Host field or of the target, that is not one.
     BadHost,
     /// A Host field that names another host than the request's target.
     OtherHost,
-    /// A target that is not a path.
+    /// A target that is not a path of this server.
     BadTarget,
+    /// A path that does not decode to UTF-8, for a function that gets it decoded.
+    BadEncoding,
     /// A target that is too long.
     LongTarget,
+    /// More fields than any function gets.
+    ManyFields,
     /// CONNECT, which only a proxy serves.
     Connect,
 }
@@ -32,6 +36,9 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
     if *request.method() == Method::CONNECT {
         return Err(Malformed::Connect);
     }
+    if request.headers().len() > MAX_FIELDS {
+        return Err(Malformed::ManyFields);
+    }
     let target = request.uri();
     let path = target.path();
     if path.len() + target.query().map_or(0, |query| query.len() + 1) > MAX_URI_BYTES {
@@ -40,6 +47,12 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
     let whole_server = path == "*" && *request.method() == Method::OPTIONS;
     if !path.starts_with('/') && !whole_server {
         return Err(Malformed::BadTarget);
+    }
+    if !matches!(target.scheme_str(), None | Some("http" | "https")) {
+        return Err(Malformed::BadTarget);
+    }
+    if !target.authority().is_none_or(is_host) {
+        return Err(Malformed::BadHost);
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), target.authority()) {
@@ -64,6 +77,19 @@ fn check_host(host: &HeaderValue, authority: Option<&Authority>) -> Result<(), M
     }
 }
 
+/// Whether this is a host with or without a port. A user is no part of an HTTP target.
+pub(super) fn is_host(authority: &Authority) -> bool {
+    let (text, host) = (authority.as_str(), authority.host());
+    let port = match text.strip_prefix(host) {
+        Some("") => Some(""),
+        Some(rest) => rest.strip_prefix(':'),
+        None => None,
+    };
+    !host.is_empty()
+        && text.bytes().all(is_host_byte)
+        && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Names, IPv4 and bracketed IPv6 addresses, ports. Excludes all bytes that end a host in some
 /// parser (`/`, `@`, `,`, spaces and so on).
 fn is_host_byte(byte: u8) -> bool {
@@ -74,7 +100,7 @@ fn is_host_byte(byte: u8) -> bool {
 mod tests {
     use http::{Method, Request, Version};
 
-    use super::{Malformed, check};
+    use super::{MAX_FIELDS, Malformed, check};
     use crate::server::MAX_URI_BYTES;
 
     fn checked(
@@ -128,6 +154,26 @@ mod tests {
             &["b"],
             Some(Malformed::OtherHost),
         );
+        for target in ["http://me@a/", "http://a:x/"] {
+            check(Version::HTTP_2, target, &[], Some(Malformed::BadHost));
+        }
+        check(Version::HTTP_2, "https://a:443/", &[], None);
+        check(Version::HTTP_2, "ftp://a/", &[], Some(Malformed::BadTarget));
+    }
+
+    #[test]
+    fn the_number_of_fields_is_limited() {
+        let check = |count: usize, expected| {
+            let mut request = Request::builder().uri("/").header("host", "a");
+            for number in 1..count {
+                request = request.header(format!("x{number}"), "");
+            }
+            let request = request.body(()).unwrap();
+            assert_eq!(request.headers().len(), count);
+            assert_eq!(super::check(&request).err(), expected, "{count}");
+        };
+        check(MAX_FIELDS, None);
+        check(MAX_FIELDS + 1, Some(Malformed::ManyFields));
     }
 
     #[test]

@@ -24,9 +24,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::check::check;
-use super::config::{MAX_URI_BYTES, ServerConfig};
+use super::config::{FIELD_OVERHEAD, MAX_FIELDS, MAX_URI_BYTES, ServerConfig};
 use super::driver::{ConnectionDriver, ConnectionEnd};
 use super::handler::Handler;
+use super::normalize::normalize;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::socket::{Protocol, Socket};
@@ -41,6 +42,9 @@ const BUFFER: usize = 64 * 1024;
 /// HTTP/2 flow-control windows: for one body, and for all bodies of a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of HTTP/2's pseudo-header fields without the path, which has a limit of its own.
+const PSEUDO_FIELDS: usize = 1024;
 
 /// The most requests that an HTTP/2 client may cancel before the server accepts them.
 const MAX_PENDING_RESETS: usize = 20;
@@ -57,6 +61,8 @@ struct ConnectionContext<H> {
     handler: Arc<H>,
     watch: Arc<Watch>,
     peer: SocketAddr,
+    /// The server's address of the connection.
+    local: SocketAddr,
     body_timeout: Duration,
 }
 
@@ -68,6 +74,10 @@ pub(super) async fn serve<H: Handler>(
     config: &ServerConfig,
     watch: &Arc<Watch>,
 ) {
+    let local = match stream.local_addr() {
+        Ok(local) => local,
+        Err(error) => return tracing::debug!(%peer, %error, "a connection failed"),
+    };
     let mut socket = Socket::new(stream, Arc::clone(watch));
     let mut driver = ConnectionDriver::new(watch, config);
     let protocol = poll_fn(|context| match driver.poll(None, context) {
@@ -85,6 +95,7 @@ pub(super) async fn serve<H: Handler>(
         handler,
         watch: Arc::clone(watch),
         peer,
+        local,
         body_timeout,
     });
     let service = service_fn(move |request: Request<Incoming>| {
@@ -129,8 +140,11 @@ pub(super) async fn serve<H: Handler>(
 fn http1_builder(header_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let head = header_bytes + MAX_URI_BYTES;
+    // hyper reserves room for this many fields while it parses a head.
+    let fields = (header_bytes / (1 + FIELD_OVERHEAD)).min(MAX_FIELDS);
     builder
         .header_read_timeout(None)
+        .max_headers(fields)
         .max_header_size(head)
         .max_buf_size(BUFFER.max(head));
     builder
@@ -142,7 +156,8 @@ fn http2_builder(
     max_streams: u32,
 ) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
-    let head = u32::try_from(header_bytes + MAX_URI_BYTES).unwrap_or(u32::MAX);
+    let head = header_bytes + MAX_URI_BYTES + PSEUDO_FIELDS;
+    let head = u32::try_from(head).unwrap_or(u32::MAX);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(max_streams)
@@ -157,13 +172,14 @@ fn http2_builder(
 }
 
 impl<H: Handler> ConnectionContext<H> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody<H::Body>> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody<H::Body>> {
         scheduler_load::count_request();
         let busy = self.watch.begin();
         let version = request.version();
         // After an ambiguous request, the following ones on the connection are ambiguous as well.
         let mut last = false;
-        let mut response = match check(&request) {
+        let checked = check(&request).and_then(|()| normalize(&mut request, self.local));
+        let mut response = match checked {
             Ok(()) => {
                 let body = |incoming| RequestBody::new(incoming, &self.watch, self.body_timeout);
                 self.handler.call(request.map(body), self.peer).await

@@ -97,8 +97,12 @@ impl Callee for Plain {
                 Err(_) => "all is well".to_owned(),
             },
             _ => format!(
-                "version={} target={} context={:?} headers={:?}",
-                self.version, head.uri, context.request_id, head.headers
+                "version={} target={} uri={} context={:?} headers={:?}",
+                self.version,
+                head.uri.path_and_query().unwrap(),
+                head.uri,
+                context.request_id,
+                head.headers
             ),
         };
         let mut body = PlainBody::text(&text);

@@ -162,6 +162,11 @@ impl Handler for Plain {
         match path.as_str() {
             "/ignore" => text(StatusCode::OK, "ignored"),
             "/never" => std::future::pending().await,
+            "/head" => {
+                let cookies = request.headers().get_all("cookie");
+                let cookies: Vec<_> = cookies.iter().collect();
+                text(StatusCode::OK, &format!("{} {cookies:?}\n", request.uri()))
+            }
             "/echo" => Response::new(held(request.into_body().map_err(Into::into), busy)),
             "/big" => Response::new(held(big(1024), busy)),
             "/endless" => Response::new(held(big(usize::MAX), busy)),

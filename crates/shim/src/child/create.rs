@@ -88,8 +88,9 @@ fn prepare(
     } else {
         payload::name(&spec, &request.id)
     };
-    let function = spec::function(&spec, name);
-    let metrics_port = spec::metrics_port(&spec)?;
+    let name = name.to_owned();
+    let function = spec::function(&spec, &name);
+    let metrics_port = spec::metrics_port(&spec, &name)?;
     // A program needs no rules, but a wrong rule fails its container too.
     let function = Arc::new(function?);
     let role = Role::find(&spec, &rootfs, request, &function)?;

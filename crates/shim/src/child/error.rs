@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use libcontainer::error::LibcontainerError;
@@ -62,6 +63,11 @@ pub(super) enum ChildError {
     Port(String),
     #[error("{}", Line(.0))]
     Listen(#[source] sampan_runner::BindError),
+    #[error(
+        "port {0} for metrics is taken by another process of the pod; give each container a port of its own with the \
+         annotation sampan.dev/metrics.NAME"
+    )]
+    MetricsPort(NonZeroU16),
 }
 
 impl ChildError {

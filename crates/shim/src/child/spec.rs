@@ -131,9 +131,9 @@ fn no_capabilities() -> LinuxCapabilities {
     none
 }
 
-/// The port of the function's metrics, from the pod's annotations.
-pub(super) fn metrics_port(spec: &Spec) -> Result<Option<NonZeroU16>, ChildError> {
-    annotations::metrics_port(pairs(spec)).map_err(ChildError::Annotation)
+/// The port of the metrics of the container's function, from the pod's annotations.
+pub(super) fn metrics_port(spec: &Spec, name: &str) -> Result<Option<NonZeroU16>, ChildError> {
+    annotations::metrics_port(pairs(spec), name).map_err(ChildError::Annotation)
 }
 
 fn pairs(spec: &Spec) -> impl Iterator<Item = (&str, &str)> {

@@ -116,10 +116,26 @@ fn the_http_mode_may_apply_to_one_container() {
 
 #[test]
 fn the_port_of_metrics_is_read_beside_the_rules() {
-    let found = |value| metrics_port([(FUNCTION, "f"), (METRICS, value)]);
-    assert_eq!(metrics_port([(FUNCTION, "f")]), Ok(None));
-    assert_eq!(found("9090"), Ok(NonZeroU16::new(9090)));
-    assert!(parse([(METRICS, "9090")], "f").is_ok());
+    fn check(annotations: &[(&str, &str)], expected: Option<u16>) {
+        let found = metrics_port(annotations.iter().copied(), "main");
+        let expected = expected.and_then(NonZeroU16::new);
+        assert_eq!(found, Ok(expected), "{annotations:?}");
+        assert!(parse(annotations.iter().copied(), "main").is_ok());
+    }
+    let own = metrics_key("main");
+    let own = own.as_str();
+    check(&[(FUNCTION, "f")], None);
+    check(&[(METRICS, "9090")], Some(9090));
+    check(&[(own, "9091")], Some(9091));
+    check(&[(METRICS, "9090"), (own, "9091")], Some(9091));
+    check(&[(own, "9091"), (METRICS, "9090")], Some(9091));
+    check(
+        &[(METRICS, "9090"), ("sampan.dev/metrics.other", "9091")],
+        Some(9090),
+    );
+    check(&[("sampan.dev/metrics.other", "9091")], None);
+    assert!(parse([("sampan.dev/metricsx", "9090")], "main").is_err());
+    let found = |value| metrics_port([(FUNCTION, "f"), (METRICS, value)], "f");
     for value in ["", "0", "65536", "http", "-1", "9090 "] {
         let error = found(value).expect_err(value);
         assert_eq!(error.key, METRICS, "{error}");

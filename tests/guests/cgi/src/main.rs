@@ -13,6 +13,14 @@ fn main() {
     match show("PATH_INFO").as_str() {
         "/silent" => {}
         "/broken" => println!("this is no header\n"),
+        "/variables of CGI" => {
+            println!("Content-Type: text/plain\n");
+            let mut variables: Vec<_> = std::env::vars().collect();
+            variables.sort();
+            for (name, value) in variables {
+                println!("{name}={value}");
+            }
+        }
         "/teapot" => print!("Status: 418 I'm a teapot\r\nContent-Type: text/plain\r\n\r\nshort\n"),
         path => print!(
             "Content-Type: text/plain\n\n{} {path}?{} {}\nx-test {}\nbody {body}\n",

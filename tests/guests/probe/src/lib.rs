@@ -4,6 +4,7 @@
 mod answer;
 mod memory;
 mod outbound;
+mod target;
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -68,6 +69,7 @@ impl Guest for Probe {
             }
             "/call" => text(out, &outbound::call(query)),
             "/hold" => text(out, &outbound::hold(query)),
+            "/target" => text(out, &target::target(&request)),
             _ => text(out, "probe"),
         }
     }

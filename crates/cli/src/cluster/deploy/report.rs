@@ -140,7 +140,10 @@ fn advice(reason: &str) -> &'static str {
         }
         Some(Reason::CrashLoop) => "read what it printed: sampan logs NAME --previous",
         Some(Reason::OutOfMemory) => {
-            "lower limits.memory or limits.concurrency, or give the pod more in spec.template.resources"
+            "give the pod more in spec.template.resources, or lower limits.memory, limits.concurrency or limits.compileMemory"
+        }
+        Some(Reason::NotAdmitted) => {
+            "change what the quota or policy counts; the message says which limits set the memory of a pod"
         }
         Some(Reason::ConfigurationMissing | Reason::PodSetupFailed) => {
             "make the ConfigMap, Secret or volume that is named, or take it out of the resource"

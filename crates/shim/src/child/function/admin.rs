@@ -1,6 +1,7 @@
 //! Serves a function's metrics and health at the pod's port that an annotation names. Without the annotation there is
 //! no listener.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::num::NonZeroU16;
 
@@ -16,7 +17,10 @@ pub(super) fn serve(
     health: Health,
 ) -> Result<(), ChildError> {
     let doing = || ChildError::system(format!("listening at port {port} for metrics"));
-    let listener = listen(port).map_err(doing())?;
+    let listener = listen(port).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => ChildError::MetricsPort(port),
+        _ => doing()(error),
+    })?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(doing())?;
     tokio::spawn(admin::serve(
         listener,

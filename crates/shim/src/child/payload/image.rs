@@ -7,7 +7,7 @@ use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, Read
 use containerd_client::tonic::{Code, Request, Status};
 use containerd_client::{Client, with_namespace};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// The media type of a layer that is a module.
 const WASM: &str = "application/wasm";
@@ -27,6 +27,9 @@ pub(super) enum ImageError {
     /// What it has is something else.
     #[error("the content {digest} does not have that digest")]
     Digest { digest: String },
+    /// It cannot be checked.
+    #[error("the content {digest} has a digest that is neither of SHA-256 nor of SHA-512")]
+    Algorithm { digest: String },
     /// It is larger than allowed.
     #[error("the content {digest} has {size} bytes, and {limit} are allowed")]
     Size {
@@ -190,18 +193,51 @@ impl Store<'_> {
             }
             bytes.extend_from_slice(&part.data);
         }
-        if format!("sha256:{}", hex::encode(Sha256::digest(&bytes))) != digest {
-            return Err(ImageError::Digest {
-                digest: digest.to_owned(),
-            });
+        let digest = digest.to_owned();
+        match is_digest_of(&digest, &bytes) {
+            Some(true) => Ok(bytes),
+            Some(false) => Err(ImageError::Digest { digest }),
+            None => Err(ImageError::Algorithm { digest }),
         }
-        Ok(bytes)
     }
+}
+
+/// Whether `digest` is that of `bytes`; `None` for an algorithm other than the two that OCI registers for everybody.
+fn is_digest_of(digest: &str, bytes: &[u8]) -> Option<bool> {
+    let (algorithm, expected) = digest.split_once(':')?;
+    let actual = match algorithm {
+        "sha256" => hex::encode(Sha256::digest(bytes)),
+        "sha512" => hex::encode(Sha512::digest(bytes)),
+        _ => return None,
+    };
+    Some(actual == expected)
 }
 
 fn refused(what: String) -> impl FnOnce(Status) -> ImageError {
     move |status| ImageError::Status {
         what,
         status: Box::new(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_digest_of;
+
+    #[test]
+    fn content_is_checked_by_the_algorithm_of_its_digest() {
+        const SHA256: &str =
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        const SHA512: &str = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
+        let check = |digest: &str, bytes: &[u8], expected| {
+            assert_eq!(is_digest_of(digest, bytes), expected, "{digest} {bytes:?}");
+        };
+        for digest in [SHA256, SHA512] {
+            check(digest, b"", Some(true));
+            check(digest, b"a", Some(false));
+        }
+        check(&SHA256.replace("sha256", "sha512"), b"", Some(false));
+        check(&SHA256.replace("sha256", "blake3"), b"", None);
+        check("", b"", None);
     }
 }
