@@ -14,6 +14,7 @@ use oci_spec::runtime::Spec;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
+use sampan_runner::FunctionMetrics;
 use sampan_spec::Function;
 
 use super::error::ChildError;
@@ -93,10 +94,15 @@ impl FunctionExecutor {
         }
     }
 
-    /// Makes the function ready to be called; what it writes goes there.
-    pub(super) fn load(&self, output: &Output) -> Result<LoadedFunction, ChildError> {
+    /// Makes the function ready to be called; what it writes goes to `output`, and what it does is counted in `metrics`.
+    pub(super) fn load(
+        &self,
+        output: &Output,
+        metrics: Option<Arc<FunctionMetrics>>,
+    ) -> Result<LoadedFunction, ChildError> {
         let observer = Arc::new(PodObserver {
             output: output.clone(),
+            metrics,
         });
         let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
         let loaded = LoadedFunction::of_prepared(prepared, function, observer, release_memory);
