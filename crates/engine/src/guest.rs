@@ -79,9 +79,7 @@ impl Guest {
             self.call.clock.deadline_error()
         })
     }
-}
 
-impl Guest {
     /// Notes that the answer is complete and the guest goes on.
     pub(crate) fn outlive_answer(&mut self) {
         self.outlives_answer = true;
