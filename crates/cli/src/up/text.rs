@@ -154,9 +154,9 @@ impl Text {
             }
             Event::Stopped { cut, work_cut, .. } => match (cut, work_cut) {
                 (0, 0) => "stopped\n".to_owned(),
-                (_, 0) => format!("stopped; cut off after --drain: {cut} connections\n"),
+                (_, 0) => format!("stopped; connections cut off: {cut}\n"),
                 _ => format!(
-                    "stopped; cut off after --drain: {cut} connections, {work_cut} functions at work after their answers\n"
+                    "stopped; connections cut off: {cut}, functions at work after their answers: {work_cut}\n"
                 ),
             },
             // The end of the program prints the failure on standard error. This prints the rows

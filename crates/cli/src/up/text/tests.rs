@@ -208,14 +208,10 @@ fn later_events_are_a_line_each() {
         work_cut,
         milliseconds: 1,
     };
-    session.put(
-        6,
-        &stopped(2, 0),
-        "stopped; cut off after --drain: 2 connections\n",
-    );
+    session.put(6, &stopped(2, 0), "stopped; connections cut off: 2\n");
     session.put(
         6,
         &stopped(0, 1),
-        "stopped; cut off after --drain: 0 connections, 1 functions at work after their answers\n",
+        "stopped; connections cut off: 0, functions at work after their answers: 1\n",
     );
 }
