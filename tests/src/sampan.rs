@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use http::Method;
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -34,6 +35,13 @@ impl Sampan {
     /// Serves the functions of a folder, and waits until each is served or has failed.
     pub fn up(folder: &Path) -> Pending<'static, Sampan> {
         Sampan::start(command(folder))
+    }
+
+    /// Serves the functions of a folder with more arguments, and waits like [`Sampan::up`].
+    pub fn up_with(folder: &Path, arguments: &[&str]) -> Pending<'static, Sampan> {
+        let mut command = command(folder);
+        command.args(arguments);
+        Sampan::start(command)
     }
 
     /// Serves the functions of a folder, and waits only until it listens.
@@ -163,6 +171,43 @@ impl Sampan {
     fn proc(&self, file: &str) -> String {
         let path = format!("/proc/{}/{file}", self.process.id());
         fs::read_to_string(path).expect("it runs")
+    }
+
+    /// Reads its metrics from the address of `--admin`.
+    pub fn metrics(&self) -> Pending<'_, String> {
+        Box::pin(async move {
+            let listening = self.seen("listening").next();
+            let url = listening.and_then(|event| event["admin"].as_str());
+            let host = url.and_then(|url| url.strip_prefix("http://"));
+            let host = host.expect("it was started with --admin");
+            let address = host.parse().expect("it is an address");
+            get(address, host, "/metrics").await.text().to_owned()
+        })
+    }
+
+    /// Waits until its metrics have this line.
+    pub fn wait_for_metric<'a>(&'a self, line: &'a str) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let begun = Instant::now();
+            loop {
+                let metrics = self.metrics().await;
+                if metrics.lines().any(|found| found == line) {
+                    return;
+                }
+                assert!(begun.elapsed() < TEST_TIMEOUT, "no {line} in {metrics}");
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+    }
+
+    /// Sends it SIGTERM. Its event `stopped` and its end follow.
+    pub fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Waits for its end. Its log is complete then.
+    pub fn ended(&mut self) -> Pending<'_, ExitStatus> {
+        Box::pin(self.process.ended())
     }
 
     /// Sends it SIGTERM, as a service manager does, and waits for its end.

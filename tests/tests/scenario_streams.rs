@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use sampan_tests::{Guests, Sampan, TEST_TIMEOUT};
+use sampan_tests::{Guests, Protocol, Sampan, TEST_TIMEOUT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -27,32 +24,6 @@ async fn up(lines: &str) -> (Sampan, Guests) {
     (Sampan::up(guests.folder()).await, guests)
 }
 
-/// Sends a request by HTTP/1.1 or, with prior knowledge, HTTP/2.
-async fn send<B>(sampan: &Sampan, version: u8, request: Request<B>) -> Response<Incoming>
-where
-    B: Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
-{
-    let stream = TcpStream::connect(sampan.address())
-        .await
-        .expect("it listens");
-    let io = TokioIo::new(stream);
-    let answer = async {
-        if version == 2 {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
-            tokio::spawn(connection);
-            sender.send_request(request).await
-        } else {
-            let (mut sender, connection) = http1::handshake(io).await?;
-            tokio::spawn(connection);
-            sender.send_request(request).await
-        }
-    };
-    let answer = timeout(TEST_TIMEOUT, answer)
-        .await
-        .expect("it answers in time");
-    answer.expect("it answers")
-}
-
 fn echo(sampan: &Sampan, function: &str) -> http::request::Builder {
     let uri = format!("http://{}/function/{function}/echo", sampan.address());
     Request::post(uri)
@@ -64,7 +35,7 @@ fn echo(sampan: &Sampan, function: &str) -> http::request::Builder {
 async fn bodies_stream_both_ways_at_once() {
     let (sampan, _files) = up("").await;
     for function in KINDS {
-        for version in [1, 2] {
+        for protocol in Protocol::ALL {
             let (sender, receiver) = mpsc::channel::<Bytes>(1);
             let pieces = stream::unfold(receiver, async |mut receiver| {
                 let piece = receiver.recv().await?;
@@ -73,7 +44,7 @@ async fn bodies_stream_both_ways_at_once() {
             let request = echo(&sampan, function)
                 .body(StreamBody::new(Box::pin(pieces)))
                 .expect("a request");
-            let answering = send(&sampan, version, request);
+            let answering = protocol.send(sampan.address(), request);
             let first = sender.send(Bytes::from_static(b"piece 0"));
             let (answer, sent) = tokio::join!(answering, first);
             sent.expect("it is read");
@@ -85,7 +56,7 @@ async fn bodies_stream_both_ways_at_once() {
                 let frame = timeout(TEST_TIMEOUT, body.frame()).await.expect("in time");
                 let frame = frame.expect("no end yet").expect("no error");
                 let data = frame.into_data().expect("no trailers yet");
-                assert_eq!(data, expected.as_bytes(), "{function} by HTTP/{version}");
+                assert_eq!(data, expected.as_bytes(), "{function} by {protocol:?}");
                 if number < 4 {
                     let next = Bytes::from(format!("piece {}", number + 1));
                     sender.send(next).await.expect("it is read");
@@ -102,7 +73,7 @@ async fn bodies_stream_both_ways_at_once() {
 async fn trailers_pass_both_ways() {
     let (sampan, _files) = up("").await;
     for function in KINDS {
-        for version in [1, 2] {
+        for protocol in Protocol::ALL {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-checksum", "abc".parse().expect("a value"));
             let body = Full::new(Bytes::from_static(b"body"))
@@ -111,12 +82,12 @@ async fn trailers_pass_both_ways() {
                 .header("trailer", "x-checksum")
                 .body(Box::pin(body))
                 .expect("a request");
-            let answer = send(&sampan, version, request).await;
+            let answer = protocol.send(sampan.address(), request).await;
             let answer = answer.into_body().collect().await.expect("an answer");
             let came = answer.trailers().cloned();
-            assert_eq!(answer.to_bytes(), "body", "{function} by HTTP/{version}");
-            if version == 2 {
-                assert_eq!(came, Some(trailers), "{function} by HTTP/{version}");
+            assert_eq!(answer.to_bytes(), "body", "{function} by {protocol:?}");
+            if protocol == Protocol::Http2 {
+                assert_eq!(came, Some(trailers), "{function} by {protocol:?}");
             }
         }
     }
@@ -129,13 +100,13 @@ async fn large_bodies_come_back_whole() {
         .map(|number| number.to_le_bytes()[1])
         .collect();
     for function in KINDS {
-        for version in [1, 2] {
+        for protocol in Protocol::ALL {
             let request = echo(&sampan, function)
                 .body(Full::new(large.clone()))
                 .expect("a request");
-            let answer = send(&sampan, version, request).await;
+            let answer = protocol.send(sampan.address(), request).await;
             let body = answer.into_body().collect().await.expect("an answer");
-            assert!(body.to_bytes() == large, "{function} by HTTP/{version}");
+            assert!(body.to_bytes() == large, "{function} by {protocol:?}");
         }
     }
 }
@@ -215,13 +186,13 @@ async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_aborted_answer_is_an_error_for_the_client() {
     let (sampan, _files) = up("limits: { timeout: 500ms }\n").await;
-    for version in [1, 2] {
+    for protocol in Protocol::ALL {
         let uri = format!("http://{}/function/probe/endless", sampan.address());
         let request = Request::get(uri)
             .header("host", sampan.address().to_string())
             .body(Full::<Bytes>::default())
             .expect("a request");
-        let answer = send(&sampan, version, request).await;
+        let answer = protocol.send(sampan.address(), request).await;
         assert_eq!(answer.status(), 200);
         let mut body = answer.into_body().into_data_stream();
         let broken = timeout(TEST_TIMEOUT, async {
@@ -232,7 +203,7 @@ async fn an_aborted_answer_is_an_error_for_the_client() {
             }
             false
         });
-        assert!(broken.await.expect("it ends"), "HTTP/{version}");
+        assert!(broken.await.expect("it ends"), "{protocol:?}");
     }
 }
 
@@ -262,7 +233,7 @@ async fn commands_answer_the_cgi_way_when_asked_to() {
         .header("x-test", "yes")
         .body(Full::new(Bytes::from_static(b"hello")))
         .expect("a request");
-    let answer = send(&sampan, 1, request).await;
+    let answer = Protocol::Http1.send(sampan.address(), request).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/plain");
     let body = answer.into_body().collect().await.expect("an answer");

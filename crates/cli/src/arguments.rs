@@ -131,7 +131,7 @@ pub(crate) struct Up {
     /// Do not watch files: serve the functions found at the start until the end
     #[arg(long)]
     pub(crate) no_watch: bool,
-    /// How long requests in progress may take to finish at the end
+    /// How long requests in progress, and functions after their answers, may take at the end
     #[arg(long, value_name = "TIME", value_parser = values::time, default_value = "10s")]
     pub(crate) drain: Duration,
 }

@@ -162,7 +162,7 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
     });
 
     let routes = RouteTable::new(Routes::named([]));
-    let dispatch = Dispatch::new(routes.clone(), metrics.clone());
+    let dispatch = Dispatch::new(routes.clone(), metrics.clone(), engine.guests().clone());
     let serving = tokio::spawn(server.run(dispatch, end(&halted)));
     let reloader = Reloader {
         roots: Arc::new(roots),
@@ -197,6 +197,7 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
         reporter.send(Event::Stopped {
             connections: summary.connections,
             cut: summary.cut,
+            work_cut: summary.work_cut,
             milliseconds: milliseconds(begun.elapsed()),
         });
     }

@@ -1,6 +1,6 @@
 //! State of one call, shared by the poller of the guest and by the store in which the guest runs.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(crate) struct Call {
     /// Written by the guest within a poll and taken by the poller right after it, so it needs no
     /// waker.
     answer: Mutex<Option<Answer>>,
+    /// Whether the guest has set a response. Only the thread that polls the guest uses this.
+    has_responded: AtomicBool,
     outbound_open: AtomicU32,
 }
 
@@ -44,6 +46,7 @@ impl Call {
             cgi: context.cgi,
             traceparent,
             answer: Mutex::new(None),
+            has_responded: AtomicBool::new(false),
             outbound_open: AtomicU32::new(0),
         }
     }
@@ -64,6 +67,7 @@ impl Call {
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
+        self.has_responded.store(answer.is_ok(), Ordering::Relaxed);
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }
 
@@ -72,6 +76,12 @@ impl Call {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// Whether the guest has set a response. An instance that has not, or has set an error instead,
+    /// may be broken and serves no further request.
+    pub(crate) fn has_responded(&self) -> bool {
+        self.has_responded.load(Ordering::Relaxed)
     }
 
     /// Reports a failure to the function's observer and returns it. Every failure passes here

@@ -15,6 +15,7 @@ use crate::compile::{Compiler, Job};
 use crate::config::{EngineConfig, Flavour};
 use crate::error::{EngineError, LoadError};
 use crate::function::{Inner, LoadedFunction, Watched};
+use crate::guests::Guests;
 use crate::idle::PrewarmBudget;
 use crate::kind::{Kind, Surface};
 use crate::linker;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     prewarm_budget: Arc<PrewarmBudget>,
     pub(crate) ticker: Ticker,
+    pub(crate) guests: Guests,
     pub(crate) module_idle: Option<Duration>,
     watched: Arc<Mutex<Watched>>,
 }
@@ -104,6 +106,11 @@ impl Engine {
             Runtime::new(Flavour::Concurrent, config)?,
         ];
         Ok(Self(Arc::new(Shared::new(runtimes, source, config)?)))
+    }
+
+    /// The guests that go on after their answers.
+    pub fn guests(&self) -> &Guests {
+        &self.0.guests
     }
 
     /// Loads a function. This takes microseconds from the cache, a tenth of a second for a Rust
@@ -188,6 +195,7 @@ impl Shared {
             tls: OnceLock::new(),
             prewarm_budget: PrewarmBudget::of(config.instances),
             ticker,
+            guests: Guests::default(),
             module_idle: config.module_idle,
             watched,
         })

@@ -250,6 +250,9 @@ pub enum CallError {
     /// The module was unloaded while idle and could not be loaded again.
     #[error("the module could not be loaded again")]
     Reload(#[source] LoadError),
+    /// The process stopped before the guest had ended.
+    #[error("the process stopped before the function had ended")]
+    Stopped,
     /// The host failed.
     #[error("{0}")]
     Host(String),
@@ -270,6 +273,7 @@ impl CallError {
             Self::Instances => "instances",
             Self::WrongKind(_) => "wrong_kind",
             Self::Reload(_) => "reload",
+            Self::Stopped => "stopped",
             Self::Host(_) => "host",
         }
     }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use sampan_spec::Function;
 use wasmtime_wasi_http::WasiBody;
@@ -20,6 +20,7 @@ use crate::command::{self, CommandIo};
 use crate::engine::{Shared, Wasm};
 use crate::error::{CallError, RequestBodyError};
 use crate::guest::{Guest, GuestFuture};
+use crate::guests::Guests;
 use crate::idle::idle_timeout;
 use crate::kind::Kind;
 use crate::module::{Entry, Module};
@@ -103,10 +104,16 @@ impl LoadedFunction {
         &self.0.digest
     }
 
+    /// The guests of its engine that go on after their answers.
+    pub fn guests(&self) -> &Guests {
+        self.0.guests()
+    }
+
     /// Serves an HTTP request. Its target has a scheme and an authority, which the guest sees.
     ///
     /// The guest runs while this future and then the response's body are polled. Dropping either
-    /// cancels it. Both streams are as long as the guest makes them.
+    /// cancels it, except by [`GuestBody::finish_in_background`]. Both streams are as long as the
+    /// guest makes them.
     ///
     /// The call limits the guest's memory, its time and its output. It does **not** limit the
     /// following, which is left to the caller:
@@ -131,6 +138,7 @@ impl LoadedFunction {
     where
         B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
+        let to_head = request.method() == Method::HEAD;
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         let limits = &self.0.spec.limits;
         let call = Arc::new(Call::new(
@@ -153,8 +161,8 @@ impl LoadedFunction {
         })
         .await;
         match answer {
-            Ok(response) => Ok(response.map(|body| GuestBody::new(body, guest))),
-            Err(error) => Err(call.failed(error)),
+            Ok(response) => GuestBody::respond(response, guest, to_head),
+            Err(error) => Err(guest.fail(error)),
         }
     }
 
@@ -266,6 +274,10 @@ impl Inner {
 
     pub(crate) fn activate(&self) -> Active {
         self.engine.ticker.activate()
+    }
+
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.engine.guests
     }
 
     /// The client for outbound calls, made on first use.

@@ -6,6 +6,8 @@
 //! - A response that is ready at once costs no wake-up.
 //! - Backpressure follows from not polling.
 //! - A disconnected client cancels the guest by dropping it.
+//!
+//! Only a guest that goes on after its answer gets a task of its own: see [`crate::Guests`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +27,8 @@ pub(crate) struct Guest {
     future: Option<GuestFuture>,
     /// Made when the guest first waits: most responses are ready before a timer pays off.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether it goes on after its answer. Then no disconnected client cancels it.
+    outlives_answer: bool,
     pub(crate) call: Arc<Call>,
     _active: Active,
 }
@@ -35,6 +39,7 @@ impl Guest {
         Self {
             future: Some(future),
             timer: None,
+            outlives_answer: false,
             call,
             _active: active,
         }
@@ -74,27 +79,26 @@ impl Guest {
             self.call.clock.deadline_error()
         })
     }
-}
 
-impl Future for Guest {
-    type Output = ();
+    /// Notes that the answer is complete and the guest goes on.
+    pub(crate) fn outlive_answer(&mut self) {
+        self.outlives_answer = true;
+    }
 
-    /// Runs a guest with a complete response to its end; see [`Guest::finish_in_background`].
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        Guest::poll(this, context).map(|result| {
-            if let Err(error) = result {
-                this.call.failed(error);
-            }
-        })
+    /// Ends the guest because its call failed. Reports the failure and returns it.
+    pub(crate) fn fail(mut self, error: CallError) -> CallError {
+        self.future = None;
+        self.call.failed(error)
     }
 }
 
-impl Guest {
-    /// Lets a guest that continues after its response run in a task of its own, within its time.
-    pub(crate) fn finish_in_background(self) {
-        if !self.has_ended() {
-            tokio::spawn(self);
+impl Drop for Guest {
+    /// Reports a guest that the end of the process cuts off. A disconnected client cuts one off as
+    /// well, which is no failure.
+    fn drop(&mut self) {
+        let was_running = self.future.take().is_some();
+        if was_running && (self.outlives_answer || self.call.function.guests().are_stopped()) {
+            self.call.failed(CallError::Stopped);
         }
     }
 }

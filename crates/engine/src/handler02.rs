@@ -62,9 +62,9 @@ impl Handler02 {
             .await
             .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
         match reuse(&call.function.spec.instances) {
-            Some(requests) => self.idle.put(used, requests),
-            None if call.busy => drop(used),
-            None => replace(
+            Some(requests) if call.has_responded() => self.idle.put(used, requests),
+            _ if call.busy => drop(used),
+            _ => replace(
                 Arc::clone(module),
                 used.instance,
                 Arc::clone(&call.function),

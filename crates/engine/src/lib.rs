@@ -22,6 +22,8 @@
 //! - Memory and tables of an instance: `limiter.rs`, with its tests, and `scenario_limits`.
 //! - Deadline and processor time: `clock.rs`, `ticker.rs` and `guest.rs`; tests in `scenario_limits` and
 //!   `scenario_streams`.
+//! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and
+//!   `guests.rs`; tests in `length.rs` and `scenario_calls`.
 //! - Spares, reuse, and modules that leave memory: `idle.rs`, `function.rs` and `ticker.rs`, with tests in `idle.rs`
 //!   and in `tests/idle_modules.rs` of `sampan`. A busy thread clears instances away at once.
 //! - The first instance and the first call before a pod's first request: `function.rs` and `warm_up.rs`; tests in
@@ -46,12 +48,14 @@ mod error;
 mod features;
 mod function;
 mod guest;
+mod guests;
 mod handler02;
 mod handler03;
 mod host;
 mod idle;
 mod inspect;
 mod kind;
+mod length;
 mod limiter;
 mod linker;
 mod module;
@@ -72,6 +76,7 @@ pub use config::{CompileCommand, EngineConfig};
 pub use engine::{Engine, Wasm};
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
 pub use function::{CallContext, CgiContext, LoadedFunction};
+pub use guests::Guests;
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, Stream};

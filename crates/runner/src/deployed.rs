@@ -27,6 +27,10 @@ pub trait Callee: Send + Sync + 'static {
         request: Request<RequestBody>,
         context: CallContext,
     ) -> impl Future<Output = Result<Response<Self::Body>, CallError>> + Send;
+
+    /// Called once before a body is dropped, like [`GuestBody::finish_in_background`]: if the
+    /// function goes on after its answer, it keeps what `hold` returns until its end.
+    fn finish<T: Send + 'static>(body: &mut Self::Body, hold: impl FnOnce() -> T);
 }
 
 impl Callee for LoadedFunction {
@@ -42,6 +46,10 @@ impl Callee for LoadedFunction {
         context: CallContext,
     ) -> impl Future<Output = Result<Response<GuestBody>, CallError>> + Send {
         Self::handle(self, request, context)
+    }
+
+    fn finish<T: Send + 'static>(body: &mut GuestBody, hold: impl FnOnce() -> T) {
+        body.finish_in_background(hold);
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
-use sampan_engine::{CallContext, LoadedFunction};
+use sampan_engine::{CallContext, Guests, LoadedFunction};
 use sampan_spec::HttpMode;
 
 use crate::cgi;
@@ -32,6 +32,7 @@ use crate::trace::continue_trace;
 pub struct Dispatch<F = LoadedFunction> {
     routes: RouteTable<F>,
     metrics: Metrics,
+    guests: Guests,
 }
 
 /// The result for a request that no function serves.
@@ -41,9 +42,14 @@ enum Unrouted {
 }
 
 impl<F: Callee> Dispatch<F> {
-    /// Makes a dispatcher that follows changes of `routes`.
-    pub fn new(routes: RouteTable<F>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { routes, metrics })
+    /// Makes a dispatcher that follows changes of `routes`. `guests` are those that go on after the
+    /// answers of its functions.
+    pub fn new(routes: RouteTable<F>, metrics: Metrics, guests: Guests) -> Arc<Self> {
+        Arc::new(Self {
+            routes,
+            metrics,
+            guests,
+        })
     }
 
     fn find(
@@ -124,6 +130,14 @@ impl<F: Callee> Handler for Dispatch<F> {
     fn header_bytes(&self) -> usize {
         self.routes.load().header_bytes()
     }
+
+    async fn work_ended(&self) {
+        self.guests.all_ended().await;
+    }
+
+    fn cut_work(&self) -> usize {
+        self.guests.stop()
+    }
 }
 
 /// Serves a request of a known function.
@@ -140,8 +154,7 @@ async fn respond<F: Callee>(
             response.map(|body| ResponseBody::function(body, guard))
         }
         Err(refusal) => {
-            guard.answered(refusal.status());
-            guard.failed(refusal.cause());
+            guard.refused(&refusal);
             refused(&refusal, Some(guard))
         }
     }

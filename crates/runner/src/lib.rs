@@ -13,8 +13,12 @@
 //!   `tests/clients.rs`, `tests/http2.rs` and `scenario_clients`.
 //! - Request smuggling: `server/check.rs`; tests in `tests/smuggling.rs`.
 //! - One form of a request's head for both protocols: `server/normalize.rs`, with its tests, and `handler_requests`.
-//! - Graceful drain: `server/driver.rs`; tests in `tests/stopping.rs`.
 //! - The context of a request over CGI: `cgi.rs`, with its tests, and `handler_requests`.
+//! - Clients that close their sending side: `server/half_close.rs`; tests in `tests/clients.rs`.
+//! - Graceful drain of connections and of work after responses: `server.rs` and `server/driver.rs`; tests in
+//!   `tests/stopping.rs` and `scenario_calls`.
+//! - The slot of a function that goes on after its response: `response_body.rs`; tests in `tests/dispatch.rs` and
+//!   `scenario_calls`.
 //! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
 //! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.
 //! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch.rs`.

@@ -15,7 +15,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
-use sampan_engine::{CallError, Outbound};
+use sampan_engine::{CallError, Observer, Outbound};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
@@ -51,6 +51,7 @@ pub struct FunctionMetrics {
     took: Histogram,
     queue_full: AtomicU64,
     queue_timeout: AtomicU64,
+    no_instance: AtomicU64,
     instantiation: Histogram,
     compilation: Histogram,
     cache_hits: AtomicU64,
@@ -134,33 +135,9 @@ impl FunctionMetrics {
         count.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn instantiated(&self, took: Duration) {
-        self.instantiation.observe(took);
-    }
-
-    pub(crate) fn compiled(&self, took: Duration) {
-        self.compilation.observe(took);
-    }
-
-    pub(crate) fn cached(&self, hit: bool) {
-        let count = if hit {
-            &self.cache_hits
-        } else {
-            &self.cache_misses
-        };
-        count.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn failed(&self, error: &CallError) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        *failures.entry(error.cause()).or_default() += 1;
-    }
-
-    pub(crate) fn called_out(&self, outcome: Outbound) {
-        let place = OUTCOMES.iter().position(|known| *known == outcome);
-        if let Some(count) = place.and_then(|place| self.outbound.get(place)) {
-            count.fetch_add(1, Relaxed);
-        }
+    /// Counts a request that had a slot, for which the engine had no instance.
+    pub(crate) fn rejected_without_instance(&self) {
+        self.no_instance.fetch_add(1, Relaxed);
     }
 
     /// Includes the requests in progress of a deployment.
@@ -182,6 +159,38 @@ impl FunctionMetrics {
         self.admissions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts the engine's events.
+impl Observer for FunctionMetrics {
+    fn compiled(&self, took: Duration) {
+        self.compilation.observe(took);
+    }
+
+    fn cache(&self, hit: bool) {
+        let count = if hit {
+            &self.cache_hits
+        } else {
+            &self.cache_misses
+        };
+        count.fetch_add(1, Relaxed);
+    }
+
+    fn instantiated(&self, took: Duration) {
+        self.instantiation.observe(took);
+    }
+
+    fn failed(&self, error: &CallError, _request_id: Option<&str>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry(error.cause()).or_default() += 1;
+    }
+
+    fn outbound(&self, outcome: Outbound) {
+        let place = OUTCOMES.iter().position(|known| *known == outcome);
+        if let Some(count) = place.and_then(|place| self.outbound.get(place)) {
+            count.fetch_add(1, Relaxed);
+        }
     }
 }
 
@@ -213,7 +222,7 @@ impl Collector for Metrics {
         )?;
         scrape.gauge(
             "function_requests_in_progress",
-            "Requests in progress",
+            "Requests in progress, with functions that go on after their answers",
             |f| f.sum(Admission::in_progress),
         )?;
         scrape.gauge(
@@ -226,7 +235,8 @@ impl Collector for Metrics {
             "Requests that were not admitted",
             |f, count| {
                 count(("reason", "queue_full"), f.queue_full.load(Relaxed))?;
-                count(("reason", "queue_timeout"), f.queue_timeout.load(Relaxed))
+                count(("reason", "queue_timeout"), f.queue_timeout.load(Relaxed))?;
+                count(("reason", "instances"), f.no_instance.load(Relaxed))
             },
         )?;
         scrape.histogram("function_instantiation", "Time to make an instance", |f| {
@@ -245,7 +255,7 @@ impl Collector for Metrics {
         )?;
         scrape.counters(
             "function_failures",
-            "Calls that failed",
+            "Calls that failed, also after their answers",
             |function, count| {
                 let failures = function
                     .failures

@@ -31,7 +31,7 @@ impl Observer for FunctionObserver {
     }
 
     fn cache(&self, hit: bool) {
-        self.metrics.cached(hit);
+        self.metrics.cache(hit);
     }
 
     fn instantiated(&self, took: Duration) {
@@ -39,13 +39,13 @@ impl Observer for FunctionObserver {
     }
 
     fn failed(&self, error: &CallError, request_id: Option<&str>) {
-        self.metrics.failed(error);
+        self.metrics.failed(error, request_id);
         let cause = error.cause();
         tracing::warn!(function = %self.name, cause, request_id, %error, "a call failed");
     }
 
     fn outbound(&self, outcome: Outbound) {
-        self.metrics.called_out(outcome);
+        self.metrics.outbound(outcome);
     }
 
     fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {

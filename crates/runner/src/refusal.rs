@@ -233,6 +233,11 @@ fn of_call(error: &CallError) -> Reply {
             cause,
             "the function could not be brought back into memory; try again in a moment",
         ),
+        CallError::Stopped => retryable(
+            S::SERVICE_UNAVAILABLE,
+            cause,
+            "the server is stopping; try again in a moment",
+        ),
         CallError::WrongKind(_) => permanent(
             S::INTERNAL_SERVER_ERROR,
             cause,
@@ -299,7 +304,9 @@ mod tests {
             "guest_error",
             false,
         );
+        call(CallError::Body("secret".to_owned()), 502, "body", false);
         call(CallError::Instances, 503, "instances", true);
+        call(CallError::Stopped, 503, "stopped", true);
         call(CallError::Host("secret".to_owned()), 500, "host", false);
         let body = |error, status, cause: &str| check(&Refusal::Body(error), status, cause, false);
         body(RequestBodyError::TooLarge { limit: 1 }, 413, "request_body");

@@ -1,17 +1,19 @@
 //! Guard of one request, from routing to the end of its response.
 //!
 //! Its drop runs exactly once: it frees the admission slot, counts the request and writes the
-//! access log.
+//! access log. Only a function that goes on after its response keeps the slot, until its own end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
+use sampan_engine::CallError;
 use sampan_telemetry::TraceContext;
 
 use crate::admission::Rejection;
 use crate::deployed::{Callee, Deployed};
+use crate::refusal::Refusal;
 
 /// The status for a client that disconnected before there was one, as in nginx.
 const CLIENT_GONE: u16 = 499;
@@ -21,12 +23,15 @@ pub(crate) struct RequestGuard<F: Callee> {
     started: Instant,
     /// The status that the client received.
     status: u16,
-    /// Whether the request was admitted.
+    /// Whether the request was admitted and has its slot.
     entered: bool,
     /// The cause, if the response is not the function's or broke off.
     cause: Option<&'static str>,
     access: Option<Box<Access>>,
 }
+
+/// A slot of a function's concurrency, until dropped.
+pub(crate) struct Slot<F: Callee>(Arc<Deployed<F>>);
 
 /// A request's entry in the access log; kept only if that log is enabled.
 #[derive(Debug)]
@@ -122,9 +127,30 @@ impl<F: Callee> RequestGuard<F> {
         self.status = status.as_u16();
     }
 
+    /// Records a response of the runner in place of the function's.
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        self.answered(refusal.status());
+        self.failed(refusal.cause());
+        if matches!(refusal, Refusal::Call(CallError::Instances)) {
+            self.deployed.metrics().rejected_without_instance();
+        }
+    }
+
+    /// Takes the slot of an admitted request out of this guard.
+    pub(crate) fn take_slot(&mut self) -> Slot<F> {
+        self.entered = false;
+        Slot(Arc::clone(&self.deployed))
+    }
+
     /// Records that the response is not the function's, or broke off.
     pub(crate) fn failed(&mut self, cause: &'static str) {
         self.cause = Some(cause);
+    }
+}
+
+impl<F: Callee> Drop for Slot<F> {
+    fn drop(&mut self) {
+        self.0.admission().leave();
     }
 }
 

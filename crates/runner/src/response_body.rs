@@ -10,7 +10,8 @@ use sampan_engine::CallError;
 use crate::deployed::Callee;
 use crate::request_guard::RequestGuard;
 
-/// The body of a response. It holds the request's [`RequestGuard`] until it is dropped.
+/// The body of a response. It holds the request's [`RequestGuard`] until it is dropped. A function
+/// that goes on then keeps the slot of its request until its end.
 pub struct ResponseBody<F: Callee>(Kind<F>);
 
 enum Kind<F: Callee> {
@@ -34,6 +35,14 @@ impl<F: Callee> ResponseBody<F> {
             text: Some(text.into()),
             _guard: guard,
         })
+    }
+}
+
+impl<F: Callee> Drop for ResponseBody<F> {
+    fn drop(&mut self) {
+        if let Kind::Function { body, guard } = &mut self.0 {
+            F::finish(body, || guard.take_slot());
+        }
     }
 }
 

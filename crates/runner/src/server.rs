@@ -11,6 +11,7 @@ mod connection;
 mod connections;
 mod driver;
 mod frames;
+mod half_close;
 mod handler;
 mod listen;
 mod normalize;
@@ -61,6 +62,8 @@ pub struct Summary {
     pub connections: u64,
     /// Connections that did not finish in time and were cut.
     pub cut: usize,
+    /// Requests whose work after their responses did not end in time and was cut.
+    pub work_cut: usize,
     /// The duration of the drain.
     pub drained_in: Duration,
 }
@@ -91,8 +94,9 @@ impl Server {
         &self.addresses
     }
 
-    /// Serves until `shutdown` is ready. It then accepts no more connections, drains for the
-    /// configured time, and cuts the rest. Dropping the future cuts everything.
+    /// Serves until `shutdown` is ready. It then accepts no more connections, waits for the
+    /// configured time until connections and the handler's work have ended, and cuts the rest.
+    /// Dropping the future cuts everything.
     pub async fn run<H: Handler>(
         self,
         handler: Arc<H>,
@@ -103,9 +107,12 @@ impl Server {
         } = self;
         let drain = config.drain;
         let connections = Connections::new(config.max_connections);
-        let _cut = CutOnDrop(Arc::clone(&connections));
+        let _cut = CutOnDrop {
+            handler: Arc::clone(&handler),
+            connections: Arc::clone(&connections),
+        };
         let service = Service {
-            handler,
+            handler: Arc::clone(&handler),
             config: Arc::new(config),
             connections: Arc::clone(&connections),
         };
@@ -121,30 +128,40 @@ impl Server {
         // The receivers live in the tasks that the next line awaits.
         let _ = stop.send(true);
         while accepting.join_next().await.is_some() {}
-        let in_time = timeout(drain, connections.all_closed()).await.is_ok();
-        let cut = if in_time {
-            0
+        let ended = timeout(drain, all_ended(&connections, &*handler)).await;
+        let (work_cut, cut) = if ended.is_ok() {
+            (0, 0)
         } else {
-            connections.order(Order::Cut)
+            // The handler first, so that it can report requests that are then dropped.
+            (handler.cut_work(), connections.order(Order::Cut))
         };
-        if timeout(CUT_TIMEOUT, connections.all_closed())
-            .await
-            .is_err()
-        {
-            tracing::warn!("cut connections are still open");
+        let ended = timeout(CUT_TIMEOUT, all_ended(&connections, &*handler)).await;
+        if ended.is_err() {
+            tracing::warn!("cut connections or requests have not ended");
         }
         Summary {
             connections: connections.opened(),
             cut,
+            work_cut,
             drained_in: begun.elapsed(),
         }
     }
 }
 
-struct CutOnDrop(Arc<Connections>);
+/// Waits for the end of all connections, and then for the work that their requests have begun.
+async fn all_ended<H: Handler>(connections: &Connections, handler: &H) {
+    connections.all_closed().await;
+    handler.work_ended().await;
+}
 
-impl Drop for CutOnDrop {
+struct CutOnDrop<H: Handler> {
+    handler: Arc<H>,
+    connections: Arc<Connections>,
+}
+
+impl<H: Handler> Drop for CutOnDrop<H> {
     fn drop(&mut self) {
-        self.0.order(Order::Cut);
+        self.handler.cut_work();
+        self.connections.order(Order::Cut);
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use sampan_engine::LoadedFunction;
+use sampan_engine::{Guests, LoadedFunction};
 use sampan_telemetry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -48,7 +48,9 @@ pub async fn warm_up(function: Option<LoadedFunction>) -> io::Result<()> {
         ),
         None => (Routes::named([]), b"HTTP/1.1 "),
     };
-    let dispatch = Dispatch::new(RouteTable::new(routes), metrics);
+    // Not those of the engine, which is just starting to serve.
+    let guests = Guests::default();
+    let dispatch = Dispatch::new(RouteTable::new(routes), metrics, guests);
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(REQUEST).await?;

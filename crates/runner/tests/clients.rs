@@ -185,6 +185,55 @@ async fn a_client_that_goes_away_ends_its_request() {
     }
 }
 
+/// Sends `request` and closes the sending side; expects these statuses and the end.
+async fn check_half_closed(fixture: &Fixture, request: &str, expected: &[u16]) {
+    let mut stream = fixture.connect().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = read_to_close(&mut stream).await;
+    assert_eq!(statuses(&answer), expected, "{request:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_only_stops_sending_gets_its_response() {
+    let fixture = start(|_| {}).await;
+    let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    check_half_closed(&fixture, get, &[200]).await;
+    check_half_closed(&fixture, &get.repeat(3), &[200, 200, 200]).await;
+    check_half_closed(&fixture, "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n", &[200]).await;
+    check_half_closed(&fixture, "GET / HTTP/1.1\r\n\r\n", &[400]).await;
+    for path in ["/", "/echo", "/ignore"] {
+        let with_length =
+            format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody");
+        check_half_closed(&fixture, &with_length, &[200]).await;
+        let chunked = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+             4\r\nbody\r\n0\r\n\r\n"
+        );
+        check_half_closed(&fixture, &chunked, &[200]).await;
+    }
+    // A response that needs longer than the socket's buffers arrives whole.
+    let mut stream = fixture.connect().await;
+    stream
+        .write_all(b"GET /big HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = read_to_close(&mut stream).await;
+    assert!(answer.len() > 64 * 1024 * 1024, "{} bytes", answer.len());
+    assert!(answer.ends_with("0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_and_waits_for_long_counts_as_gone() {
+    let fixture = start(|_| {}).await;
+    check_half_closed(&fixture, "GET /never HTTP/1.1\r\nhost: a\r\n\r\n", &[]).await;
+    fixture.wait_until_busy(0).await;
+    // A body that breaks off is an error, as without this.
+    let half = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf";
+    check_half_closed(&fixture, half, &[400]).await;
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
     let fixture = start(|config| config.idle_timeout = CLIENT_TIMEOUT).await;

@@ -295,6 +295,11 @@ async fn failures_are_mapped_and_counted() {
     fixture
         .wait_for("sampan_function_request_duration_seconds_count{function=\"primes\"} 3")
         .await;
+    fixture
+        .wait_for(
+            "sampan_function_requests_rejected_total{function=\"primes\",reason=\"instances\"} 1",
+        )
+        .await;
 }
 
 const HOLD: &str = "GET /hold HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n\r\n";
@@ -383,5 +388,47 @@ async fn a_request_holds_its_slot_until_the_body_has_ended() {
     drop(holding);
     fixture
         .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 0")
+        .await;
+}
+
+#[tokio::test]
+async fn a_function_that_works_on_after_its_answer_holds_its_slot_until_its_end() {
+    let fixture = Fixture::named(&["primes"], |function| {
+        function.limits.concurrency = 1;
+        function.limits.queue = 0;
+    });
+    let answer = fixture.get("primes.localhost", "/work").await;
+    check(&answer, 200, &["target=/work"]);
+    // The request is over, its function is not.
+    for line in [
+        "sampan_function_requests_total{function=\"primes\",code=\"200\"} 1",
+        "sampan_function_requests_in_progress{function=\"primes\"} 1",
+    ] {
+        fixture.wait_for(line).await;
+    }
+    let refused = fixture.get("primes.localhost", "/").await;
+    check(&refused, 503, &["sampan-cause: queue_full"]);
+    fixture.released.add_permits(1);
+    fixture
+        .wait_for("sampan_function_requests_in_progress{function=\"primes\"} 0")
+        .await;
+    check(&fixture.get("primes.localhost", "/").await, 200, &[]);
+}
+
+#[tokio::test]
+async fn a_request_whose_body_breaks_off_is_refused_and_counted_as_such() {
+    let fixture = Fixture::named(&["primes"], |_| {});
+    for framing in [
+        "content-length: 9\r\n\r\nhalf",
+        "transfer-encoding: chunked\r\n\r\n9\r\nhalf",
+    ] {
+        let request = format!("POST /body HTTP/1.1\r\nhost: primes.localhost\r\n{framing}");
+        let mut stream = fixture.send(&request).await;
+        stream.shutdown().await.unwrap();
+        let answer = read(&mut stream).await;
+        check(&answer, 400, &["sampan-cause: request_broken"]);
+    }
+    fixture
+        .wait_for("sampan_function_requests_total{function=\"primes\",code=\"400\"} 2")
         .await;
 }

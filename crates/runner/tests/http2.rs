@@ -156,6 +156,36 @@ async fn limits_hold_as_on_http1() {
 }
 
 #[tokio::test]
+async fn responses_that_may_have_no_content_have_none() {
+    async fn check(
+        fixture: &Fixture,
+        method: &str,
+        path: &str,
+        status: u16,
+        length: Option<usize>,
+    ) {
+        let request = Request::builder().method(method);
+        let request = request.uri(format!("http://a{path}"));
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let response = client(fixture).await.send_request(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{method} {path}");
+        let announced = response.headers().get("content-length").cloned();
+        let announced = announced.map(|value| value.to_str().unwrap().parse::<usize>().unwrap());
+        assert_eq!(announced, length, "{method} {path}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "", "{method} {path}");
+    }
+    let fixture = start(|_| {}).await;
+    let to_get = "HEAD /x 0 bytes 0 trailers\n".len();
+    check(&fixture, "HEAD", "/x", 200, Some(to_get)).await;
+    check(&fixture, "HEAD", "/echo", 200, None).await;
+    for method in ["GET", "HEAD"] {
+        check(&fixture, method, "/empty", 204, None).await;
+        check(&fixture, method, "/unchanged", 304, None).await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_ends_its_requests() {
     let fixture = start(|_| {}).await;
     // By cancelling one request, and by closing the connection.

@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sampan_runner::{Server, ServerConfig};
-use support::{TEST_TIMEOUT, read_to_close, start, statuses};
+use support::{CLIENT_TIMEOUT, TEST_TIMEOUT, read_to_close, start, statuses};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -57,6 +57,34 @@ async fn requests_that_do_not_finish_in_time_are_cut() {
     assert!(summary.drained_in < Duration::from_secs(5), "{summary:?}");
     assert_eq!(handler.busy.load(std::sync::atomic::Ordering::SeqCst), 0);
     assert_eq!(read_to_close(&mut stuck).await, "");
+}
+
+const WORK: &str = "GET /work HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn work_after_responses_is_waited_for() {
+    let fixture = start(|_| {}).await;
+    let handler = std::sync::Arc::clone(&fixture.handler);
+    assert_eq!(statuses(&fixture.exchange(WORK).await), [200]);
+    let mut serving = fixture.stop();
+    let early = timeout(CLIENT_TIMEOUT, &mut serving).await;
+    assert!(early.is_err(), "{early:?}");
+    handler.work.send_replace(0);
+    let summary = timeout(TEST_TIMEOUT, serving).await.unwrap().unwrap();
+    assert_eq!((summary.cut, summary.work_cut), (0, 0));
+}
+
+#[tokio::test]
+async fn work_after_responses_that_does_not_end_in_time_is_cut() {
+    let fixture = start(|config| config.drain = Duration::from_millis(100)).await;
+    for _ in 0..2 {
+        assert_eq!(statuses(&fixture.exchange(WORK).await), [200]);
+    }
+    let summary = timeout(TEST_TIMEOUT, fixture.stop())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((summary.cut, summary.work_cut), (0, 2));
 }
 
 #[tokio::test]

@@ -27,6 +27,24 @@ const COMMAND: &str = r#"
     (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 64)))
     (call $exit (i32.const 3))))"#;
 
+/// Answers the CGI way, works on for 300 ms, and logs a line.
+const WORKS_ON: &str = r#"
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\18\00\00\00")
+  (data (i32.const 8) "\40\00\00\00\07\00\00\00")
+  (data (i32.const 16) "Content-Length: 5\0a\0ahello")
+  (data (i32.const 64) "worked\0a")
+  ;; A subscription to the monotonic clock.
+  (data (i32.const 272) "\01\00\00\00")
+  (data (i32.const 280) "\00\a3\e1\11")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))
+    (drop (call $poll (i32.const 256) (i32.const 320) (i32.const 1) (i32.const 352)))
+    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))))"#;
+
 /// Answers the CGI way, and logs 48 KiB.
 const TALKATIVE: &str = r#"
 (module
@@ -90,6 +108,36 @@ async fn a_function_answers_as_soon_as_it_is_started_and_drains_when_it_is_stopp
     }
     assert_eq!(shim.stop("web", 15).await, 0);
     assert_eq!(drain(stderr), "logged\nlogged\n");
+    shim.shut_down().await;
+    node.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn a_function_that_works_on_after_its_answer_is_waited_for() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = Network::new();
+    let bundle = node
+        .bundle("web")
+        .module(WORKS_ON)
+        .annotate("sampan.dev/http", "cgi")
+        .network(network.path())
+        .with_pipes()
+        .finish();
+    let stderr = bundle.reader("stderr");
+    let _stdout = bundle.reader("stdout");
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.expect("created");
+    shim.start_task("web").await.expect("started");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let answer = network.get(address, "/").expect("an answer");
+    assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+    shim.kill("web", 15).await.expect("stopped");
+    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    assert_eq!(drain(stderr), "worked\n");
+    shim.delete("web").await.expect("deleted");
     shim.shut_down().await;
     node.leaves_nothing().await;
 }

@@ -53,6 +53,8 @@ pub(crate) enum Event {
     Stopped {
         connections: u64,
         cut: usize,
+        /// Functions that were ended while they worked on after their answers.
+        work_cut: usize,
         milliseconds: u64,
     },
     /// The program ends because of a failure.
@@ -144,6 +146,7 @@ mod tests {
             Event::Stopped {
                 connections: 0,
                 cut: 0,
+                work_cut: 0,
                 milliseconds: 0,
             },
             Event::Error {

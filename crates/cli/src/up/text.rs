@@ -152,9 +152,12 @@ impl Text {
             Event::Stopping { signal } => {
                 format!("{signal}: requests in progress may finish; once more ends at once\n")
             }
-            Event::Stopped { cut, .. } => match cut {
-                0 => "stopped\n".to_owned(),
-                _ => format!("stopped; {cut} connections did not finish in time and were cut\n"),
+            Event::Stopped { cut, work_cut, .. } => match (cut, work_cut) {
+                (0, 0) => "stopped\n".to_owned(),
+                (_, 0) => format!("stopped; connections cut off: {cut}\n"),
+                _ => format!(
+                    "stopped; connections cut off: {cut}, functions at work after their answers: {work_cut}\n"
+                ),
             },
             // The end of the program prints the failure on standard error. This prints the rows
             // that it summarises.

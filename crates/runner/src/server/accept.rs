@@ -106,7 +106,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 impl<H: Handler> Service<H> {
     fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
         let service = self.clone();
-        let place = service.connections.enter();
+        let slot = Arc::new(service.connections.enter());
         // With Nagle's algorithm, the last packet of a response would wait for the client's
         // acknowledgement. This call fails only on a closed connection.
         let _ = stream.set_nodelay(true);
@@ -114,7 +114,7 @@ impl<H: Handler> Service<H> {
             let Service {
                 handler, config, ..
             } = service;
-            connection::serve(stream, peer, handler, &config, place.watch()).await;
+            connection::serve(stream, peer, handler, &config, &slot).await;
         });
     }
 }

@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 use super::check::check;
 use super::config::{FIELD_OVERHEAD, MAX_FIELDS, MAX_URI_BYTES, ServerConfig};
+use super::connections::ConnectionSlot;
 use super::driver::{ConnectionDriver, ConnectionEnd};
 use super::handler::Handler;
 use super::normalize::normalize;
@@ -32,7 +33,7 @@ use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::socket::{Protocol, Socket};
 use super::stream::Streams;
-use super::watch::{Order, Watch};
+use super::watch::{Busy, Order, Watch};
 use super::watchdog::CloseReason;
 use crate::scheduler_load;
 
@@ -72,8 +73,9 @@ pub(super) async fn serve<H: Handler>(
     peer: SocketAddr,
     handler: Arc<H>,
     config: &ServerConfig,
-    watch: &Arc<Watch>,
+    slot: &Arc<ConnectionSlot>,
 ) {
+    let watch = slot.watch();
     let local = match stream.local_addr() {
         Ok(local) => local,
         Err(error) => return tracing::debug!(%peer, %error, "a connection failed"),
@@ -100,7 +102,9 @@ pub(super) async fn serve<H: Handler>(
     });
     let service = service_fn(move |request: Request<Incoming>| {
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(context.answer(request).await) }
+        // Not in the future: the socket may reach the end of the input before that is polled.
+        let busy = context.watch.begin();
+        async move { Ok::<_, Infallible>(context.answer(request, busy).await) }
     });
     let io = TokioIo::new(socket);
     let end = match protocol {
@@ -118,6 +122,7 @@ pub(super) async fn serve<H: Handler>(
         Protocol::Http2 => {
             let streams = Streams {
                 write_timeout: config.write_timeout,
+                slot: Arc::clone(slot),
             };
             let builder = http2_builder(streams, header_bytes, config.max_streams);
             let connection = pin!(builder.serve_connection(io, service));
@@ -172,10 +177,14 @@ fn http2_builder(
 }
 
 impl<H: Handler> ConnectionContext<H> {
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody<H::Body>> {
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        busy: Busy,
+    ) -> Response<ResponseBody<H::Body>> {
         scheduler_load::count_request();
-        let busy = self.watch.begin();
         let version = request.version();
+        let to_head = request.method() == Method::HEAD;
         // After an ambiguous request, the following ones on the connection are ambiguous as well.
         let mut last = false;
         let checked = check(&request).and_then(|()| normalize(&mut request, self.local));
@@ -190,12 +199,14 @@ impl<H: Handler> ConnectionContext<H> {
                 self.handler.refuse(malformed)
             }
         };
-        if (last || self.watch.ordered() != Order::Serve) && version <= Version::HTTP_11 {
+        // A client that has closed its sending side sends no other request.
+        last |= self.watch.is_half_closed() || self.watch.ordered() != Order::Serve;
+        if last && version <= Version::HTTP_11 {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.map(|body| ResponseBody::new(body, busy))
+        ResponseBody::respond(response, to_head, version, busy)
     }
 }
 

@@ -20,7 +20,7 @@ pub trait Handler: Send + Sync + 'static {
         + 'static;
 
     /// Serves a request. The future, or later the response's body, is dropped when the client
-    /// disconnects. An error of the body breaks the response off visibly: HTTP/1 closes the
+    /// disconnects, and the body also when it is no longer needed. An error of the body breaks the response off visibly: HTTP/1 closes the
     /// connection before the response's end, HTTP/2 resets the stream.
     fn call(
         &self,
@@ -33,4 +33,16 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The largest header size of any request, in bytes. Queried for each new connection.
     fn header_bytes(&self) -> usize;
+
+    /// Waits until no request has work left that goes on after its response. Called once all
+    /// connections are closed.
+    fn work_ended(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Ends such work, because the time to stop is over. Returns how many requests had some.
+    /// Requests that are still in progress are dropped afterwards.
+    fn cut_work(&self) -> usize {
+        0
+    }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::config::MAX_URI_BYTES;
 use super::frames::Frames;
+use super::half_close::HalfClosed;
 use super::watch::Watch;
 use crate::scheduler_load;
 
@@ -50,11 +51,15 @@ pub(super) struct Socket {
     first: [u8; PREFACE.len()],
     first_filled: usize,
     first_taken: usize,
+    /// Set when the client has closed its sending side before it had its response.
+    half_closed: Option<HalfClosed>,
     /// The write side is closed.
     shut: bool,
     line_too_long: bool,
     /// Whether bytes were read since the last write: the next write then responds to them.
     answers: bool,
+    /// A write waits until other tasks have run.
+    delayed: bool,
 }
 
 impl Socket {
@@ -66,9 +71,11 @@ impl Socket {
             first: [0; PREFACE.len()],
             first_filled: 0,
             first_taken: 0,
+            half_closed: None,
             shut: false,
             line_too_long: false,
             answers: false,
+            delayed: false,
         }
     }
 
@@ -121,6 +128,30 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
+    /// Holds the end of the input back while the client may still wait for a response. hyper takes
+    /// the end for a client that has gone away.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let is_http1 = matches!(self.incoming, Incoming::Http1 { .. });
+        let is_responding = self.watch.is_busy() || self.watch.is_blocked() || self.delayed;
+        if !is_http1 || !is_responding {
+            return Poll::Ready(());
+        }
+        self.watch.half_close();
+        self.half_closed
+            .get_or_insert_with(|| HalfClosed::new(&self.watch))
+            .poll(&self.watch, context)
+    }
+
+    /// Ready when a response may be written.
+    fn poll_may_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if mem::take(&mut self.answers) {
+            self.delayed = true;
+            ready!(scheduler_load::poll_may_respond(context));
+        }
+        self.delayed = false;
+        Poll::Ready(())
+    }
+
     /// Records bytes that were read. Returns an error for input that hyper accepts but the server
     /// does not.
     fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -171,6 +202,9 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.poll_read_bytes(context, buffer))?;
+        if buffer.filled().len() == before {
+            ready!(self.poll_end(context));
+        }
         self.answers = true;
         Poll::Ready(self.note(&buffer.filled()[before..]))
     }
@@ -182,9 +216,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if mem::take(&mut self.answers) {
-            ready!(scheduler_load::poll_may_respond(context));
-        }
+        ready!(self.poll_may_write(context));
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch.note_write(&polled);
         polled
@@ -195,9 +227,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if mem::take(&mut self.answers) {
-            ready!(scheduler_load::poll_may_respond(context));
-        }
+        ready!(self.poll_may_write(context));
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         self.watch.note_write(&polled);
         polled

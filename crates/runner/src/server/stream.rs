@@ -7,12 +7,14 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::Executor;
 
 use super::alarm::Alarm;
+use super::connections::ConnectionSlot;
 
 tokio::task_local! {
     static PROGRESS: Progress;
@@ -43,9 +45,11 @@ pub(super) fn note_frame() {
 }
 
 /// Spawns streams as tasks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Streams {
     pub(super) write_timeout: Duration,
+    /// A connection counts as open until its streams have ended.
+    pub(super) slot: Arc<ConnectionSlot>,
 }
 
 impl<F> Executor<F> for Streams
@@ -53,7 +57,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(PROGRESS.scope(Progress::default(), run(stream, self.write_timeout)));
+        let (slot, write_timeout) = (Arc::clone(&self.slot), self.write_timeout);
+        let task = async move {
+            run(stream, write_timeout).await;
+            drop(slot);
+        };
+        tokio::spawn(PROGRESS.scope(Progress::default(), task));
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Watch {
     written: AtomicU64,
     /// A request's body was not read to its end, so the client may still be sending it.
     unread: AtomicBool,
+    /// The client has closed its sending side, and its request is still in progress.
+    half_closed: AtomicBool,
     /// Everything is sent, and the client has not closed yet.
     lingering: AtomicBool,
     /// The client sends more non-request frames than any client needs to.
@@ -54,6 +56,7 @@ impl Watch {
             blocked: AtomicBool::new(false),
             written: AtomicU64::new(0),
             unread: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
             order: AtomicU8::new(order as u8),
@@ -124,6 +127,14 @@ impl Watch {
 
     pub(super) fn is_unread(&self) -> bool {
         self.unread.load(Relaxed)
+    }
+
+    pub(super) fn half_close(&self) {
+        self.half_closed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Relaxed)
     }
 
     pub(super) fn linger(&self) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use sampan_engine::{CallContext, CallError};
+use sampan_engine::{CallContext, CallError, Guests};
 use sampan_runner::{
     Callee, Deployed, Dispatch, Entry, Metrics, RequestBody, RouteTable, Routes, Server,
     ServerConfig,
@@ -29,7 +29,8 @@ pub(crate) struct Plain {
     pub function: Arc<Function>,
     /// Shown in responses, to distinguish deployments.
     pub version: &'static str,
-    /// Each call of `/hold` takes one permit to respond, each body of `/hold-body` one to end.
+    /// Each call of `/hold` takes one permit to respond, each body of `/hold-body` one to end, and
+    /// each call of `/work` one to end after its response.
     pub released: Arc<Semaphore>,
 }
 
@@ -37,6 +38,8 @@ pub(crate) struct PlainBody {
     pub text: Option<Bytes>,
     pub released: Option<Arc<Semaphore>>,
     pub waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// What it waits for after its response.
+    pub work: Option<Arc<Semaphore>>,
 }
 
 impl Body for PlainBody {
@@ -106,10 +109,23 @@ impl Callee for Plain {
             ),
         };
         let mut body = PlainBody::text(&text);
-        if head.uri.path() == "/hold-body" {
-            body.released = Some(Arc::clone(&self.released));
+        match head.uri.path() {
+            "/hold-body" => body.released = Some(Arc::clone(&self.released)),
+            "/work" => body.work = Some(Arc::clone(&self.released)),
+            _ => {}
         }
         Ok(Response::new(body))
+    }
+
+    fn finish<T: Send + 'static>(body: &mut PlainBody, hold: impl FnOnce() -> T) {
+        let is_complete = body.text.is_none();
+        if let Some(work) = body.work.take().filter(|_| is_complete) {
+            let held = hold();
+            tokio::spawn(async move {
+                work.acquire().await.unwrap().forget();
+                drop(held);
+            });
+        }
     }
 }
 
@@ -120,6 +136,7 @@ impl PlainBody {
             text,
             released: None,
             waiting: None,
+            work: None,
         }
     }
 }
@@ -157,7 +174,7 @@ impl Fixture {
         let config = ServerConfig::new(vec!["127.0.0.1:0".parse().unwrap()]);
         let server = Server::bind(config).unwrap();
         let address = server.addresses()[0];
-        let dispatch = Dispatch::new(routes.clone(), metrics.clone());
+        let dispatch = Dispatch::new(routes.clone(), metrics.clone(), Guests::default());
         tokio::spawn(server.run(dispatch, std::future::pending()));
         Self {
             address,

@@ -18,7 +18,7 @@ use sampan_engine::RequestBodyError;
 use sampan_runner::{Handler, Malformed, RequestBody, Server, ServerConfig, Summary};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -44,6 +44,8 @@ pub(crate) struct Plain {
     pub(crate) seen: Mutex<Vec<String>>,
     /// Requests in progress.
     pub(crate) busy: Arc<AtomicUsize>,
+    /// Requests of `/work`, which go on after their responses.
+    pub(crate) work: watch::Sender<usize>,
 }
 
 struct Busy(Arc<AtomicUsize>);
@@ -167,6 +169,12 @@ impl Handler for Plain {
                 let cookies: Vec<_> = cookies.iter().collect();
                 text(StatusCode::OK, &format!("{} {cookies:?}\n", request.uri()))
             }
+            "/work" => {
+                self.work.send_modify(|count| *count += 1);
+                text(StatusCode::OK, "working")
+            }
+            "/empty" => text(StatusCode::NO_CONTENT, "no content"),
+            "/unchanged" => text(StatusCode::NOT_MODIFIED, "no content"),
             "/echo" => Response::new(held(request.into_body().map_err(Into::into), busy)),
             "/big" => Response::new(held(big(1024), busy)),
             "/endless" => Response::new(held(big(usize::MAX), busy)),
@@ -213,6 +221,16 @@ impl Handler for Plain {
 
     fn header_bytes(&self) -> usize {
         32 * 1024
+    }
+
+    async fn work_ended(&self) {
+        let mut work = self.work.subscribe();
+        let ended = work.wait_for(|count| *count == 0).await;
+        drop(ended);
+    }
+
+    fn cut_work(&self) -> usize {
+        self.work.send_replace(0)
     }
 }
 

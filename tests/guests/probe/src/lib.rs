@@ -19,7 +19,7 @@ use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-use answer::{echo, endless, text};
+use answer::{echo, endless, framed, misfit, text};
 
 wasip2::http::proxy::export!(Probe);
 
@@ -37,12 +37,27 @@ impl Guest for Probe {
         CALLS.set(CALLS.get() + 1);
         match path {
             "/calls" => text(out, &CALLS.get().to_string()),
+            "/after" => {
+                framed(out, query);
+                wait(Duration::from_millis(100));
+                println!("worked on after {query}");
+            }
+            "/after-panic" => {
+                framed(out, query);
+                wait(Duration::from_millis(100));
+                panic!("this is why");
+            }
+            "/after-never" => {
+                framed(out, query);
+                wait(Duration::from_hours(1));
+            }
+            "/misfit" => misfit(out, query),
             "/echo" => echo(request, out),
             "/endless" => endless(out),
             "/spin" => spin(),
-            "/never" => subscribe_duration(nanoseconds(Duration::from_hours(1))).block(),
+            "/never" => wait(Duration::from_hours(1)),
             "/sleep" => {
-                subscribe_duration(nanoseconds(Duration::from_millis(number))).block();
+                wait(Duration::from_millis(number));
                 text(out, "slept");
             }
             "/panic" => panic!("this is why"),
@@ -75,8 +90,9 @@ impl Guest for Probe {
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+fn wait(time: Duration) {
+    let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    subscribe_duration(nanoseconds).block();
 }
 
 fn spin() {

@@ -197,8 +197,21 @@ fn later_events_are_a_line_each() {
         &Event::Stopped {
             connections: 3,
             cut: 0,
+            work_cut: 0,
             milliseconds: 1,
         },
         "stopped\n",
+    );
+    let stopped = |cut, work_cut| Event::Stopped {
+        connections: 3,
+        cut,
+        work_cut,
+        milliseconds: 1,
+    };
+    session.put(6, &stopped(2, 0), "stopped; connections cut off: 2\n");
+    session.put(
+        6,
+        &stopped(0, 1),
+        "stopped; connections cut off: 0, functions at work after their answers: 1\n",
     );
 }

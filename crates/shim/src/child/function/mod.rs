@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
+use sampan_runner::FunctionMetrics;
 use sampan_spec::Function;
 
 use self::observer::PodObserver;
@@ -50,10 +51,15 @@ pub(super) struct FunctionExecutor {
 }
 
 impl FunctionExecutor {
-    /// Makes the function ready to be called; what it writes goes there.
-    fn load(&self, output: &Output) -> Result<LoadedFunction, ChildError> {
+    /// Makes the function ready to be called; what it writes goes to `output`, and what it does is counted in `metrics`.
+    fn load(
+        &self,
+        output: &Output,
+        metrics: Option<Arc<FunctionMetrics>>,
+    ) -> Result<LoadedFunction, ChildError> {
         let observer = Arc::new(PodObserver {
             output: output.clone(),
+            metrics,
         });
         let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
         let loaded = LoadedFunction::of_prepared(prepared, function, observer, release_memory);

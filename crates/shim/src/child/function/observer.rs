@@ -1,16 +1,40 @@
-//! Writes to a pod's logs: the lines of a function, and why a call failed.
+//! Writes to a pod's logs: the lines of a function, and why a call failed. Counts both a function's events and failures.
 
-use sampan_engine::{CallError, Observer, Stream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sampan_engine::{CallError, Observer, Outbound, Stream};
+use sampan_runner::FunctionMetrics;
 
 use super::output::Output;
 
 /// Writes a function's lines as they are.
 pub(super) struct PodObserver {
     pub(super) output: Output,
+    /// `None` for a command, which answers no requests.
+    pub(super) metrics: Option<Arc<FunctionMetrics>>,
+}
+
+impl PodObserver {
+    /// Counts an event.
+    fn count(&self, event: impl FnOnce(&FunctionMetrics)) {
+        if let Some(metrics) = &self.metrics {
+            event(metrics);
+        }
+    }
 }
 
 impl Observer for PodObserver {
+    fn cache(&self, hit: bool) {
+        self.count(|metrics| metrics.cache(hit));
+    }
+
+    fn instantiated(&self, took: Duration) {
+        self.count(|metrics| metrics.instantiated(took));
+    }
+
     fn failed(&self, error: &CallError, request_id: Option<&str>) {
+        self.count(|metrics| metrics.failed(error, request_id));
         let text = error.to_string();
         // A guest's stack has a line for each of its frames.
         let mut lines = text.lines();
@@ -26,6 +50,10 @@ impl Observer for PodObserver {
             let line = format!("    {}", line.trim_start().escape_debug());
             self.output.line(Stream::Stderr, &line);
         }
+    }
+
+    fn outbound(&self, outcome: Outbound) {
+        self.count(|metrics| metrics.outbound(outcome));
     }
 
     fn output(&self, stream: Stream, line: &str, _request_id: Option<&str>) {

@@ -21,14 +21,16 @@ const DEFAULT_PORT: u16 = 8080;
 /// Threads that may block at once: name resolution is all they are for.
 const BLOCKING: usize = 4;
 
-/// Beyond a request's deadline, for its answer to leave.
+/// Beyond a request's deadline, for its answer to leave. Work after an answer has the same deadline.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// Serves until a signal to stop; returns the exit code.
 pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     let output = Output::new();
     let function = &executor.function;
-    let loaded = executor.load(&output)?;
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry);
+    let loaded = executor.load(&output, Some(metrics.function(&function.name)))?;
     let port = port(&function.environment)?;
     let runtime = runtime(executor.processors, function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
@@ -36,8 +38,6 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let mut signals = StopSignals::receive(executor.has_terminal)?;
         let drain = function.limits.timeout + LEAVING;
         let server = bind(port, drain)?;
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry);
         let health = Health::not_ready("starting");
         if let Some(port) = executor.metrics_port {
             admin::serve(port, registry, health.clone())?;
@@ -51,8 +51,10 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
                 source,
             })?;
         let rehearsal = rehearse(loaded.clone(), executor.rehearsal.clone());
+        let guests = loaded.guests().clone();
         let deployed = Deployed::new(loaded, &metrics);
-        let dispatch = Dispatch::new(RouteTable::new(Routes::single(deployed)), metrics);
+        let routes = RouteTable::new(Routes::single(deployed));
+        let dispatch = Dispatch::new(routes, metrics, guests);
         let stopping = health.clone();
         let stop = async move {
             signals.next().await;
