@@ -43,7 +43,7 @@ mod warm_up;
 pub use deployed::{Callee, Deployed};
 pub use dispatch::Dispatch;
 pub use metrics::{FunctionMetrics, Metrics};
-pub use observer::FunctionObserver;
+pub use observer::{CountingObserver, FunctionObserver};
 pub use refusal::CAUSE;
 pub use response_body::ResponseBody;
 pub use routes::{Entry, RouteTable, Routes};

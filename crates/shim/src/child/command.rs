@@ -19,7 +19,7 @@ const ABORTED: i32 = 134;
 /// Runs the command; returns the exit code.
 pub(super) fn run(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     let output = Output::new();
-    let loaded = executor.load(&output)?;
+    let loaded = executor.load(&output, None)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use oci_spec::runtime::Spec;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sampan_allocator::release_memory;
 use sampan_engine::{LoadedFunction, Prepared};
+use sampan_runner::{CountingObserver, Metrics};
 use sampan_spec::Function;
 
 use super::error::ChildError;
@@ -21,7 +22,7 @@ use super::guards::Guards;
 use super::observer::PodObserver;
 use super::output::Output;
 use super::volumes::Volume;
-use super::{command, serve};
+use super::{command, serve, volumes};
 use crate::control_socket::{ChildSocket, Message};
 
 /// Runs a function in the container's first process itself.
@@ -93,12 +94,23 @@ impl FunctionExecutor {
         }
     }
 
-    /// Makes the function ready to be called; what it writes goes there.
-    pub(super) fn load(&self, output: &Output) -> Result<LoadedFunction, ChildError> {
+    /// Makes the function ready to be called; what it writes goes there, and its events count there.
+    pub(super) fn load(
+        &self,
+        output: &Output,
+        metrics: Option<&Metrics>,
+    ) -> Result<LoadedFunction, ChildError> {
         let observer = Arc::new(PodObserver {
             output: output.clone(),
+            counts: metrics.map(|metrics| CountingObserver::new(&self.function.name, metrics)),
         });
-        let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
+        let (prepared, mut function) = (self.prepared.clone(), Arc::clone(&self.function));
+        if !function.certificate_authorities.is_empty() {
+            for path in &mut Arc::make_mut(&mut function).certificate_authorities {
+                let file = volumes::file(&self.volumes, Path::new(path.as_str()));
+                *path = file.display().to_string();
+            }
+        }
         let loaded = LoadedFunction::of_prepared(prepared, function, observer, release_memory);
         loaded.map_err(|source| ChildError::Load {
             name: self.function.name.to_string(),

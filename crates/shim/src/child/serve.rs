@@ -28,7 +28,9 @@ const LEAVING: Duration = Duration::from_secs(1);
 pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
     let output = Output::new();
     let function = &executor.function;
-    let loaded = executor.load(&output)?;
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry);
+    let loaded = executor.load(&output, Some(&metrics))?;
     let port = port(&function.environment)?;
     let runtime = runtime(executor.processors, function.limits.concurrency)
         .map_err(ChildError::system("starting threads to serve with"))?;
@@ -36,8 +38,6 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         let mut signals = StopSignals::receive(executor.has_terminal)?;
         let drain = function.limits.timeout + LEAVING;
         let server = bind(port, drain)?;
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry);
         let health = Health::not_ready("starting");
         if let Some(port) = executor.metrics_port {
             admin::serve(port, registry, health.clone())?;
