@@ -24,6 +24,7 @@ mod process;
 mod sampan;
 mod services;
 mod staged;
+mod upstream;
 
 pub use answer::{Answer, get, send};
 pub use closed_port::ClosedPort;
@@ -35,3 +36,4 @@ pub use process::{TEST_TIMEOUT, build_folder, program};
 pub use sampan::{Event, Sampan};
 pub use services::Services;
 pub use staged::{SERVICES, Staged};
+pub use upstream::{Seen, Upstream};

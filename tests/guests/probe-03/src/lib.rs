@@ -4,7 +4,10 @@
 //! - `/sleep` answers after ten milliseconds.
 //! - `/spin` never answers.
 //! - `/panic` panics.
+//! - `/request?DESCRIPTION` and `/many?DESCRIPTION` make outbound calls.
 //! - Any other path answers with a text.
+
+mod outbound;
 
 use std::hint::black_box;
 
@@ -21,7 +24,10 @@ struct Probe;
 impl Guest for Probe {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let target = request.get_path_with_query().unwrap_or_default();
-        match target.split('?').next().unwrap_or_default() {
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        match path {
+            "/request" => return Ok(text(outbound::request(query).await)),
+            "/many" => return Ok(text(outbound::many(query).await)),
             "/echo" => {
                 let (_, result) = wit_future::new(|| Ok(()));
                 let (body, trailers) = Request::consume_body(request, result);
@@ -39,18 +45,18 @@ impl Guest for Probe {
             "/sleep" => wait_for(10_000_000).await,
             _ => {}
         }
-        Ok(text("probe 0.3"))
+        Ok(text("probe 0.3".to_owned()))
     }
 }
 
-fn text(text: &'static str) -> Response {
+fn text(text: String) -> Response {
     let (mut writer, body) = wit_stream::new();
     let (trailers, trailers_end) = wit_future::new(|| Ok(None));
     drop(trailers);
     let (response, _sent) = Response::new(Fields::new(), Some(body), trailers_end);
     spawn_local(async move {
         // The write fails when the client has gone away.
-        let _ = writer.write_all(text.as_bytes().to_vec()).await;
+        let _ = writer.write_all(text.into_bytes()).await;
     });
     response
 }

@@ -67,6 +67,8 @@ impl Guest for Probe {
                 text(out, &format!("{variables:?}"));
             }
             "/call" => text(out, &outbound::call(query)),
+            "/request" => text(out, &outbound::request(query)),
+            "/many" => text(out, &outbound::many(query)),
             "/hold" => text(out, &outbound::hold(query)),
             _ => text(out, "probe"),
         }
