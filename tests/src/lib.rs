@@ -25,6 +25,7 @@ mod protocol;
 mod sampan;
 mod services;
 mod staged;
+mod upstream;
 
 pub use answer::{Answer, get, send};
 pub use closed_port::ClosedPort;
@@ -37,3 +38,4 @@ pub use protocol::Protocol;
 pub use sampan::{Event, Sampan};
 pub use services::Services;
 pub use staged::{SERVICES, Staged};
+pub use upstream::{Seen, Upstream};

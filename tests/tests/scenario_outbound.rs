@@ -1,162 +1,318 @@
-//! Tests which targets a function may call, in a network of the test's own. A canary listens on
-//! every address there and counts connections.
+//! Tests of outbound calls over real connections: bodies, limits, time limits, and requests that
+//! are sent again. The guests speak wasi:http 0.2 and 0.3.
 
-use std::path::Path;
-use std::process::Command;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
-use sampan_tests::{Guests, Sampan};
+use sampan_tests::{Guests, Sampan, Seen, TEST_TIMEOUT, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
-/// The port of the canary, in a network where all ports are free.
-const PORT: u16 = 8099;
+/// The guests that make the same calls.
+const CALLERS: [&str; 2] = ["probe", "probe-03"];
 
-/// Host names with their addresses: one public address and three that rules guard.
-const HOSTS: &str = "\
-    127.0.0.1 localhost\n\
-    93.184.216.34 public.example.com\n\
-    10.1.2.3 private.example.com cluster.internal\n\
-    169.254.169.254 metadata.example.com metadata.internal\n\
-    127.0.0.1 rebound.example.com rebound.internal\n";
-
-/// Makes the network, and runs this test in it again.
-const INSIDE: &str = "set -e
-    ip link set lo up
-    for address in 93.184.216.34 10.1.2.3 169.254.169.254; do ip address add $address/32 dev lo; done
-    mount --bind \"$1\" /etc/hosts
-    exec \"$2\" --exact --nocapture \"$3\"";
-
-/// The variable that is set when the test runs in the network.
-const IS_INSIDE: &str = "SAMPAN_TEST_IS_INSIDE";
-
-#[test]
-fn scenario_11_only_what_the_rules_allow_is_connected_to() {
-    if std::env::var_os(IS_INSIDE).is_some() {
-        let runtime = tokio::runtime::Runtime::new().expect("threads");
-        return runtime.block_on(inside_the_network());
-    }
-    let hosts = tempfile::NamedTempFile::new().expect("a temporary file can be made");
-    std::fs::write(hosts.path(), HOSTS).expect("it can be written");
-    let test = std::env::current_exe().expect("a test knows its own file");
-    let name = "scenario_11_only_what_the_rules_allow_is_connected_to";
-    let status = Command::new("unshare")
-        .args(["--net", "--mount", "sh", "-c", INSIDE, "sh"])
-        .args([hosts.path(), &test, Path::new(name)])
-        .env(IS_INSIDE, "yes")
-        .status()
-        .expect("unshare can be started");
-    assert!(
-        status.success(),
-        "it failed in a network of its own (which needs root and iproute2)"
-    );
+/// Serves both guests with these limits and a rule for the address.
+async fn up(limits: &str, address: SocketAddr) -> (Sampan, Guests) {
+    let lines = format!("limits: {{ {limits} }}\noutbound: {{ allow: [\"http://{address}\"] }}\n");
+    let guests = Guests::one(CALLERS[0], &lines).and(CALLERS[1], CALLERS[1], &lines);
+    (Sampan::up(guests.folder()).await, guests)
 }
 
-/// Accepts every connection, at any address, and answers 200.
-async fn canary() -> Arc<AtomicUsize> {
-    let listener = TcpListener::bind(("::", PORT)).await.expect("a free port");
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
+/// Runs a task for each connection to a free port.
+async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it has one");
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            counted.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
-                let mut request = [0; 4096];
-                // One read holds the request of the probe. A client without a further request has
-                // closed.
-                if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
-                    let answer =
-                        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-                    let _ = stream.write_all(answer).await;
-                }
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
         }
     });
-    count
+    address
 }
 
-async fn inside_the_network() {
-    let count = canary().await;
-    let rules = format!(
-        "outbound: {{ allow: [\"http://*.example.com:{PORT}\", \"http://cluster.internal:{PORT}\", \
-         \"http://metadata.internal:{PORT}\", \"http://rebound.internal:{PORT}\"] }}\n"
-    );
-    let guests = Guests::one("probe", &rules).and("open-to-none", "probe", "");
-    let sampan = Sampan::up(guests.folder()).await;
-    let check = async |function: &str, host: &str, allowed: bool| {
-        let before = count.load(Ordering::SeqCst);
-        let answer = sampan
-            .call(function, &format!("/call?{host}:{PORT}/"))
-            .await;
-        let expected = if allowed {
-            "200"
+/// Reads a request; `false` at the end of the connection.
+async fn read_request(stream: &mut TcpStream) -> bool {
+    let mut text = String::new();
+    loop {
+        match stream.read_u8().await {
+            Ok(byte) => text.push(char::from(byte)),
+            Err(_) => return false,
+        }
+        let end = if text.contains("transfer-encoding: chunked") {
+            "\r\n0\r\n\r\n"
         } else {
-            "ErrorCode::HttpRequestDenied"
+            "\r\n\r\n"
         };
-        assert_eq!(answer.text(), expected, "{function} calls {host}");
-        let connected = count.load(Ordering::SeqCst) - before;
-        assert_eq!(connected, usize::from(allowed), "{function} calls {host}");
-    };
-    check("probe", "public.example.com", true).await;
-    check("probe", "cluster.internal", true).await;
-    let denied = [
-        // Names with addresses that a rule of names does not cover.
-        "private.example.com",
-        "metadata.example.com",
-        "metadata.internal",
-        "rebound.example.com",
-        "rebound.internal",
-        // Addresses, which no rule names, in every notation.
-        "169.254.169.254",
-        "10.1.2.3",
-        "127.0.0.1",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:169.254.169.254]",
-        "127.1",
-        "2130706433",
-        "0x7f000001",
-        "localhost",
-        // Names similar to allowed ones.
-        "example.com",
-        "public.example.com.evil.internal",
-    ];
-    for host in denied {
-        check("probe", host, false).await;
+        if text.ends_with(end) {
+            return true;
+        }
     }
-    for host in ["public.example.com", "cluster.internal", "169.254.169.254"] {
-        check("open-to-none", host, false).await;
+}
+
+/// Answers with these bytes, and then keeps the connection open until its client closes it.
+async fn stall(mut stream: TcpStream, answer: &'static [u8]) {
+    if read_request(&mut stream).await && stream.write_all(answer).await.is_ok() {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scenario_5_outbound_connections_end_at_their_limit() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it has one");
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 4096];
-                if stream.read(&mut request).await.is_ok() {
-                    // A head without its body, so that the call stays open.
-                    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n";
-                    let _ = stream.write_all(head).await;
-                    let _ = stream.read(&mut request).await;
-                }
-            });
+async fn a_body_without_a_length_arrives_with_every_method() {
+    let upstream = Upstream::start().await;
+    let (sampan, _files) = up("timeout: 30s", upstream.address()).await;
+    let check = async |caller: &str, method: &str, body: &str, framing: &str| {
+        let before = upstream.seen().len();
+        let option = match body {
+            "" => String::new(),
+            body => format!("body={body};"),
+        };
+        let address = upstream.address();
+        let path = format!("/request?method={method};{option}to=http://{address}/");
+        let answer = sampan.call(caller, &path).await;
+        let expected = if method == "HEAD" { "200 " } else { "200 ok" };
+        assert_eq!(answer.text(), expected, "{caller} {method} {body}");
+        let seen = Seen {
+            method: method.to_owned(),
+            body: body.to_owned(),
+            framing: framing.to_owned(),
+        };
+        assert_eq!(upstream.seen()[before..], [seen], "{caller}");
+    };
+    for caller in CALLERS {
+        for method in [
+            "GET", "HEAD", "DELETE", "OPTIONS", "PATCH", "POST", "PUT", "PURGE",
+        ] {
+            check(caller, method, "content", "chunked").await;
         }
-    });
-    let lines = format!(
-        "limits: {{ outboundConnections: 5 }}\noutbound: {{ allow: [\"http://{address}\"] }}\n"
-    );
-    let guests = Guests::one("probe", &lines);
-    let sampan = Sampan::up(guests.folder()).await;
+        for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+            check(caller, method, "", "").await;
+        }
+        let address = upstream.address();
+        let path = format!("/request?method=CONNECT;body=content;to=http://{address}/");
+        let answer = sampan.call(caller, &path).await;
+        assert_eq!(
+            answer.text(),
+            "ErrorCode::HttpRequestMethodInvalid",
+            "{caller}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_beyond_the_limit_of_connections_wait_for_a_free_one() {
+    let upstream = Upstream::start().await;
+    let (sampan, _files) = up("outboundConnections: 3", upstream.address()).await;
+    for caller in CALLERS {
+        let path = format!("/many?count=20;to=http://{}/", upstream.address());
+        let answer = sampan.call(caller, &path).await;
+        assert_eq!(answer.text(), ["200 ok"; 20].join(", "), "{caller}");
+    }
+    assert_eq!(upstream.seen().len(), 40);
+    let most = upstream.most_at_once();
+    assert!(most <= 3, "{most} at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_5_outbound_connections_end_at_their_limit() {
+    // A head without its body, so that the call stays open.
+    let address =
+        listen(|stream| stall(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")).await;
+    let (sampan, _files) = up("outboundConnections: 5, timeout: 20s", address).await;
     let before = sampan.open_files();
     for _ in 0..3 {
-        let answer = sampan.call("probe", &format!("/hold?{address}/")).await;
+        // The function's own limit on connecting ends the wait.
+        let path = format!("/hold?connect=1000;to=http://{address}/");
+        let answer = sampan.call("probe", &path).await;
         assert_eq!(answer.text(), "5: ErrorCode::ConnectionLimitReached");
     }
     let after = sampan.open_files();
     assert!(after <= before + 20, "{before} open files became {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_holds_every_connection_ends_at_its_deadline() {
+    let address =
+        listen(|stream| stall(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")).await;
+    let (sampan, _files) = up("outboundConnections: 2, timeout: 3s", address).await;
+    let answer = sampan
+        .call("probe", &format!("/hold?to=http://{address}/"))
+        .await;
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert_eq!(answer.headers["sampan-cause"], "outbound_connections");
+    let expected = [
+        "one of the 2 connections that limits.outboundConnections allows",
+        "none of the 2 connections that limits.outboundConnections allows became free",
+    ];
+    sampan
+        .wait_for_log(|log| expected.iter().all(|line| log.contains(line)))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_limits_of_a_request_hold() {
+    // Without them, the deadline of the call would come first.
+    let limits = "timeout: 20s";
+    let silent = listen(|stream| stall(stream, b"")).await;
+    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n";
+    let headed = listen(move |stream| stall(stream, head)).await;
+    let part = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
+    let broken = listen(move |stream| stall(stream, part)).await;
+    for (address, option, expected) in [
+        (silent, "first=300", "ErrorCode::ConnectionReadTimeout"),
+        (headed, "first=300", "200 "),
+        (headed, "between=300", "200 "),
+        (broken, "between=300", "200 part"),
+        (broken, "first=10000;between=300", "200 part"),
+    ] {
+        let (sampan, _files) = up(limits, address).await;
+        for caller in CALLERS {
+            let path = format!("/request?{option};to=http://{address}/");
+            let answer = sampan.call(caller, &path).await;
+            // The error of a stream in 0.2 is a text.
+            let text = answer
+                .text()
+                .replace("connection read timeout", "ConnectionReadTimeout");
+            let ended = text.starts_with(expected) && text.contains("ConnectionReadTimeout");
+            assert!(ended, "{caller} {option}: {answer:?}");
+        }
+    }
+}
+
+/// A server that answers the first request of each connection, and closes the connection after the
+/// second with a part of a response.
+struct Closing {
+    address: SocketAddr,
+    /// The second requests.
+    closed: Arc<AtomicUsize>,
+}
+
+impl Closing {
+    async fn start(part: &'static [u8]) -> Closing {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&closed);
+        let address = listen(move |mut stream| {
+            let counted = Arc::clone(&counted);
+            async move {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                if read_request(&mut stream).await
+                    && stream.write_all(answer).await.is_ok()
+                    && read_request(&mut stream).await
+                {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let _ = stream.write_all(part).await;
+                }
+            }
+        })
+        .await;
+        Closing { address, closed }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_an_answer_on_a_pooled_connection_is_sent_once_more() {
+    let none: &[u8] = b"";
+    let some: &[u8] = b"HTTP/1.1 2";
+    for (method, part, is_repeated) in [
+        ("GET", none, true),
+        ("HEAD", none, true),
+        ("DELETE", none, true),
+        ("OPTIONS", none, true),
+        // Not idempotent, or it has an answer.
+        ("POST", none, false),
+        ("PATCH", none, false),
+        ("GET", some, false),
+    ] {
+        let closing = Closing::start(part).await;
+        let (sampan, _files) = up("timeout: 30s", closing.address).await;
+        for caller in CALLERS {
+            let begun = Instant::now();
+            let before = closing.closed.load(Ordering::SeqCst);
+            let mut failed = 0;
+            // A connection becomes free a moment after its response has ended, so a call may find
+            // none.
+            while closing.closed.load(Ordering::SeqCst) == before {
+                assert!(
+                    begun.elapsed() < TEST_TIMEOUT,
+                    "no connection is used twice"
+                );
+                let path = format!("/request?method={method};to=http://{}/", closing.address);
+                let answer = sampan.call(caller, &path).await;
+                if answer.text() != "200 " {
+                    assert!(answer.text().contains("ErrorCode::"), "{answer:?}");
+                    failed += 1;
+                }
+            }
+            assert_eq!(failed, usize::from(!is_repeated), "{caller} {method}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_fails_because_its_upstream_closes_idle_connections() {
+    // Closes right after each response, without a word in it.
+    let address = listen(|mut stream| async move {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        if read_request(&mut stream).await {
+            let _ = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    let (sampan, _files) = up("timeout: 30s", address).await;
+    for caller in CALLERS {
+        for number in 0..50 {
+            let path = format!("/request?to=http://{address}/");
+            let answer = sampan.call(caller, &path).await;
+            assert_eq!(answer.text(), "200 ok", "{caller}, call {number}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_is_logged_with_its_target_and_the_reason() {
+    let closed = sampan_tests::ClosedPort::reserve();
+    let (sampan, _files) = up("timeout: 30s", closed.address()).await;
+    for caller in CALLERS {
+        let check = async |target: &str, error: &str, line: &str| {
+            let path = format!("/request?to={target}");
+            let answer = sampan.call(caller, &path).await;
+            assert!(answer.text().contains(error), "{caller}: {answer:?}");
+            let has = |log: &str| {
+                log.lines().any(|found| {
+                    found.contains("an outbound call failed")
+                        && found.contains(line)
+                        && found.contains(&format!("function={caller} "))
+                })
+            };
+            sampan.wait_for_log(has).await;
+        };
+        let port = closed.address().port();
+        check(
+            "http://other.example:81/",
+            "HttpRequestDenied",
+            "no rule of outbound.allow",
+        )
+        .await;
+        check(
+            "http://other.example:82/",
+            "HttpRequestDenied",
+            "host=\"other.example\" port=82",
+        )
+        .await;
+        let target = format!("http://{}/", closed.address());
+        check(&target, "ConnectionRefused", &format!("port={port}")).await;
+    }
+    // A flood of refusals does not flood the log.
+    for _ in 0..100 {
+        sampan
+            .call("probe", "/request?to=http://flood.example/")
+            .await;
+    }
+    let lines = sampan.stderr().matches("flood.example").count();
+    assert!(lines <= 40, "{lines} lines");
 }

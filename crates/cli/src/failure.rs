@@ -185,6 +185,11 @@ impl Failure {
                 message,
                 "build it for wasm32-wasip2 with WASI and wasi:http only; `sampan inspect` lists what it imports",
             ),
+            LoadError::Authorities { .. } => Self::new(
+                Exit::Missing,
+                message,
+                "name a file with certificates in PEM in outbound.certificateAuthorities of its function.yaml",
+            ),
             LoadError::Engine(_) => Self::new(
                 Exit::Unexpected,
                 message,
@@ -227,11 +232,13 @@ impl Failure {
                 };
                 Self::new(Exit::Trap, format!("{shown} trapped: {what}"), help)
             }
-            CallError::Deadline { limit } => Self::new(
-                Exit::Timeout,
-                format!("{shown} was ended after {limit:?}, the time that --timeout gives it"),
-                "give it more time, or none to let it run as long as it wants",
-            ),
+            CallError::Deadline { limit } | CallError::OutboundConnections { limit, .. } => {
+                Self::new(
+                    Exit::Timeout,
+                    format!("{shown} was ended after {limit:?}, the time that --timeout gives it"),
+                    "give it more time, or none to let it run as long as it wants",
+                )
+            }
             CallError::Reload(error) => Self::load(file, error),
             CallError::WrongKind(_) => Self::new(
                 Exit::NotRunnable,

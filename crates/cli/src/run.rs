@@ -3,11 +3,12 @@
 //! HTTP handlers are rejected before anything is compiled. The command gets no environment, folders
 //! or network other than those given.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sampan_engine::{CommandIo, LoadError, NoObserver, Wasm};
+use sampan_engine::{CommandIo, LoadError, Observer, OutboundFailure, Wasm};
 use sampan_spec::{Function, FunctionName, HttpMode};
 use tokio::runtime;
 
@@ -15,6 +16,7 @@ use crate::arguments::Run;
 use crate::data::engine;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::sanitize::one_line;
 use crate::source::{Origin, Source};
 use crate::values::Folder;
 
@@ -31,7 +33,8 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
         data,
         arguments,
     } = arguments;
-    let Source { mut function, wasm } = source(&file)?;
+    let source = source(&file)?;
+    let (mut function, wasm) = (source.resolved(), source.wasm);
     check_file(&wasm)?;
     for folder in &folders {
         check_folder(&folder.host)?;
@@ -48,7 +51,7 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::system("no runtime for the command", &error))?;
     let code = runtime.block_on(async {
         let loaded = engine
-            .load(function, Wasm::File(wasm.clone()), Arc::new(NoObserver))
+            .load(function, Wasm::File(wasm.clone()), Arc::new(RunObserver))
             .await
             .map_err(|error| refuse(&wasm, &error))?;
         let mut io = CommandIo::default().inherit();
@@ -72,6 +75,24 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(exit_code(code?)))
 }
 
+/// Writes the causes of failed outbound calls to standard error. The command gets a code only.
+struct RunObserver;
+
+impl Observer for RunObserver {
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, _request_id: Option<&str>) {
+        let OutboundFailure {
+            scheme,
+            host,
+            port,
+            reason,
+            ..
+        } = failure;
+        let text = format!("outbound call to {scheme}://{host}:{port} failed: {reason}");
+        // There is no other output for a failure of this write.
+        let _ = writeln!(std::io::stderr(), "warning: {}", one_line(&text));
+    }
+}
+
 /// The function to run: one with a `function.yaml`, or any .wasm.
 fn source(file: &Path) -> Result<Source, Failure> {
     let origin = Origin::of_file(file.to_owned());
@@ -86,6 +107,7 @@ fn source(file: &Path) -> Result<Source, Failure> {
             Ok(Source {
                 function: Arc::new(Function::bare(name)),
                 wasm: path.clone(),
+                folder: PathBuf::new(),
             })
         }
     }

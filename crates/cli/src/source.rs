@@ -32,6 +32,30 @@ pub(crate) struct Source {
     pub(crate) function: Arc<Function>,
     /// Its WebAssembly.
     pub(crate) wasm: PathBuf,
+    /// The folder at which its relative paths start.
+    pub(crate) folder: PathBuf,
+}
+
+impl Source {
+    /// The files of its certificate authorities.
+    pub(crate) fn authorities(&self) -> Vec<PathBuf> {
+        let paths = self.function.certificate_authorities.iter();
+        paths.map(|path| self.folder.join(path)).collect()
+    }
+
+    /// The function as it is loaded here: no path depends on the current folder's being that of
+    /// its file.
+    pub(crate) fn resolved(&self) -> Arc<Function> {
+        let mut function = Arc::clone(&self.function);
+        if !function.certificate_authorities.is_empty() {
+            let resolved = self.authorities();
+            Arc::make_mut(&mut function).certificate_authorities = resolved
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+        }
+        function
+    }
 }
 
 impl Origin {
@@ -80,10 +104,15 @@ impl Origin {
                 Ok(Source {
                     function: Arc::new(Function::bare(name)),
                     wasm: path.clone(),
+                    folder: folder_of(path),
                 })
             }
         }
     }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).to_owned()
 }
 
 /// Reads a file up to one byte past `most`.
@@ -110,12 +139,13 @@ fn described(path: &Path, default_name: &str) -> Result<Source, Failure> {
     })?;
     let function = Function::parse(&text, &shown, default_name)
         .map_err(|error| Failure::function_file(&error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = folder_of(path);
     // Validation gives every such function a file.
     let wasm = folder.join(function.file.as_deref().unwrap_or_default());
     Ok(Source {
         function: Arc::new(function),
         wasm,
+        folder,
     })
 }
 
@@ -137,6 +167,23 @@ mod tests {
         check("/shop/cart.wasm", false, "cart");
         check("/shop/cart.v2.wasm", false, "cart.v2");
         check("/shop/cart", false, "cart");
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_description() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join(FUNCTION_FILE);
+        let text = "name: cart\noutbound: { certificateAuthorities: [ca.crt, /etc/ca.crt] }\n";
+        fs::write(&path, text).expect("a file");
+        let source = Origin::of_file(path).read().expect("it is valid");
+        let beside = folder.path().join("ca.crt");
+        assert_eq!(source.authorities(), [beside.clone(), "/etc/ca.crt".into()]);
+        let expected = [beside.display().to_string(), "/etc/ca.crt".to_owned()];
+        assert_eq!(source.resolved().certificate_authorities, expected);
+        assert_eq!(
+            source.function.certificate_authorities,
+            ["ca.crt", "/etc/ca.crt"]
+        );
     }
 
     #[test]

@@ -160,7 +160,7 @@ pub struct SecretName {
 
 /// The services that a function may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Outbound {
     /// Rules such as http://store.default.svc:3000, https://*.example.com or http://10.0.0.0/8:3000.
     /// Without a port: 80 for http, 443 for https. A request is sent when one of them allows it.
@@ -170,6 +170,15 @@ pub struct Outbound {
         inner(length(min = 1, max = 320), regex(pattern = r"^[A-Za-z]+://[^\s]+$"))
     )]
     pub allow: Vec<String>,
+    /// PEM files of certificate authorities that the function trusts for https, in addition to the
+    /// public ones: absolute paths in volumes of the template, or
+    /// /var/run/secrets/kubernetes.io/serviceaccount/ca.crt. A pod reads them when it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 4096), regex(pattern = r"^/.*$"))
+    )]
+    pub certificate_authorities: Vec<String>,
 }
 
 /// How long an instance lives.
@@ -213,7 +222,10 @@ impl WasmFunction {
             .into_iter()
             .map(|(key, value)| (key, written(&value)));
         let limits = Limits(limits.collect());
-        let rules: Vec<String> = function.outbound.iter().map(ToString::to_string).collect();
+        let outbound = Outbound {
+            allow: function.outbound.iter().map(ToString::to_string).collect(),
+            certificate_authorities: function.certificate_authorities.clone(),
+        };
         let variable = |(name, value): &(String, String)| EnvVar {
             name: name.clone(),
             value: Some(value.clone()),
@@ -225,7 +237,7 @@ impl WasmFunction {
             args: function.arguments.clone(),
             http: function.http.filter(|mode| *mode != HttpMode::Handler),
             limits: (!limits.0.is_empty()).then_some(limits),
-            outbound: (!rules.is_empty()).then_some(Outbound { allow: rules }),
+            outbound: (outbound != Outbound::default()).then_some(outbound),
             instances: match function.instances {
                 InstancePolicy::Fresh => None,
                 InstancePolicy::Reuse { requests, idle } => Some(Instances {

@@ -13,7 +13,7 @@ use sampan_spec::{
 };
 
 use crate::amount::Amount;
-use crate::function::{Instances, Metrics, WasmFunction, WasmFunctionSpec};
+use crate::function::{Instances, Metrics, Outbound, WasmFunction, WasmFunctionSpec};
 use crate::ingress::Ingress;
 use crate::limits::Limits;
 use crate::template::Template;
@@ -127,15 +127,14 @@ impl ValidFunction {
             args: Some(args.into_iter().map(|text| Scalar(text).into()).collect()),
             http,
             limits: Some(raw_limits(limits.unwrap_or_default())?),
-            outbound: outbound.map(|outbound| OutboundFile {
-                allow: Some(outbound.allow.into_iter().map(Located::from).collect()),
-            }),
+            outbound: outbound.map(raw_outbound),
             instances: instances.map(raw_instances),
             ..FunctionFile::default()
         };
         let mut function = file.validate(&name)?;
         // A file name has no meaning in a pod.
         function.file = None;
+        check_absolute(&function.certificate_authorities)?;
         // A resource has a Service, so a command that runs and ends would be a mistake.
         function.http.get_or_insert(HttpMode::Handler);
         let replicas = match replicas {
@@ -193,6 +192,25 @@ fn raw_limits(Limits(limits): Limits) -> Result<LimitsFile, Invalid> {
         }
     }
     Ok(file)
+}
+
+fn raw_outbound(outbound: Outbound) -> OutboundFile {
+    let raw = |texts: Vec<String>| Some(texts.into_iter().map(Located::from).collect());
+    OutboundFile {
+        allow: raw(outbound.allow),
+        certificate_authorities: raw(outbound.certificate_authorities),
+    }
+}
+
+/// Rejects relative paths, which have no folder in a pod to start at.
+fn check_absolute(paths: &[String]) -> Result<(), Invalid> {
+    let relative = paths.iter().position(|path| !path.starts_with('/'));
+    relative.map_or(Ok(()), |index| {
+        Err(Invalid::new(
+            format!("spec.outbound.certificateAuthorities[{index}]"),
+            "it is not absolute (write the path at which template.volumeMounts has the file)",
+        ))
+    })
 }
 
 fn raw_instances(instances: Instances) -> InstancesFile {

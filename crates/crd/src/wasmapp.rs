@@ -163,7 +163,10 @@ fn outbound(spec: &Fields<'_>, notes: &mut Vec<String>) -> Result<Option<Outboun
             allow.extend(["http", "https"].map(|scheme| format!("{scheme}://{host}")));
         }
     }
-    Ok((!allow.is_empty()).then_some(Outbound { allow }))
+    Ok((!allow.is_empty()).then_some(Outbound {
+        allow,
+        ..Outbound::default()
+    }))
 }
 
 fn ingress(

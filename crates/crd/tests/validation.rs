@@ -19,7 +19,10 @@ fn the_published_example_is_taken_whole() {
         replicas: 2,
         env: [{ name: GREETING, value: hi }, { name: TOKEN, valueFrom: { secretKeyRef: { name: s, key: token } } }],
         limits: { memory: 64Mi, timeout: 10s, concurrency: 100 },
-        outbound: { allow: ["http://store.default.svc:3000", "https://*.example.com"] },
+        outbound: {
+          allow: ["http://store.default.svc:3000", "https://*.example.com"],
+          certificateAuthorities: ["/etc/authorities/ca.crt"],
+        },
         ingress: { className: nginx, host: primes.example.com, path: /, tls: { secretName: primes-tls } },
         template: { resources: { limits: { cpu: 1 } } }
         }"#,
@@ -28,6 +31,10 @@ fn the_published_example_is_taken_whole() {
     assert_eq!(valid.function.name.as_str(), "primes");
     assert_eq!(valid.function.limits.memory.bytes(), 64 << 20);
     assert_eq!(valid.function.outbound.iter().count(), 2);
+    assert_eq!(
+        valid.function.certificate_authorities,
+        ["/etc/authorities/ca.crt"]
+    );
     assert_eq!(valid.replicas, Some(2));
     assert_eq!(valid.env.len(), 2);
     assert_eq!(valid.image_pull_secrets, ["registry"]);
@@ -71,6 +78,16 @@ fn invalid_values_are_named_by_their_field() {
         "{ image: i, outbound: { allow: ['ftp://x'] } }",
         "spec.outbound.allow[0]",
         "ftp://x",
+    );
+    check(
+        "{ image: i, outbound: { certificateAuthorities: [/a, etc/ca.crt] } }",
+        "spec.outbound.certificateAuthorities[1]",
+        "not absolute",
+    );
+    check(
+        "{ image: i, outbound: { certificateAuthorities: [''] } }",
+        "spec.outbound.certificateAuthorities[0]",
+        "empty",
     );
     check(
         "{ image: i, instances: { reuse: { requests: 0 } } }",
@@ -183,7 +200,7 @@ fn misspelt_fields_are_refused() {
 #[test]
 fn a_described_function_becomes_the_same_function() {
     let text = r#"{ name: primes, env: [{ name: A, value: b }], args: [x], http: cgi,
-        limits: { memory: 64Mi, queue: 0, timeout: 90s }, outbound: { allow: ["http://10.0.0.0/8:81"] },
+        limits: { memory: 64Mi, queue: 0, timeout: 90s }, outbound: { allow: ["http://10.0.0.0/8:81"], certificateAuthorities: [/etc/ca.crt] },
         instances: { reuse: { requests: 5, idle: 2s } } }"#;
     let mut function = Function::parse(text, "function.yaml", "f").expect("it is allowed");
     let resource = WasmFunction::of(&function, "registry.example/primes:1");

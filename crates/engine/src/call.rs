@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::clock::Clock;
@@ -27,7 +28,10 @@ pub(crate) struct Call {
     answer: Mutex<Option<Answer>>,
     /// Whether the guest has set a response. Only the thread that polls the guest uses this.
     has_responded: AtomicBool,
-    outbound_open: AtomicU32,
+    /// The free ones of `limits.outboundConnections`.
+    outbound: Semaphore,
+    /// How many outbound calls wait for a free connection.
+    outbound_waiting: AtomicU32,
 }
 
 impl Call {
@@ -38,6 +42,7 @@ impl Call {
         context: CallContext,
         traceparent: Option<HeaderValue>,
     ) -> Self {
+        let connections = function.spec.limits.outbound_connections;
         Self {
             function,
             clock: Clock::start(timeout, processor_limit),
@@ -47,7 +52,8 @@ impl Call {
             traceparent,
             answer: Mutex::new(None),
             has_responded: AtomicBool::new(false),
-            outbound_open: AtomicU32::new(0),
+            outbound: Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX)),
+            outbound_waiting: AtomicU32::new(0),
         }
     }
 
@@ -93,15 +99,50 @@ impl Call {
         error
     }
 
-    /// Takes one of the call's outbound connections; `None` when all are in use.
-    pub(crate) fn open_outbound(self: &Arc<Self>) -> Option<OutboundPermit> {
-        let most = self.function.spec.limits.outbound_connections;
-        self.outbound_open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
-                (open < most).then_some(open + 1)
-            })
-            .ok()
-            .map(|_| OutboundPermit(Arc::clone(self)))
+    /// The failure of a call whose deadline has passed.
+    pub(crate) fn deadline_error(&self) -> CallError {
+        match self.clock.deadline_error() {
+            CallError::Deadline { limit } if self.outbound_waiting.load(Ordering::Acquire) > 0 => {
+                CallError::OutboundConnections {
+                    limit,
+                    connections: self.function.spec.limits.outbound_connections,
+                }
+            }
+            error => error,
+        }
+    }
+
+    /// Takes one of the call's outbound connections; `None` when all are in use, or calls wait for
+    /// one.
+    pub(crate) fn try_open_outbound(self: &Arc<Self>) -> Option<OutboundPermit> {
+        let permit = self.outbound.try_acquire().ok()?;
+        permit.forget();
+        Some(OutboundPermit(Arc::clone(self)))
+    }
+
+    /// Waits for one of the call's outbound connections, in the order of the calls. The call's
+    /// deadline ends the wait.
+    pub(crate) async fn open_outbound(self: &Arc<Self>) -> OutboundPermit {
+        let _waiting = Waiting::new(&self.outbound_waiting);
+        let acquired = self.outbound.acquire().await;
+        acquired.expect("nothing closes the semaphore").forget();
+        OutboundPermit(Arc::clone(self))
+    }
+}
+
+/// Counts a wait, until dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -110,6 +151,6 @@ pub(crate) struct OutboundPermit(Arc<Call>);
 
 impl Drop for OutboundPermit {
     fn drop(&mut self) {
-        self.0.outbound_open.fetch_sub(1, Ordering::AcqRel);
+        self.0.outbound.add_permits(1);
     }
 }

@@ -1,221 +1,315 @@
-//! HTTP client of one function, with pooled connections to allowed upstreams.
+//! HTTP/1.1 client of one function: sends a request on a pooled or a new connection.
 //!
-//! Each function has its own pool, so no function uses a connection that was made under the rules
-//! of another.
+//! A server may close a connection while a request is on its way to it. A request that went out on
+//! a pooled connection and got no byte back is therefore sent once more, on a new connection, if
+//! its method is idempotent (RFC 9110, section 9.2.2) and nothing of its body was read. A request
+//! that never left is sent again whatever its method.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::ServerName;
-use sampan_spec::{Function, OutboundRules, Permit, Scheme};
-use tokio::net::TcpStream;
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::Error;
 
-use crate::resolve::resolve;
-
-/// Time limit for making a connection, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long an idle connection stays open.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The most idle connections for each upstream.
-const MAX_IDLE_PER_HOST: usize = 16;
+use crate::connect::{ConnectError, Stream, connect, tls_code};
+use crate::pool::{Connection, Pool};
+use crate::sent_body::{Claim, SentBody};
+use crate::upstream::Upstream;
 
 /// The most fields in the head of a response. hyper's limit of its bytes is 408 KiB.
 const MAX_RESPONSE_FIELDS: usize = 2_000;
 
-pub(crate) type OutboundClient = Client<Connector, WasiBody>;
-
-/// Makes a client that connects only to the upstreams that `function` may call.
-pub(crate) fn new(function: Arc<Function>, tls: Arc<rustls::ClientConfig>) -> OutboundClient {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-        .http1_max_headers(MAX_RESPONSE_FIELDS)
-        .build(Connector {
-            function,
-            tls: TlsConnector::from(tls),
-        })
-}
-
-/// The TLS configuration of all functions: Mozilla's roots, TLS 1.2 and 1.3.
-///
-/// # Panics
-///
-/// Never: the provider that is named here has both versions.
-pub(crate) fn tls() -> Arc<rustls::ClientConfig> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring offers TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Arc::new(config)
-}
-
-/// Looks up a request's scheme, host and port in the rules; `None` when no rule allows them.
-pub(crate) fn permit(rules: &OutboundRules, uri: &Uri) -> Option<(Scheme, u16, Permit)> {
-    let scheme: Scheme = uri.scheme_str()?.parse().ok()?;
-    let port = uri.port_u16().unwrap_or_else(|| scheme.default_port());
-    Some((scheme, port, rules.permit(scheme, uri.host()?, port)?))
-}
-
-/// Reasons why a connection was not made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    #[error("no rule allows it")]
-    Denied,
-    #[error("the name does not resolve")]
-    Resolve(#[source] io::Error),
-    #[error("no connection")]
-    Connect(#[source] io::Error),
-    #[error("no TLS session")]
-    Tls(#[source] io::Error),
-    #[error("not a name that a certificate can have")]
-    Name,
-    #[error("no connection in time")]
-    Timeout,
-}
-
-impl From<&ConnectError> for Error {
-    fn from(error: &ConnectError) -> Self {
-        match error {
-            ConnectError::Denied => Self::HttpRequestDenied,
-            ConnectError::Resolve(_) => Self::DnsError {
-                rcode: None,
-                info_code: None,
-            },
-            ConnectError::Connect(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
-                Self::ConnectionRefused
-            }
-            ConnectError::Connect(_) => Self::DestinationUnavailable,
-            ConnectError::Tls(_) => Self::TlsProtocolError,
-            ConnectError::Name => Self::TlsCertificateError,
-            ConnectError::Timeout => Self::ConnectionTimeout,
-        }
-    }
-}
-
-/// Makes connections under the rules of one function.
-#[derive(Clone)]
-pub(crate) struct Connector {
-    function: Arc<Function>,
+/// Sends requests with pooled connections.
+pub(crate) struct Client {
     tls: TlsConnector,
+    pool: Arc<Pool>,
 }
 
-impl Connector {
-    async fn connect(self, uri: Uri) -> Result<Transport, ConnectError> {
-        let (scheme, port, permit) =
-            permit(&self.function.outbound, &uri).ok_or(ConnectError::Denied)?;
-        let host = uri.host().ok_or(ConnectError::Denied)?;
-        let addresses = resolve(host, port, &permit).await?;
-        let stream = TcpStream::connect(addresses.as_slice())
-            .await
-            .map_err(ConnectError::Connect)?;
-        stream.set_nodelay(true).map_err(ConnectError::Connect)?;
-        match scheme {
-            Scheme::Http => Ok(Transport::Plain(TokioIo::new(stream))),
-            Scheme::Https => {
-                let bare = host.trim_start_matches('[').trim_end_matches(']');
-                let name = ServerName::try_from(bare.to_owned()).map_err(|_| ConnectError::Name)?;
-                let stream = self
-                    .tls
-                    .connect(name, stream)
-                    .await
-                    .map_err(ConnectError::Tls)?;
-                Ok(Transport::Tls(Box::new(TokioIo::new(stream))))
-            }
+/// The time limits of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// The limit on making a connection, TLS included.
+    pub(crate) connect: Duration,
+    /// The end of that limit for the first connection.
+    pub(crate) connect_by: Instant,
+    /// The limit on the head of the response, from the time at which there is a connection.
+    pub(crate) first_byte: Duration,
+}
+
+/// Reasons why a request got no response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("no response: {}", chain(.0))]
+    Exchange(hyper::Error),
+    #[error("no response within {0:?}")]
+    FirstByte(Duration),
+}
+
+impl SendError {
+    /// The error code of wasi:http.
+    pub(crate) fn code(&self) -> Error {
+        match self {
+            Self::Connect(error) => error.code(),
+            Self::Exchange(error) => exchange_code(error),
+            Self::FirstByte(_) => Error::ConnectionReadTimeout,
         }
     }
 }
 
-impl tower_service::Service<Uri> for Connector {
-    type Response = Transport;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Transport, ConnectError>> + Send>>;
+/// The error code of wasi:http for a failure on a connection.
+pub(crate) fn exchange_code(error: &hyper::Error) -> Error {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(own) = cause.downcast_ref::<Error>() {
+            return body_code(own);
+        }
+        if let Some(code) = cause.downcast_ref::<io::Error>().and_then(tls_code) {
+            return code;
+        }
+        source = cause.source();
+    }
+    if error.is_incomplete_message() {
+        Error::HttpResponseIncomplete
+    } else if error.is_parse_too_large() {
+        Error::HttpResponseHeaderSectionSize(None)
+    } else if error.is_parse() {
+        Error::HttpProtocolError
+    } else {
+        Error::ConnectionTerminated
+    }
+}
 
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
+/// Maps a failure of the guest's own request body to that failure.
+pub(crate) fn body_code(error: &Error) -> Error {
+    match error {
+        Error::HttpRequestBodySize(size) => Error::HttpRequestBodySize(*size),
+        other => Error::InternalError(Some(other.to_string())),
+    }
+}
+
+/// Joins an error and its causes to one line.
+fn chain(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The outcome of a request that got no response on its connection.
+enum Unanswered {
+    /// Nothing of it has left.
+    Unsent(Box<Request<SentBody>>, hyper::Error),
+    Failed(SendError),
+}
+
+impl Client {
+    pub(crate) fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self {
+            tls: TlsConnector::from(tls),
+            pool: Arc::default(),
+        }
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move {
-            tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(uri))
-                .await
-                .unwrap_or(Err(ConnectError::Timeout))
+    /// Sends a request and waits for the head of its response. Also returns the end of
+    /// [`Times::first_byte`].
+    pub(crate) async fn send(
+        &self,
+        upstream: &Upstream,
+        mut request: Request<SentBody>,
+        times: Times,
+    ) -> Result<(Response<Incoming>, Instant), SendError> {
+        *request.uri_mut() = target(request.uri());
+        let Times {
+            connect,
+            mut connect_by,
+            first_byte,
+        } = times;
+        let mut left = first_byte;
+        if let Some(mut pooled) = self.pool.take(&upstream.origin) {
+            let repeat = Repeat::of(&request);
+            let first_by = Instant::now() + first_byte;
+            request = match exchange(&mut pooled, request, first_by, first_byte).await {
+                Ok(response) => return Ok((self.keep(upstream, pooled, response), first_by)),
+                Err(Unanswered::Unsent(unsent, _)) => *unsent,
+                Err(Unanswered::Failed(error)) => {
+                    let unheard = matches!(error, SendError::Exchange(_)) && !pooled.has_answered();
+                    match repeat.filter(|_| unheard).and_then(Repeat::request) {
+                        Some(again) => again,
+                        None => return Err(error),
+                    }
+                }
+            };
+            let now = Instant::now();
+            left = first_by.saturating_duration_since(now);
+            connect_by = now + connect;
+        }
+        let mut connection = self.connect(upstream, connect_by).await?;
+        let first_by = Instant::now() + left;
+        match exchange(&mut connection, request, first_by, first_byte).await {
+            Ok(response) => Ok((self.keep(upstream, connection, response), first_by)),
+            Err(Unanswered::Unsent(_, error)) => Err(SendError::Exchange(error)),
+            Err(Unanswered::Failed(error)) => Err(error),
+        }
+    }
+
+    fn keep(
+        &self,
+        upstream: &Upstream,
+        connection: Connection,
+        response: Response<Incoming>,
+    ) -> Response<Incoming> {
+        let origin = upstream.origin.clone();
+        self.pool.keep(origin, connection, response.headers());
+        response
+    }
+
+    async fn connect(&self, upstream: &Upstream, by: Instant) -> Result<Connection, SendError> {
+        let started = match connect(upstream, &self.tls, by).await? {
+            Stream::Plain(stream) => start(stream).await,
+            Stream::Tls(stream) => start(stream).await,
+        };
+        started.map_err(SendError::Exchange)
+    }
+}
+
+/// The request's target on a connection to its origin (RFC 9112, section 3.2.1).
+fn target(uri: &Uri) -> Uri {
+    match uri.path_and_query() {
+        Some(path) => Uri::from(path.clone()),
+        None => Uri::from_static("/"),
+    }
+}
+
+/// What is needed to send an idempotent request again.
+struct Repeat {
+    head: Request<()>,
+    body: Claim,
+}
+
+impl Repeat {
+    fn of(request: &Request<SentBody>) -> Option<Self> {
+        request.method().is_idempotent().then(|| {
+            let mut head = Request::new(());
+            head.method_mut().clone_from(request.method());
+            head.uri_mut().clone_from(request.uri());
+            head.headers_mut().clone_from(request.headers());
+            let body = request.body().claim();
+            Self { head, body }
         })
     }
-}
 
-/// A connection to an upstream.
-pub(crate) enum Transport {
-    Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
-}
-
-impl Connection for Transport {
-    fn connected(&self) -> Connected {
-        Connected::new()
+    /// The request; `None` when some of its body was read.
+    fn request(self) -> Option<Request<SentBody>> {
+        let body = self.body.take_back()?;
+        Some(self.head.map(|()| body))
     }
 }
 
-/// Calls the same method of either transport.
-macro_rules! forward {
-    ($self:expr, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            Transport::Plain($stream) => {
-                let $stream = Pin::new($stream);
-                $call
-            }
-            Transport::Tls($stream) => {
-                let $stream = Pin::new(&mut **$stream);
-                $call
-            }
-        }
+/// Sends a request and waits for the head of its response until `by`, the end of `limit`.
+async fn exchange(
+    connection: &mut Connection,
+    request: Request<SentBody>,
+    by: Instant,
+    limit: Duration,
+) -> Result<Response<Incoming>, Unanswered> {
+    connection.expect_answer();
+    // Dropping the future closes the connection.
+    match timeout_at(by, connection.sender.try_send_request(request)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut error)) => Err(match error.take_message() {
+            Some(unsent) => Unanswered::Unsent(Box::new(unsent), error.into_error()),
+            None => Unanswered::Failed(SendError::Exchange(error.into_error())),
+        }),
+        Err(_) => Err(Unanswered::Failed(SendError::FirstByte(limit))),
+    }
+}
+
+/// Starts HTTP/1.1 on a new stream. A task of its own drives the connection until it ends.
+async fn start<S>(stream: S) -> hyper::Result<Connection>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let received = Arc::new(AtomicBool::new(false));
+    let stream = Watched {
+        stream,
+        received: Arc::clone(&received),
     };
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(MAX_RESPONSE_FIELDS)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    tokio::spawn(async move {
+        // A request that waits for its response gets the error as well.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an outbound connection broke off");
+        }
+    });
+    Ok(Connection::new(sender, received))
 }
 
-impl Read for Transport {
+/// A stream that records whether bytes arrive.
+struct Watched<S> {
+    stream: S,
+    received: Arc<AtomicBool>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        forward!(self, stream => stream.poll_read(context, buffer))
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.received.store(true, Ordering::Release);
+        }
+        polled
     }
 }
 
-impl Write for Transport {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        forward!(self, stream => stream.poll_write(context, bytes))
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        forward!(self, stream => stream.poll_flush(context))
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        forward!(self, stream => stream.poll_shutdown(context))
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -11,6 +11,7 @@ use wasmtime::{
 };
 
 use crate::kind::Kind;
+use crate::trust::Authorities;
 
 /// The program that compiles, as a child process. A module made to exhaust the compiler ends only
 /// the child.
@@ -37,6 +38,8 @@ pub struct EngineConfig {
     pub compiler: CompileCommand,
     /// How long an idle module stays in memory; `None` for the default of a minute.
     pub module_idle: Option<Duration>,
+    /// The certificate authorities that functions trust for TLS.
+    pub authorities: Authorities,
     /// Returns freed memory to the operating system. The engine calls it after modules have left
     /// memory. The default does nothing. It may block for milliseconds.
     pub release_memory: fn(),
@@ -51,6 +54,7 @@ impl EngineConfig {
             max_memory: 4 << 30,
             compiler,
             module_idle: None,
+            authorities: Authorities::default(),
             release_memory: || {},
         }
     }

@@ -10,7 +10,6 @@ use sampan_spec::{Function, HttpMode};
 use tokio::io::AsyncReadExt as _;
 
 use crate::cache::{Cache, Key, Verified, digest};
-use crate::client;
 use crate::compile::{Compiler, Job};
 use crate::config::{EngineConfig, Flavour};
 use crate::error::{EngineError, LoadError};
@@ -23,6 +22,7 @@ use crate::module::Module;
 use crate::observer::Observer;
 use crate::runtime::Runtime;
 use crate::ticker::{Ticker, Work};
+use crate::trust::Authorities;
 
 /// Compiles and runs functions. Clones are cheap and share one engine.
 #[derive(Clone)]
@@ -40,6 +40,7 @@ pub enum Wasm {
 pub(crate) struct Shared {
     runtimes: Vec<Runtime>,
     source: Source,
+    pub(crate) authorities: Authorities,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     prewarm_budget: Arc<PrewarmBudget>,
     pub(crate) ticker: Ticker,
@@ -140,7 +141,7 @@ impl Engine {
             wasm,
             Arc::clone(&self.0),
             module,
-        );
+        )?;
         self.0.watch(Arc::downgrade(&inner));
         Ok(LoadedFunction(inner))
     }
@@ -192,6 +193,7 @@ impl Shared {
         Ok(Self {
             runtimes,
             source,
+            authorities: config.authorities.clone(),
             tls: OnceLock::new(),
             prewarm_budget: PrewarmBudget::of(config.instances),
             ticker,
@@ -212,7 +214,7 @@ impl Shared {
     /// The TLS configuration of outbound calls, made on first use. Its roots take memory that most
     /// functions never need.
     pub(crate) fn tls(&self) -> &Arc<rustls::ClientConfig> {
-        self.tls.get_or_init(client::tls)
+        self.tls.get_or_init(|| self.authorities.config())
     }
 
     pub(crate) fn prewarm_budget(&self) -> &Arc<PrewarmBudget> {

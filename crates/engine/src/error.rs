@@ -131,6 +131,14 @@ pub enum LoadError {
     /// The engine of this module did not start.
     #[error("{0}")]
     Engine(String),
+    /// A file of certificate authorities cannot be used.
+    #[error("the certificate authorities in {} cannot be used: {message}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        message: String,
+    },
     /// The compiled module does not fit this host.
     #[error("cannot be linked: {0}")]
     Link(String),
@@ -212,6 +220,17 @@ pub enum CallError {
         /// `limits.timeout`.
         limit: Duration,
     },
+    /// The deadline passed while outbound calls waited for a free connection.
+    #[error(
+        "no answer within {limit:?}, and outbound calls waited for one of the {connections} \
+         connections that limits.outboundConnections allows"
+    )]
+    OutboundConnections {
+        /// `limits.timeout`.
+        limit: Duration,
+        /// `limits.outboundConnections`.
+        connections: u32,
+    },
     /// The guest used up its processor time.
     #[error("more than {limit:?} of processor time")]
     ProcessorTime {
@@ -263,6 +282,7 @@ impl CallError {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Deadline { .. } => "deadline",
+            Self::OutboundConnections { .. } => "outbound_connections",
             Self::ProcessorTime { .. } => "processor_time",
             Self::Trap { cause, .. } => cause.as_str(),
             Self::Exit(_) => "exit",

@@ -15,10 +15,10 @@ use wasmtime_wasi_http::WasiBody;
 use crate::body::GuestBody;
 use crate::call::Call;
 use crate::cgi;
-use crate::client::{self, OutboundClient};
+use crate::client::Client;
 use crate::command::{self, CommandIo};
 use crate::engine::{Shared, Wasm};
-use crate::error::{CallError, RequestBodyError};
+use crate::error::{CallError, LoadError, RequestBodyError};
 use crate::guest::{Guest, GuestFuture};
 use crate::guests::Guests;
 use crate::idle::idle_timeout;
@@ -26,6 +26,7 @@ use crate::kind::Kind;
 use crate::module::{Entry, Module};
 use crate::observer::Observer;
 use crate::outbound::traceparent;
+use crate::report_limit::ReportLimit;
 use crate::ticker::Active;
 
 /// How long an idle module stays in memory. The next call takes it from the cache on disk.
@@ -43,7 +44,11 @@ pub(crate) struct Inner {
     pub(crate) wasm: Wasm,
     pub(crate) engine: Arc<Shared>,
     module: RwLock<Option<ResidentModule>>,
-    client: OnceLock<OutboundClient>,
+    /// The TLS configuration of a function with certificate authorities of its own.
+    tls: Option<Arc<rustls::ClientConfig>>,
+    client: OnceLock<Client>,
+    /// Limits the reports about outbound calls.
+    pub(crate) report_limit: ReportLimit,
 }
 
 /// A module in memory, with a mark of recent calls.
@@ -249,6 +254,11 @@ async fn run_to_completion(call: Arc<Call>, future: GuestFuture) -> Result<(), C
 }
 
 impl Inner {
+    /// Makes a loaded function of its parts, and reads its certificate authorities.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Authorities`], when they cannot be read.
     pub(crate) fn new(
         spec: Arc<Function>,
         observer: Arc<dyn Observer>,
@@ -257,10 +267,12 @@ impl Inner {
         wasm: Wasm,
         engine: Arc<Shared>,
         module: Module,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, LoadError> {
         let module = RwLock::new(Some(ResidentModule::new(Arc::new(module))));
-        let client = OnceLock::new();
-        Arc::new(Self {
+        let tls = engine
+            .authorities
+            .with_files(&spec.certificate_authorities)?;
+        Ok(Arc::new(Self {
             spec,
             observer,
             kind,
@@ -268,8 +280,10 @@ impl Inner {
             wasm,
             engine,
             module,
-            client,
-        })
+            tls,
+            client: OnceLock::new(),
+            report_limit: ReportLimit::default(),
+        }))
     }
 
     pub(crate) fn activate(&self) -> Active {
@@ -281,9 +295,11 @@ impl Inner {
     }
 
     /// The client for outbound calls, made on first use.
-    pub(crate) fn client(&self) -> &OutboundClient {
-        self.client
-            .get_or_init(|| client::new(Arc::clone(&self.spec), Arc::clone(self.engine.tls())))
+    pub(crate) fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let tls = self.tls.as_ref().unwrap_or_else(|| self.engine.tls());
+            Client::new(Arc::clone(tls))
+        })
     }
 
     /// Returns the module from memory or, if it was unloaded, from the cache.

@@ -75,8 +75,10 @@ impl Guest {
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::from_std(deadline))));
         timer.as_mut().poll(context).map(|()| {
+            // Looked for before the guest is dropped: what it waited for is the cause.
+            let error = self.call.deadline_error();
             self.future = None;
-            self.call.clock.deadline_error()
+            error
         })
     }
 

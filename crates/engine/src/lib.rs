@@ -28,8 +28,15 @@
 //!   and in `tests/idle_modules.rs` of `sampan`. A busy thread clears instances away at once.
 //! - The first instance and the first call before a pod's first request: `function.rs` and `warm_up.rs`; tests in
 //!   `tests/functions.rs` of the shim.
-//! - An outbound call, with its rules, count, time and end: `outbound.rs`, `client.rs` and `resolve.rs`; tests in
-//!   `functions_services` and `scenario_outbound`.
+//! - An outbound call, with its rules, count, time and end: `outbound.rs`; tests in `functions_services` and
+//!   `scenario_outbound`.
+//! - The addresses of a name, and the attempts to connect to them: `resolve.rs` and `connect.rs`, with their tests,
+//!   and `scenario_outbound_network`.
+//! - Trusted certificate authorities: `trust.rs`, with its tests, and `scenario_outbound_tls`.
+//! - Pooled connections, and requests that are sent again: `client.rs`, `pool.rs` and `sent_body.rs`, with their
+//!   tests, and `scenario_outbound`.
+//! - The body of a response, read ahead: `received_body.rs`; tests in `scenario_outbound`.
+//! - Reports of failed outbound calls, limited in rate: `report_limit.rs`, with its tests.
 //! - The output of a guest: `output.rs`, with its tests, and `scenario_limits`.
 //! - Settings of wasmtime: `config.rs`.
 
@@ -43,6 +50,7 @@ mod command;
 mod compile;
 mod compile_lock;
 mod config;
+mod connect;
 mod engine;
 mod error;
 mod features;
@@ -62,11 +70,17 @@ mod module;
 mod observer;
 mod outbound;
 mod output;
+mod pool;
 mod prepared;
+mod received_body;
+mod report_limit;
 mod resolve;
 mod runtime;
+mod sent_body;
 mod temporary;
 mod ticker;
+mod trust;
+mod upstream;
 mod warm_up;
 
 pub use body::GuestBody;
@@ -79,5 +93,6 @@ pub use function::{CallContext, CgiContext, LoadedFunction};
 pub use guests::Guests;
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
-pub use observer::{NoObserver, Observer, Outbound, Stream};
+pub use observer::{NoObserver, Observer, Outbound, OutboundFailure, Stream};
 pub use prepared::{Precompiler, Prepared};
+pub use trust::Authorities;

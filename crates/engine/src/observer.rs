@@ -32,9 +32,9 @@ pub enum Outbound {
     Denied,
     /// A rule allows the name, but no rule allows the addresses to which it resolves.
     DeniedAddress,
-    /// The request has as many outbound calls open as it may.
+    /// None of the request's connections became free in time.
     LimitReached,
-    /// The connection or the exchange failed.
+    /// The name did not resolve, or the connection, its TLS session or the exchange failed.
     Failed,
 }
 
@@ -49,6 +49,23 @@ impl Outbound {
             Self::Failed => "failed",
         }
     }
+}
+
+/// A refused or failed outbound call.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboundFailure<'a> {
+    /// The outcome, which is not [`Outbound::Answered`].
+    pub outcome: Outbound,
+    /// `http` or `https`; empty for another scheme.
+    pub scheme: &'a str,
+    /// The name or address in the request.
+    pub host: &'a str,
+    /// The port in the request, or the default of its scheme.
+    pub port: u16,
+    /// The rule or the reason, in one line without control characters.
+    pub reason: &'a str,
+    /// How many failures of this function were left out since the last report.
+    pub left_out: u64,
 }
 
 /// Receives the events of one function. Every method has an empty default. The engine calls all of
@@ -73,6 +90,11 @@ pub trait Observer: Send + Sync {
     /// An outbound call ended or was denied.
     fn outbound(&self, outcome: Outbound) {
         let _ = outcome;
+    }
+    /// An outbound call was refused or failed. The engine reports ten in ten seconds at most, and
+    /// counts the rest.
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&str>) {
+        let _ = (failure, request_id);
     }
     /// The guest wrote a line. Control characters are escaped.
     fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {

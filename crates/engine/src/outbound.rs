@@ -1,27 +1,30 @@
-//! Outbound HTTP of a guest: rules, concurrency limit, and outcome of each call.
+//! Outbound HTTP of a guest: rules, concurrency limit, time limits, and outcome of each call.
 //!
-//! The rules are checked twice: here with the name that the guest gave, and by the connector with
-//! every address of that name; see [`crate::client`].
+//! The rules are checked twice: here with the name that the guest gave, and for each connection
+//! with every address of that name; see [`crate::resolve`].
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HeaderName;
-use http::{HeaderValue, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use http::{HeaderValue, Method, Request, Response};
+use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
 };
 
 use crate::call::{Call, OutboundPermit};
-use crate::client::{self, ConnectError};
-use crate::observer::Outbound;
+use crate::client::{SendError, Times, body_code};
+use crate::connect::ConnectError;
+use crate::observer::{Outbound, OutboundFailure};
+use crate::received_body::{BodyTimes, read_ahead};
+use crate::sent_body::{Content, SentBody};
+use crate::upstream::{Origin, Upstream};
+
+/// Time limit for making a connection, TLS included, if the guest sets none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time limit for a response's head, if the guest sets none.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -56,145 +59,204 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _transmitted: Io,
     ) -> Sending {
         let call = Arc::clone(&self.call);
-        let observer = Arc::clone(&call.function.observer);
-        if client::permit(&call.function.spec.outbound, request.uri()).is_none() {
-            observer.outbound(Outbound::Denied);
-            return Box::new(async { Err(Error::HttpRequestDenied) });
-        }
-        let Some(open) = call.open_outbound() else {
-            observer.outbound(Outbound::LimitReached);
-            return Box::new(async { Err(Error::ConnectionLimitReached) });
-        };
-        if let Some(parent) = &call.traceparent
-            && !request.headers().contains_key(&TRACEPARENT)
-        {
-            request.headers_mut().insert(TRACEPARENT, parent.clone());
-        }
         Box::new(async move {
-            let sent = send(&call, request, options.as_ref(), open).await;
-            observer.outbound(match &sent {
-                Ok(_) => Outbound::Answered,
-                Err(Error::HttpRequestDenied) => Outbound::DeniedAddress,
-                Err(_) => Outbound::Failed,
-            });
-            // The client's pool drives the connection.
-            sent.map(|response| (response, Box::new(async { Ok(()) }) as Io))
+            let report = Report {
+                call: &call,
+                origin: Origin::of(request.uri()),
+            };
+            match call_out(&report, request, options.unwrap_or_default()).await {
+                Ok(response) => {
+                    call.function.observer.outbound(Outbound::Answered);
+                    // A task drives the connection.
+                    Ok((response, Box::new(async { Ok(()) }) as Io))
+                }
+                Err(failure) => {
+                    report.failed(&failure);
+                    Err(failure.code())
+                }
+            }
         })
     }
 }
 
-async fn send(
-    call: &Call,
-    request: Request<WasiBody>,
-    options: Option<&RequestOptions>,
-    open: OutboundPermit,
-) -> Result<Response<WasiBody>, Error> {
-    let first_byte = options
-        .and_then(|options| options.first_byte_timeout)
-        .unwrap_or(FIRST_BYTE_TIMEOUT);
-    let between = options.and_then(|options| options.between_bytes_timeout);
-    let exchange = call.function.client().request(request);
-    let response = tokio::time::timeout(first_byte, exchange)
-        .await
-        .map_err(|_| Error::ConnectionReadTimeout)?
-        .map_err(|error| failure(&error))?;
-    Ok(response.map(|body| {
-        let limits = Incoming {
-            body,
-            between,
-            timer: None,
-            _open: open,
+/// Reasons why an outbound call has no response.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no rule of outbound.allow allows it")]
+    Denied,
+    #[error("CONNECT asks for a tunnel, which wasi:http does not have")]
+    Connect,
+    #[error("the request's body failed: {0}")]
+    Body(Error),
+    #[error("none of the {0} connections that limits.outboundConnections allows became free")]
+    Limit(u32),
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+impl Failure {
+    /// The error code of wasi:http.
+    fn code(&self) -> Error {
+        match self {
+            Self::Denied => Error::HttpRequestDenied,
+            Self::Connect => Error::HttpRequestMethodInvalid,
+            Self::Body(error) => body_code(error),
+            Self::Limit(_) => Error::ConnectionLimitReached,
+            Self::Send(error) => error.code(),
+        }
+    }
+
+    fn outcome(&self) -> Outbound {
+        match self {
+            Self::Denied => Outbound::Denied,
+            Self::Limit(_) => Outbound::LimitReached,
+            Self::Send(SendError::Connect(ConnectError::Denied { .. })) => Outbound::DeniedAddress,
+            Self::Connect | Self::Body(_) | Self::Send(_) => Outbound::Failed,
+        }
+    }
+}
+
+/// Reports the failure of one call.
+struct Report<'a> {
+    call: &'a Arc<Call>,
+    /// `None` for a scheme without rules.
+    origin: Option<Origin>,
+}
+
+impl Report<'_> {
+    fn failed(&self, failure: &Failure) {
+        let function = &self.call.function;
+        function.observer.outbound(failure.outcome());
+        let Some(left_out) = function.report_limit.admit(std::time::Instant::now()) else {
+            return;
         };
-        limits.boxed_unsync()
-    }))
-}
-
-/// Maps a failed exchange to a wasi:http error code.
-fn failure(error: &hyper_util::client::legacy::Error) -> Error {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-            return connect.into();
-        }
-        if let Some(own) = cause.downcast_ref::<Error>() {
-            return body_failure(own);
-        }
-        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
-            && hyper.is_incomplete_message()
-        {
-            return Error::HttpResponseIncomplete;
-        }
-        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
-            && hyper.is_parse_too_large()
-        {
-            return Error::HttpResponseHeaderSectionSize(None);
-        }
-        source = cause.source();
-    }
-    if error.is_connect() {
-        Error::ConnectionRefused
-    } else {
-        Error::ConnectionTerminated
+        // It may contain names from a server's certificate.
+        let reason = failure.to_string().replace(char::is_control, " ");
+        let (scheme, host, port) = match &self.origin {
+            Some(origin) => (origin.scheme.as_str(), origin.host.as_str(), origin.port),
+            None => ("", "", 0),
+        };
+        let failure = OutboundFailure {
+            outcome: failure.outcome(),
+            scheme,
+            host,
+            port,
+            reason: &reason,
+            left_out,
+        };
+        let request_id = self.call.request_id.as_deref();
+        function.observer.outbound_failed(&failure, request_id);
     }
 }
 
-/// Maps a failure of the guest's own request body to that failure.
-fn body_failure(error: &Error) -> Error {
-    match error {
-        Error::HttpRequestBodySize(size) => Error::HttpRequestBodySize(*size),
-        other => Error::InternalError(Some(other.to_string())),
+/// Sends a request and waits for the head of its response.
+async fn call_out(
+    report: &Report<'_>,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<Response<WasiBody>, Failure> {
+    let call = report.call;
+    let upstream = (report.origin.clone())
+        .and_then(|origin| origin.permitted(&call.function.spec.outbound))
+        .ok_or(Failure::Denied)?;
+    if request.method() == Method::CONNECT {
+        return Err(Failure::Connect);
     }
+    let request = prepare(call, request).await?;
+    let connect_by = options.connect_timeout.map(|limit| Instant::now() + limit);
+    let permit = open(report, connect_by).await?;
+    exchange(call, &upstream, request, options, connect_by, permit)
+        .await
+        .map_err(Failure::Send)
 }
 
-/// The body of an upstream's response, with the guest's timeout between bytes. Holds the
-/// connection's permit.
-struct Incoming {
-    body: hyper::body::Incoming,
-    between: Option<Duration>,
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
-    _open: OutboundPermit,
+/// Finds out how the request is framed, and adds the trace context.
+async fn prepare(call: &Call, request: Request<WasiBody>) -> Result<Request<SentBody>, Failure> {
+    let (mut head, body) = request.into_parts();
+    let content = Content::of(&head.method, body)
+        .await
+        .map_err(Failure::Body)?;
+    if let Some(content) = &content {
+        content.announce(&mut head.headers);
+    }
+    if let Some(parent) = &call.traceparent
+        && !head.headers.contains_key(&TRACEPARENT)
+    {
+        head.headers.insert(TRACEPARENT, parent.clone());
+    }
+    Ok(Request::from_parts(head, SentBody::new(content)))
 }
 
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = Error;
+/// Takes one of the call's outbound connections. If all are in use, waits until one is free. The wait
+/// ends at `by`, or with the call. A command that runs without a deadline waits as long as a request
+/// may take.
+async fn open(report: &Report<'_>, by: Option<Instant>) -> Result<OutboundPermit, Failure> {
+    let call = report.call;
+    if let Some(permit) = call.try_open_outbound() {
+        return Ok(permit);
+    }
+    let limits = &call.function.spec.limits;
+    let limit = limits.outbound_connections;
+    if limit == 0 {
+        return Err(Failure::Limit(limit));
+    }
+    let mut wait = Wait {
+        report,
+        limit,
+        has_ended: false,
+    };
+    let by = by.unwrap_or_else(|| Instant::now() + limits.timeout);
+    let opened = timeout_at(by, call.open_outbound()).await;
+    wait.has_ended = true;
+    opened.map_err(|_| Failure::Limit(limit))
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Ready(frame) => {
-                self.timer = None;
-                Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
-            }
-            Poll::Pending => {
-                let Some(between) = self.between else {
-                    return Poll::Pending;
-                };
-                let timer = self
-                    .timer
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(between)));
-                timer
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Some(Err(Error::ConnectionReadTimeout)))
-            }
+/// A wait for a free connection. Reports the failure if the end of the call breaks the wait off.
+struct Wait<'a> {
+    report: &'a Report<'a>,
+    limit: u32,
+    has_ended: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.report.failed(&Failure::Limit(self.limit));
         }
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+async fn exchange(
+    call: &Call,
+    upstream: &Upstream,
+    request: Request<SentBody>,
+    options: RequestOptions,
+    connect_by: Option<Instant>,
+    permit: OutboundPermit,
+) -> Result<Response<WasiBody>, SendError> {
+    let connect = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let times = Times {
+        connect,
+        connect_by: connect_by.unwrap_or_else(|| Instant::now() + connect),
+        first_byte: options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT),
+    };
+    let (response, first_by) = call
+        .function
+        .client()
+        .send(upstream, request, times)
+        .await?;
+    // The guest's own limit counts to the first byte of the body. The default ends with the head: a
+    // server may have nothing to send for a long time.
+    let times = BodyTimes {
+        first_by: options.first_byte_timeout.map(|_| first_by),
+        between: options.between_bytes_timeout,
+    };
+    Ok(response.map(|body| read_ahead(body, times, permit)))
 }
 
 /// The trace context header of a request, if it has a valid one.

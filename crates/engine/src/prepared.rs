@@ -170,7 +170,7 @@ impl LoadedFunction {
             wasm,
             Arc::clone(&shared),
             module,
-        );
+        )?;
         shared.watch(Arc::downgrade(&inner));
         Ok(Self(inner))
     }

@@ -60,7 +60,7 @@ impl LoadedFunction {
             runtime,
         )?;
         // The engine does not sweep it, so it is never unloaded: it lives for one call.
-        Ok(Self(Inner::new(
+        let inner = Inner::new(
             Arc::new(function()),
             Arc::new(NoObserver),
             kind,
@@ -68,7 +68,8 @@ impl LoadedFunction {
             Wasm::Bytes(Bytes::new()),
             Arc::clone(&engine),
             module,
-        )))
+        )?;
+        Ok(Self(inner))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_engine::{CallError, Observer, Outbound, Stream};
+use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, Stream};
 use sampan_spec::FunctionName;
 
 use crate::metrics::{FunctionMetrics, Metrics};
@@ -46,6 +46,29 @@ impl Observer for FunctionObserver {
 
     fn outbound(&self, outcome: Outbound) {
         self.metrics.outbound(outcome);
+    }
+
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&str>) {
+        let OutboundFailure {
+            outcome,
+            scheme,
+            host,
+            port,
+            reason,
+            left_out,
+        } = *failure;
+        let outcome = outcome.as_str();
+        tracing::warn!(
+            function = %self.name,
+            outcome,
+            scheme,
+            host,
+            port,
+            request_id,
+            left_out,
+            reason,
+            "an outbound call failed"
+        );
     }
 
     fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {

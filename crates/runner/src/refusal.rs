@@ -198,7 +198,7 @@ fn of_call(error: &CallError) -> Reply {
     use StatusCode as S;
     let cause = error.cause();
     match error {
-        CallError::Deadline { .. } => permanent(
+        CallError::Deadline { .. } | CallError::OutboundConnections { .. } => permanent(
             S::GATEWAY_TIMEOUT,
             cause,
             "the function did not answer in time",
@@ -283,6 +283,9 @@ mod tests {
             check(&Refusal::Call(error), status, cause, retry);
         };
         call(CallError::Deadline { limit }, 504, "deadline", false);
+        let connections = 16;
+        let waiting = CallError::OutboundConnections { limit, connections };
+        call(waiting, 504, "outbound_connections", false);
         call(
             CallError::ProcessorTime { limit },
             504,

@@ -252,6 +252,9 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
     let large = handler("(memory 32)");
     let little = ("sampan.dev/limits", r#"{"memory":"1Mi"}"#);
     check(&large, little, "PORT=8080", "bad cannot be loaded: ").await;
+    let absent = ("sampan.dev/certificate-authorities", r#"["/etc/ca.crt"]"#);
+    let expected = "the certificate authorities in /etc/ca.crt cannot be used: No such file";
+    check(&handler(""), absent, "PORT=8080", expected).await;
 }
 
 #[tokio::test]

@@ -34,6 +34,10 @@ pub const LIMITS: &str = "sampan.dev/limits";
 /// The services that it may call, as a list of rules: `["http://store:3000"]`.
 pub const OUTBOUND: &str = "sampan.dev/outbound";
 
+/// PEM files of certificate authorities that it trusts for https, as a list of absolute paths in
+/// the container: `["/etc/authorities/ca.crt"]`.
+pub const CERTIFICATE_AUTHORITIES: &str = "sampan.dev/certificate-authorities";
+
 /// How it receives requests: `handler` or `cgi`. `sampan.dev/http.NAME` applies only to the
 /// container with that name. By default a handler serves requests, and a command runs as one.
 pub const HTTP: &str = "sampan.dev/http";
@@ -46,7 +50,15 @@ pub const INSTANCES: &str = "sampan.dev/instances";
 pub const METRICS: &str = "sampan.dev/metrics";
 
 /// Every key.
-pub const KEYS: [&str; 6] = [FUNCTION, LIMITS, OUTBOUND, HTTP, INSTANCES, METRICS];
+pub const KEYS: [&str; 7] = [
+    FUNCTION,
+    LIMITS,
+    OUTBOUND,
+    CERTIFICATE_AUTHORITIES,
+    HTTP,
+    INSTANCES,
+    METRICS,
+];
 
 /// An invalid annotation. Formatted as one line with the annotation's key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,10 +101,9 @@ pub fn parse<'a>(
         match key {
             FUNCTION => file.name = Some(value.to_owned().into()),
             LIMITS => file.limits = read(key, value)?,
-            OUTBOUND => {
-                file.outbound = Some(OutboundFile {
-                    allow: read(key, value)?,
-                });
+            OUTBOUND => outbound(&mut file).allow = read(key, value)?,
+            CERTIFICATE_AUTHORITIES => {
+                outbound(&mut file).certificate_authorities = read(key, value)?;
             }
             INSTANCES => file.instances = read(key, value)?,
             unknown => {
@@ -109,7 +120,22 @@ pub fn parse<'a>(
         .map_err(|invalid| invalid_annotation(&invalid))?;
     // A file name has no meaning in a pod.
     function.file = None;
+    let relative = |path: &&String| !path.starts_with('/');
+    if let Some(path) = function.certificate_authorities.iter().find(relative) {
+        return Err(AnnotationError {
+            key: CERTIFICATE_AUTHORITIES.to_owned(),
+            message: format!(
+                "{} is not absolute (write the path at which a volume of the pod has it)",
+                Shown(path)
+            ),
+        });
+    }
     Ok(function)
+}
+
+/// The group of the file with the keys about outbound calls, which two annotations share.
+fn outbound(file: &mut FunctionFile) -> &mut OutboundFile {
+    file.outbound.get_or_insert_default()
 }
 
 /// Whether a key applies to this container: `base` to all, `base.NAME` to one. `None` for other keys.
@@ -167,6 +193,13 @@ pub fn print(function: &Function, container: &str) -> Vec<(String, String)> {
     if !function.outbound.is_empty() {
         let rules = function.outbound.iter().map(ToString::to_string);
         annotations.push((OUTBOUND.to_owned(), rules.collect::<Value>().to_string()));
+    }
+    if !function.certificate_authorities.is_empty() {
+        let paths = function.certificate_authorities.iter().cloned();
+        annotations.push((
+            CERTIFICATE_AUTHORITIES.to_owned(),
+            paths.collect::<Value>().to_string(),
+        ));
     }
     if let Some(mode) = function.http {
         let word = match mode {
@@ -227,6 +260,7 @@ fn invalid_annotation(invalid: &Invalid) -> AnnotationError {
     };
     let key = [
         ("limits", LIMITS),
+        ("outbound.certificateAuthorities", CERTIFICATE_AUTHORITIES),
         ("outbound", OUTBOUND),
         ("instances", INSTANCES),
     ]

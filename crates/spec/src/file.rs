@@ -55,6 +55,10 @@ pub struct OutboundFile {
     /// `http://10.0.0.0/8:3000`. Without a port: 80 for http, 443 for https. A request is sent
     /// when one of them allows it.
     pub allow: Option<Vec<Located<String>>>,
+    /// PEM files of certificate authorities that the function trusts for https, in addition to the
+    /// public ones: at most 16 paths, relative to this file. In a pod they are absolute, in a
+    /// volume of the pod.
+    pub certificate_authorities: Option<Vec<Located<String>>>,
 }
 
 /// How long an instance lives.

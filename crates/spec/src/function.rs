@@ -33,6 +33,9 @@ pub struct Function {
     pub limits: Limits,
     /// The services that it may call; none by default.
     pub outbound: OutboundRules,
+    /// PEM files of certificate authorities that it trusts in addition to those of its host.
+    /// Relative paths start at the folder of `function.yaml`.
+    pub certificate_authorities: Vec<String>,
     /// How long an instance lives.
     pub instances: InstancePolicy,
     /// How it receives requests. `None` depends on its file: a handler serves requests, and a
@@ -52,6 +55,7 @@ impl Function {
             arguments: Vec::new(),
             limits: Limits::default(),
             outbound: OutboundRules::default(),
+            certificate_authorities: Vec::new(),
             instances: InstancePolicy::default(),
             http: None,
         }

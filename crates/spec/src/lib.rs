@@ -44,5 +44,5 @@ pub use outbound::{
     HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_resolve_to,
 };
 pub use quantity::{ByteSize, QuantityError, Timespan};
-pub use validate::{MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
+pub use validate::{MAX_CERTIFICATE_AUTHORITIES, MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
 pub use yaml::{MAX_FILE_BYTES, parse};

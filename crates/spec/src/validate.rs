@@ -23,7 +23,10 @@ pub const MAX_ENVIRONMENT: usize = 1_000;
 /// The most outbound rules.
 pub const MAX_OUTBOUND_RULES: usize = 1_000;
 
-/// The most characters of a description, an example or a file name.
+/// The most files of certificate authorities.
+pub const MAX_CERTIFICATE_AUTHORITIES: usize = 16;
+
+/// The most characters of a description, an example or a path.
 const MAX_TEXT: usize = 4_096;
 
 impl Function {
@@ -51,6 +54,10 @@ impl FunctionFile {
             instances,
         } = self;
         let name = validate_name(name, default_name)?;
+        let OutboundFile {
+            allow,
+            certificate_authorities,
+        } = outbound.unwrap_or_default();
         let file = match file {
             Some(file) => validate_file(file)?,
             None => format!("{name}.wasm"),
@@ -63,7 +70,10 @@ impl FunctionFile {
             environment: validate_environment(env.unwrap_or_default())?,
             arguments: validate_arguments(args.unwrap_or_default())?,
             limits: validate_limits(&limits.unwrap_or_default())?,
-            outbound: validate_outbound(outbound.unwrap_or_default())?,
+            outbound: validate_rules(&allow.unwrap_or_default())?,
+            certificate_authorities: validate_authorities(
+                certificate_authorities.unwrap_or_default(),
+            )?,
             instances: validate_instances(&instances.unwrap_or_default())?,
             http,
         })
@@ -165,9 +175,8 @@ fn validate_limits(file: &LimitsFile) -> Result<Limits, Invalid> {
     Ok(limits)
 }
 
-fn validate_outbound(outbound: OutboundFile) -> Result<OutboundRules, Invalid> {
-    let rules = outbound.allow.unwrap_or_default();
-    at_most("outbound.allow", &rules, MAX_OUTBOUND_RULES, |rule| rule)?;
+fn validate_rules(rules: &[Located<String>]) -> Result<OutboundRules, Invalid> {
+    at_most("outbound.allow", rules, MAX_OUTBOUND_RULES, |rule| rule)?;
     let numbered = rules.iter().enumerate();
     numbered
         .map(|(index, rule)| {
@@ -180,6 +189,23 @@ fn validate_outbound(outbound: OutboundFile) -> Result<OutboundRules, Invalid> {
                 };
                 refuse(&format!("outbound.allow[{index}]"), rule, message).with_help(help)
             })
+        })
+        .collect()
+}
+
+fn validate_authorities(files: Vec<Located<String>>) -> Result<Vec<String>, Invalid> {
+    let field = "outbound.certificateAuthorities";
+    at_most(field, &files, MAX_CERTIFICATE_AUTHORITIES, |file| file)?;
+    let numbered = files.into_iter().enumerate();
+    numbered
+        .map(|(index, file)| {
+            let field = format!("{field}[{index}]");
+            let file = checked_text(&field, file, &[])?;
+            if file.value.is_empty() {
+                return Err(refuse(&field, &file, "it is empty")
+                    .with_help("name a file with certificates in PEM"));
+            }
+            Ok(file.value)
         })
         .collect()
 }

@@ -18,7 +18,7 @@ http: cgi
 limits: { memory: 64Mi, timeout: 10s, processorTime: 5s, concurrency: 7, queue: 8, requestBody: 1Mi,
   requestHeaders: 16Ki, output: 32Ki, outboundConnections: 9, artifact: 32Mi, compileTime: 60s,
   compileMemory: 1Gi }
-outbound: { allow: ["http://127.0.0.1:8091", "https://*.example.com"] }
+outbound: { allow: ["http://127.0.0.1:8091", "https://*.example.com"], certificateAuthorities: [ca.crt] }
 instances: { reuse: { requests: 50, idle: 1m30s } }
 "#;
 
@@ -75,6 +75,7 @@ fn every_key_arrives_in_the_function() {
     assert_eq!([concurrency, queue, outbound_connections], [7, 8, 9]);
     let rules: Vec<String> = function.outbound.iter().map(ToString::to_string).collect();
     assert_eq!(rules, ["http://127.0.0.1:8091", "https://*.example.com"]);
+    assert_eq!(function.certificate_authorities, ["ca.crt"]);
     assert_eq!(
         function.instances,
         InstancePolicy::Reuse {
@@ -94,6 +95,7 @@ fn omitted_keys_have_their_default() {
     assert_eq!(bare.file, None);
     assert_eq!(bare.limits, Limits::default());
     assert_eq!(bare.outbound, OutboundRules::default());
+    assert!(bare.certificate_authorities.is_empty());
     assert_eq!((bare.instances, bare.http), (InstancePolicy::Fresh, None));
 
     // A file without keys is a bare function with the .wasm of its name.
@@ -184,7 +186,7 @@ fn unknown_keys_are_rejected_with_the_allowed_ones() {
         (1, 13),
         "alow",
         Some("allow"),
-        "allow",
+        "allow certificateAuthorities",
     );
     check(
         "instances: { reuse: { request: 5 } }",

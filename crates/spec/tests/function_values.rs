@@ -1,6 +1,6 @@
 //! Tests of values in `function.yaml` without a bound: files, texts, variables, lists.
 
-use sampan_spec::{Function, MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
+use sampan_spec::{Function, MAX_CERTIFICATE_AUTHORITIES, MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
 
 /// Checks the whole error of a file, or that there is none.
 fn check(text: &str, expected: Option<&str>) {
@@ -38,6 +38,22 @@ fn the_file_lies_beside_its_description() {
     check(
         "file: \"a\\nb\"",
         Some("f:1:7: file: \"a\\nb\" has a control character"),
+    );
+}
+
+#[test]
+fn authorities_are_files_anywhere() {
+    let written = |file: &str| format!("outbound: {{ certificateAuthorities: [{file}] }}");
+    for file in ["ca.crt", "../ca.crt", "/etc/ca.crt", "'a b.crt'"] {
+        check(&written(file), None);
+    }
+    check(
+        &written("a, ''"),
+        Some("f:1:41: outbound.certificateAuthorities[1]: it is empty"),
+    );
+    check(
+        &written("\"a\\0b\""),
+        Some("f:1:38: outbound.certificateAuthorities[0]: \"a\\0b\" has a control character"),
     );
 }
 
@@ -129,5 +145,11 @@ fn lists_have_an_end() {
         |index| format!("http://a{index}"),
         MAX_OUTBOUND_RULES,
         "outbound.allow",
+    );
+    check(
+        "outbound:\n  certificateAuthorities:",
+        |index| format!("/ca{index}.crt"),
+        MAX_CERTIFICATE_AUTHORITIES,
+        "outbound.certificateAuthorities",
     );
 }

@@ -1,7 +1,7 @@
 //! Tests functions as resources when everything works: deployment, outbound rules, scaling and
 //! updates.
 
-use sampan_cluster_tests::{Load, Namespace, Shell, hello, push, staged};
+use sampan_cluster_tests::{Load, Namespace, Shell, guest, hello, push, staged};
 use sampan_tests::FUNCTIONS;
 use serde_json::Value;
 
@@ -51,6 +51,34 @@ async fn without_its_rule_a_function_makes_no_calls() {
     assert_eq!(denied.status, 502, "{denied:?}");
     let allowed = shell.get("allowed", "/?search=Hamlet").await;
     assert_eq!(allowed.status, 200, "{allowed:?}");
+    namespace.delete().await;
+}
+
+#[tokio::test]
+async fn a_function_trusts_the_authority_that_is_mounted_for_it() {
+    let namespace = Namespace::create("authority").await;
+    let image = push(namespace.cluster(), &guest("probe"), "authority/probe");
+    let server = "https://kubernetes.default.svc";
+    let authority = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+    let trusting = format!(
+        "  outbound: {{ allow: ['{server}'], certificateAuthorities: ['{authority}'] }}\n  \
+         template: {{ automountServiceAccountToken: true }}\n"
+    );
+    namespace.deploy("trusting", &image, &trusting);
+    let stranger = format!("  outbound: {{ allow: ['{server}'] }}\n");
+    namespace.deploy("stranger", &image, &stranger);
+    namespace.wait_until_ready("trusting");
+    namespace.wait_until_ready("stranger");
+    let shell = Shell::start(&namespace, None).await;
+    let path = format!("/request?to={server}/healthz");
+    let answer = shell.get("trusting", &path).await;
+    // A status of the API server, whether or not it answers strangers.
+    let is_status = answer
+        .text()
+        .starts_with(|first: char| first.is_ascii_digit());
+    assert!(is_status, "{answer:?}");
+    let refused = shell.get("stranger", &path).await;
+    assert_eq!(refused.text(), "ErrorCode::TlsCertificateError");
     namespace.delete().await;
 }
 

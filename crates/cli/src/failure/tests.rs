@@ -122,6 +122,15 @@ fn each_load_error_names_the_file_and_gives_advice() {
         "--data",
     );
     check(
+        LoadError::Authorities {
+            path: PathBuf::from("/etc/ca.crt"),
+            message: "it has no certificate in PEM".into(),
+        },
+        Exit::Missing,
+        "/etc/ca.crt cannot be used: it has no certificate",
+        "outbound.certificateAuthorities",
+    );
+    check(
         LoadError::Engine("no memory".into()),
         Exit::Unexpected,
         "no memory",
@@ -209,6 +218,15 @@ fn each_way_of_a_command_to_fail_has_its_code() {
     check(
         CallError::Deadline {
             limit: Duration::from_secs(10),
+        },
+        Exit::Timeout,
+        "10s",
+        "more time",
+    );
+    check(
+        CallError::OutboundConnections {
+            limit: Duration::from_secs(10),
+            connections: 16,
         },
         Exit::Timeout,
         "10s",

@@ -22,7 +22,8 @@ pub(crate) async fn load(
     metrics: &Metrics,
     source: Source,
 ) -> Result<Version, Failure> {
-    let Source { function, wasm } = source;
+    let function = source.resolved();
+    let wasm = source.wasm;
     let observer = Arc::new(FunctionObserver::new(function.name.clone(), metrics));
     let loaded = engine
         .load(

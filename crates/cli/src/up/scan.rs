@@ -19,11 +19,14 @@ use super::discover::{Root, discover};
 /// File systems may give two changes within this time one time stamp.
 const RESOLUTION: Duration = Duration::from_millis(50);
 
+/// Device, inode, size, change time in seconds and nanoseconds.
+type FileState = (u64, u64, u64, i64, i64);
+
 /// The identity of a file's state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileStamp {
-    /// Device, inode, size, change time in seconds and nanoseconds; `None` if there is no file.
-    state: Option<(u64, u64, u64, i64, i64)>,
+    /// `None` if there is no file.
+    state: Option<FileState>,
     /// Whether a later change surely leads to another state.
     settled: bool,
 }
@@ -37,6 +40,7 @@ pub(crate) struct FileSnapshot {
     pub(crate) source: Result<Source, Failure>,
     description: FileStamp,
     wasm: FileStamp,
+    authorities: Vec<FileStamp>,
 }
 
 /// The result of a scan.
@@ -85,13 +89,18 @@ impl FileSnapshot {
     /// Whether the function has surely not changed since `earlier`.
     pub(crate) fn is_unchanged_since(&self, earlier: &Self) -> bool {
         self.resembles(earlier)
-            && (self.source.is_err() || self.wasm.is_unchanged_since(&earlier.wasm))
+            && (self.source.is_err()
+                || self.wasm.is_unchanged_since(&earlier.wasm)
+                    && (self.authorities.iter())
+                        .zip(&earlier.authorities)
+                        .all(|(now, earlier)| now.is_unchanged_since(earlier)))
     }
 
     /// Whether the function has apparently not changed since `earlier`.
     pub(crate) fn resembles(&self, earlier: &Self) -> bool {
         self.source == earlier.source
             && self.wasm.state == earlier.wasm.state
+            && states(&self.authorities).eq(states(&earlier.authorities))
             && (self.source.is_ok() || self.description.state == earlier.description.state)
     }
 
@@ -107,6 +116,7 @@ impl FileSnapshot {
             source,
             description: stamp.clone(),
             wasm: stamp,
+            authorities: Vec::new(),
         }
     }
 
@@ -130,13 +140,26 @@ impl FileSnapshot {
             Ok(source) => FileStamp::of(&source.wasm, now),
             Err(_) => FileStamp::default(),
         };
+        let authorities = authorities(&source);
+        let authorities = authorities.iter().map(|path| FileStamp::of(path, now));
         Self {
+            authorities: authorities.collect(),
             origin,
             source,
             description,
             wasm,
         }
     }
+}
+
+/// The files of a function's certificate authorities.
+fn authorities(source: &Result<Source, Failure>) -> Vec<PathBuf> {
+    source.as_ref().map(Source::authorities).unwrap_or_default()
+}
+
+/// The states of files in the order of the function.
+fn states(stamps: &[FileStamp]) -> impl Iterator<Item = Option<FileState>> {
+    stamps.iter().map(|stamp| stamp.state)
 }
 
 /// Scans every function below `roots`. Files that are unchanged since `earlier` are not read again.
@@ -157,6 +180,9 @@ pub(crate) fn scan_files(
         ];
         for file in files.into_iter().flatten() {
             folders.extend(folders_of(file));
+        }
+        for file in authorities(&snapshot.source) {
+            folders.extend(folders_of(&file));
         }
         snapshots.push(snapshot);
     }
@@ -244,6 +270,9 @@ mod tests {
             for snapshot in self.earlier.values_mut() {
                 snapshot.description.settled = true;
                 snapshot.wasm.settled = true;
+                for stamp in &mut snapshot.authorities {
+                    stamp.settled = true;
+                }
             }
         }
     }
@@ -278,6 +307,26 @@ mod tests {
         shop.settle();
         shop.write("cart/unrelated.txt", "");
         assert_eq!(shop.changed(), names(&[]));
+    }
+
+    #[test]
+    fn a_change_of_a_certificate_authority_is_one_of_the_function() {
+        let mut shop = Shop::new();
+        let text = "outbound: { certificateAuthorities: [../authorities/ca.crt] }";
+        shop.write("cart/function.yaml", text);
+        shop.write("cart/cart.wasm", "1");
+        assert_eq!(shop.changed(), names(&[("cart", true)]));
+        let scan = scan_files(&shop.roots, &shop.earlier).expect("everything can be read");
+        let awaited = shop.folder.path().join("cart/../authorities");
+        assert!(scan.folders.contains(&awaited), "{:?}", scan.folders);
+        shop.settle();
+        shop.write("authorities/ca.crt", "1");
+        assert_eq!(shop.changed(), names(&[("cart", true)]));
+        shop.settle();
+        assert_eq!(shop.changed(), names(&[]));
+        shop.settle();
+        shop.write("authorities/ca.crt", "22");
+        assert_eq!(shop.changed(), names(&[("cart", true)]));
     }
 
     #[test]

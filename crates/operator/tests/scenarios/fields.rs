@@ -119,6 +119,14 @@ fn cases() -> Vec<(Value, Outcome)> {
         json!([format!("http://{}", "x".repeat(400))]),
         Rejected,
     );
+    for (value, outcome) in [
+        ("/etc/authorities/ca.crt", Stored("Valid")),
+        ("/größe/ca.crt", Stored("Valid")),
+        ("ca.crt", Rejected),
+        ("", Rejected),
+    ] {
+        case("outbound.certificateAuthorities", json!([value]), outcome);
+    }
     case(
         "env",
         json!([{ "name": "SIZE", "value": "größe 🛶" }]),

@@ -147,6 +147,16 @@ fn folder(mount: &Mount) -> Volume {
     }
 }
 
+/// Where this process has a file of the container. A single file that is mounted is in a folder of its own.
+pub(super) fn file(volumes: &[Volume], path: &Path) -> PathBuf {
+    let places = volumes.iter().filter_map(|volume| {
+        let below = path.strip_prefix(&volume.guest).ok()?;
+        Some(volume.path.join(below))
+    });
+    let mut files = places.filter(|place| place.is_file());
+    files.next().unwrap_or_else(|| path.to_owned())
+}
+
 /// The working directory as the command sees it, if it lies in one of the volumes. Relative paths lead to the root
 /// anyway.
 pub(super) fn working_directory(volumes: &[Volume], cwd: &Path) -> Option<Volume> {
@@ -253,6 +263,22 @@ mod tests {
         check(&socket, "a socket");
         check(Path::new("/dev/null"), "a device");
         check(&folder.path().join("nothing"), "No such file");
+    }
+
+    #[test]
+    fn files_that_were_mounted_one_by_one_are_found() {
+        let place = tempfile::tempdir().expect("a folder");
+        fs::write(place.path().join("ca.crt"), "text").expect("a file");
+        let own = place.path().display().to_string();
+        let volumes = [
+            volume("/data", "/data", true),
+            volume(&own, "/etc/app", false),
+        ];
+        let found = |path: &str| file(&volumes, Path::new(path));
+        assert_eq!(found("/etc/app/ca.crt"), place.path().join("ca.crt"));
+        for path in ["/etc/app/other.crt", "/etc/ca.crt", "/data/ca.crt"] {
+            assert_eq!(found(path), Path::new(path));
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn every_rule_is_read() {
                 r#"{"memory":"64Mi","timeout":"10s","concurrency":7}"#,
             ),
             (OUTBOUND, r#"["http://store.default.svc:3000"]"#),
+            (CERTIFICATE_AUTHORITIES, r#"["/etc/authorities/ca.crt"]"#),
             (HTTP, "cgi"),
             (INSTANCES, r#"{"reuse":{"requests":5,"idle":"2s"}}"#),
         ],
@@ -37,6 +38,10 @@ fn every_rule_is_read() {
             .outbound
             .permit(Scheme::Http, "store.default.svc", 3000)
             .is_some()
+    );
+    assert_eq!(
+        function.certificate_authorities,
+        ["/etc/authorities/ca.crt"]
     );
     assert_eq!(function.http, Some(HttpMode::Cgi));
     let InstancePolicy::Reuse { requests, idle } = function.instances else {
@@ -69,6 +74,10 @@ fn printed_annotations_are_read_back() {
         (
             OUTBOUND,
             r#"["http://store:3000","https://*.example.com","http://[fd00::]/8:81"]"#,
+        ),
+        (
+            CERTIFICATE_AUTHORITIES,
+            r#"["/etc/authorities/ca.crt","/b, c"]"#,
         ),
         ("sampan.dev/http.main", "cgi"),
         (INSTANCES, r#"{"reuse":{"idle":"2s","requests":5}}"#),
@@ -181,6 +190,16 @@ fn invalid_annotations_are_named_by_their_key() {
         OUTBOUND,
         r#"{"allow":[]}"#,
         &["annotation sampan.dev/outbound: "],
+    );
+    check(
+        CERTIFICATE_AUTHORITIES,
+        r#"["/a","etc/ca.crt"]"#,
+        &["etc/ca.crt is not absolute", "volume"],
+    );
+    check(
+        CERTIFICATE_AUTHORITIES,
+        r#"[""]"#,
+        &["outbound.certificateAuthorities[0]", "empty"],
     );
     check(HTTP, "fast", &["unknown word \"fast\"", "cgi"]);
     check(

@@ -9,7 +9,10 @@
 //! - `/after?FRAMING` answers in that framing, works on, and prints a line. `/after-panic` panics
 //!   then, and `/after-never` does not end.
 //! - `/misfit?FAULT` announces five bytes and writes others.
+//! - `/request?DESCRIPTION` and `/many?DESCRIPTION` make outbound calls.
 //! - Any other path answers with a text.
+
+mod outbound;
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -39,6 +42,8 @@ impl Guest for Probe {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         CALLS.set(CALLS.get() + 1);
         match path {
+            "/request" => return Ok(text(outbound::request(query).await)),
+            "/many" => return Ok(text(outbound::many(query).await)),
             "/echo" => {
                 let (_, result) = wit_future::new(|| Ok(()));
                 let (body, trailers) = Request::consume_body(request, result);

@@ -83,6 +83,8 @@ impl Guest for Probe {
                 text(out, &format!("{variables:?}"));
             }
             "/call" => text(out, &outbound::call(query)),
+            "/request" => text(out, &outbound::request(query)),
+            "/many" => text(out, &outbound::many(query)),
             "/hold" => text(out, &outbound::hold(query)),
             "/target" => text(out, &target::target(&request)),
             _ => text(out, "probe"),

@@ -67,6 +67,11 @@ mod tests {
             json!(["http://a", "https://*.b.example"]),
         );
         check(
+            "outbound: { certificateAuthorities: [/etc/ca.crt] }",
+            "/spec/outbound",
+            json!({ "certificateAuthorities": ["/etc/ca.crt"] }),
+        );
+        check(
             "instances: { reuse: { requests: 5, idle: 2s } }",
             "/spec/instances/reuse",
             json!({ "requests": 5, "idle": "2s" }),
@@ -80,7 +85,7 @@ env: [{ name: A, value: b }]
 args: [c]
 http: cgi
 limits: { memory: 64Mi, timeout: 3s, queue: 0 }
-outbound: { allow: ['http://10.0.0.0/8:3000'] }
+outbound: { allow: ['http://10.0.0.0/8:3000'], certificateAuthorities: [/etc/ca.crt] }
 instances: { reuse: { requests: 5 } }
 ";
         let function = Function::parse(text, "function.yaml", "hello").expect("a function.yaml");
@@ -102,6 +107,10 @@ instances: { reuse: { requests: 5 } }
         assert_eq!(back.http, function.http);
         assert_eq!(back.limits, function.limits);
         assert_eq!(back.outbound, function.outbound);
+        assert_eq!(
+            back.certificate_authorities,
+            function.certificate_authorities
+        );
         assert_eq!(back.instances, function.instances);
     }
 

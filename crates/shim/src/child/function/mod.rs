@@ -12,7 +12,7 @@ mod serve;
 mod signals;
 
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use self::observer::PodObserver;
 use self::output::Output;
 use super::error::ChildError;
 use super::guards::Guards;
-use super::volumes::Volume;
+use super::volumes::{self, Volume};
 use crate::control::messages::Message;
 use crate::control::socket::ChildSocket;
 
@@ -61,7 +61,13 @@ impl FunctionExecutor {
             output: output.clone(),
             metrics,
         });
-        let (prepared, function) = (self.prepared.clone(), Arc::clone(&self.function));
+        let (prepared, mut function) = (self.prepared.clone(), Arc::clone(&self.function));
+        if !function.certificate_authorities.is_empty() {
+            for path in &mut Arc::make_mut(&mut function).certificate_authorities {
+                let file = volumes::file(&self.volumes, Path::new(path.as_str()));
+                *path = file.display().to_string();
+            }
+        }
         let loaded = LoadedFunction::of_prepared(prepared, function, observer, release_memory);
         loaded.map_err(|source| ChildError::Load {
             name: self.function.name.to_string(),

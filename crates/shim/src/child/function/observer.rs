@@ -1,9 +1,10 @@
-//! Writes to a pod's logs: the lines of a function, and why a call failed. Counts both a function's events and failures.
+//! Writes to a pod's logs: the lines of a function, and why its calls and its outbound calls failed. Counts what
+//! happens for the pod's metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_engine::{CallError, Observer, Outbound, Stream};
+use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, Stream};
 use sampan_runner::FunctionMetrics;
 
 use super::output::Output;
@@ -54,6 +55,25 @@ impl Observer for PodObserver {
 
     fn outbound(&self, outcome: Outbound) {
         self.count(|metrics| metrics.outbound(outcome));
+    }
+
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&str>) {
+        let OutboundFailure {
+            outcome,
+            scheme,
+            host,
+            port,
+            reason,
+            left_out,
+        } = failure;
+        let request = request_id.unwrap_or("-");
+        let outcome = outcome.as_str();
+        let line = format!(
+            "an outbound call failed: outcome={outcome} scheme={scheme} host={host} port={port} \
+             left_out={left_out} request={request} {}",
+            reason.escape_debug()
+        );
+        self.output.line(Stream::Stderr, &line);
     }
 
     fn output(&self, stream: Stream, line: &str, _request_id: Option<&str>) {
