@@ -10,7 +10,9 @@ use bytes::Bytes;
 use fake::{Fake, WASM, answer, endless, function, part, serve, with};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sampan_artifact::{ContentError, Digest, Error, Layout, ManifestError, Pulled, media};
+use sampan_artifact::{
+    Artifact, ContentError, Digest, Error, Layout, ManifestError, Pulled, media,
+};
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
@@ -89,18 +91,22 @@ fn archive(entries: &[(&str, EntryType, &str, &[u8])]) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_honest_registry_is_believed() {
-    let artifact = function(WASM);
-    let (digest, wasm) = (artifact.index.digest.clone(), artifact.wasm.clone());
-    let fake = Fake::with(artifact).await;
-    let pulled = fake.pull().await.expect("a function");
-    assert_eq!(pulled.digest, digest);
-    assert_eq!(pulled.wasm_digest, wasm);
-    assert_eq!(pulled.wasm, WASM);
-    assert_eq!(pulled.layout, Layout::Artifact);
-    let by_digest = fake
-        .pull_as(&format!("@{digest}"), None, fake::brisk())
-        .await;
-    assert_eq!(by_digest.expect("a function"), pulled);
+    for (artifact, layout) in [
+        (function(WASM), Layout::Artifact),
+        (fake::images(WASM), Layout::Image),
+    ] {
+        let (digest, wasm) = (artifact.root.digest.clone(), artifact.wasm.clone());
+        let fake = Fake::with(artifact).await;
+        let pulled = fake.pull().await.expect("a function");
+        assert_eq!(pulled.digest, digest);
+        assert_eq!(pulled.wasm_digest, wasm);
+        assert_eq!(pulled.wasm, WASM);
+        assert_eq!(pulled.layout, layout);
+        let by_digest = fake
+            .pull_as(&format!("@{digest}"), None, fake::brisk())
+            .await;
+        assert_eq!(by_digest.expect("a function"), pulled);
+    }
 }
 
 #[tokio::test]
@@ -211,15 +217,28 @@ async fn a_digest_of_another_algorithm_is_refused_by_its_name() {
     }
 }
 
+/// A function, and the end of the path of its module, of a manifest in an index, or of its tag.
+fn with_victim(end: &str) -> (Artifact, String) {
+    match end {
+        "blob" => {
+            let artifact = function(WASM);
+            let victim = artifact.wasm.to_string();
+            (artifact, victim)
+        }
+        "manifest" => {
+            let artifact = fake::images(WASM);
+            let victim = artifact.manifests[0].digest.to_string();
+            (artifact, victim)
+        }
+        _ => (function(WASM), "1".to_owned()),
+    }
+}
+
 #[tokio::test]
 async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
     // The response to a path with this end has other bytes of the same length.
     async fn check(end: &'static str, expected: &str) {
-        let artifact = function(WASM);
-        let victim = match end {
-            "blob" => artifact.wasm.to_string(),
-            _ => artifact.manifests[2].digest.to_string(),
-        };
+        let (artifact, victim) = with_victim(end);
         let fake = Fake::start(move |parts, _| {
             let mut response = serve(&artifact, parts);
             if parts.uri.path().ends_with(&victim) {
@@ -255,7 +274,7 @@ async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
     let fake = Fake::with(function(WASM)).await;
     let other = Digest::of(b"other");
     let artifact = function(WASM);
-    let lying = Fake::start(move |_, _| part(&artifact.index)).await;
+    let lying = Fake::start(move |_, _| part(&artifact.root)).await;
     let error = refused(
         lying
             .pull_as(&format!("@{other}"), None, fake::brisk())
@@ -271,12 +290,7 @@ async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
 #[tokio::test]
 async fn s43_nothing_is_read_beyond_the_declared_size() {
     async fn check(end: &'static str) -> ContentError {
-        let artifact = function(WASM);
-        let victim = match end {
-            "blob" => artifact.wasm.to_string(),
-            "manifest" => artifact.manifests[2].digest.to_string(),
-            _ => "1".to_owned(),
-        };
+        let (artifact, victim) = with_victim(end);
         let fake = Fake::start(move |parts, _| {
             if parts.uri.path().ends_with(&format!("/{victim}")) {
                 return endless();
@@ -293,7 +307,7 @@ async fn s43_nothing_is_read_beyond_the_declared_size() {
     assert_eq!(declared(check("blob").await), WASM.len() as u64);
     assert_eq!(
         declared(check("manifest").await),
-        function(WASM).manifests[2].bytes.len() as u64
+        fake::images(WASM).manifests[0].bytes.len() as u64
     );
     assert_eq!(declared(check("tag").await), 4 << 20);
 }

@@ -39,7 +39,7 @@ pub type Pending<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>
 pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, Node};
 pub use containers::{processes_of, signal, status_of};
-pub use images::{guest, hello, push, push_bytes, push_text, staged};
+pub use images::{guest, hello, push, push_bytes, push_image, push_text, staged};
 pub use kubectl::Kubectl;
 pub use leftovers::{LeftoverSearch, Leftovers};
 pub use load::Load;
