@@ -21,6 +21,7 @@ mod call;
 mod cluster;
 mod containers;
 mod functions;
+mod image_config;
 mod images;
 mod kubectl;
 mod leftovers;
@@ -39,6 +40,7 @@ pub type Pending<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>
 pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, Node};
 pub use containers::{processes_of, signal, status_of};
+pub use image_config::with_stop_signal;
 pub use images::{guest, hello, push, push_bytes, push_image, push_text, staged};
 pub use kubectl::Kubectl;
 pub use leftovers::{LeftoverSearch, Leftovers};

@@ -9,7 +9,9 @@ use std::process::Stdio;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, guest, hello, push_image};
+use sampan_cluster_tests::{
+    BUSYBOX, Namespace, guest, hello, push_image, push_text, with_stop_signal,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_reads_and_writes_what_its_pod_mounts() {
@@ -214,5 +216,41 @@ spec:
     });
     attached.kill().unwrap();
     attached.wait().unwrap();
+    namespace.delete().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_receives_the_stop_signal_of_its_image() {
+    let namespace = Namespace::create("stop").await;
+    let module = r#"(module
+      (memory (export "memory") 1)
+      (func (export "_start") (loop $again (br $again))))"#;
+    let image = push_text(namespace.cluster(), module, "stop/loop");
+    let image = with_stop_signal(namespace.cluster(), &image, "SIGQUIT");
+    // The finalizer keeps the pod's status after its container has ended.
+    namespace.apply(&format!(
+        r"
+apiVersion: v1
+kind: Pod
+metadata: {{ name: stop, finalizers: [sampan.dev/test] }}
+spec:
+  runtimeClassName: sampan
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 3600
+  containers: [{{ name: stop, image: '{image}', resources: {{ limits: {{ cpu: 200m }} }} }}]
+"
+    ));
+    let running = namespace.wait_for::<Pod>("stop", "run", conditions::is_pod_running());
+    let uid = running.await.unwrap().metadata.uid.unwrap();
+    let kubectl = namespace.kubectl();
+    kubectl.output(&["delete", "pod", "stop", "--wait=false"]);
+    let code = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
+    // 128 and the number of SIGQUIT; SIGTERM would be 143.
+    namespace.until(&["get", "pod", "stop", "-o", code], |code| code == "131");
+    let release = r#"[{"op":"remove","path":"/metadata/finalizers"}]"#;
+    kubectl.output(&["patch", "pod", "stop", "--type=json", "--patch", release]);
+    namespace
+        .wait_for::<Pod>("stop", "go", conditions::is_deleted(&uid))
+        .await;
     namespace.delete().await;
 }
