@@ -9,7 +9,7 @@
 //!
 //! - The bytes that are pushed: `build.rs`, with its tests. Packing is pure, and the same input gives the same bytes.
 //! - Digests, sizes, retries, redirects and credentials: `registry.rs` and `pull.rs`; tests in
-//!   `tests/verification.rs`, `tests/peers.rs` and `tests/pushing.rs`.
+//!   `tests/verification.rs`, `tests/digests.rs`, `tests/peers.rs` and `tests/pushing.rs`.
 //! - Images of other tools: `archive.rs` and `manifest.rs`, with their tests.
 //! - `sampan push` and `sampan pull` with a real registry: tests in `tests/registry_real.rs`.
 

@@ -6,6 +6,8 @@
     reason = "each test uses a part of it"
 )]
 
+pub(crate) mod documents;
+
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
