@@ -209,7 +209,7 @@ async fn failed_pushes_and_pulls_report_the_cause_and_the_exit_code() {
     let kept = store.lock().expect("the store").clone();
     for (path, bytes) in kept
         .iter()
-        .filter(|(path, _)| path.starts_with("manifests/sha256"))
+        .filter(|(path, _)| path.starts_with("blobs/sha256"))
     {
         let mut bytes = bytes.to_vec();
         bytes.push(b' ');

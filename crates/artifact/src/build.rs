@@ -1,4 +1,4 @@
-//! Packs a `.wasm` for a registry: one index over a Wasm artifact and images.
+//! Packs a `.wasm` for a registry: as a Wasm artifact, or as ordinary images.
 //!
 //! Pure and reproducible: times are fixed, maps are sorted, and one implementation at one level
 //! compresses the images' layer. The digest of a function changes only with the function or the
@@ -17,14 +17,16 @@ use crate::document::{
     WasmComponent, WasmConfig,
 };
 use crate::media;
+use crate::pull::Layout;
 
 /// The creation time in all documents.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 /// The architectures of the image manifests. All share one layer.
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
-/// The platform of the Wasm artifact in the index.
-const WASM_OS: &str = "wasip2";
+/// The architecture of the Wasm artifact.
 const WASM_ARCHITECTURE: &str = "wasm";
+/// The annotation of a layer with its file's name, under which `oras` writes it.
+const TITLE: &str = "org.opencontainers.image.title";
 
 /// A function to pack.
 #[derive(Clone, Debug)]
@@ -39,7 +41,7 @@ pub struct Source {
     pub imports: Vec<String>,
     /// The names of its exports.
     pub exports: Vec<String>,
-    /// Annotations of the index and of each manifest, such as `org.opencontainers.image.source`.
+    /// Annotations of each manifest and of an index, such as `org.opencontainers.image.source`.
     pub annotations: Annotations,
 }
 
@@ -59,10 +61,10 @@ pub struct Part {
 pub struct Artifact {
     /// Layers and configurations, each once.
     pub blobs: Vec<Part>,
-    /// The manifests that the index names.
+    /// The manifests that an index names.
     pub manifests: Vec<Part>,
-    /// The index. Its digest is the function's.
-    pub index: Part,
+    /// The manifest or the index that a tag names. Its digest is the function's.
+    pub root: Part,
     /// The digest of the `.wasm` itself.
     pub wasm: Digest,
 }
@@ -73,42 +75,53 @@ impl Artifact {
     /// # Errors
     ///
     /// When the documents cannot be written as JSON or the layer as an archive.
-    pub fn build(source: &Source) -> Result<Self, BuildError> {
+    pub fn build(source: &Source, layout: Layout) -> Result<Self, BuildError> {
+        match layout {
+            Layout::Artifact => Self::wasm_artifact(source),
+            Layout::Image => Self::images(source),
+        }
+    }
+
+    /// One manifest without a platform. Clients of Wasm artifacts take the `linux/amd64` entry of an
+    /// index, so an index would hide it from them.
+    fn wasm_artifact(source: &Source) -> Result<Self, BuildError> {
         let wasm = Part::new(media::WASM_LAYER, source.wasm.clone());
-        let tar = archive::write(&format!("{}.wasm", source.name.as_str()), &source.wasm)?;
+        let config = Part::json(media::WASM_CONFIG, &wasm_config(source, &wasm.digest))?;
+        let layer = Descriptor {
+            annotations: Some([(TITLE.to_owned(), file_name(source))].into()),
+            ..wasm.descriptor()
+        };
+        let root = manifest(source, &config, layer)?;
+        Ok(Self {
+            wasm: wasm.digest.clone(),
+            blobs: vec![wasm, config],
+            manifests: Vec::new(),
+            root,
+        })
+    }
+
+    /// An index of one image for each architecture. All have the same layer.
+    fn images(source: &Source) -> Result<Self, BuildError> {
+        let tar = archive::write(&file_name(source), &source.wasm)?;
         let unpacked = Digest::of(&tar);
         let layer = Part::new(media::GZIP_LAYER, gzip(&tar)?.into());
-        let mut blobs = vec![wasm.clone(), layer.clone()];
+        let mut blobs = vec![layer.clone()];
         let mut manifests = Vec::new();
         let mut entries = Vec::new();
-        let mut add = |config: Part, layer: &Part, os: &str, architecture: &str| {
-            let manifest = Manifest {
-                schema_version: 2,
-                media_type: media::MANIFEST,
-                config: config.descriptor(),
-                layers: vec![layer.descriptor()],
-                annotations: source.annotations.clone(),
-            };
-            let manifest = Part::json(media::MANIFEST, &manifest)?;
+        for architecture in ARCHITECTURES {
+            let config = image_config(source, &unpacked, architecture);
+            let config = Part::json(media::IMAGE_CONFIG, &config)?;
+            let manifest = manifest(source, &config, layer.descriptor())?;
             entries.push(Descriptor {
                 platform: Some(Platform {
                     architecture: architecture.to_owned(),
-                    os: os.to_owned(),
+                    os: "linux".to_owned(),
                 }),
                 ..manifest.descriptor()
             });
             blobs.push(config);
             manifests.push(manifest);
-            Ok::<(), BuildError>(())
-        };
-        // containerd takes the first entry that fits its platform, so the images come first.
-        for architecture in ARCHITECTURES {
-            let config = image_config(source, &unpacked, architecture);
-            let config = Part::json(media::IMAGE_CONFIG, &config)?;
-            add(config, &layer, "linux", architecture)?;
         }
-        let config = Part::json(media::WASM_CONFIG, &wasm_config(source, &wasm.digest))?;
-        add(config, &wasm, WASM_OS, WASM_ARCHITECTURE)?;
         let index = Index {
             schema_version: 2,
             media_type: media::INDEX,
@@ -118,20 +131,32 @@ impl Artifact {
         Ok(Self {
             blobs,
             manifests,
-            index: Part::json(media::INDEX, &index)?,
-            wasm: wasm.digest,
+            root: Part::json(media::INDEX, &index)?,
+            wasm: Digest::of(&source.wasm),
         })
     }
 
     /// The bytes to push if the registry has none of the parts.
     pub fn size(&self) -> u64 {
-        let parts = self
-            .blobs
-            .iter()
-            .chain(&self.manifests)
-            .chain([&self.index]);
+        let parts = self.blobs.iter().chain(&self.manifests).chain([&self.root]);
         parts.map(|part| part.bytes.len() as u64).sum()
     }
+}
+
+/// The name of the file in an image, and of the artifact's layer.
+fn file_name(source: &Source) -> String {
+    format!("{}.wasm", source.name.as_str())
+}
+
+fn manifest(source: &Source, config: &Part, layer: Descriptor) -> Result<Part, BuildError> {
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: media::MANIFEST,
+        config: config.descriptor(),
+        layers: vec![layer],
+        annotations: source.annotations.clone(),
+    };
+    Part::json(media::MANIFEST, &manifest)
 }
 
 impl Part {
@@ -185,7 +210,7 @@ fn image_config(source: &Source, unpacked: &Digest, architecture: &'static str) 
         architecture,
         os: "linux",
         config: Execution {
-            entrypoint: vec![format!("/{}.wasm", source.name.as_str())],
+            entrypoint: vec![format!("/{}", file_name(source))],
             working_dir: "/",
         },
         rootfs: RootFs {
@@ -240,20 +265,52 @@ mod tests {
         serde_json::from_slice(&part.bytes).expect("JSON")
     }
 
-    #[test]
-    fn equal_input_is_equal_bytes() {
-        let artifact = Artifact::build(&source()).expect("an artifact");
-        assert_eq!(artifact, Artifact::build(&source()).expect("an artifact"));
-        // A change of this digest, also by another compressor, changes the digest of every user's
-        // function.
-        let expected = "sha256:c66b6ac488be5aa4632b1cb557d7ab65d7becca62cd46543c2336634bb026490";
-        assert_eq!(artifact.index.digest.as_str(), expected);
+    fn built(layout: Layout) -> Artifact {
+        Artifact::build(&source(), layout).expect("an artifact")
     }
 
     #[test]
-    fn the_index_holds_two_images_of_one_layer_and_the_wasm_artifact() {
-        let artifact = Artifact::build(&source()).expect("an artifact");
-        let index = json_of(&artifact.index);
+    fn equal_input_is_equal_bytes() {
+        // A change of these digests, also by another compressor, changes the digest of every user's
+        // function.
+        for (layout, expected) in [
+            (
+                Layout::Artifact,
+                "sha256:94962fe0605dcddd6a932d52aed170a7b111e6635a574e527e3fafc3e0acab25",
+            ),
+            (
+                Layout::Image,
+                "sha256:6c01ae180c30a154ca3342d630fa9ac16ac725c4ed11bca2d0cdecaa43422a3d",
+            ),
+        ] {
+            assert_eq!(built(layout), built(layout));
+            assert_eq!(built(layout).root.digest.as_str(), expected, "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn the_artifact_is_one_manifest_over_the_file_itself() {
+        let artifact = built(Layout::Artifact);
+        assert!(artifact.manifests.is_empty());
+        assert_eq!(artifact.root.media_type, media::MANIFEST);
+        let manifest = json_of(&artifact.root);
+        assert_eq!(manifest["config"]["mediaType"], media::WASM_CONFIG);
+        assert_eq!(
+            manifest["layers"],
+            json!([{
+                "mediaType": media::WASM_LAYER,
+                "digest": Digest::of(&source().wasm),
+                "size": source().wasm.len(),
+                "annotations": { "org.opencontainers.image.title": "hello.wasm" },
+            }])
+        );
+        assert_eq!(manifest["annotations"], json!({"a": "1", "b": "2"}));
+    }
+
+    #[test]
+    fn the_index_holds_two_images_of_one_layer() {
+        let artifact = built(Layout::Image);
+        let index = json_of(&artifact.root);
         let platforms: Vec<(&str, &str)> = index["manifests"]
             .as_array()
             .expect("manifests")
@@ -263,25 +320,17 @@ mod tests {
                 (text("os"), text("architecture"))
             })
             .collect();
-        assert_eq!(
-            platforms,
-            [("linux", "amd64"), ("linux", "arm64"), ("wasip2", "wasm")]
-        );
+        assert_eq!(platforms, [("linux", "amd64"), ("linux", "arm64")]);
         let manifests: Vec<Value> = artifact.manifests.iter().map(json_of).collect();
         assert_eq!(manifests[0]["layers"], manifests[1]["layers"]);
         assert_eq!(manifests[0]["layers"][0]["mediaType"], media::GZIP_LAYER);
-        assert_eq!(manifests[2]["layers"][0]["mediaType"], media::WASM_LAYER);
-        assert_eq!(manifests[2]["config"]["mediaType"], media::WASM_CONFIG);
-        assert_eq!(
-            manifests[2]["layers"][0]["digest"],
-            Digest::of(&source().wasm).as_str()
-        );
         assert_eq!(index["annotations"], json!({"a": "1", "b": "2"}));
+        assert_eq!(artifact.wasm, Digest::of(&source().wasm));
     }
 
     #[test]
     fn the_layer_unpacks_to_the_configured_files() {
-        let artifact = Artifact::build(&source()).expect("an artifact");
+        let artifact = built(Layout::Image);
         let part = |kind: &str| {
             let mut parts = artifact.blobs.iter();
             parts.find(|part| part.media_type == kind).expect(kind)
@@ -300,25 +349,27 @@ mod tests {
 
     #[test]
     fn every_descriptor_leads_to_a_part() {
-        let artifact = Artifact::build(&source()).expect("an artifact");
-        let known = |descriptor: &Value| {
-            let parts = || artifact.blobs.iter().chain(&artifact.manifests);
-            parts().any(|part| {
-                part.digest.as_str() == descriptor["digest"]
-                    && part.bytes.len() as u64 == descriptor["size"]
-                    && part.media_type == descriptor["mediaType"]
-            })
-        };
-        for entry in json_of(&artifact.index)["manifests"]
-            .as_array()
-            .expect("a list")
-        {
-            assert!(known(entry), "{entry}");
-        }
-        for manifest in &artifact.manifests {
-            let manifest = json_of(manifest);
-            assert!(known(&manifest["config"]), "{manifest}");
-            assert!(known(&manifest["layers"][0]), "{manifest}");
+        for layout in [Layout::Artifact, Layout::Image] {
+            let artifact = built(layout);
+            let known = |descriptor: &Value| {
+                let parts = || artifact.blobs.iter().chain(&artifact.manifests);
+                parts().any(|part| {
+                    part.digest.as_str() == descriptor["digest"]
+                        && part.bytes.len() as u64 == descriptor["size"]
+                        && part.media_type == descriptor["mediaType"]
+                })
+            };
+            let root = json_of(&artifact.root);
+            for entry in root["manifests"].as_array().into_iter().flatten() {
+                assert!(known(entry), "{entry}");
+            }
+            for manifest in artifact.manifests.iter().chain([&artifact.root]) {
+                let manifest = json_of(manifest);
+                if manifest.get("manifests").is_none() {
+                    assert!(known(&manifest["config"]), "{manifest}");
+                    assert!(known(&manifest["layers"][0]), "{manifest}");
+                }
+            }
         }
     }
 
@@ -328,7 +379,7 @@ mod tests {
             component: false,
             ..source()
         };
-        let artifact = Artifact::build(&module).expect("an artifact");
+        let artifact = Artifact::build(&module, Layout::Artifact).expect("an artifact");
         let config = artifact
             .blobs
             .iter()

@@ -1,7 +1,6 @@
 //! Functions in OCI registries: packing, pushing, pulling, verifying.
 //!
-//! This crate owns the two layouts (a Wasm artifact and an ordinary image, under one index) and the requests to
-//! registries. It trusts no registry: it bounds and verifies everything that a registry sends before use, unpacks
+//! This crate owns the two layouts (a Wasm artifact, or an index of ordinary images) and the requests to registries. It trusts no registry: it bounds and verifies everything that a registry sends before use, unpacks
 //! nothing to a disk, and sends credentials to no other host. It runs no function.
 //!
 //! # Behaviours
@@ -10,7 +9,7 @@
 //!
 //! - The bytes that are pushed: `build.rs`, with its tests. Packing is pure, and the same input gives the same bytes.
 //! - Digests, sizes, retries, redirects and credentials: `registry.rs` and `pull.rs`; tests in
-//!   `tests/verification.rs`, `tests/peers.rs` and `tests/pushing.rs`.
+//!   `tests/verification.rs`, `tests/digests.rs`, `tests/peers.rs` and `tests/pushing.rs`.
 //! - Images of other tools: `archive.rs` and `manifest.rs`, with their tests.
 //! - `sampan push` and `sampan pull` with a real registry: tests in `tests/registry_real.rs`.
 

@@ -47,6 +47,16 @@ pub enum Layout {
     Image,
 }
 
+impl Layout {
+    /// A short identifier for machine-readable output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Artifact => "artifact",
+            Self::Image => "image",
+        }
+    }
+}
+
 /// Pulls the function of the registry's reference. Its `.wasm` may have `most` bytes.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Pushes a function: first the missing parts, then the manifests, then the index under its tag.
+//! Pushes a function: first the missing parts, then the manifests of an index, then what the tag names.
 //!
 //! A failure leaves the tag as it was. The registry's digests are compared with the pushed parts.
 
@@ -19,7 +19,7 @@ const UPLOAD_TYPE: &str = "application/octet-stream";
 /// The result of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// The digest of the index, which is the reference's target now.
+    /// The digest of the reference's target.
     pub digest: Digest,
     /// Bytes that were sent.
     pub sent: u64,
@@ -43,7 +43,7 @@ pub async fn push(
     };
     let total = artifact.size();
     let mut pushed = Pushed {
-        digest: artifact.index.digest.clone(),
+        digest: artifact.root.digest.clone(),
         sent: 0,
         known: 0,
     };
@@ -62,7 +62,7 @@ pub async fn push(
         .manifests
         .iter()
         .map(|part| (part, part.digest.as_str()));
-    for (part, name) in by_digest.chain([(&artifact.index, tag)]) {
+    for (part, name) in by_digest.chain([(&artifact.root, tag)]) {
         let meter = Meter::new(observer, pushed.sent + pushed.known, total);
         put_manifest(registry, part, name, &meter).await?;
         pushed.sent += part.bytes.len() as u64;

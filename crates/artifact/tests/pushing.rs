@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use fake::{Fake, WASM, answer, brisk, function, silent, status, with};
+use fake::{Fake, WASM, answer, brisk, function, images, silent, status, with};
 use http::Method;
 use sampan_artifact::{Artifact, ContentError, Digest, Error, Progress, Pushed};
 
@@ -72,7 +72,7 @@ async fn a_pushed_function_is_pulled_and_nothing_is_sent_twice() {
     let fake = registry(&store, |_, response| response).await;
     let artifact = function(WASM);
     let first = push(&fake, &artifact).await.expect("pushed");
-    assert_eq!(first.digest, artifact.index.digest);
+    assert_eq!(first.digest, artifact.root.digest);
     assert_eq!((first.sent, first.known), (artifact.size(), 0));
     let blobs = artifact.blobs.len();
     assert_eq!(
@@ -101,16 +101,19 @@ async fn a_pushed_function_is_pulled_and_nothing_is_sent_twice() {
 
 #[tokio::test]
 async fn the_tag_comes_last() {
-    let store = Store::default();
-    let fake = registry(&store, |_, response| response).await;
-    push(&fake, &function(WASM)).await.expect("pushed");
-    let seen = fake.seen();
-    let last = seen.last().expect("a request");
-    assert_eq!(
-        (&last.method, last.path.as_str()),
-        (&Method::PUT, "/v2/function/manifests/1")
-    );
-    assert_eq!(fake.count("manifests/1"), 1);
+    for artifact in [function(WASM), images(WASM)] {
+        let store = Store::default();
+        let fake = registry(&store, |_, response| response).await;
+        push(&fake, &artifact).await.expect("pushed");
+        let seen = fake.seen();
+        let last = seen.last().expect("a request");
+        assert_eq!(
+            (&last.method, last.path.as_str()),
+            (&Method::PUT, "/v2/function/manifests/1")
+        );
+        assert_eq!(fake.count("manifests/1"), 1);
+        assert_eq!(fake.pull().await.expect("pulled").wasm, WASM);
+    }
 }
 
 #[tokio::test]

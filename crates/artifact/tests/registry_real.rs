@@ -112,8 +112,12 @@ impl Real {
 
 #[tokio::test]
 async fn registry_takes_and_gives_back_a_function() {
+    check_round_trip(function(WASM), Layout::Artifact).await;
+    check_round_trip(fake::images(WASM), Layout::Image).await;
+}
+
+async fn check_round_trip(artifact: Artifact, layout: Layout) {
     let real = Real::start(false).await;
-    let artifact = function(WASM);
     let tagged = real.registry(":1", None);
     let pushed = sampan_artifact::push(&tagged, &artifact, &silent()).await;
     let pushed = pushed.unwrap_or_else(|error| panic!("{error}: {}", real.log()));
@@ -122,11 +126,11 @@ async fn registry_takes_and_gives_back_a_function() {
         .await
         .expect("pulled");
     assert_eq!(pulled.wasm, WASM);
-    assert_eq!(pulled.digest, artifact.index.digest);
-    assert_eq!(pulled.layout, Layout::Artifact);
+    assert_eq!(pulled.digest, artifact.root.digest);
+    assert_eq!(pulled.layout, layout);
     // By the digest, and each manifest by its own.
     let by_digest = |digest: &sampan_artifact::Digest| real.registry(&format!("@{digest}"), None);
-    for part in artifact.manifests.iter().chain([&artifact.index]) {
+    for part in artifact.manifests.iter().chain([&artifact.root]) {
         let registry = by_digest(&part.digest);
         let pulled = sampan_artifact::pull(&registry, fake::MAX_BYTES, &silent())
             .await
@@ -152,15 +156,15 @@ async fn registry_takes_a_large_function() {
         state ^= state << 5;
         state.to_le_bytes()[0]
     });
-    let artifact = Artifact::build(&sampan_artifact::Source {
+    let source = sampan_artifact::Source {
         name: "large".parse().expect("a name"),
         wasm: Bytes::from(wasm.clone()),
         component: true,
         imports: Vec::new(),
         exports: Vec::new(),
         annotations: [].into(),
-    })
-    .expect("an artifact");
+    };
+    let artifact = Artifact::build(&source, Layout::Image).expect("an artifact");
     let registry = real.registry(":large", None);
     sampan_artifact::push(&registry, &artifact, &silent())
         .await

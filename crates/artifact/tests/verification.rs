@@ -7,43 +7,13 @@ mod fake;
 use std::io::Write as _;
 
 use bytes::Bytes;
+use fake::documents::{archive, descriptor, refused, registry};
 use fake::{Fake, WASM, answer, endless, function, part, serve, with};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sampan_artifact::{ContentError, Digest, Error, Layout, ManifestError, Pulled, media};
+use sampan_artifact::{Artifact, ContentError, Digest, Error, Layout, ManifestError, media};
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
-
-fn refused(outcome: Result<Pulled, Error>) -> ContentError {
-    match outcome {
-        Err(Error::Content { source, .. }) => source,
-        other => panic!("not refused for its content: {other:?}"),
-    }
-}
-
-/// A registry with this document as its tag, and these blobs and manifests.
-async fn registry(root: Value, media_type: &'static str, blobs: Vec<Vec<u8>>) -> Fake {
-    let root = root.to_string();
-    let blobs: Vec<(String, Vec<u8>)> = blobs
-        .into_iter()
-        .map(|bytes| (Digest::of(&bytes).to_string(), bytes))
-        .collect();
-    Fake::start(move |parts, _| {
-        let name = parts.uri.path().rsplit('/').next().unwrap_or_default();
-        if name == "1" {
-            return with(answer(200, root.clone()), "content-type", media_type);
-        }
-        match blobs.iter().find(|(digest, _)| digest == name) {
-            Some((_, bytes)) => answer(200, bytes.clone()),
-            None => fake::status(404),
-        }
-    })
-    .await
-}
-
-fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
-    json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()})
-}
 
 /// An image of one layer, as other tools push it: without an index.
 async fn image(layer: Vec<u8>, unpacked: &[u8], gzip: bool) -> Fake {
@@ -72,35 +42,24 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-fn archive(entries: &[(&str, EntryType, &str, &[u8])]) -> Vec<u8> {
-    let mut builder = Builder::new(Vec::new());
-    for (path, kind, link, bytes) in entries {
-        let mut header = Header::new_ustar();
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_entry_type(*kind);
-        header.set_link_name_literal(link).expect("a short link");
-        header.set_mode(0o644);
-        header.set_size(bytes.len() as u64);
-        header.set_cksum();
-        builder.append(&header, *bytes).expect("memory");
-    }
-    builder.into_inner().expect("memory")
-}
-
 #[tokio::test]
 async fn an_honest_registry_is_believed() {
-    let artifact = function(WASM);
-    let (digest, wasm) = (artifact.index.digest.clone(), artifact.wasm.clone());
-    let fake = Fake::with(artifact).await;
-    let pulled = fake.pull().await.expect("a function");
-    assert_eq!(pulled.digest, digest);
-    assert_eq!(pulled.wasm_digest, wasm);
-    assert_eq!(pulled.wasm, WASM);
-    assert_eq!(pulled.layout, Layout::Artifact);
-    let by_digest = fake
-        .pull_as(&format!("@{digest}"), None, fake::brisk())
-        .await;
-    assert_eq!(by_digest.expect("a function"), pulled);
+    for (artifact, layout) in [
+        (function(WASM), Layout::Artifact),
+        (fake::images(WASM), Layout::Image),
+    ] {
+        let (digest, wasm) = (artifact.root.digest.clone(), artifact.wasm.clone());
+        let fake = Fake::with(artifact).await;
+        let pulled = fake.pull().await.expect("a function");
+        assert_eq!(pulled.digest, digest);
+        assert_eq!(pulled.wasm_digest, wasm);
+        assert_eq!(pulled.wasm, WASM);
+        assert_eq!(pulled.layout, layout);
+        let by_digest = fake
+            .pull_as(&format!("@{digest}"), None, fake::brisk())
+            .await;
+        assert_eq!(by_digest.expect("a function"), pulled);
+    }
 }
 
 #[tokio::test]
@@ -142,72 +101,20 @@ async fn a_relative_entrypoint_is_found_in_the_working_directory() {
     check("/app", "hello.wasm", "hello.wasm").await;
 }
 
-#[tokio::test]
-async fn digests_of_sha512_are_verified() {
-    use sha2::Digest as _;
-    fn sha512(bytes: &[u8]) -> String {
-        let digits = sha2::Sha512::digest(bytes);
-        let digits = digits.iter();
-        digits.fold("sha512:".to_owned(), |text, byte| {
-            text + &format!("{byte:02x}")
-        })
-    }
-    async fn check(damaged: Option<usize>) {
-        let layer = archive(&[("app.wasm", EntryType::Regular, "", WASM)]);
-        let config = json!({"config": {"Entrypoint": ["/app.wasm"]},
-            "rootfs": {"type": "layers", "diff_ids": [sha512(&layer)]}});
-        let config = config.to_string().into_bytes();
-        let named = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": sha512(bytes), "size": bytes.len()});
-        let root = json!({"schemaVersion": 2, "mediaType": media::MANIFEST,
-            "config": named(media::IMAGE_CONFIG, &config),
-            "layers": [named(media::TAR_LAYER, &layer)]});
-        let root = root.to_string().into_bytes();
-        let reference = format!("@{}", sha512(&root));
-        let mut blobs = [root, config, layer].map(|bytes| (sha512(&bytes), bytes));
-        if let Some(index) = damaged {
-            let (_, bytes) = &mut blobs[index];
-            *bytes.last_mut().expect("a byte") ^= 1;
+/// A function, and the end of the path of its module, of a manifest in an index, or of its tag.
+fn with_victim(end: &str) -> (Artifact, String) {
+    match end {
+        "blob" => {
+            let artifact = function(WASM);
+            let victim = artifact.wasm.to_string();
+            (artifact, victim)
         }
-        let fake = Fake::start(move |parts, _| {
-            let name = parts.uri.path().rsplit('/').next().unwrap_or_default();
-            match blobs.iter().find(|(digest, _)| digest == name) {
-                Some((digest, bytes)) => {
-                    let found = with(answer(200, bytes.clone()), "content-type", media::MANIFEST);
-                    with(found, "docker-content-digest", digest)
-                }
-                None => fake::status(404),
-            }
-        })
-        .await;
-        let outcome = fake.pull_as(&reference, None, fake::brisk()).await;
-        if damaged.is_some() {
-            let error = refused(outcome);
-            assert!(matches!(error, ContentError::Digest { .. }), "{error}");
-        } else {
-            let pulled = outcome.expect("a function");
-            assert_eq!(pulled.wasm, WASM);
-            assert_eq!(format!("@{}", pulled.digest), reference);
+        "manifest" => {
+            let artifact = fake::images(WASM);
+            let victim = artifact.manifests[0].digest.to_string();
+            (artifact, victim)
         }
-    }
-    check(None).await;
-    for index in 0..3 {
-        check(Some(index)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_digest_of_another_algorithm_is_refused_by_its_name() {
-    let digest = format!("blake3:{}", "0".repeat(64));
-    let layer = json!({"mediaType": media::WASM_LAYER, "digest": digest, "size": WASM.len()});
-    let config = b"{}".to_vec();
-    let root = json!({"schemaVersion": 2, "mediaType": media::MANIFEST,
-        "config": descriptor(media::WASM_CONFIG, &config), "layers": [layer]});
-    let fake = registry(root, media::MANIFEST, vec![config]).await;
-    match refused(fake.pull().await) {
-        ContentError::Manifest(ManifestError::Json(error)) => {
-            assert!(error.to_string().contains(&digest), "{error}");
-        }
-        other => panic!("{other}"),
+        _ => (function(WASM), "1".to_owned()),
     }
 }
 
@@ -215,11 +122,7 @@ async fn a_digest_of_another_algorithm_is_refused_by_its_name() {
 async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
     // The response to a path with this end has other bytes of the same length.
     async fn check(end: &'static str, expected: &str) {
-        let artifact = function(WASM);
-        let victim = match end {
-            "blob" => artifact.wasm.to_string(),
-            _ => artifact.manifests[2].digest.to_string(),
-        };
+        let (artifact, victim) = with_victim(end);
         let fake = Fake::start(move |parts, _| {
             let mut response = serve(&artifact, parts);
             if parts.uri.path().ends_with(&victim) {
@@ -255,7 +158,7 @@ async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
     let fake = Fake::with(function(WASM)).await;
     let other = Digest::of(b"other");
     let artifact = function(WASM);
-    let lying = Fake::start(move |_, _| part(&artifact.index)).await;
+    let lying = Fake::start(move |_, _| part(&artifact.root)).await;
     let error = refused(
         lying
             .pull_as(&format!("@{other}"), None, fake::brisk())
@@ -271,12 +174,7 @@ async fn s42_a_wrong_blob_manifest_or_header_is_refused() {
 #[tokio::test]
 async fn s43_nothing_is_read_beyond_the_declared_size() {
     async fn check(end: &'static str) -> ContentError {
-        let artifact = function(WASM);
-        let victim = match end {
-            "blob" => artifact.wasm.to_string(),
-            "manifest" => artifact.manifests[2].digest.to_string(),
-            _ => "1".to_owned(),
-        };
+        let (artifact, victim) = with_victim(end);
         let fake = Fake::start(move |parts, _| {
             if parts.uri.path().ends_with(&format!("/{victim}")) {
                 return endless();
@@ -293,7 +191,7 @@ async fn s43_nothing_is_read_beyond_the_declared_size() {
     assert_eq!(declared(check("blob").await), WASM.len() as u64);
     assert_eq!(
         declared(check("manifest").await),
-        function(WASM).manifests[2].bytes.len() as u64
+        fake::images(WASM).manifests[0].bytes.len() as u64
     );
     assert_eq!(declared(check("tag").await), 4 << 20);
 }

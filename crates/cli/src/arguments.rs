@@ -208,15 +208,17 @@ pub(crate) struct New {
 
 /// Pushes a function to a registry
 ///
-/// FILE is a .wasm or a function.yaml. The pushed index works with every containerd, registry and
-/// `kubectl run`: an ordinary image for linux/amd64 and linux/arm64, and a Wasm artifact. The same
-/// file always has the same digest, which is printed.
+/// FILE is a .wasm or a function.yaml. The tag names a Wasm artifact, which a WasmFunction and tools
+/// for Wasm artifacts take. With --image it names ordinary images for linux/amd64 and
+/// linux/arm64, which `kubectl run` starts as well. The same file always has the same digest, which
+/// is printed.
 ///
 /// Credentials come from Docker's configuration, as `docker login` and its helpers write them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan push hello.wasm registry.example/functions/hello:1.0
   sampan push hello/function.yaml localhost:5000/hello
+  sampan push hello.wasm registry.example/functions/hello:1.0-image --image
   sampan push hello.wasm localhost:5000/hello:1 --output json | jq -r .digest")]
 pub(crate) struct Push {
     /// The function: a .wasm file or a function.yaml
@@ -225,7 +227,10 @@ pub(crate) struct Push {
     /// The target: HOST[:PORT]/REPOSITORY[:TAG]
     #[arg(value_name = "REFERENCE", value_parser = values::reference)]
     pub(crate) reference: Reference,
-    /// Adds an annotation, such as org.opencontainers.image.source, to the pushed index
+    /// Push ordinary images, which start in a pod without a command, in place of a Wasm artifact
+    #[arg(long)]
+    pub(crate) image: bool,
+    /// Adds an annotation, such as org.opencontainers.image.source, to each pushed manifest
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = values::variable)]
     pub(crate) annotations: Vec<(String, String)>,
     /// Push the file even if this host cannot run it

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sampan_artifact::{Layout, StoreError, Stored, store};
+use sampan_artifact::{StoreError, Stored, store};
 use serde::Serialize;
 
 use crate::arguments::Pull;
@@ -54,10 +54,7 @@ fn run(arguments: &Pull) -> Result<Report, Failure> {
         wasm_digest: pulled.wasm_digest.to_string(),
         file: file.display().to_string(),
         size: pulled.wasm.len() as u64,
-        layout: match pulled.layout {
-            Layout::Artifact => "artifact",
-            Layout::Image => "image",
-        },
+        layout: pulled.layout.as_str(),
         written: stored == Stored::Written,
     })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use sampan_artifact::{Artifact, Reference, Source};
+use sampan_artifact::{Artifact, Layout, Reference, Source};
 use sampan_engine::Inspection;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ struct Report {
     reference: String,
     digest: String,
     wasm_digest: String,
+    /// The layout, as in `sampan pull`.
+    layout: &'static str,
     name: String,
     /// The kind, as in `sampan inspect`.
     kind: Option<&'static str>,
@@ -62,15 +64,21 @@ fn run(arguments: &Push) -> Result<Report, Failure> {
         .map(|inspection| (inspection.imports, inspection.exports))
         .unwrap_or_default();
     let name = source.function.name.clone();
-    let artifact = Artifact::build(&Source {
+    let source = Source {
         name: name.clone(),
         wasm: bytes.into(),
         component,
         imports,
         exports,
         annotations: arguments.annotations.iter().cloned().collect(),
-    })
-    .map_err(|error| Failure::registry(&error.into()))?;
+    };
+    let layout = if arguments.image {
+        Layout::Image
+    } else {
+        Layout::Artifact
+    };
+    let artifact =
+        Artifact::build(&source, layout).map_err(|error| Failure::registry(&error.into()))?;
     let pushed = block_on(async {
         let registry = connect(&arguments.reference, &arguments.access).await?;
         let bar = Bar::new("pushing", &arguments.reference);
@@ -81,6 +89,7 @@ fn run(arguments: &Push) -> Result<Report, Failure> {
         reference: arguments.reference.to_string(),
         digest: pushed.digest.to_string(),
         wasm_digest: artifact.wasm.to_string(),
+        layout: layout.as_str(),
         name: name.as_str().to_owned(),
         kind,
         size,

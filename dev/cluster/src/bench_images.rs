@@ -57,7 +57,9 @@ pub(super) fn provide(
     for function in &functions {
         let component = function.staged_component(repository);
         let wasm = reference(saved, function, "wasm", &component, "")?;
-        push(repository, &function.staged(repository), &wasm)?;
+        // Both kinds are plain Deployments, which name no command.
+        let options = ["--image"];
+        push(repository, &function.staged(repository), &wasm, &options)?;
         let mut add = |form: Form| -> Result<String> {
             let (program, below) = (maker.program(function, form), maker.below(form));
             let reference = reference(saved, function, form.name(), &program, below)?;

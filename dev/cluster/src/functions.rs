@@ -145,7 +145,7 @@ pub(super) fn deploy(
         .iter()
         .map(|function| {
             let image = format!("{}/functions/{}:latest", saved.registry, function.name);
-            let digest = push(repository, &function.staged(repository), &image)?;
+            let digest = push(repository, &function.staged(repository), &image, &[])?;
             Ok(resource(function, &format!("{image}@{digest}")))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -165,14 +165,21 @@ pub(super) fn deploy(
     Ok(functions)
 }
 
-/// Pushes a function's `function.yaml` or component, and returns the digest in the registry.
-pub(super) fn push(repository: &Repository, file: &Path, image: &str) -> Result<String> {
+/// Pushes a function's `function.yaml` or component with these options of `sampan push`, and returns
+/// the digest in the registry.
+pub(super) fn push(
+    repository: &Repository,
+    file: &Path,
+    image: &str,
+    options: &[&str],
+) -> Result<String> {
     let mut command = Command::new(repository.program("sampan"));
     command
         .arg("push")
         .arg(file)
         .arg(image)
-        .args(["--output", "json"]);
+        .args(["--output", "json"])
+        .args(options);
     cargo::remove_package_variables(&mut command);
     let said = cargo::output(&mut command)?;
     let said: Value = serde_json::from_slice(&said).context("sampan push wrote invalid JSON")?;

@@ -26,15 +26,26 @@ pub fn hello() -> PathBuf {
     staged("bench/hello/hello.wasm")
 }
 
-/// Pushes a .wasm file or a function.yaml, and returns the image by its digest.
+/// Pushes a .wasm file or a function.yaml as a Wasm artifact, and returns the image by its digest.
+/// A pod that starts it names a command, as the operator's do.
 pub fn push(cluster: &Cluster, file: &Path, repository: &str) -> String {
+    push_with(cluster, file, repository, &[])
+}
+
+/// As [`push`], as an ordinary image, which starts in any pod of the runtime class.
+pub fn push_image(cluster: &Cluster, file: &Path, repository: &str) -> String {
+    push_with(cluster, file, repository, &["--image"])
+}
+
+fn push_with(cluster: &Cluster, file: &Path, repository: &str, options: &[&str]) -> String {
     let image = format!("{}/{repository}", cluster.registry);
     let mut command = Command::new(program("sampan"));
     command
         .arg("push")
         .arg(file)
         .arg(format!("{image}:test"))
-        .args(["--output", "json", "--force"]);
+        .args(["--output", "json", "--force"])
+        .args(options);
     let output = command.output().expect("failed to start sampan");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -50,16 +61,16 @@ pub fn push(cluster: &Cluster, file: &Path, repository: &str) -> String {
     format!("{image}@{digest}")
 }
 
-/// Assembles a module from text, and pushes it.
+/// Assembles a module from text, and pushes it as an ordinary image.
 pub fn push_text(cluster: &Cluster, text: &str, repository: &str) -> String {
     let bytes = wat::parse_str(text).expect("the test's module is wrong");
     push_bytes(cluster, &bytes, repository)
 }
 
-/// Pushes bytes, which need not be a module.
+/// Pushes bytes, which need not be a module, as an ordinary image.
 pub fn push_bytes(cluster: &Cluster, bytes: &[u8], repository: &str) -> String {
     let folder = tempfile::tempdir().expect("failed to make a folder");
     let file = folder.path().join("function.wasm");
     fs::write(&file, bytes).expect("failed to write a file");
-    push(cluster, &file, repository)
+    push_image(cluster, &file, repository)
 }

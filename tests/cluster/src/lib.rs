@@ -41,7 +41,7 @@ pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, Node};
 pub use containers::{processes_of, signal, status_of};
 pub use image_config::with_stop_signal;
-pub use images::{guest, hello, push, push_bytes, push_text, staged};
+pub use images::{guest, hello, push, push_bytes, push_image, push_text, staged};
 pub use kubectl::Kubectl;
 pub use leftovers::{LeftoverSearch, Leftovers};
 pub use load::Load;

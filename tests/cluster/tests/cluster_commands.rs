@@ -9,12 +9,14 @@ use std::process::Stdio;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, guest, hello, push, push_text, with_stop_signal};
+use sampan_cluster_tests::{
+    BUSYBOX, Namespace, guest, hello, push_image, push_text, with_stop_signal,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_reads_and_writes_what_its_pod_mounts() {
     let namespace = Namespace::create("volumes").await;
-    let image = push(namespace.cluster(), &guest("command"), "volumes/command");
+    let image = push_image(namespace.cluster(), &guest("command"), "volumes/command");
     let kubectl = namespace.kubectl();
     namespace.make_config_map("settings", "colour", "red");
     namespace.make_secret("secrets", "token", "known to few");
@@ -87,7 +89,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cron_job_runs_a_command() {
     let namespace = Namespace::create("cron").await;
-    let image = push(namespace.cluster(), &guest("command"), "cron/command");
+    let image = push_image(namespace.cluster(), &guest("command"), "cron/command");
     namespace.apply(&format!(
         r"
 apiVersion: batch/v1
@@ -124,8 +126,8 @@ spec:
 async fn attach_shows_output_and_exec_is_for_programs() {
     let namespace = Namespace::create("streams").await;
     let cluster = namespace.cluster().clone();
-    let web = push(&cluster, &hello(), "streams/hello");
-    let command = push(&cluster, &guest("command"), "streams/command");
+    let web = push_image(&cluster, &hello(), "streams/hello");
+    let command = push_image(&cluster, &guest("command"), "streams/command");
     namespace.apply(&format!(
         r"
 apiVersion: v1

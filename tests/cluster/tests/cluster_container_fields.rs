@@ -4,13 +4,13 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, Shell, guest, hello, push};
+use sampan_cluster_tests::{BUSYBOX, Namespace, Shell, guest, hello, push_image};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_starts_in_its_working_directory_and_sees_single_files() {
     let namespace = Namespace::create("files").await;
-    let image = push(namespace.cluster(), &guest("command"), "files/command");
+    let image = push_image(namespace.cluster(), &guest("command"), "files/command");
     namespace.make_config_map("settings", "colour", "red");
     namespace.apply(&format!(
         r"
@@ -63,7 +63,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_takes_what_is_made_for_programs() {
     let namespace = Namespace::create("both").await;
-    let image = push(namespace.cluster(), &hello(), "both/hello");
+    let image = push_image(namespace.cluster(), &hello(), "both/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1
@@ -116,7 +116,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_is_debugged_from_a_container_that_joins_it() {
     let namespace = Namespace::create("debug").await;
-    let image = push(namespace.cluster(), &hello(), "debug/hello");
+    let image = push_image(namespace.cluster(), &hello(), "debug/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1
@@ -157,7 +157,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_memory_limit_none_is_left() {
     let namespace = Namespace::create("summary").await;
-    let image = push(namespace.cluster(), &hello(), "summary/hello");
+    let image = push_image(namespace.cluster(), &hello(), "summary/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1

@@ -3,12 +3,38 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, Shell, hello, push, push_text};
+use sampan_cluster_tests::{BUSYBOX, Namespace, Shell, hello, push, push_image, push_text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wasm_artifact_starts_in_a_pod_that_names_a_command() {
+    let namespace = Namespace::create("artifact").await;
+    let image = push(namespace.cluster(), &hello(), "artifact/hello");
+    namespace.apply(&format!(
+        r"
+apiVersion: v1
+kind: Pod
+metadata: {{ name: artifact }}
+spec:
+  runtimeClassName: sampan
+  terminationGracePeriodSeconds: 1
+  containers:
+    - {{ name: hello, image: '{image}', command: [/function.wasm] }}
+"
+    ));
+    let kubectl = namespace.kubectl();
+    kubectl.output(&[
+        "wait",
+        "--for=condition=Ready",
+        "pod/artifact",
+        "--timeout=120s",
+    ]);
+    namespace.delete().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_a_sidecar_and_an_init_container_share_a_pod() {
     let namespace = Namespace::create("mixed").await;
-    let image = push(namespace.cluster(), &hello(), "mixed/hello");
+    let image = push_image(namespace.cluster(), &hello(), "mixed/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1
@@ -181,7 +207,7 @@ spec:
 async fn a_port_of_a_function_is_forwarded() {
     use std::io::{BufRead as _, BufReader};
     let namespace = Namespace::create("forward").await;
-    let image = push(namespace.cluster(), &hello(), "forward/hello");
+    let image = push_image(namespace.cluster(), &hello(), "forward/hello");
     let run = [
         "run",
         "hello",

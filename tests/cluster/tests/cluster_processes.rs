@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, hello, push, until};
+use sampan_cluster_tests::{BUSYBOX, Namespace, hello, push_image, until};
 
 /// Prints the name and the state of every process that a container sees.
 const LIST: [&str; 3] = [
@@ -15,7 +15,7 @@ const LIST: [&str; 3] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_share_a_process_namespace_with_a_first_process_that_reaps() {
     let namespace = Namespace::create("share").await;
-    let image = push(namespace.cluster(), &hello(), "share/hello");
+    let image = push_image(namespace.cluster(), &hello(), "share/hello");
     // The inner shell's child loses its parent.
     namespace.apply(&format!(
         r#"
@@ -61,7 +61,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_debugs_a_function_sees_its_process() {
     let namespace = Namespace::create("debug").await;
-    let image = push(namespace.cluster(), &hello(), "debug/hello");
+    let image = push_image(namespace.cluster(), &hello(), "debug/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::conditions;
-use sampan_cluster_tests::{BUSYBOX, Namespace, hello, push, staged};
+use sampan_cluster_tests::{BUSYBOX, Namespace, hello, push, push_image, staged};
 
 /// How long compiling nine modules may take under emulation.
 const ALL_READY: &str = "--timeout=1200s";
@@ -104,7 +104,7 @@ async fn limits_are_changed_in_place_and_metrics_are_served() {
     if !is_systemd(&namespace) {
         return namespace.delete().await;
     }
-    let image = push(namespace.cluster(), &hello(), "resize/hello");
+    let image = push_image(namespace.cluster(), &hello(), "resize/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1
@@ -179,7 +179,7 @@ async fn the_pod_that_takes_a_nodes_memory_is_evicted() {
     if !is_systemd(&namespace) {
         return namespace.delete().await;
     }
-    let image = push(namespace.cluster(), &hello(), "evict/hello");
+    let image = push_image(namespace.cluster(), &hello(), "evict/hello");
     namespace.apply(&format!(
         r"
 apiVersion: v1

@@ -6,6 +6,8 @@
     reason = "each test uses a part of it"
 )]
 
+pub(crate) mod documents;
+
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -23,8 +25,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sampan_artifact::{
-    Artifact, Error, Login, Observer, Options, Part, Pulled, Reference, Registry, RetryPolicy,
-    Source,
+    Artifact, Error, Layout, Login, Observer, Options, Part, Pulled, Reference, Registry,
+    RetryPolicy, Source,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -181,17 +183,26 @@ pub(crate) fn brisk() -> RetryPolicy {
     }
 }
 
-/// A function of a few bytes.
+/// A function of a few bytes, as a Wasm artifact.
 pub(crate) fn function(wasm: &'static [u8]) -> Artifact {
-    Artifact::build(&Source {
+    built(wasm, Layout::Artifact)
+}
+
+/// A function of a few bytes, as ordinary images.
+pub(crate) fn images(wasm: &'static [u8]) -> Artifact {
+    built(wasm, Layout::Image)
+}
+
+fn built(wasm: &'static [u8], layout: Layout) -> Artifact {
+    let source = Source {
         name: "function".parse().expect("a name"),
         wasm: Bytes::from_static(wasm),
         component: true,
         imports: Vec::new(),
         exports: Vec::new(),
         annotations: [].into(),
-    })
-    .expect("an artifact")
+    };
+    Artifact::build(&source, layout).expect("an artifact")
 }
 
 /// A small component.
@@ -201,13 +212,13 @@ pub(crate) const WASM: &[u8] = b"\0asm\x0d\0\x01\0";
 pub(crate) fn serve(artifact: &Artifact, parts: &Parts) -> Response<Body> {
     let path = parts.uri.path();
     if path == "/v2/function/manifests/1" {
-        return part(&artifact.index);
+        return part(&artifact.root);
     }
     let all = artifact
         .blobs
         .iter()
         .chain(&artifact.manifests)
-        .chain([&artifact.index]);
+        .chain([&artifact.root]);
     let name = path.rsplit('/').next().unwrap_or_default();
     match all.into_iter().find(|part| part.digest.as_str() == name) {
         Some(found) => part(found),

@@ -89,6 +89,7 @@ fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
         manifest.set_image(&push::pinned_name(&Push {
             file: arguments.file.clone(),
             reference,
+            image: false,
             annotations: Vec::new(),
             force: false,
             access: arguments.access.clone(),

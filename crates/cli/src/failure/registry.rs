@@ -35,7 +35,7 @@ pub(super) fn failure(error: &Error) -> Failure {
         ),
         Error::Status { .. } => (
             Exit::Registry,
-            "check that this is a registry, and that it takes OCI images with an index",
+            "check that this is a registry, and that it takes OCI artifacts; `sampan push --image` pushes ordinary images",
         ),
         Error::Unauthorized { .. } => (
             Exit::Credentials,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sampan_cluster_tests::{Cluster, Node, hello, push, until};
+use sampan_cluster_tests::{Cluster, Node, hello, push_image, until};
 
 use crate::NODES_LOCK;
 
@@ -46,7 +46,7 @@ async fn scenario_20_repeated_calls_of_containerd_are_answered() {
     let _lock = NODES_LOCK.lock().await;
     let cluster = Cluster::find();
     let node = &cluster.nodes[0];
-    let image = push(&cluster, &hello(), "twice/hello");
+    let image = push_image(&cluster, &hello(), "twice/hello");
     let run = |words: &[&str]| {
         let (good, said) = ctr(&cluster, node, words);
         assert!(good, "ctr {words:?}: {said}");

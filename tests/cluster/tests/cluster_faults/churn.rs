@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use sampan_cluster_tests::{BUSYBOX, LeftoverSearch, Namespace, hello, push};
+use sampan_cluster_tests::{BUSYBOX, LeftoverSearch, Namespace, hello, push_image};
 
 use crate::NODES_LOCK;
 
@@ -70,7 +70,7 @@ async fn scenario_15_pods_come_and_go_while_containerd_is_restarted() {
     let lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("comings").await;
     let cluster = namespace.cluster().clone();
-    let image = push(&cluster, &hello(), "comings/hello");
+    let image = push_image(&cluster, &hello(), "comings/hello");
     let mut searches = Vec::new();
     for round in 0..RESTARTS {
         // The restart hits pods at any point of their creation, start and end.
@@ -115,7 +115,7 @@ async fn scenario_18_pods_come_and_go_beside_a_busy_disk() {
     let lock = NODES_LOCK.lock().await;
     let namespace = Namespace::create("busy").await;
     let cluster = namespace.cluster().clone();
-    let image = push(&cluster, &hello(), "busy/hello");
+    let image = push_image(&cluster, &hello(), "busy/hello");
     // On the disk of the nodes' files.
     let state = cluster.nodes[0].kubelet_root.parent().unwrap();
     let folder = tempfile::tempdir_in(state).unwrap();
