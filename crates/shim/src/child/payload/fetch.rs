@@ -63,7 +63,7 @@ pub(super) fn fetch(image: &Image<'_>, limit: u64) -> Result<Option<Vec<u8>>, Ch
 }
 
 /// Runs as that child.
-pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub(in crate::child) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let texts: Option<Vec<String>> = arguments
         .map(|argument| argument.into_string().ok())
         .collect();
