@@ -10,6 +10,7 @@ mod layout;
 mod licences;
 mod machine_paths;
 mod manifests;
+mod markdown;
 mod policy;
 mod sources;
 mod unsafe_code;
