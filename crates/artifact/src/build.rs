@@ -16,8 +16,8 @@ use crate::document::{
     Annotations, Descriptor, Execution, History, ImageConfig, Index, Manifest, Platform, RootFs,
     WasmComponent, WasmConfig,
 };
+use crate::layout::Layout;
 use crate::media;
-use crate::pull::Layout;
 
 /// The creation time in all documents.
 const EPOCH: &str = "1970-01-01T00:00:00Z";

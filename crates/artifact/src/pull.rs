@@ -11,6 +11,7 @@ use crate::archive::{Files, LayerError};
 use crate::digest::Digest;
 use crate::document::Descriptor;
 use crate::error::{ContentError, Error, shown};
+use crate::layout::Layout;
 use crate::manifest::{self, Image, ManifestError, Target};
 use crate::media;
 use crate::progress::{Meter, Observer};
@@ -36,25 +37,6 @@ pub struct Pulled {
     pub wasm: Bytes,
     /// The layout in the registry.
     pub layout: Layout,
-}
-
-/// The layout of a function in a registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// A layer that is the `.wasm`.
-    Artifact,
-    /// A file in an image.
-    Image,
-}
-
-impl Layout {
-    /// A short identifier for machine-readable output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Artifact => "artifact",
-            Self::Image => "image",
-        }
-    }
 }
 
 /// Pulls the function of the registry's reference. Its `.wasm` may have `most` bytes.

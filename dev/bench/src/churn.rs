@@ -12,7 +12,7 @@ use sampan_measure::namespace::Namespace;
 use sampan_measure::netns_thread::NetnsThread;
 
 use crate::arguments::Churn;
-use crate::pods::Contender;
+use crate::pods::{Contender, Pod};
 use node_snapshot::NodeSnapshot;
 
 /// How long a pod may take to answer.
@@ -48,7 +48,7 @@ async fn churn(
     // cache of modules.
     for contender in Contender::ALL {
         let names = [format!("{}-first", contender.name())];
-        let pods = namespace.run_all(contender, &names, &asked.images).await?;
+        let pods = Pod::run_all(namespace, contender, &names, &asked.images).await?;
         netns_thread
             .until_ok(pods[0].address, ANSWER_TIMEOUT)
             .await?;
@@ -63,7 +63,7 @@ async fn churn(
             let names: Vec<String> = (done..done + count)
                 .map(|number| format!("{}-{number}", contender.name()))
                 .collect();
-            let pods = namespace.run_all(contender, &names, &asked.images).await?;
+            let pods = Pod::run_all(namespace, contender, &names, &asked.images).await?;
             for pod in &pods {
                 netns_thread.until_ok(pod.address, ANSWER_TIMEOUT).await?;
             }

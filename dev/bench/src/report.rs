@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use sampan_measure::processor::processor;
 use sampan_measure::statistics::Spread;
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Bench, Contender};
+use super::{Bench, Contender, Pod};
 use crate::report::{Goal, Row, Unit};
 
 /// How long the answers may take once all pods run.
@@ -41,10 +41,7 @@ async fn burst(bench: &Bench<'_>, contender: Contender, turn: usize) -> Result<D
         .map(|number| format!("{}-burst-{turn}-{number}", contender.name()))
         .collect();
     let begun = Instant::now();
-    let pods = bench
-        .namespace
-        .run_all(contender, &names, &bench.asked.images)
-        .await?;
+    let pods = Pod::run_all(&bench.namespace, contender, &names, &bench.asked.images).await?;
     let mut last = begun;
     for pod in &pods {
         last = last.max(

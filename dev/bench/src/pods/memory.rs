@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use sampan_measure::processes;
 
-use super::{Bench, Contender};
+use super::{Bench, Contender, Pod};
 use crate::report::{Goal, Row, Unit};
 
 /// Pods of each kind at once, so that memory is shared among as many processes as on a node in use.
@@ -22,10 +22,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
         let names: Vec<String> = (0..PODS)
             .map(|number| format!("{}-idle-{number}", contender.name()))
             .collect();
-        let pods = bench
-            .namespace
-            .run_all(contender, &names, &bench.asked.images)
-            .await?;
+        let pods = Pod::run_all(&bench.namespace, contender, &names, &bench.asked.images).await?;
         for pod in &pods {
             bench
                 .netns_thread

@@ -23,31 +23,34 @@ pub(crate) struct Pod {
     pub(crate) scheduled: Instant,
 }
 
-impl Namespace {
+impl Pod {
     /// Starts a pod and waits until its container runs.
     pub(crate) async fn run(
-        &self,
+        namespace: &Namespace,
         contender: Contender,
         name: &str,
         images: &Images,
     ) -> Result<Pod> {
-        let mut started = self.run_all(contender, &[name.to_owned()], images).await?;
+        let mut started = Self::run_all(namespace, contender, &[name.to_owned()], images).await?;
         started.pop().context("one pod was started")
     }
 
     /// Starts pods at once and waits until all run.
     pub(crate) async fn run_all(
-        &self,
+        namespace: &Namespace,
         contender: Contender,
         names: &[String],
         images: &Images,
     ) -> Result<Vec<Pod>> {
-        let watched = watcher(self.pods(), watcher::Config::default()).applied_objects();
+        let watched = watcher(namespace.pods(), watcher::Config::default()).applied_objects();
         let mut events = Box::pin(watched);
         let create = async {
             for name in names {
                 let pod = contender.pod(name, images);
-                self.pods().create(&PostParams::default(), &pod).await?;
+                namespace
+                    .pods()
+                    .create(&PostParams::default(), &pod)
+                    .await?;
             }
             anyhow::Ok(())
         };

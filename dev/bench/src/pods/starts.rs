@@ -9,7 +9,7 @@ use anyhow::Result;
 use sampan_measure::containerd_log::{Calls, Log};
 
 use super::network_time::network_time;
-use super::{Bench, Contender};
+use super::{Bench, Contender, Pod};
 use crate::report::{Goal, Row, Unit};
 
 /// How long a first answer may take.
@@ -77,10 +77,7 @@ async fn start(bench: &Bench<'_>, contender: Contender, number: &str) -> Result<
     let name = format!("{}-{number}", contender.name());
     let log = Log::from_now(&node.containerd_log)?;
     let network_before = network_time(bench).await?;
-    let pod = bench
-        .namespace
-        .run(contender, &name, &bench.asked.images)
-        .await?;
+    let pod = Pod::run(&bench.namespace, contender, &name, &bench.asked.images).await?;
     let answered = bench
         .netns_thread
         .until_ok(pod.address, FIRST_ANSWER_TIMEOUT)

@@ -13,7 +13,7 @@ use sampan_measure::processes;
 use tokio::process::{Child, Command};
 
 use super::contender::PORT;
-use super::{Bench, Contender};
+use super::{Bench, Contender, Pod};
 use crate::load::Load;
 use crate::report::{Goal, Row, Unit};
 
@@ -27,10 +27,13 @@ const TURNS: usize = 7;
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
-    let pod = bench
-        .namespace
-        .run(Contender::Sampan, "throughput", &bench.asked.images)
-        .await?;
+    let pod = Pod::run(
+        &bench.namespace,
+        Contender::Sampan,
+        "throughput",
+        &bench.asked.images,
+    )
+    .await?;
     bench
         .netns_thread
         .until_ok(pod.address, FIRST_ANSWER_TIMEOUT)
