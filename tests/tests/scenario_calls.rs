@@ -5,7 +5,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use sampan_tests::{Guests, Protocol, Sampan};
+use sampan_tests::{Guests, Protocol, Sampan, TEST_TIMEOUT};
+use tokio::time::timeout;
 
 const KINDS: [&str; 3] = ["probe", "probe-03", "cgi"];
 
@@ -61,7 +62,8 @@ async fn check_framed(
     let what = format!("{method} {path} of {function} by {protocol:?}");
     assert_eq!(answer.status(), status, "{what}");
     let announced = answer.headers().get("content-length").cloned();
-    let body = answer.into_body().collect().await;
+    let body = timeout(TEST_TIMEOUT, answer.into_body().collect()).await;
+    let body = body.unwrap_or_else(|_| panic!("{what}: the answer does not end"));
     let body = body.unwrap_or_else(|error| panic!("{what}: {error}"));
     let has_content = method == Method::GET && status == 200;
     let expected = if has_content { FRAMED } else { 0 };
@@ -139,9 +141,20 @@ async fn a_guest_holds_its_slot_until_its_end_and_disturbs_no_neighbour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_after_an_answer_is_logged_and_counted() {
-    let limits = "limits: { timeout: 2s }\n";
+async fn a_guest_that_writes_without_end_for_no_one_is_ended() {
+    let limits = "limits: { timeout: 1000s, processorTime: 1000s }\n";
     let (sampan, _files) = up(limits, &["--admin", "127.0.0.1:0"]).await;
+    for protocol in Protocol::ALL {
+        let answer = send(&sampan, protocol, &Method::HEAD, "probe", "/endless").await;
+        assert_eq!(answer.status(), 200, "{protocol:?}");
+        let line = "sampan_function_requests_in_progress{function=\"probe\"} 0";
+        sampan.wait_for_metric(line).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_after_an_answer_is_logged_and_counted() {
+    let (sampan, _files) = up("limits: { timeout: 10s }\n", &["--admin", "127.0.0.1:0"]).await;
     for (function, path, cause) in [
         ("probe", "/after-panic", "trap_unreachable"),
         ("probe-03", "/after-panic", "trap_unreachable"),
@@ -249,7 +262,12 @@ async fn an_answer_that_does_not_fit_its_head_is_refused_if_nothing_was_sent() {
             assert_eq!(answer.headers()["sampan-cause"], "body", "{function}{path}");
         }
     }
-    for (function, calls) in [("probe", 6), ("cgi", 2)] {
+    // An answer to HEAD has such a field as well.
+    for protocol in Protocol::ALL {
+        let answer = send(&sampan, protocol, &Method::HEAD, "cgi", "/no-number").await;
+        assert_eq!(answer.status(), 502, "{protocol:?}");
+    }
+    for (function, calls) in [("probe", 6), ("cgi", 4)] {
         for (metric, label) in [("requests", "code=\"502\""), ("failures", "cause=\"body\"")] {
             let labels = format!("{{function=\"{function}\",{label}}}");
             let line = format!("sampan_function_{metric}_total{labels} {calls}");

@@ -1,6 +1,7 @@
 //! The body of a function's HTTP response. Polling it runs the guest.
 
 use std::collections::VecDeque;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -94,8 +95,13 @@ impl GuestBody {
         if streaming.is_complete() && !streaming.guest.has_ended() {
             let Streaming { body, guest, .. } = streaming;
             let call = Arc::clone(&guest.call);
-            let guests = call.function.guests();
-            guests.spawn(Rest::new(guest, body), hold());
+            let mut rest = Rest::new(guest, body);
+            // Most guests have only to notice that their last bytes were taken: they need no task.
+            // A task polls first, so this poll needs no waker.
+            let mut context = Context::from_waker(Waker::noop());
+            if Pin::new(&mut rest).poll(&mut context).is_pending() {
+                call.function.guests().spawn(rest, hold());
+            }
         }
     }
 }
@@ -166,6 +172,9 @@ impl Streaming {
                 return Poll::Ready(read);
             }
             if self.guest.has_ended() {
+                if self.length.is_reached() {
+                    return Poll::Ready(None);
+                }
                 return self
                     .guest
                     .poll_deadline(context)
@@ -175,8 +184,14 @@ impl Streaming {
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
                 // The guest has ended: one more poll of the body yields the rest.
                 Poll::Ready(Ok(())) => {}
-                // The guest ran and may have written.
-                Poll::Pending => return self.poll_body(context),
+                // The guest ran and may have written. After the last declared byte the client waits
+                // for trailers alone, and trailers that are not here do not hold the answer back.
+                Poll::Pending => {
+                    return match self.poll_body(context) {
+                        Poll::Pending if self.length.is_reached() => Poll::Ready(None),
+                        read => read,
+                    };
+                }
             }
         }
     }

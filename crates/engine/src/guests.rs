@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,10 @@ use crate::guest::Guest;
 
 /// The most frames that a poll discards before other tasks run.
 const MOST_DISCARDED: usize = 16;
+
+/// The most bytes that are read for no one. A guest that writes on then finds its body closed, as if
+/// the client had disconnected.
+const MOST_BYTES: usize = 1024 * 1024;
 
 /// The guests of an engine that go on after their answers. Clones share them.
 ///
@@ -70,12 +75,18 @@ pub(crate) struct Rest {
     /// What the guest still writes; `None` once that has ended. No client gets it: it follows the
     /// end of the answer, or the answer has no content. Yet the guest must be able to write it.
     body: Option<WasiBody>,
+    /// How many bytes more are read.
+    left: usize,
 }
 
 impl Rest {
     pub(crate) fn new(mut guest: Guest, body: Option<WasiBody>) -> Self {
         guest.outlive_answer();
-        Self { guest, body }
+        Self {
+            guest,
+            body,
+            left: MOST_BYTES,
+        }
     }
 
     /// Reads what the guest has written. Returns whether there may be more at once.
@@ -85,7 +96,13 @@ impl Rest {
                 return false;
             };
             match http_body::Body::poll_frame(Pin::new(body), context) {
-                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Ok(frame))) => {
+                    let read = frame.data_ref().map_or(0, Bytes::len);
+                    match self.left.checked_sub(read) {
+                        Some(left) => self.left = left,
+                        None => self.body = None,
+                    }
+                }
                 // The client has all that it was to get, so an error here concerns no one.
                 Poll::Ready(Some(Err(_)) | None) => self.body = None,
                 Poll::Pending => return false,

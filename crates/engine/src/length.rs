@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Frame;
 
 use crate::error::CallError;
@@ -29,24 +29,19 @@ impl Length {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Self, CallError> {
-        if to_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            return Ok(Self::Bodiless);
-        }
         let mut values = headers.get_all(CONTENT_LENGTH).iter();
-        let Some(value) = values.next() else {
-            return Ok(Self::Open);
+        let declared = match (values.next(), values.next()) {
+            (None, _) => Self::Open,
+            (Some(value), None) => Self::Declared(number(value)?),
+            (Some(_), Some(_)) => return Err(not_one_number()),
         };
-        let digits = value
-            .to_str()
-            .ok()
-            // A sign is not allowed, but would be parsed.
-            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        match (digits.and_then(|text| text.parse().ok()), values.next()) {
-            (Some(bytes), None) => Ok(Self::Declared(bytes)),
-            _ => Err(CallError::Body(
-                "its content-length is not one number".to_owned(),
-            )),
-        }
+        let is_bodiless =
+            to_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(if is_bodiless {
+            Self::Bodiless
+        } else {
+            declared
+        })
     }
 
     /// Counts a frame.
@@ -84,6 +79,21 @@ impl Length {
     }
 }
 
+fn number(value: &HeaderValue) -> Result<u64, CallError> {
+    let digits = value
+        .to_str()
+        .ok()
+        // A sign is not allowed, but would be parsed.
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(not_one_number)
+}
+
+fn not_one_number() -> CallError {
+    CallError::Body("its content-length is not one number".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +121,9 @@ mod tests {
             check(false, 200, &[wrong], None);
         }
         check(false, 200, &["1", "1"], None);
+        check(true, 200, &["five"], None);
+        check(true, 200, &["1", "2"], None);
+        check(false, 304, &["five"], None);
     }
 
     #[test]

@@ -10,18 +10,18 @@
 //!
 //! - HTTP/1.1 and HTTP/2 on one port: `server/connection.rs`; tests in `tests/http2.rs`.
 //! - Slow, idle and flooding clients: `server/watchdog.rs`, `server/frames.rs` and `server/stream.rs`; tests in
-//!   `tests/clients.rs`, `tests/http2.rs` and `scenario_clients`.
+//!   `tests/clients.rs`, `tests/http2_attacks.rs` and `scenario_clients`.
 //! - Request smuggling: `server/check.rs`; tests in `tests/smuggling.rs`.
 //! - One form of a request's head for both protocols: `server/normalize.rs`, with its tests, and `handler_requests`.
 //! - The context of a request over CGI: `cgi.rs`, with its tests, and `handler_requests`.
 //! - Clients that close their sending side: `server/half_close.rs`; tests in `tests/clients.rs`.
 //! - Graceful drain of connections and of work after responses: `server.rs` and `server/driver.rs`; tests in
 //!   `tests/stopping.rs` and `scenario_calls`.
-//! - The slot of a function that goes on after its response: `response_body.rs`; tests in `tests/dispatch.rs` and
+//! - The slot of a function that goes on after its response: `response_body.rs`; tests in `tests/slots.rs` and
 //!   `scenario_calls`.
 //! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
 //! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.
-//! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch.rs`.
+//! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/slots.rs`.
 //! - Behaviour of a busy thread: `scheduler_load.rs`, with its tests, and `idle.rs` of the engine.
 //! - Metrics of a function: `metrics.rs` and `histogram.rs`, with their tests.
 //! - Access log, and logs of guests: `request_guard.rs` and `observer.rs`; tests in `tests/dispatch.rs`.

@@ -12,8 +12,8 @@
 //!
 //! # Source
 //!
-//! The folders are the stations of a container, in this order. No file imports one that imports it, directly or by way
-//! of others.
+//! The folders are the stations of a container, in this order. Imports do not follow that order, but no file imports one
+//! that imports it, directly or by way of others.
 //!
 //! | folder | content |
 //! |---|---|

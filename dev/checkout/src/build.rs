@@ -5,10 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ pub enum Selection {
 /// The members that [`Selection::Up`] builds. The last one makes cargo turn on the same features as for the whole
 /// workspace, so that nothing is compiled again later.
 const UP: [&str; 3] = ["sampan", "sampan-backends", "sampan-shared-features"];
+
+/// The members that no program uses.
+const LIBRARIES: [&str; 2] = ["sampan-tests", "sampan-cluster-tests"];
 
 /// How often to print progress where lines cannot be overwritten.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
@@ -79,26 +82,36 @@ pub fn build_programs(repository: &Repository, selection: Selection) -> Result<(
             }
         }
     });
-    loop {
-        match lines.recv_timeout(UPDATE_INTERVAL) {
-            Ok(line) => progress.read(&line.context("failed to read the output of cargo")?)?,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        progress.show();
-    }
+    let followed = follow(&mut progress, &lines);
     progress.bar.finish_and_clear();
     drop(lines);
+    if followed.is_err() {
+        // Its output is no longer read. It may have ended.
+        let _ = child.kill();
+    }
     // It has ended, because the channel is closed.
     if reader.join().is_err() {
         bail!("the reader of cargo's output failed");
     }
     let status = child.wait();
     let status = status.with_context(|| format!("failed to wait for {}", shown(&command)))?;
+    followed?;
     if !status.success() {
         bail!("{} ended with {status}", shown(&command));
     }
     Ok(())
+}
+
+/// Shows the progress until cargo's output ends.
+fn follow(progress: &mut Progress, lines: &Receiver<io::Result<String>>) -> Result<()> {
+    loop {
+        match lines.recv_timeout(UPDATE_INTERVAL) {
+            Ok(line) => progress.read(&line.context("failed to read the output of cargo")?)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        progress.show();
+    }
 }
 
 /// The packages that a selection builds, by their identifiers, with their weights.
@@ -112,7 +125,12 @@ fn weights(repository: &Repository, selection: Selection) -> Result<HashMap<Stri
         "--format",
         "{p}",
     ]);
-    let built = cargo::output(tree.args(selection.arguments()))?;
+    tree.args(selection.arguments());
+    if selection == Selection::Workspace {
+        // No program uses them.
+        tree.args(LIBRARIES.iter().flat_map(|name| ["--exclude", name]));
+    }
+    let built = cargo::output(&mut tree)?;
     let built = String::from_utf8(built).context("`cargo tree` wrote invalid UTF-8")?;
     let built: HashSet<_> = built.lines().filter_map(name_and_version).collect();
     let metadata = Metadata::read(cargo::main_workspace(repository, "metadata"))?;

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Sets up what is missing, and builds the functions and `sampan` in the release profile.
     /// Starts the services behind `fuzzysearch` and `user-manager`, and serves all nine until
     /// Ctrl-C. A service that cannot be started takes its function along and nothing else. The
-    /// first time takes about ten minutes on two cores; afterwards it takes seconds.
+    /// first time takes a quarter of an hour on two cores; afterwards it takes seconds.
     Up(Up),
     /// Run every test, in stages
     ///

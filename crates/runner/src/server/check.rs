@@ -2,6 +2,8 @@
 //!
 //! A request with an ambiguous host is rejected, as a defence against request smuggling.
 
+use std::net::Ipv6Addr;
+
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version};
@@ -85,8 +87,14 @@ pub(super) fn is_host(authority: &Authority) -> bool {
         Some(rest) => rest.strip_prefix(':'),
         None => None,
     };
+    let has_brackets = host.bytes().any(|byte| matches!(byte, b'[' | b']'));
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_address = literal.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok());
     !host.is_empty()
         && text.bytes().all(is_host_byte)
+        && (!has_brackets || is_address)
         && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -154,7 +162,7 @@ mod tests {
             &["b"],
             Some(Malformed::OtherHost),
         );
-        for target in ["http://me@a/", "http://a:x/"] {
+        for target in ["http://me@a/", "http://a:x/", "http://a[b]/", "http://[a]/"] {
             check(Version::HTTP_2, target, &[], Some(Malformed::BadHost));
         }
         check(Version::HTTP_2, "https://a:443/", &[], None);

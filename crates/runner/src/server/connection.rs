@@ -190,7 +190,8 @@ impl<H: Handler> ConnectionContext<H> {
         let checked = check(&request).and_then(|()| normalize(&mut request, self.local));
         let mut response = match checked {
             Ok(()) => {
-                let body = |incoming| RequestBody::new(incoming, &self.watch, self.body_timeout);
+                let body =
+                    |incoming| RequestBody::new(incoming, &self.watch, &busy, self.body_timeout);
                 self.handler.call(request.map(body), self.peer).await
             }
             Err(malformed) => {

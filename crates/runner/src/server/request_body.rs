@@ -14,19 +14,22 @@ use sampan_engine::RequestBodyError;
 use tokio::time::{Sleep, sleep_until};
 
 use super::config::MINIMUM_PROGRESS;
-use super::watch::Watch;
+use super::watch::{Busy, Watch};
 
 /// The body of a request. It reads from the client only when polled.
 #[derive(Debug)]
 pub struct RequestBody {
-    incoming: Incoming,
-    /// `None` when there is no body, which then costs nothing.
+    /// `None` when there is no body, which then costs nothing. Stands before `incoming`: dropping that
+    /// wakes the connection, which must then no longer find a request in progress.
     guard: Option<Box<Guard>>,
+    incoming: Incoming,
 }
 
 #[derive(Debug)]
 struct Guard {
     watch: Arc<Watch>,
+    /// The request is in progress while its body arrives, also when the response has left already.
+    busy: Option<Busy>,
     fault: Arc<Fault>,
     limit: u64,
     received: u64,
@@ -56,10 +59,16 @@ struct Fault {
 pub struct BodyFault(Option<Arc<Fault>>);
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, watch: &Arc<Watch>, timeout: Duration) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        watch: &Arc<Watch>,
+        busy: &Busy,
+        timeout: Duration,
+    ) -> Self {
         let guard = (!incoming.is_end_stream()).then(|| {
             Box::new(Guard {
                 watch: Arc::clone(watch),
+                busy: Some(busy.clone()),
                 fault: Arc::default(),
                 limit: u64::MAX,
                 received: 0,
@@ -71,7 +80,7 @@ impl RequestBody {
                 },
             })
         });
-        Self { incoming, guard }
+        Self { guard, incoming }
     }
 
     /// Allows `limit` bytes. Returns an error if the client has announced more. If the client sends
@@ -168,14 +177,14 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let Self { incoming, guard } = &mut *self;
+        let Self { guard, incoming } = &mut *self;
         let Some(guard) = guard else {
             return Poll::Ready(None);
         };
         if let Some(error) = guard.fault.error.get() {
             return Poll::Ready(Some(Err(error.clone())));
         }
-        Poll::Ready(match Pin::new(incoming).poll_frame(context) {
+        let polled = match Pin::new(&mut *incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => Some(guard.receive(&frame).map(|()| frame)),
             Poll::Ready(Some(Err(error))) => {
                 Some(Err(guard.fail(RequestBodyError::Broken(error.to_string()))))
@@ -188,7 +197,12 @@ impl Body for RequestBody {
                 ready!(guard.stall.poll(guard.received, context));
                 Some(Err(guard.fail(RequestBodyError::Stalled)))
             }
-        })
+        };
+        if guard.ended || incoming.is_end_stream() {
+            // From now on the bytes of this connection are the next request's head.
+            guard.busy = None;
+        }
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -26,7 +26,8 @@ pub(super) struct Watch {
     /// Heads and, on HTTP/2, frames that arrived in full. Distinguishes one wait for a head from
     /// the next.
     heads: AtomicU64,
-    /// Requests in progress, until their responses' bodies are dropped.
+    /// Requests in progress, until their responses' bodies are dropped and their own bodies were read
+    /// to the end or dropped.
     busy: AtomicU32,
     /// Requests ever begun.
     calls: AtomicU64,
@@ -175,9 +176,16 @@ impl Watch {
     }
 }
 
-/// A request in progress.
+/// A request in progress, until all clones are dropped.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Watch>);
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        self.0.busy.fetch_add(1, Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {

@@ -64,9 +64,10 @@ impl Process {
     ///
     /// [`Rejected`] when it was made before.
     pub(crate) fn set_pid(&self, pid: i32) -> std::result::Result<(), Rejected> {
-        self.apply(Event::Make)?;
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // Who sees the process as made waits here for its descriptor.
         let mut handle = self.handle();
+        self.apply(Event::Make)?;
         handle.pid = pid;
         handle.pidfd = pidfd;
         Ok(())

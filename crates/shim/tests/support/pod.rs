@@ -1,5 +1,6 @@
 //! A pod whose sandbox runs, and containers for it, as clients of the CRI make them.
 
+use containerd_shim::protos::ttrpc;
 use serde_json::{Value, json};
 
 use super::bundle::Bundle;
@@ -73,7 +74,12 @@ impl Pod {
 
     /// Ends a container, which may have ended, and deletes it.
     pub(crate) async fn stop(&self, id: &str) {
-        let _ = self.shim.kill(id, 9).await;
+        let killed = self.shim.kill(id, 9).await;
+        let code = super::code(&killed);
+        assert!(
+            matches!(code, None | Some(ttrpc::Code::NOT_FOUND)),
+            "{killed:?}"
+        );
         self.shim.ended(id).await;
     }
 
