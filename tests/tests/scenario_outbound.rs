@@ -155,6 +155,38 @@ async fn a_guest_that_holds_every_connection_ends_at_its_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn unread_responses_beyond_the_budget_keep_their_connections() {
+    const LENGTH: usize = 40_000;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    let response = Arc::new([head.into_bytes(), vec![b'a'; LENGTH]].concat());
+    let address = listen(move |mut stream| {
+        let response = Arc::clone(&response);
+        async move {
+            while read_request(&mut stream).await && stream.write_all(&response).await.is_ok() {}
+        }
+    })
+    .await;
+    // The guests read the first body when every head is there.
+    for (count, timeout, fits) in [(10, "30s", true), (40, "3s", false)] {
+        let limits = format!("outboundConnections: 2, timeout: {timeout}");
+        let (sampan, _files) = up(&limits, address).await;
+        for caller in CALLERS {
+            let path = format!("/many?count={count};to=http://{address}/");
+            let answer = sampan.call(caller, &path).await;
+            if fits {
+                assert_eq!(answer.status, 200, "{caller}");
+                let read = answer.text().matches('a').count();
+                assert_eq!(read, count * LENGTH, "{caller}");
+            } else {
+                assert_eq!(answer.status, 504, "{caller}");
+                let cause = &answer.headers["sampan-cause"];
+                assert_eq!(cause, "outbound_connections", "{caller}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_limits_of_a_request_hold() {
     // Without them, the deadline of the call would come first.
     let limits = "timeout: 20s";

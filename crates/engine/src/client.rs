@@ -26,8 +26,12 @@ use crate::pool::{Connection, Pool};
 use crate::sent_body::{Claim, SentBody};
 use crate::upstream::Upstream;
 
-/// The most fields in the head of a response. hyper's limit of its bytes is 408 KiB.
+/// The most fields in the head of a response.
 const MAX_RESPONSE_FIELDS: usize = 2_000;
+
+/// The size of a connection's buffers. A response's head that does not fit fails. hyper looks at the
+/// size between reads, so a head may exceed it by the last of them.
+const MAX_BUFFER: usize = 64 << 10;
 
 /// Sends requests with pooled connections.
 pub(crate) struct Client {
@@ -252,6 +256,7 @@ where
     };
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_RESPONSE_FIELDS)
+        .max_buf_size(MAX_BUFFER)
         .handshake(TokioIo::new(stream))
         .await?;
     tokio::spawn(async move {

@@ -256,7 +256,7 @@ async fn exchange(
         first_by: options.first_byte_timeout.map(|_| first_by),
         between: options.between_bytes_timeout,
     };
-    Ok(response.map(|body| read_ahead(body, times, permit)))
+    Ok(response.map(|body| read_ahead(body, times, call.ahead(), permit)))
 }
 
 /// The trace context header of a request, if it has a valid one.

@@ -4,6 +4,9 @@
 //! arrived, even if the guest reads it later. Without that, a guest that waits for many responses
 //! before it reads the first one would wait for ever once its connections are used up. A body
 //! beyond the limit is read as the guest reads it.
+//!
+//! All bodies of a call share a budget. A body that arrives beyond it keeps its connection until
+//! the guest takes it, so `limits.outboundConnections` bounds how many there are.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,8 +17,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -47,27 +50,48 @@ impl BodyTimes {
     }
 }
 
+/// A frame that the guest has not taken yet.
+type Queued = (Result<Frame<Bytes>, Error>, Held);
+
+/// The part of the call's budget for a frame, until the guest takes the frame.
+enum Held {
+    Charged {
+        _part: OwnedSemaphorePermit,
+    },
+    /// The budget was used up. The reading task waits for the drop of this before it ends.
+    Waits {
+        _taken: oneshot::Sender<()>,
+    },
+}
+
 /// The guest's side of a body that a task reads.
 struct ReadAhead {
-    frames: UnboundedReceiver<Result<Frame<Bytes>, Error>>,
+    frames: UnboundedReceiver<Queued>,
     room: Arc<Semaphore>,
     /// The bytes that are still to come, if their number is known.
     left: Option<u64>,
 }
 
-/// Starts to read a body. `permit` is held until the body has arrived or the guest drops it.
+/// Starts to read a body. `permit` is held until the body has arrived within the call's `budget`, the
+/// guest has taken what is beyond it, or the guest drops the body.
 pub(crate) fn read_ahead(
     body: Incoming,
     times: BodyTimes,
+    budget: Arc<Semaphore>,
     permit: impl Send + 'static,
 ) -> WasiBody {
     if body.is_end_stream() {
         return Empty::<Bytes>::new().map_err(Error::from).boxed_unsync();
     }
-    start(body, times, permit).boxed_unsync()
+    start(body, times, budget, permit).boxed_unsync()
 }
 
-fn start(body: Incoming, times: BodyTimes, permit: impl Send + 'static) -> ReadAhead {
+fn start(
+    body: Incoming,
+    times: BodyTimes,
+    budget: Arc<Semaphore>,
+    permit: impl Send + 'static,
+) -> ReadAhead {
     let (sender, frames) = unbounded_channel();
     let room = Arc::new(Semaphore::new(READ_AHEAD as usize));
     let ahead = ReadAhead {
@@ -76,40 +100,59 @@ fn start(body: Incoming, times: BodyTimes, permit: impl Send + 'static) -> ReadA
         left: body.size_hint().exact(),
     };
     tokio::spawn(async move {
-        read(body, times, &sender, &room).await;
+        read(body, times, &sender, &room, &budget).await;
         drop(permit);
     });
     ahead
 }
 
-/// Reads until the body has ended or failed, or the guest has dropped it.
+/// Reads until the body has ended or failed, and no frame beyond the budget is left, or the guest has
+/// dropped the body.
 async fn read(
     mut body: Incoming,
     times: BodyTimes,
-    guest: &UnboundedSender<Result<Frame<Bytes>, Error>>,
+    guest: &UnboundedSender<Queued>,
     room: &Semaphore,
+    budget: &Arc<Semaphore>,
 ) {
     let mut is_first = true;
+    // Ends when the guest has taken the last frame beyond the budget.
+    let mut taken = None;
     loop {
         let frame = tokio::select! {
             frame = next(&mut body, times.next_by(is_first)) => frame,
             () = guest.closed() => return,
         };
         is_first = false;
-        let Some(frame) = frame else { return };
+        let Some(frame) = frame else { break };
         let size = size(&frame);
         let failed = frame.is_err();
-        if guest.send(frame).is_err() || failed || body.is_end_stream() {
+        let held = match Arc::clone(budget).try_acquire_many_owned(size) {
+            Ok(part) => Held::Charged { _part: part },
+            Err(_) => {
+                let (sender, receiver) = oneshot::channel();
+                taken = Some(receiver);
+                Held::Waits { _taken: sender }
+            }
+        };
+        if guest.send((frame, held)).is_err() {
             return;
         }
+        if failed || body.is_end_stream() {
+            break;
+        }
         tokio::select! {
-            taken = room.acquire_many(size) => match taken {
+            free = room.acquire_many(size) => match free {
                 Ok(permit) => permit.forget(),
                 // Nothing closes it.
                 Err(_) => return,
             },
             () = guest.closed() => return,
         }
+    }
+    if let Some(taken) = taken {
+        // Nothing is sent: this is the drop of the sender.
+        let _ = taken.await;
     }
 }
 
@@ -149,15 +192,15 @@ impl Body for ReadAhead {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(self.frames.poll_recv(context));
-        if let Some(frame) = &frame {
-            self.room.add_permits(size(frame) as usize);
-        }
-        if let Some(Ok(frame)) = &frame {
+        let Some((frame, _held)) = ready!(self.frames.poll_recv(context)) else {
+            return Poll::Ready(None);
+        };
+        self.room.add_permits(size(&frame) as usize);
+        if let Ok(frame) = &frame {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             self.left = self.left.map(|left| left.saturating_sub(bytes as u64));
         }
-        Poll::Ready(frame)
+        Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -215,7 +258,8 @@ mod tests {
         let mut response = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
         response.extend(b"1\r\na\r\n".repeat(count));
         response.extend(b"0\r\n\r\n");
-        let mut ahead = start(received(response).await, BodyTimes::default(), ());
+        let budget = Arc::new(Semaphore::new(2 * READ_AHEAD as usize));
+        let mut ahead = start(received(response).await, BodyTimes::default(), budget, ());
         // Nothing is free once the task waits for room.
         soon(async {
             while ahead.room.available_permits() > 0 {
@@ -232,6 +276,41 @@ mod tests {
             bytes += data.len();
         }
         assert_eq!(bytes, count);
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_budget_keeps_its_permit_until_it_is_taken() {
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody";
+        let size = FRAME_OVERHEAD + 4;
+        for (left, is_kept) in [(size, false), (size - 1, true), (0, true)] {
+            let budget = Arc::new(Semaphore::new(left));
+            let begin = async || {
+                let (permit, released) = oneshot::channel::<()>();
+                let body = received(response.to_vec()).await;
+                let times = BodyTimes::default();
+                (start(body, times, Arc::clone(&budget), permit), released)
+            };
+            let (mut ahead, mut released) = begin().await;
+            let (frame, held) = soon(ahead.frames.recv()).await.expect("a frame");
+            let data = frame.expect("no failure").into_data().expect("data");
+            assert_eq!(data, "body");
+            if is_kept {
+                assert_eq!(
+                    released.try_recv(),
+                    Err(oneshot::error::TryRecvError::Empty)
+                );
+                drop(held);
+                assert!(soon(released).await.is_err(), "it is dropped");
+            } else {
+                assert!(soon(released).await.is_err(), "it is dropped");
+                drop(held);
+            }
+            assert_eq!(budget.available_permits(), left);
+            // A body that the guest does not want.
+            let (ahead, released) = begin().await;
+            drop(ahead);
+            assert!(soon(released).await.is_err(), "it is dropped");
+        }
     }
 
     #[test]
