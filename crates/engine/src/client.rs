@@ -23,6 +23,7 @@ use wasmtime_wasi_http::Error;
 
 use crate::connect::{ConnectError, Stream, connect, tls_code};
 use crate::pool::{Connection, Pool};
+use crate::resolve::Lookups;
 use crate::sent_body::{Claim, SentBody};
 use crate::upstream::Upstream;
 
@@ -35,6 +36,7 @@ const MAX_BUFFER: usize = 64 << 10;
 
 /// Sends requests with pooled connections.
 pub(crate) struct Client {
+    lookups: Lookups,
     tls: TlsConnector,
     pool: Arc<Pool>,
 }
@@ -125,6 +127,7 @@ enum Unanswered {
 impl Client {
     pub(crate) fn new(tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
+            lookups: Lookups::default(),
             tls: TlsConnector::from(tls),
             pool: Arc::default(),
         }
@@ -184,7 +187,7 @@ impl Client {
     }
 
     async fn connect(&self, upstream: &Upstream, by: Instant) -> Result<Connection, SendError> {
-        let started = match connect(upstream, &self.tls, by).await? {
+        let started = match connect(upstream, &self.lookups, &self.tls, by).await? {
             Stream::Plain(stream) => start(stream).await,
             Stream::Tls(stream) => start(stream).await,
         };
