@@ -216,6 +216,21 @@ async fn the_time_limits_of_a_request_hold() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_begin_ends_its_request() {
+    // No request arrives there.
+    let address = listen(|stream| stall(stream, b"")).await;
+    let (sampan, _files) = up("timeout: 30s", address).await;
+    for caller in CALLERS {
+        for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+            let path = format!("/request?method={method};open=true;first=300;to=http://{address}/");
+            let answer = sampan.call(caller, &path).await;
+            let expected = "ErrorCode::ConnectionWriteTimeout";
+            assert_eq!(answer.text(), expected, "{caller} {method}");
+        }
+    }
+}
+
 /// A server that answers the first request of each connection, and closes the connection after the
 /// second with a part of a response.
 struct Closing {

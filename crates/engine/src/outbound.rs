@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use http::{HeaderValue, Method, Request, Response};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
@@ -26,7 +26,8 @@ use crate::upstream::{Origin, Upstream};
 /// Time limit for making a connection, TLS included, if the guest sets none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time limit for a response's head, if the guest sets none.
+/// Time limit for a response's head, and for the beginning of a request's body that decides how the
+/// request is framed, if the guest sets none.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(1);
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -93,6 +94,8 @@ enum Failure {
     Connect,
     #[error("the request's body failed: {0}")]
     Body(Error),
+    #[error("the request's body did not begin in time")]
+    BodyTimeout,
     #[error("none of the {0} connections that limits.outboundConnections allows became free")]
     Limit(u32),
     #[error(transparent)]
@@ -106,6 +109,7 @@ impl Failure {
             Self::Denied => Error::HttpRequestDenied,
             Self::Connect => Error::HttpRequestMethodInvalid,
             Self::Body(error) => body_code(error),
+            Self::BodyTimeout => Error::ConnectionWriteTimeout,
             Self::Limit(_) => Error::ConnectionLimitReached,
             Self::Send(error) => error.code(),
         }
@@ -116,7 +120,7 @@ impl Failure {
             Self::Denied => Outbound::Denied,
             Self::Limit(_) => Outbound::LimitReached,
             Self::Send(SendError::Connect(ConnectError::Denied { .. })) => Outbound::DeniedAddress,
-            Self::Connect | Self::Body(_) | Self::Send(_) => Outbound::Failed,
+            Self::Connect | Self::Body(_) | Self::BodyTimeout | Self::Send(_) => Outbound::Failed,
         }
     }
 }
@@ -167,7 +171,7 @@ async fn call_out(
     if request.method() == Method::CONNECT {
         return Err(Failure::Connect);
     }
-    let request = prepare(call, request).await?;
+    let request = prepare(call, request, first_byte(options)).await?;
     let connect_by = options.connect_timeout.map(|limit| Instant::now() + limit);
     let permit = open(report, connect_by).await?;
     exchange(call, &upstream, request, options, connect_by, permit)
@@ -175,11 +179,20 @@ async fn call_out(
         .map_err(Failure::Send)
 }
 
-/// Finds out how the request is framed, and adds the trace context.
-async fn prepare(call: &Call, request: Request<WasiBody>) -> Result<Request<SentBody>, Failure> {
+fn first_byte(options: RequestOptions) -> Duration {
+    options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT)
+}
+
+/// Finds out within a time limit how the request is framed, and adds the trace context.
+async fn prepare(
+    call: &Call,
+    request: Request<WasiBody>,
+    limit: Duration,
+) -> Result<Request<SentBody>, Failure> {
     let (mut head, body) = request.into_parts();
-    let content = Content::of(&head.method, body)
+    let content = timeout(limit, Content::of(&head.method, body))
         .await
+        .map_err(|_| Failure::BodyTimeout)?
         .map_err(Failure::Body)?;
     if let Some(content) = &content {
         content.announce(&mut head.headers);
@@ -243,7 +256,7 @@ async fn exchange(
     let times = Times {
         connect,
         connect_by: connect_by.unwrap_or_else(|| Instant::now() + connect),
-        first_byte: options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT),
+        first_byte: first_byte(options),
     };
     let (response, first_by) = call
         .function
