@@ -120,19 +120,32 @@ async fn calls_beyond_the_limit_of_connections_wait_for_a_free_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_5_outbound_connections_end_at_their_limit() {
-    // A head without its body, so that the call stays open.
-    let address =
+    // A head without its body, so that the response stays open.
+    let headed =
         listen(|stream| stall(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")).await;
-    let (sampan, _files) = up("outboundConnections: 5, timeout: 20s", address).await;
-    let before = sampan.open_files();
-    for _ in 0..3 {
-        // The function's own limit on connecting ends the wait.
-        let path = format!("/hold?connect=1000;to=http://{address}/");
-        let answer = sampan.call("probe", &path).await;
-        assert_eq!(answer.text(), "5: ErrorCode::ConnectionLimitReached");
+    // A whole response before the end of the request, so that the request stays open.
+    let early = listen(|mut stream| async move {
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let mut request = [0; 4096];
+        if stream.read(&mut request).await.is_ok_and(|read| read > 0)
+            && stream.write_all(response).await.is_ok()
+        {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    })
+    .await;
+    for (address, option) in [(headed, ""), (early, "method=POST;open=true;")] {
+        let (sampan, _files) = up("outboundConnections: 5, timeout: 20s", address).await;
+        let before = sampan.open_files();
+        for _ in 0..3 {
+            // The function's own limit on connecting ends the wait. It is long enough to connect.
+            let path = format!("/hold?connect=4000;{option}to=http://{address}/");
+            let answer = sampan.call("probe", &path).await;
+            assert_eq!(answer.text(), "5: ErrorCode::ConnectionLimitReached");
+        }
+        let after = sampan.open_files();
+        assert!(after <= before + 20, "{before} open files became {after}");
     }
-    let after = sampan.open_files();
-    assert!(after <= before + 20, "{before} open files became {after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

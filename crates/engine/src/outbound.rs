@@ -247,11 +247,14 @@ impl Drop for Wait<'_> {
 async fn exchange(
     call: &Call,
     upstream: &Upstream,
-    request: Request<SentBody>,
+    mut request: Request<SentBody>,
     options: RequestOptions,
     connect_by: Option<Instant>,
     permit: OutboundPermit,
 ) -> Result<Response<WasiBody>, SendError> {
+    // A connection is free when its request and its response have ended.
+    let permit = Arc::new(permit);
+    request.body_mut().hold(Some(Arc::clone(&permit)));
     let connect = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let times = Times {
         connect,

@@ -1,7 +1,7 @@
 //! Body of an upstream's response, read ahead of the guest up to a limit.
 //!
-//! A task reads the body, so that a connection is free for another call as soon as its response has
-//! arrived, even if the guest reads it later. Without that, a guest that waits for many responses
+//! A task reads the body, so that a connection is free for another call as soon as its request has
+//! left and its response has arrived, even if the guest reads it later. Without that, a guest that waits for many responses
 //! before it reads the first one would wait for ever once its connections are used up. A body
 //! beyond the limit is read as the guest reads it.
 //!
