@@ -229,7 +229,8 @@ async fn open(report: &Report<'_>, by: Option<Instant>) -> Result<OutboundPermit
     opened.map_err(|_| Failure::Limit(limit))
 }
 
-/// A wait for a free connection. Reports the failure if the end of the call breaks the wait off.
+/// A wait for a free connection. Reports the failure if the call's deadline breaks the wait off. A
+/// guest may give the wait up before that, which is no failure.
 struct Wait<'a> {
     report: &'a Report<'a>,
     limit: u32,
@@ -238,7 +239,8 @@ struct Wait<'a> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if !self.has_ended {
+        let deadline = self.report.call.clock.deadline();
+        if !self.has_ended && std::time::Instant::now() >= deadline {
             self.report.failed(&Failure::Limit(self.limit));
         }
     }
