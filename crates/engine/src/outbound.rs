@@ -30,6 +30,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// request is framed, if the guest sets none.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The most bytes of a host in a report: those of the longest name in DNS.
+const MAX_REPORTED_HOST: usize = 253;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The host's side of wasi:http for one call.
@@ -142,7 +145,10 @@ impl Report<'_> {
         // It may contain names from a server's certificate.
         let reason = failure.to_string().replace(char::is_control, " ");
         let (scheme, host, port) = match &self.origin {
-            Some(origin) => (origin.scheme.as_str(), origin.host.as_str(), origin.port),
+            Some(Origin { scheme, host, port }) => {
+                let end = host.floor_char_boundary(MAX_REPORTED_HOST);
+                (scheme.as_str(), &host[..end], *port)
+            }
             None => ("", "", 0),
         };
         let failure = OutboundFailure {
