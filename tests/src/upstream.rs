@@ -133,7 +133,7 @@ async fn answer(
         });
     let mut most = state.most.subscribe();
     let enough = most.wait_for(|most| *most >= state.awaited).await;
-    enough.expect("its sender is here");
+    drop(enough.expect("its sender is here"));
     state.open.fetch_sub(1, Ordering::SeqCst);
     Ok(Response::new(Full::from("ok")))
 }

@@ -180,7 +180,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&pipe, &link).expect("a link");
-        for path in [folder.path(), &pipe, &link] {
+        for path in [folder.path(), pipe.as_path(), link.as_path()] {
             let refused = add_file(&mut RootCertStore::empty(), path);
             let message = refused.expect_err("it is no regular file");
             assert_eq!(message, "it is not a regular file", "{}", path.display());
