@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::pending::Pending;
@@ -41,17 +42,29 @@ pub struct Seen {
 struct State {
     seen: Mutex<Vec<Seen>>,
     open: AtomicUsize,
-    most: AtomicUsize,
+    /// The most requests at once.
+    most: watch::Sender<usize>,
+    /// How many requests must have been in progress at once before any is answered.
+    awaited: usize,
 }
 
 impl Upstream {
     /// Serves on a free port of the loopback address.
     pub fn start() -> Pending<'static, Upstream> {
-        Box::pin(async {
+        Self::start_waiting_for(0)
+    }
+
+    /// Serves like [`Upstream::start`], but answers nothing until this many requests are in progress
+    /// at once.
+    pub fn start_waiting_for(awaited: usize) -> Pending<'static, Upstream> {
+        Box::pin(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await;
             let listener = listener.expect("there is a free port");
             let address = listener.local_addr().expect("it has an address");
-            let state = Arc::new(State::default());
+            let state = Arc::new(State {
+                awaited,
+                ..State::default()
+            });
             let task = tokio::spawn(serve(listener, Arc::clone(&state)));
             Upstream {
                 address,
@@ -74,7 +87,7 @@ impl Upstream {
 
     /// The most requests that were in progress at once.
     pub fn most_at_once(&self) -> usize {
-        self.state.most.load(Ordering::SeqCst)
+        *self.state.most.borrow()
     }
 }
 
@@ -99,7 +112,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
-    state.most.fetch_max(open, Ordering::SeqCst);
+    state.most.send_modify(|most| *most = open.max(*most));
     let (head, body) = request.into_parts();
     let framing = [TRANSFER_ENCODING, CONTENT_LENGTH]
         .iter()
@@ -118,6 +131,9 @@ async fn answer(
             body,
             framing: framing.unwrap_or_default(),
         });
+    let mut most = state.most.subscribe();
+    let enough = most.wait_for(|most| *most >= state.awaited).await;
+    drop(enough.expect("its sender is here"));
     state.open.fetch_sub(1, Ordering::SeqCst);
     Ok(Response::new(Full::from("ok")))
 }

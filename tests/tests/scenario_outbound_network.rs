@@ -199,6 +199,10 @@ async fn among_silent_addresses() {
     let guests = Guests::one("probe", &lines).and("probe-03", "probe-03", &lines);
     let sampan = Sampan::up(guests.folder()).await;
     for caller in ["probe", "probe-03"] {
+        let has_line = |log: &str, reason: &str| {
+            log.lines()
+                .any(|line| line.contains(reason) && line.contains(&format!("function={caller} ")))
+        };
         let check = async |options: &str, host: &str, expected: &str, connected: usize| {
             let before = answering.load(Ordering::SeqCst);
             let path = format!("/request?{options}to=http://{host}:{PORT}/");
@@ -214,7 +218,7 @@ async fn among_silent_addresses() {
         let timeout = "ErrorCode::ConnectionTimeout";
         check("connect=300;", "silent.internal", timeout, 0).await;
         sampan
-            .wait_for_log(|log| log.contains("no connection to 10.1.0.1 in time"))
+            .wait_for_log(|log| has_line(log, "no connection to 10.1.0.1 in time"))
             .await;
         let path = "/request?to=http://nowhere.invalid/";
         let answer = sampan.call(caller, path).await;
@@ -223,7 +227,7 @@ async fn among_silent_addresses() {
             "{answer:?}"
         );
         sampan
-            .wait_for_log(|log| log.contains("its name does not resolve"))
+            .wait_for_log(|log| has_line(log, "its name does not resolve"))
             .await;
     }
     assert_eq!(guarded.load(Ordering::SeqCst), 0);

@@ -1,7 +1,8 @@
 //! Functions in OCI registries: packing, pushing, pulling, verifying.
 //!
-//! This crate owns the two layouts (a Wasm artifact, or an index of ordinary images) and the requests to registries. It trusts no registry: it bounds and verifies everything that a registry sends before use, unpacks
-//! nothing to a disk, and sends credentials to no other host. It runs no function.
+//! This crate owns the two layouts (a Wasm artifact, or an index of ordinary images) and the requests
+//! to registries. It trusts no registry: it bounds and verifies everything that a registry sends
+//! before use, unpacks nothing to a disk, and sends credentials to no other host. It runs no function.
 //!
 //! # Behaviours
 //!

@@ -1,7 +1,7 @@
 //! State of one call, shared by the poller of the guest and by the store in which the guest runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -14,6 +14,10 @@ use crate::function::{CallContext, CgiContext, Inner};
 
 /// The result of a handler.
 pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
+
+/// The most bytes of all responses that are read before the guest takes them, besides those of
+/// connections in use.
+const READ_AHEAD: usize = 1 << 20;
 
 pub(crate) struct Call {
     pub(crate) function: Arc<Inner>,
@@ -32,6 +36,8 @@ pub(crate) struct Call {
     outbound: Semaphore,
     /// How many outbound calls wait for a free connection.
     outbound_waiting: AtomicU32,
+    /// The free part of [`READ_AHEAD`]. Most calls never use it.
+    ahead: OnceLock<Arc<Semaphore>>,
 }
 
 impl Call {
@@ -54,6 +60,7 @@ impl Call {
             has_responded: AtomicBool::new(false),
             outbound: Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX)),
             outbound_waiting: AtomicU32::new(0),
+            ahead: OnceLock::new(),
         }
     }
 
@@ -110,6 +117,12 @@ impl Call {
             }
             error => error,
         }
+    }
+
+    /// The budget of bytes that are read ahead of the guest.
+    pub(crate) fn ahead(&self) -> Arc<Semaphore> {
+        let budget = || Arc::new(Semaphore::new(READ_AHEAD));
+        Arc::clone(self.ahead.get_or_init(budget))
     }
 
     /// Takes one of the call's outbound connections; `None` when all are in use, or calls wait for

@@ -23,14 +23,20 @@ use wasmtime_wasi_http::Error;
 
 use crate::connect::{ConnectError, Stream, connect, tls_code};
 use crate::pool::{Connection, Pool};
+use crate::resolve::Lookups;
 use crate::sent_body::{Claim, SentBody};
 use crate::upstream::Upstream;
 
-/// The most fields in the head of a response. hyper's limit of its bytes is 408 KiB.
+/// The most fields in the head of a response.
 const MAX_RESPONSE_FIELDS: usize = 2_000;
+
+/// The size of a connection's buffers. A response's head that does not fit fails. hyper looks at the
+/// size between reads, so a head may exceed it by the last of them.
+const MAX_BUFFER: usize = 64 << 10;
 
 /// Sends requests with pooled connections.
 pub(crate) struct Client {
+    lookups: Lookups,
     tls: TlsConnector,
     pool: Arc<Pool>,
 }
@@ -121,6 +127,7 @@ enum Unanswered {
 impl Client {
     pub(crate) fn new(tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
+            lookups: Lookups::default(),
             tls: TlsConnector::from(tls),
             pool: Arc::default(),
         }
@@ -180,7 +187,7 @@ impl Client {
     }
 
     async fn connect(&self, upstream: &Upstream, by: Instant) -> Result<Connection, SendError> {
-        let started = match connect(upstream, &self.tls, by).await? {
+        let started = match connect(upstream, &self.lookups, &self.tls, by).await? {
             Stream::Plain(stream) => start(stream).await,
             Stream::Tls(stream) => start(stream).await,
         };
@@ -252,6 +259,7 @@ where
     };
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_RESPONSE_FIELDS)
+        .max_buf_size(MAX_BUFFER)
         .handshake(TokioIo::new(stream))
         .await?;
     tokio::spawn(async move {

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wasmtime_wasi_http::Error;
 
-use crate::resolve::{bare, resolve};
+use crate::resolve::{Lookups, bare, resolve};
 use crate::upstream::{Origin, Upstream};
 
 /// The "Connection Attempt Delay" that RFC 8305 recommends in its section 8.
@@ -92,7 +92,7 @@ pub(crate) fn tls_code(error: &io::Error) -> Option<Error> {
     })
 }
 
-/// What to do about a certificate that is valid for its authority, but not for this host.
+/// What to do about a certificate whose authority is not trusted; empty for other failures.
 fn hint(error: &io::Error) -> &'static str {
     match tls_error(error) {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
@@ -111,11 +111,12 @@ pub(crate) enum Stream {
 /// Connects to an upstream until `by`. Only addresses that the function's rules allow are tried.
 pub(crate) async fn connect(
     upstream: &Upstream,
+    lookups: &Lookups,
     tls: &TlsConnector,
     by: Instant,
 ) -> Result<Stream, ConnectError> {
     let Origin { scheme, host, port } = &upstream.origin;
-    let addresses = timeout_at(by, resolve(host, *port, &upstream.permit))
+    let addresses = timeout_at(by, resolve(host, *port, &upstream.permit, lookups))
         .await
         .map_err(|_| ConnectError::ResolveTimeout)??;
     let tried = || -> Vec<IpAddr> { addresses.iter().map(SocketAddr::ip).collect() };

@@ -35,7 +35,7 @@
 //! - Trusted certificate authorities: `trust.rs`, with its tests, and `scenario_outbound_tls`.
 //! - Pooled connections, and requests that are sent again: `client.rs`, `pool.rs` and `sent_body.rs`, with their
 //!   tests, and `scenario_outbound`.
-//! - The body of a response, read ahead: `received_body.rs`; tests in `scenario_outbound`.
+//! - The body of a response, read ahead: `received_body.rs`, with its tests, and `scenario_outbound`.
 //! - Reports of failed outbound calls, limited in rate: `report_limit.rs`, with its tests.
 //! - The output of a guest: `output.rs`, with its tests, and `scenario_limits`.
 //! - Settings of wasmtime: `config.rs`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use http::{HeaderValue, Method, Request, Response};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
@@ -26,8 +26,12 @@ use crate::upstream::{Origin, Upstream};
 /// Time limit for making a connection, TLS included, if the guest sets none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time limit for a response's head, if the guest sets none.
+/// Time limit for a response's head, and for the beginning of a request's body that decides how the
+/// request is framed, if the guest sets none.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The most bytes of a host in a report: those of the longest name in DNS.
+const MAX_REPORTED_HOST: usize = 253;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -93,6 +97,8 @@ enum Failure {
     Connect,
     #[error("the request's body failed: {0}")]
     Body(Error),
+    #[error("the request's body did not begin in time")]
+    BodyTimeout,
     #[error("none of the {0} connections that limits.outboundConnections allows became free")]
     Limit(u32),
     #[error(transparent)]
@@ -106,6 +112,7 @@ impl Failure {
             Self::Denied => Error::HttpRequestDenied,
             Self::Connect => Error::HttpRequestMethodInvalid,
             Self::Body(error) => body_code(error),
+            Self::BodyTimeout => Error::ConnectionWriteTimeout,
             Self::Limit(_) => Error::ConnectionLimitReached,
             Self::Send(error) => error.code(),
         }
@@ -116,7 +123,7 @@ impl Failure {
             Self::Denied => Outbound::Denied,
             Self::Limit(_) => Outbound::LimitReached,
             Self::Send(SendError::Connect(ConnectError::Denied { .. })) => Outbound::DeniedAddress,
-            Self::Connect | Self::Body(_) | Self::Send(_) => Outbound::Failed,
+            Self::Connect | Self::Body(_) | Self::BodyTimeout | Self::Send(_) => Outbound::Failed,
         }
     }
 }
@@ -138,7 +145,10 @@ impl Report<'_> {
         // It may contain names from a server's certificate.
         let reason = failure.to_string().replace(char::is_control, " ");
         let (scheme, host, port) = match &self.origin {
-            Some(origin) => (origin.scheme.as_str(), origin.host.as_str(), origin.port),
+            Some(Origin { scheme, host, port }) => {
+                let end = host.floor_char_boundary(MAX_REPORTED_HOST);
+                (scheme.as_str(), &host[..end], *port)
+            }
             None => ("", "", 0),
         };
         let failure = OutboundFailure {
@@ -167,7 +177,7 @@ async fn call_out(
     if request.method() == Method::CONNECT {
         return Err(Failure::Connect);
     }
-    let request = prepare(call, request).await?;
+    let request = prepare(call, request, first_byte(options)).await?;
     let connect_by = options.connect_timeout.map(|limit| Instant::now() + limit);
     let permit = open(report, connect_by).await?;
     exchange(call, &upstream, request, options, connect_by, permit)
@@ -175,11 +185,20 @@ async fn call_out(
         .map_err(Failure::Send)
 }
 
-/// Finds out how the request is framed, and adds the trace context.
-async fn prepare(call: &Call, request: Request<WasiBody>) -> Result<Request<SentBody>, Failure> {
+fn first_byte(options: RequestOptions) -> Duration {
+    options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT)
+}
+
+/// Finds out within a time limit how the request is framed, and adds the trace context.
+async fn prepare(
+    call: &Call,
+    request: Request<WasiBody>,
+    limit: Duration,
+) -> Result<Request<SentBody>, Failure> {
     let (mut head, body) = request.into_parts();
-    let content = Content::of(&head.method, body)
+    let content = timeout(limit, Content::of(&head.method, body))
         .await
+        .map_err(|_| Failure::BodyTimeout)?
         .map_err(Failure::Body)?;
     if let Some(content) = &content {
         content.announce(&mut head.headers);
@@ -216,7 +235,8 @@ async fn open(report: &Report<'_>, by: Option<Instant>) -> Result<OutboundPermit
     opened.map_err(|_| Failure::Limit(limit))
 }
 
-/// A wait for a free connection. Reports the failure if the end of the call breaks the wait off.
+/// A wait for a free connection. Reports the failure if the call's deadline breaks the wait off. A
+/// guest may give the wait up before that, which is no failure.
 struct Wait<'a> {
     report: &'a Report<'a>,
     limit: u32,
@@ -225,7 +245,8 @@ struct Wait<'a> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if !self.has_ended {
+        let deadline = self.report.call.clock.deadline();
+        if !self.has_ended && std::time::Instant::now() >= deadline {
             self.report.failed(&Failure::Limit(self.limit));
         }
     }
@@ -234,16 +255,19 @@ impl Drop for Wait<'_> {
 async fn exchange(
     call: &Call,
     upstream: &Upstream,
-    request: Request<SentBody>,
+    mut request: Request<SentBody>,
     options: RequestOptions,
     connect_by: Option<Instant>,
     permit: OutboundPermit,
 ) -> Result<Response<WasiBody>, SendError> {
+    // A connection is free when its request and its response have ended.
+    let permit = Arc::new(permit);
+    request.body_mut().hold(Some(Arc::clone(&permit)));
     let connect = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let times = Times {
         connect,
         connect_by: connect_by.unwrap_or_else(|| Instant::now() + connect),
-        first_byte: options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT),
+        first_byte: first_byte(options),
     };
     let (response, first_by) = call
         .function
@@ -256,7 +280,7 @@ async fn exchange(
         first_by: options.first_byte_timeout.map(|_| first_by),
         between: options.between_bytes_timeout,
     };
-    Ok(response.map(|body| read_ahead(body, times, permit)))
+    Ok(response.map(|body| read_ahead(body, times, call.ahead(), permit)))
 }
 
 /// The trace context header of a request, if it has a valid one.

@@ -22,6 +22,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most idle connections of one origin.
 const MAX_IDLE_PER_ORIGIN: usize = 16;
 
+/// The most idle connections of a function.
+const MAX_IDLE: usize = 128;
+
 /// How often expired connections are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -108,6 +111,10 @@ impl Pool {
 
     fn put(self: &Arc<Self>, origin: Origin, connection: Connection, until: Instant) {
         let mut state = self.lock();
+        let count: usize = state.idle.values().map(Vec::len).sum();
+        if count >= MAX_IDLE {
+            return;
+        }
         let idle = state.idle.entry(origin).or_default();
         if idle.len() < MAX_IDLE_PER_ORIGIN {
             idle.push(Idle { connection, until });

@@ -4,13 +4,51 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use sampan_spec::Permit;
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::connect::ConnectError;
 
 /// The file of host names, into which a kubelet writes `hostAliases`.
 const HOSTS: &str = "/etc/hosts";
+
+/// The lookups of one function at once. Each occupies a thread until the C library returns, also when
+/// its caller has given up.
+const MAX_LOOKUPS: usize = 4;
+
+/// The lookups that a function may still begin.
+pub(crate) struct Lookups(Arc<Semaphore>);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_LOOKUPS)))
+    }
+}
+
+impl Lookups {
+    /// Looks `host` up on a thread for blocking work, once fewer than [`MAX_LOOKUPS`] are in progress.
+    /// Addresses need no lookup.
+    async fn run(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let lookup = Arc::clone(&self.0).acquire_owned().await;
+        let lookup = lookup.expect("nothing closes the semaphore");
+        let host = host.to_owned();
+        let found = tokio::task::spawn_blocking(move || {
+            let _lookup = lookup;
+            look_up(&host, port, Path::new(HOSTS))
+        });
+        // A lookup that has not begun ends with its caller.
+        AbortOnDropHandle::new(found)
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+    }
+}
 
 /// Resolves `host` and returns the addresses that `permit` allows. The caller connects to exactly
 /// these, so a name that resolves differently the next time gains nothing.
@@ -23,12 +61,11 @@ pub(crate) async fn resolve(
     host: &str,
     port: u16,
     permit: &Permit,
+    lookups: &Lookups,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
-    let bare = bare(host).to_owned();
-    let found = tokio::task::spawn_blocking(move || look_up(&bare, port, Path::new(HOSTS)))
+    let found = lookups
+        .run(bare(host), port)
         .await
-        .map_err(io::Error::other)
-        .flatten()
         .map_err(ConnectError::Resolve)?;
     let allowed: Vec<SocketAddr> = found
         .iter()
@@ -142,6 +179,25 @@ mod tests {
         check("192.0.2.8", &[]);
         let absent = Path::new("/nonexistent/hosts");
         assert!(listed("api", absent).expect("taken for empty").is_empty());
+    }
+
+    #[tokio::test]
+    async fn lookups_wait_for_their_turn_and_addresses_do_not() {
+        let none = Lookups(Arc::new(Semaphore::new(0)));
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let found = none.run(address, 80).await.expect("an address");
+            let ip = address.parse().expect("an address");
+            assert_eq!(found, [SocketAddr::new(ip, 80)]);
+        }
+        let mut waiting = std::pin::pin!(none.run("localhost", 80));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        none.0.add_permits(1);
+        let found = waiting.await.expect("it resolves");
+        assert!(!found.is_empty());
+        // The next one has the turn of the one before.
+        let again = none.run("localhost", 80).await.expect("it resolves");
+        assert_eq!(again, found);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::call::OutboundPermit;
+
 /// The content of a request that is about to be sent.
 pub(crate) struct Content {
     /// A frame that was read to see whether there is content.
@@ -84,6 +86,8 @@ impl Content {
 pub(crate) struct SentBody {
     /// `None` for a request without content.
     shared: Option<Arc<Mutex<Lent>>>,
+    /// Held until the connection has sent the body: a server may answer before that.
+    permit: Option<Arc<OutboundPermit>>,
 }
 
 /// A content that a connection sends and its owner may take back.
@@ -94,7 +98,10 @@ struct Lent {
 }
 
 /// A claim to a body that was given to a connection.
-pub(crate) struct Claim(Option<Arc<Mutex<Lent>>>);
+pub(crate) struct Claim {
+    shared: Option<Arc<Mutex<Lent>>>,
+    permit: Option<Arc<OutboundPermit>>,
+}
 
 impl SentBody {
     pub(crate) fn new(content: Option<Content>) -> Self {
@@ -104,12 +111,21 @@ impl SentBody {
         };
         Self {
             shared: content.map(|content| Arc::new(Mutex::new(lent(content)))),
+            permit: None,
         }
+    }
+
+    /// Holds a permit until the body is dropped.
+    pub(crate) fn hold(&mut self, permit: Option<Arc<OutboundPermit>>) {
+        self.permit = permit;
     }
 
     /// A claim by which the body can be sent again.
     pub(crate) fn claim(&self) -> Claim {
-        Claim(self.shared.clone())
+        Claim {
+            shared: self.shared.clone(),
+            permit: self.permit.clone(),
+        }
     }
 }
 
@@ -117,16 +133,19 @@ impl Claim {
     /// The body for another connection; `None` when some of it was read. The first connection gets
     /// nothing of it any more.
     pub(crate) fn take_back(self) -> Option<SentBody> {
-        let Some(shared) = self.0 else {
-            return Some(SentBody::new(None));
+        let content = match self.shared {
+            None => None,
+            Some(shared) => {
+                let mut lent = lock(&shared);
+                if lent.read {
+                    return None;
+                }
+                Some(lent.content.take()?)
+            }
         };
-        let mut lent = lock(&shared);
-        if lent.read {
-            return None;
-        }
-        lent.content
-            .take()
-            .map(|content| SentBody::new(Some(content)))
+        let mut body = SentBody::new(content);
+        body.hold(self.permit);
+        Some(body)
     }
 }
 

@@ -4,10 +4,12 @@
 //! are read once, when the function is loaded.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -75,7 +77,7 @@ impl Authorities {
 /// Adds every certificate of a PEM file, or says why that is not possible.
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     let mut text = Vec::new();
-    File::open(path)
+    open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text))
         .map_err(|error| error.to_string())?;
     if text.len() as u64 > MAX_FILE_BYTES {
@@ -93,6 +95,18 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
         return Err("it has no certificate in PEM".to_owned());
     }
     Ok(())
+}
+
+/// Opens a regular file. A pipe has no end, and to open one would wait for its writer.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
 }
 
 /// A client's configuration with TLS 1.2 and 1.3.
@@ -156,6 +170,21 @@ mod tests {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         check(Some(&format!("{one}{broken}")), Err("certificate 2"));
         check(None, Err("No such file"));
+    }
+
+    #[test]
+    fn only_regular_files_have_authorities() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).expect("a link");
+        for path in [folder.path(), pipe.as_path(), link.as_path()] {
+            let refused = add_file(&mut RootCertStore::empty(), path);
+            let message = refused.expect_err("it is no regular file");
+            assert_eq!(message, "it is not a regular file", "{}", path.display());
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ struct Call {
     method: Method,
     /// Sent without a length, as with `method=GET;body=text`.
     body: Option<String>,
+    /// Whether the body never ends: its trailers never arrive.
+    open: bool,
     connect: Option<u64>,
     first_byte: Option<u64>,
     between_bytes: Option<u64>,
@@ -78,6 +80,7 @@ impl Call {
         let mut call = Call {
             method: Method::Get,
             body: None,
+            open: false,
             connect: None,
             first_byte: None,
             between_bytes: None,
@@ -106,6 +109,7 @@ impl Call {
                     }
                 }
                 "body" => call.body = Some(value.to_owned()),
+                "open" => call.open = value.parse().expect("true or false"),
                 "connect" => call.connect = milliseconds(),
                 "first" => call.first_byte = milliseconds(),
                 "between" => call.between_bytes = milliseconds(),
@@ -133,7 +137,12 @@ async fn begin(call: &Call) -> Result<Response, ErrorCode> {
         contents
     });
     let (trailers, trailers_end) = wit_future::new(|| Ok(None));
-    drop(trailers);
+    if call.open {
+        // It lives as long as the instance, and so as the call.
+        std::mem::forget(trailers);
+    } else {
+        drop(trailers);
+    }
     let (request, _sent) = Request::new(Fields::new(), contents, trailers_end, Some(options));
     let set = request
         .set_method(&call.method)

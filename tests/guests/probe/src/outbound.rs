@@ -55,6 +55,8 @@ struct Call {
     method: Method,
     /// Sent without a length, as with `method=GET;body=text`.
     body: Option<String>,
+    /// Whether the body never ends.
+    open: bool,
     connect: Option<u64>,
     first_byte: Option<u64>,
     between_bytes: Option<u64>,
@@ -75,6 +77,7 @@ impl Call {
         Call {
             method: Method::Get,
             body: None,
+            open: false,
             connect: None,
             first_byte: None,
             between_bytes: None,
@@ -105,6 +108,7 @@ impl Call {
                     }
                 }
                 "body" => call.body = Some(value.to_owned()),
+                "open" => call.open = value.parse().expect("true or false"),
                 "connect" => call.connect = milliseconds(),
                 "first" => call.first_byte = milliseconds(),
                 "between" => call.between_bytes = milliseconds(),
@@ -137,7 +141,12 @@ fn begin(call: &Call) -> Result<FutureIncomingResponse, ErrorCode> {
         // The write fails when there is no connection; the response says why.
         let _ = stream.blocking_write_and_flush(text.as_bytes());
     }
-    OutgoingBody::finish(body, None)?;
+    if call.open {
+        // It lives as long as the instance, and so as the call.
+        std::mem::forget(body);
+    } else {
+        OutgoingBody::finish(body, None)?;
+    }
     Ok(pending)
 }
 
