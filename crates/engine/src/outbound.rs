@@ -20,7 +20,7 @@ use crate::client::{SendError, Times, body_code};
 use crate::connect::ConnectError;
 use crate::observer::{Outbound, OutboundFailure};
 use crate::received_body::{BodyTimes, read_ahead};
-use crate::sent_body::{Content, SentBody};
+use crate::sent_body::{Content, Held, SentBody};
 use crate::upstream::{Origin, Upstream};
 
 /// Time limit for making a connection, TLS included, if the guest sets none.
@@ -261,8 +261,8 @@ async fn exchange(
     permit: OutboundPermit,
 ) -> Result<Response<WasiBody>, SendError> {
     // A connection is free when its request and its response have ended.
-    let permit = Arc::new(permit);
-    request.body_mut().hold(Some(Arc::clone(&permit)));
+    let permit: Held = Arc::new(permit);
+    request.body_mut().hold(Arc::clone(&permit));
     let connect = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let times = Times {
         connect,

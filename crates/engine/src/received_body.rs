@@ -127,13 +127,12 @@ async fn read(
         let Some(frame) = frame else { break };
         let size = size(&frame);
         let failed = frame.is_err();
-        let held = match Arc::clone(budget).try_acquire_many_owned(size) {
-            Ok(part) => Held::Charged { _part: part },
-            Err(_) => {
-                let (sender, receiver) = oneshot::channel();
-                taken = Some(receiver);
-                Held::Waits { _taken: sender }
-            }
+        let held = if let Ok(part) = Arc::clone(budget).try_acquire_many_owned(size) {
+            Held::Charged { _part: part }
+        } else {
+            let (sender, receiver) = oneshot::channel();
+            taken = Some(receiver);
+            Held::Waits { _taken: sender }
         };
         if guest.send((frame, held)).is_err() {
             return;

@@ -15,7 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::call::OutboundPermit;
+/// What is held until a connection has sent a body.
+pub(crate) type Held = Arc<dyn Send + Sync>;
 
 /// The content of a request that is about to be sent.
 pub(crate) struct Content {
@@ -87,7 +88,7 @@ pub(crate) struct SentBody {
     /// `None` for a request without content.
     shared: Option<Arc<Mutex<Lent>>>,
     /// Held until the connection has sent the body: a server may answer before that.
-    permit: Option<Arc<OutboundPermit>>,
+    permit: Option<Held>,
 }
 
 /// A content that a connection sends and its owner may take back.
@@ -100,7 +101,7 @@ struct Lent {
 /// A claim to a body that was given to a connection.
 pub(crate) struct Claim {
     shared: Option<Arc<Mutex<Lent>>>,
-    permit: Option<Arc<OutboundPermit>>,
+    permit: Option<Held>,
 }
 
 impl SentBody {
@@ -116,8 +117,8 @@ impl SentBody {
     }
 
     /// Holds a permit until the body is dropped.
-    pub(crate) fn hold(&mut self, permit: Option<Arc<OutboundPermit>>) {
-        self.permit = permit;
+    pub(crate) fn hold(&mut self, permit: Held) {
+        self.permit = Some(permit);
     }
 
     /// A claim by which the body can be sent again.
@@ -144,7 +145,7 @@ impl Claim {
             }
         };
         let mut body = SentBody::new(content);
-        body.hold(self.permit);
+        body.permit = self.permit;
         Some(body)
     }
 }

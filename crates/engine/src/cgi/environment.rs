@@ -42,18 +42,15 @@ pub(crate) fn of(parts: &Parts, context: Option<&CgiContext>) -> Vec<(String, St
     set("SERVER_PORT", &port);
     set("REQUEST_METHOD", parts.method.as_str());
     set("QUERY_STRING", parts.uri.query().unwrap_or_default());
-    match context {
-        Some(context) => {
-            let remote = context.remote.to_canonical().to_string();
-            set("REMOTE_ADDR", &remote);
-            set("REMOTE_HOST", &remote);
-            set("SCRIPT_NAME", &context.script_name);
-            set("PATH_INFO", &context.path_info);
-        }
-        None => {
-            set("SCRIPT_NAME", "");
-            set("PATH_INFO", parts.uri.path());
-        }
+    if let Some(context) = context {
+        let remote = context.remote.to_canonical().to_string();
+        set("REMOTE_ADDR", &remote);
+        set("REMOTE_HOST", &remote);
+        set("SCRIPT_NAME", &context.script_name);
+        set("PATH_INFO", &context.path_info);
+    } else {
+        set("SCRIPT_NAME", "");
+        set("PATH_INFO", parts.uri.path());
     }
     for (name, variable) in [
         (CONTENT_LENGTH, "CONTENT_LENGTH"),

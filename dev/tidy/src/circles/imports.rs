@@ -158,9 +158,9 @@ fn is_word(token: &str) -> bool {
 /// The path from the root of the crate; `None` for one into another crate.
 fn resolved(module: &[String], path: &[&str]) -> Option<Import> {
     let supers = path.iter().take_while(|part| **part == "super").count();
-    let (mut from, rest) = match path.first()? {
-        &"crate" => (Vec::new(), &path[1..]),
-        &"super" => (
+    let (mut from, rest) = match *path.first()? {
+        "crate" => (Vec::new(), &path[1..]),
+        "super" => (
             module[..module.len().checked_sub(supers)?].to_vec(),
             &path[supers..],
         ),
