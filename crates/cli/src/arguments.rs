@@ -208,7 +208,7 @@ pub(crate) struct New {
 
 /// Pushes a function to a registry
 ///
-/// FILE is a .wasm or a function.yaml. The tag names a Wasm artifact, which a WasmFunction and tools
+/// FILE is a .wasm or a function.yaml. The tag names a Wasm artifact, which a `WasmFunction` and tools
 /// for Wasm artifacts take. With --image it names ordinary images for linux/amd64 and
 /// linux/arm64, which `kubectl run` starts as well. The same file always has the same digest, which
 /// is printed.

@@ -199,7 +199,7 @@ impl Body for SentBody {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{StreamExt as _, stream};
+    use futures_util::stream;
     use http_body_util::{Empty, Full, StreamBody};
 
     use super::*;

@@ -17,14 +17,14 @@
 //! - Clients that close their sending side: `server/half_close.rs`; tests in `tests/clients.rs`.
 //! - Graceful drain of connections and of work after responses: `server.rs` and `server/driver.rs`; tests in
 //!   `tests/stopping.rs` and `scenario_calls`.
-//! - The slot of a function that goes on after its response: `response_body.rs`; tests in `tests/slots.rs` and
+//! - The slot of a function that goes on after its response: `response_body.rs`; tests in `tests/dispatch/slots.rs` and
 //!   `scenario_calls`.
-//! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch.rs`.
-//! - The status of each failure: `refusal.rs`; tests in `tests/dispatch.rs`.
-//! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/slots.rs`.
+//! - Routes, and their swap as a whole: `routes.rs`; tests in `tests/dispatch`.
+//! - The status of each failure: `refusal.rs`; tests in `tests/dispatch`.
+//! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch/slots.rs`.
 //! - Behaviour of a busy thread: `scheduler_load.rs`, with its tests, and `idle.rs` of the engine.
 //! - Metrics of a function: `metrics.rs` and `histogram.rs`, with their tests.
-//! - Access log, and logs of guests: `request_guard.rs` and `observer.rs`; tests in `tests/dispatch.rs`.
+//! - Access log, and logs of guests: `request_guard.rs` and `observer.rs`; tests in `tests/dispatch`.
 //! - The request that a new process answers before its first client: `warm_up.rs`; tests in `tests/functions.rs` of
 //!   the shim.
 

@@ -6,7 +6,6 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use sampan_runner::MAX_URI_BYTES;
 use support::{
     CLIENT_TIMEOUT, Fixture, TEST_TIMEOUT, read_to_close, start, start_strict, statuses,
 };

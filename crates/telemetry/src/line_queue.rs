@@ -253,10 +253,13 @@ mod tests {
 
     /// What was written, with the stream of each write before it.
     fn text(writes: &Receiver<Write>) -> String {
-        writes
-            .try_iter()
-            .map(|(stream, lines)| format!("{stream}:{}", String::from_utf8(lines).unwrap()))
-            .collect()
+        let mut text = String::new();
+        for (stream, lines) in writes.try_iter() {
+            text.push(stream);
+            text.push(':');
+            text.push_str(&String::from_utf8(lines).unwrap());
+        }
+        text
     }
 
     #[test]

@@ -43,6 +43,10 @@ enum Incoming {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about reading and about writing, each independent of the others"
+)]
 pub(super) struct Socket {
     stream: TcpStream,
     watch: Arc<Watch>,

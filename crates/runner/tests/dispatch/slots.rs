@@ -1,14 +1,10 @@
 //! Tests of the slots of a function's `concurrency`, and of the queue before them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod plain;
-
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 
-use plain::{Fixture, check, read};
+use crate::plain::{Fixture, check, read};
 
 const HOLD: &str = "GET /hold HTTP/1.1\r\nhost: primes.localhost\r\nconnection: close\r\n\r\n";
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod plain;
+mod slots;
 
 use sampan_runner::{Entry, Routes};
 use sampan_spec::{ByteSize, Function, FunctionName};
