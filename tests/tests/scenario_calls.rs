@@ -282,7 +282,16 @@ async fn an_answer_that_does_not_fit_its_head_is_refused_if_nothing_was_sent() {
         ("cgi", "/long"),
     ] {
         for protocol in Protocol::ALL {
-            let answer = send(&sampan, protocol, &Method::GET, function, path).await;
+            let address = sampan.address();
+            let request = Request::get(format!("http://{address}/function/{function}{path}"))
+                .header("host", address.to_string())
+                .body(Empty::<Bytes>::new())
+                .expect("a request");
+            // Over HTTP/1 the connection may close before the head has left it, which the task reports
+            // by a panic of its own.
+            let Ok(answer) = tokio::spawn(protocol.send(address, request)).await else {
+                continue;
+            };
             let is_refused = answer.status() == 502;
             let broke_off = answer.into_body().collect().await.is_err();
             assert!(is_refused || broke_off, "{function}{path} by {protocol:?}");

@@ -205,7 +205,8 @@ async fn a_function_loads_when_its_authorities_are_there() {
     let authority = Authority::new();
     let address = authority.serve("localhost", false).await;
     let lines = lines(address, ", certificateAuthorities: [ca.crt]");
-    let guests = Guests::one("probe", &lines);
+    // A server of which no function loads would end.
+    let guests = Guests::one("probe", &lines).and("other", "probe", "");
     let mut sampan = Sampan::up(guests.folder()).await;
     let failed: Vec<_> = sampan.seen("failed").map(ToString::to_string).collect();
     assert!(

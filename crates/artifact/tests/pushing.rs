@@ -165,24 +165,28 @@ async fn s45_an_upload_that_breaks_begins_again() {
 
 #[tokio::test]
 async fn s42_a_registry_that_stored_something_else_is_detected() {
-    let store = Store::default();
-    let fake = registry(&store, |parts, response| {
-        if parts.method == Method::PUT && parts.uri.path().contains("/manifests/") {
-            return with(response, "docker-content-digest", Digest::of(b"x").as_str());
-        }
-        response
-    })
-    .await;
-    let error = push(&fake, &function(WASM)).await.expect_err("refused");
-    let claim = matches!(
-        error,
-        Error::Content {
-            source: ContentError::Claim { .. },
-            ..
-        }
-    );
-    assert!(claim, "{error}");
-    assert!(!store.lock().expect("the store").contains_key("manifests/1"));
+    // The only manifest of an artifact is what the tag names. Those of images come before it.
+    for (artifact, is_tagged) in [(function(WASM), true), (images(WASM), false)] {
+        let store = Store::default();
+        let fake = registry(&store, |parts, response| {
+            if parts.method == Method::PUT && parts.uri.path().contains("/manifests/") {
+                return with(response, "docker-content-digest", Digest::of(b"x").as_str());
+            }
+            response
+        })
+        .await;
+        let error = push(&fake, &artifact).await.expect_err("refused");
+        let claim = matches!(
+            error,
+            Error::Content {
+                source: ContentError::Claim { .. },
+                ..
+            }
+        );
+        assert!(claim, "{error}");
+        let store = store.lock().expect("the store");
+        assert_eq!(store.contains_key("manifests/1"), is_tagged);
+    }
 }
 
 #[tokio::test]

@@ -288,7 +288,7 @@ fn each_way_of_a_registry_to_fail_has_its_code() {
         "log in",
     );
     check(status(503), Exit::Registry, "503", "later");
-    check(status(405), Exit::Registry, "405", "index");
+    check(status(405), Exit::Registry, "405", "artifacts");
     check(
         Error::Unauthorized {
             registry: "r.example".into(),
