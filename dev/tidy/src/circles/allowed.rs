@@ -26,7 +26,6 @@ pub(super) const CIRCLES: &[&[&str]] = &[
         "crates/engine/src/module.rs",
         "crates/engine/src/outbound.rs",
         "crates/engine/src/output.rs",
-        "crates/engine/src/received_body.rs",
         "crates/engine/src/runtime.rs",
     ],
 ];
