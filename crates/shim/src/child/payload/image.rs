@@ -1,6 +1,7 @@
 //! The module of an image that is a WebAssembly artifact: such an image has no files, so its one layer
 //! is read from containerd's content store.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
@@ -99,7 +100,7 @@ async fn find(image: &Image<'_>, limit: u64) -> Result<Option<Vec<u8>>, ImageErr
     if name.is_empty() {
         return Ok(None);
     }
-    let Some(target) = store.target(&name).await? else {
+    let Some(target) = store.target(&stored_name(&name)).await? else {
         return Ok(None);
     };
     let top = store.manifest(&target).await?;
@@ -202,6 +203,20 @@ impl Store<'_> {
     }
 }
 
+/// The name under which containerd's CRI plugin stores an image. Of a name with a tag and a digest it drops the tag, while
+/// the container keeps the name that the pod has.
+fn stored_name(name: &str) -> Cow<'_, str> {
+    let Some((tagged, digest)) = name.split_once('@') else {
+        return name.into();
+    };
+    // A colon before the last slash belongs to the registry's port.
+    let path = tagged.rfind('/').map_or(0, |slash| slash + 1);
+    match tagged[path..].find(':') {
+        Some(colon) => format!("{}@{digest}", &tagged[..path + colon]).into(),
+        None => name.into(),
+    }
+}
+
 /// Whether `digest` is that of `bytes`; `None` for an algorithm other than the two that OCI registers for everybody.
 fn is_digest_of(digest: &str, bytes: &[u8]) -> Option<bool> {
     let (algorithm, expected) = digest.split_once(':')?;
@@ -222,7 +237,22 @@ fn refused(what: String) -> impl FnOnce(Status) -> ImageError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_digest_of;
+    use super::{is_digest_of, stored_name};
+
+    #[test]
+    fn an_image_with_a_tag_and_a_digest_is_stored_without_the_tag() {
+        let check = |name: &str, expected: &str| assert_eq!(stored_name(name), expected);
+        check("r.example/a:1@sha256:0", "r.example/a@sha256:0");
+        check(
+            "r.example:5000/a/b:latest@sha256:0",
+            "r.example:5000/a/b@sha256:0",
+        );
+        check("r.example:5000/a@sha256:0", "r.example:5000/a@sha256:0");
+        check("r.example:5000/a:1", "r.example:5000/a:1");
+        check("a:1@sha256:0", "a@sha256:0");
+        check("a", "a");
+        check("sha256:0", "sha256:0");
+    }
 
     #[test]
     fn content_is_checked_by_the_algorithm_of_its_digest() {
