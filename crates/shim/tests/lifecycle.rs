@@ -7,11 +7,12 @@ use support::added::any;
 use support::bundle::drain;
 use support::modules::LOOP;
 use support::pod::{KIND, SANDBOX};
-use support::{Node, code, may_run, message};
+use support::unanswered::Departure;
+use support::{Node, code, create_request, may_run, message};
 
 use containerd_shim::api::{
-    CloseIORequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest, StatsRequest,
-    StatsResponse, Status, UpdateTaskRequest,
+    CloseIORequest, DeleteRequest, KillRequest, PauseRequest, PidsRequest, ResumeRequest,
+    StartRequest, StatsRequest, StatsResponse, Status, UpdateTaskRequest,
 };
 use containerd_shim::protos::cgroups::metrics::Metrics;
 use containerd_shim::protos::cgroups_v2::metrics::Metrics as Metrics2;
@@ -100,6 +101,37 @@ async fn scenario_15_a_task_that_nobody_knows_of_keeps_no_supervisor() {
     shim.shut_down().await;
     drop(shim);
     node.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn scenario_15_a_call_whose_answer_is_not_awaited_runs_to_its_end() {
+    if !may_run() {
+        return;
+    }
+    for departure in [Departure::Close, Departure::Deadline] {
+        let node = Node::new().await;
+        let bundle = node.bundle("c").module(LOOP).finish();
+        let shim = node.start(&bundle).await;
+        let mut connections = vec![shim.send("Create", &create_request(&bundle), departure)];
+        shim.until_status("c", Some(Status::CREATED)).await;
+        let start = StartRequest {
+            id: "c".to_owned(),
+            ..StartRequest::default()
+        };
+        connections.push(shim.send("Start", &start, departure));
+        shim.until_status("c", Some(Status::RUNNING)).await;
+        shim.kill("c", 9).await.expect("killed");
+        assert_eq!(shim.wait("c").await.expect("ended").exit_status, 137);
+        let delete = DeleteRequest {
+            id: "c".to_owned(),
+            ..DeleteRequest::default()
+        };
+        connections.push(shim.send("Delete", &delete, departure));
+        shim.until_status("c", None).await;
+        drop(connections);
+        shim.shut_down().await;
+        node.leaves_nothing().await;
+    }
 }
 
 #[tokio::test]
@@ -198,8 +230,7 @@ async fn nothing_is_run_inside_a_function() {
         .kill(Context::default(), &kill)
         .await
         .expect("killed");
-    shim.wait("c").await.expect("ended");
-    shim.delete("c").await.expect("deleted");
+    shim.ended("c").await;
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -259,9 +290,7 @@ async fn a_container_is_measured_paused_and_given_other_limits() {
         ..CloseIORequest::default()
     };
     client.close_io(context(), &close).await.expect("closed");
-    shim.kill("c", 9).await.expect("killed");
-    shim.wait("c").await.expect("ended");
-    shim.delete("c").await.expect("deleted");
+    shim.stop("c", 9).await;
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
@@ -308,8 +337,7 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
     let (stdout, _stderr) = (container.reader("stdout"), container.reader("stderr"));
     let second = node.start(&container).await;
     assert_eq!(second.address, shim.address);
-    shim.create(&container).await.expect("created");
-    shim.start_task("c").await.expect("started");
+    shim.run(&container).await;
     assert_eq!(shim.wait("c").await.expect("ended").exit_status, 0);
     let text = drain(stdout);
     assert!(text.ends_with("a-pod\n"), "{text}");
@@ -324,9 +352,7 @@ async fn a_pod_has_one_supervisor_and_no_process_of_its_own() {
         code(&shim.delete("pod").await),
         Some(Code::FAILED_PRECONDITION)
     );
-    shim.kill("pod", 9).await.expect("stopped");
-    assert_eq!(shim.wait("pod").await.expect("ended").exit_status, 137);
-    shim.delete("pod").await.expect("deleted");
+    assert_eq!(shim.stop("pod", 9).await, 137);
     shim.shut_down().await;
     drop((shim, second));
     node.leaves_nothing().await;

@@ -30,7 +30,7 @@ use crate::bundle::leftovers;
 use crate::bundle::record::Record;
 use crate::cgroup::Cgroup;
 use crate::error::ShimError;
-use crate::service::Service;
+use crate::service::calls::Calls;
 use crate::this_program::{RUNTIME, SELF, SERVE};
 use supervisor::Arguments;
 
@@ -106,7 +106,7 @@ struct Launch {
 
 #[async_trait]
 impl Shim for Launch {
-    type T = Service;
+    type T = Calls;
 
     async fn new(_: &str, flags: &Flags, _: &mut Config) -> Self {
         let bundle = match flags.bundle.as_str() {
@@ -158,7 +158,7 @@ impl Shim for Launch {
         ExitSignal::default().wait().await;
     }
 
-    async fn create_task_service(&self, _: RemotePublisher) -> Service {
+    async fn create_task_service(&self, _: RemotePublisher) -> Calls {
         unreachable!("`start` starts the supervisor with arguments of its own")
     }
 }

@@ -21,6 +21,7 @@ use crate::container::children::StandbyChild;
 use crate::container::reaper::Reaper;
 use crate::pod::oom::OomKills;
 use crate::service::Service;
+use crate::service::calls::Calls;
 use crate::task::context::TaskContext;
 use crate::task::events::Events;
 use crate::this_program::SERVE;
@@ -138,10 +139,10 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> std::io::Result
         Arc::clone(&over),
     );
     let service = Arc::new(service);
-    let tasks = Arc::clone(&service);
+    let calls = Arc::new(Calls(Arc::clone(&service)));
     let mut server = Server::new()
         .add_listener(Listener::try_from(listener)?)
-        .register_service(create_task(tasks));
+        .register_service(create_task(calls));
     server.start().await.map_err(std::io::Error::other)?;
     tokio::select! {
         () = over.wait() => {}

@@ -1,5 +1,8 @@
 //! containerd's calls: from its messages to tasks and back, each in one place.
 
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use containerd_shim::api::{
     CheckpointTaskRequest, CloseIORequest, ConnectRequest, ConnectResponse, CreateTaskRequest,
@@ -20,7 +23,7 @@ use containerd_shim::{Task as TaskService, TtrpcContext, TtrpcResult};
 use super::Service;
 use crate::bundle::stdio::Stdio;
 use crate::container::reaper::Exit;
-use crate::error::ShimError;
+use crate::error::{Result, ShimError};
 use crate::task::state::State;
 use crate::this_program::own_pid;
 
@@ -28,14 +31,32 @@ fn moment(exit: Exit) -> MessageField<Timestamp> {
     Some(convert_to_timestamp(Some(exit.at.into()))).into()
 }
 
+/// containerd's calls of a service.
+pub(crate) struct Calls(pub(crate) Arc<Service>);
+
+/// Runs a call that changes something to its end. The ttrpc library drops a call, after any of its steps, when
+/// containerd's connection closes and when the call's deadline passes. A container that is half made or half removed
+/// would then stay on the node.
+///
+/// # Panics
+///
+/// When the call does.
+async fn to_the_end<T: Send + 'static>(
+    call: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::spawn(call).await;
+    ended.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
+}
+
 #[async_trait]
-impl TaskService for Service {
+impl TaskService for Calls {
     async fn create(
         &self,
         _: &TtrpcContext,
         request: CreateTaskRequest,
     ) -> TtrpcResult<CreateTaskResponse> {
-        let pid = self.create_task(request).await?;
+        let service = Arc::clone(&self.0);
+        let pid = to_the_end(async move { service.create_task(request).await }).await?;
         Ok(CreateTaskResponse {
             pid,
             ..CreateTaskResponse::default()
@@ -43,31 +64,8 @@ impl TaskService for Service {
     }
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> TtrpcResult<StartResponse> {
-        let task = self.task(&request.id)?;
-        let events = &self.context.events;
-        let started = if request.exec_id.is_empty() {
-            let tell = |pid: i32| {
-                events.publish(&TaskStart {
-                    container_id: request.id.clone(),
-                    pid: pid.unsigned_abs(),
-                    ..TaskStart::default()
-                });
-            };
-            task.start(tell).await
-        } else {
-            let tell = |pid: i32| {
-                events.publish(&TaskExecStarted {
-                    container_id: request.id.clone(),
-                    exec_id: request.exec_id.clone(),
-                    pid: pid.unsigned_abs(),
-                    ..TaskExecStarted::default()
-                });
-            };
-            task.start_exec(&request.exec_id, tell).await
-        };
-        let pid = started.inspect_err(|error| {
-            tracing::warn!(task = request.id, exec = request.exec_id, %error, "no start");
-        })?;
+        let service = Arc::clone(&self.0);
+        let pid = to_the_end(async move { service.start_process(request).await }).await?;
         Ok(StartResponse {
             pid: pid.unsigned_abs(),
             ..StartResponse::default()
@@ -79,23 +77,8 @@ impl TaskService for Service {
         _: &TtrpcContext,
         request: DeleteRequest,
     ) -> TtrpcResult<DeleteResponse> {
-        let task = self.task(&request.id)?;
-        let (pid, exit) = if request.exec_id.is_empty() {
-            let deleted = task.delete().await?;
-            self.tasks().remove(&request.id);
-            let (pid, exit) = deleted;
-            self.context.events.publish(&TaskDelete {
-                container_id: request.id.clone(),
-                id: request.id,
-                pid: pid.unsigned_abs(),
-                exit_status: exit.code,
-                exited_at: moment(exit),
-                ..TaskDelete::default()
-            });
-            deleted
-        } else {
-            task.delete_exec(&request.exec_id)?
-        };
+        let service = Arc::clone(&self.0);
+        let (pid, exit) = to_the_end(async move { service.delete_process(request).await }).await?;
         Ok(DeleteResponse {
             pid: pid.unsigned_abs(),
             exit_status: exit.code,
@@ -106,12 +89,12 @@ impl TaskService for Service {
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> TtrpcResult<Empty> {
         let (exec, signal) = (&request.exec_id, request.signal);
-        self.task(&request.id)?.kill(exec, signal, request.all)?;
+        self.0.task(&request.id)?.kill(exec, signal, request.all)?;
         Ok(Empty::new())
     }
 
     async fn wait(&self, _: &TtrpcContext, request: WaitRequest) -> TtrpcResult<WaitResponse> {
-        let process = self.task(&request.id)?.process(&request.exec_id)?;
+        let process = self.0.task(&request.id)?.process(&request.exec_id)?;
         let exit = process.exit().await;
         Ok(WaitResponse {
             exit_status: exit.code,
@@ -121,7 +104,7 @@ impl TaskService for Service {
     }
 
     async fn state(&self, _: &TtrpcContext, request: StateRequest) -> TtrpcResult<StateResponse> {
-        let task = self.task(&request.id)?;
+        let task = self.0.task(&request.id)?;
         let process = task.process(&request.exec_id)?;
         let mut response = StateResponse {
             id: request.id,
@@ -149,7 +132,7 @@ impl TaskService for Service {
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
-        let task = self.task(&request.id)?;
+        let task = self.0.task(&request.id)?;
         let pids = match task.cgroup() {
             None => vec![own_pid()],
             Some(cgroup) => cgroup.processes().into_iter().collect(),
@@ -165,7 +148,7 @@ impl TaskService for Service {
     }
 
     async fn exec(&self, _: &TtrpcContext, request: ExecProcessRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id)?;
+        let task = self.0.task(&request.id)?;
         let stdio = Stdio {
             stdin: request.stdin,
             stdout: request.stdout,
@@ -175,7 +158,7 @@ impl TaskService for Service {
         let specification = serde_json::from_slice(&request.spec.value)
             .map_err(|error| ShimError::Invalid(format!("the process's specification: {error}")))?;
         task.add(&request.exec_id, stdio, specification)?;
-        self.context.events.publish(&TaskExecAdded {
+        self.0.context.events.publish(&TaskExecAdded {
             container_id: request.id,
             exec_id: request.exec_id,
             ..TaskExecAdded::default()
@@ -184,13 +167,13 @@ impl TaskService for Service {
     }
 
     async fn resize_pty(&self, _: &TtrpcContext, request: ResizePtyRequest) -> TtrpcResult<Empty> {
-        let process = self.task(&request.id)?.process(&request.exec_id)?;
+        let process = self.0.task(&request.id)?.process(&request.exec_id)?;
         process.resize(request.width, request.height)?;
         Ok(Empty::new())
     }
 
     async fn close_io(&self, _: &TtrpcContext, request: CloseIORequest) -> TtrpcResult<Empty> {
-        let process = self.task(&request.id)?.process(&request.exec_id)?;
+        let process = self.0.task(&request.id)?.process(&request.exec_id)?;
         if request.stdin {
             process.close_stdin();
         }
@@ -198,8 +181,9 @@ impl TaskService for Service {
     }
 
     async fn pause(&self, _: &TtrpcContext, request: PauseRequest) -> TtrpcResult<Empty> {
-        self.task(&request.id)?.freeze(true).await?;
-        self.context.events.publish(&TaskPaused {
+        let task = self.0.task(&request.id)?;
+        to_the_end(async move { task.freeze(true).await }).await?;
+        self.0.context.events.publish(&TaskPaused {
             container_id: request.id,
             ..TaskPaused::default()
         });
@@ -207,8 +191,9 @@ impl TaskService for Service {
     }
 
     async fn resume(&self, _: &TtrpcContext, request: ResumeRequest) -> TtrpcResult<Empty> {
-        self.task(&request.id)?.freeze(false).await?;
-        self.context.events.publish(&TaskResumed {
+        let task = self.0.task(&request.id)?;
+        to_the_end(async move { task.freeze(false).await }).await?;
+        self.0.context.events.publish(&TaskResumed {
             container_id: request.id,
             ..TaskResumed::default()
         });
@@ -220,15 +205,15 @@ impl TaskService for Service {
     }
 
     async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id)?;
+        let task = self.0.task(&request.id)?;
         let update = serde_json::from_slice(&request.resources.value)
             .map_err(|error| ShimError::Invalid(format!("the resources: {error}")))?;
-        task.update(update).await?;
+        to_the_end(async move { task.update(update).await }).await?;
         Ok(Empty::new())
     }
 
     async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> TtrpcResult<StatsResponse> {
-        let task = self.task(&request.id)?;
+        let task = self.0.task(&request.id)?;
         Ok(StatsResponse {
             stats: MessageField::some(task.measure()?),
             ..StatsResponse::default()
@@ -240,7 +225,7 @@ impl TaskService for Service {
         _: &TtrpcContext,
         request: ConnectRequest,
     ) -> TtrpcResult<ConnectResponse> {
-        let task_pid = self.task(&request.id).map_or(0, |task| task.init.pid());
+        let task_pid = self.0.task(&request.id).map_or(0, |task| task.init.pid());
         Ok(ConnectResponse {
             shim_pid: own_pid().unsigned_abs(),
             task_pid: task_pid.unsigned_abs(),
@@ -250,11 +235,65 @@ impl TaskService for Service {
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> TtrpcResult<Empty> {
-        self.remove_orphans().await;
-        // Other tasks of the pod may still be there.
-        if self.tasks().is_empty() {
-            self.over.signal();
-        }
+        let service = Arc::clone(&self.0);
+        let shut_down = async move {
+            service.remove_orphans().await;
+            // Other tasks of the pod may still be there.
+            if service.is_idle() {
+                service.over.signal();
+            }
+            Ok(())
+        };
+        to_the_end(shut_down).await?;
         Ok(Empty::new())
+    }
+}
+
+impl Service {
+    async fn start_process(&self, request: StartRequest) -> Result<i32> {
+        let task = self.task(&request.id)?;
+        let events = &self.context.events;
+        let started = if request.exec_id.is_empty() {
+            let tell = |pid: i32| {
+                events.publish(&TaskStart {
+                    container_id: request.id.clone(),
+                    pid: pid.unsigned_abs(),
+                    ..TaskStart::default()
+                });
+            };
+            task.start(tell).await
+        } else {
+            let tell = |pid: i32| {
+                events.publish(&TaskExecStarted {
+                    container_id: request.id.clone(),
+                    exec_id: request.exec_id.clone(),
+                    pid: pid.unsigned_abs(),
+                    ..TaskExecStarted::default()
+                });
+            };
+            task.start_exec(&request.exec_id, tell).await
+        };
+        started.inspect_err(|error| {
+            tracing::warn!(task = request.id, exec = request.exec_id, %error, "no start");
+        })
+    }
+
+    /// Returns the process's number and its end.
+    async fn delete_process(&self, request: DeleteRequest) -> Result<(i32, Exit)> {
+        let task = self.task(&request.id)?;
+        if !request.exec_id.is_empty() {
+            return task.delete_exec(&request.exec_id);
+        }
+        let (pid, exit) = task.delete().await?;
+        self.tasks().remove(&request.id);
+        self.context.events.publish(&TaskDelete {
+            container_id: request.id.clone(),
+            id: request.id,
+            pid: pid.unsigned_abs(),
+            exit_status: exit.code,
+            exited_at: moment(exit),
+            ..TaskDelete::default()
+        });
+        Ok((pid, exit))
     }
 }

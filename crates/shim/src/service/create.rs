@@ -135,7 +135,13 @@ impl Service {
                 Task::create(request, plan, context).await?
             }
         };
-        task.write_record()?;
+        if let Err(error) = task.write_record() {
+            // That the record cannot be written says more than that the container cannot be removed.
+            if let Err(error) = task.remove().await {
+                tracing::warn!(task = id, %error, "not all of a task could be removed");
+            }
+            return Err(error);
+        }
         Ok(task)
     }
 

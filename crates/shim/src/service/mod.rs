@@ -3,7 +3,7 @@
 //! [`calls`] has containerd's calls. [`create`] has the steps of Create, and [`orphans`] ends tasks that containerd has
 //! lost.
 
-mod calls;
+pub(crate) mod calls;
 mod create;
 mod orphans;
 

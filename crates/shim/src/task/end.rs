@@ -89,8 +89,12 @@ impl Task {
         Ok(())
     }
 
-    /// Removes what the shim has made for it.
-    async fn remove(&self) -> Result<()> {
+    /// Ends its processes and removes what the shim has made for it.
+    ///
+    /// # Errors
+    ///
+    /// When something of it is in use.
+    pub(crate) async fn remove(&self) -> Result<()> {
         match &self.kind {
             Kind::Container(container) => leftovers::remove_group(&container.cgroup).await?,
             Kind::Sandbox(shared) => shared.remove().await?,

@@ -14,6 +14,7 @@ pub(crate) mod groups;
 pub(crate) mod modules;
 pub(crate) mod network;
 pub(crate) mod pod;
+pub(crate) mod unanswered;
 
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -285,6 +286,19 @@ pub(crate) struct Shim {
     client: TaskClient,
 }
 
+/// What containerd asks for to have a container made.
+pub(crate) fn create_request(bundle: &Bundle) -> CreateTaskRequest {
+    CreateTaskRequest {
+        id: bundle.id().to_owned(),
+        bundle: bundle.path().display().to_string(),
+        stdin: bundle.stdin().unwrap_or_default(),
+        stdout: bundle.stdout().unwrap_or_default(),
+        stderr: bundle.stderr().unwrap_or_default(),
+        terminal: bundle.has_terminal(),
+        ..CreateTaskRequest::default()
+    }
+}
+
 fn patient() -> Context {
     ttrpc::context::with_timeout(i64::try_from(WAIT_TIMEOUT.as_nanos()).expect("it fits"))
 }
@@ -304,15 +318,7 @@ impl Shim {
     }
 
     pub(crate) async fn create(&self, bundle: &Bundle) -> ttrpc::Result<CreateTaskResponse> {
-        let request = CreateTaskRequest {
-            id: bundle.id().to_owned(),
-            bundle: bundle.path().display().to_string(),
-            stdin: bundle.stdin().unwrap_or_default(),
-            stdout: bundle.stdout().unwrap_or_default(),
-            stderr: bundle.stderr().unwrap_or_default(),
-            terminal: bundle.has_terminal(),
-            ..CreateTaskRequest::default()
-        };
+        let request = create_request(bundle);
         self.client.create(patient(), &request).await
     }
 
