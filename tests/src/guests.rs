@@ -9,6 +9,9 @@ use tempfile::TempDir;
 /// The variable of `cargo xtask` with the folder of the guests.
 const VARIABLE: &str = "SAMPAN_GUESTS_DIR";
 
+/// The guests that are handlers: one for each version of `wasi:http`, with the same paths.
+pub const HANDLERS: [&str; 2] = ["probe", "probe-03"];
+
 /// A folder for `sampan up`, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Guests {
@@ -26,6 +29,13 @@ impl Guests {
     /// A folder with one function: the guest of this name, with these lines in its `function.yaml`.
     pub fn one(guest: &str, lines: &str) -> Guests {
         Guests::none().and(guest, guest, lines)
+    }
+
+    /// A folder with both handlers, with these lines in each `function.yaml`.
+    pub fn handlers(lines: &str) -> Guests {
+        HANDLERS
+            .iter()
+            .fold(Guests::none(), |guests, name| guests.and(name, name, lines))
     }
 
     /// Adds another function.

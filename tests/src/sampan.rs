@@ -32,21 +32,29 @@ pub struct Sampan {
 }
 
 impl Sampan {
+    /// The command that serves a folder on a free port, for [`Sampan::start`].
+    pub fn command(folder: &Path) -> Command {
+        let mut command = Command::new(program("sampan"));
+        command.arg("up").arg(folder);
+        command.args(["--listen", "127.0.0.1:0", "--output", "json"]);
+        command
+    }
+
     /// Serves the functions of a folder, and waits until each is served or has failed.
     pub fn up(folder: &Path) -> Pending<'static, Sampan> {
-        Sampan::start(command(folder))
+        Sampan::start(Sampan::command(folder))
     }
 
     /// Serves the functions of a folder with more arguments, and waits like [`Sampan::up`].
     pub fn up_with(folder: &Path, arguments: &[&str]) -> Pending<'static, Sampan> {
-        let mut command = command(folder);
+        let mut command = Sampan::command(folder);
         command.args(arguments);
         Sampan::start(command)
     }
 
     /// Serves the functions of a folder, and waits only until it listens.
     pub fn start_loading(folder: &Path) -> Pending<'static, Sampan> {
-        Box::pin(Sampan::listening(command(folder)))
+        Box::pin(Sampan::listening(Sampan::command(folder)))
     }
 
     /// Starts a command that becomes `sampan up --output json`, and waits until each function is
@@ -144,6 +152,15 @@ impl Sampan {
         self.process.stderr().expect("its log can be read")
     }
 
+    /// Waits until a line of its stderr has all of these parts.
+    pub async fn wait_for_line(&self, parts: &[&str]) {
+        let has = |log: &str| {
+            let mut lines = log.lines();
+            lines.any(|line| parts.iter().all(|part| line.contains(part)))
+        };
+        self.wait_for_log(has).await;
+    }
+
     /// Waits until its stderr meets a condition: logs are written with a delay.
     pub async fn wait_for_log(&self, condition: impl Fn(&str) -> bool) {
         let begun = Instant::now();
@@ -214,11 +231,4 @@ impl Sampan {
     pub fn stop(mut self) -> Pending<'static, ExitStatus> {
         Box::pin(async move { self.process.stop().await })
     }
-}
-
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(program("sampan"));
-    command.arg("up").arg(folder);
-    command.args(["--listen", "127.0.0.1:0", "--output", "json"]);
-    command
 }

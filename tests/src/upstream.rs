@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server that functions call, whose requests a test can look at.
+//! An HTTP/1.1 server that functions call. A test can look at its requests.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -46,6 +46,21 @@ struct State {
     most: watch::Sender<usize>,
     /// How many requests must have been in progress at once before any is answered.
     awaited: usize,
+}
+
+/// Runs a task for each connection to a free port.
+pub async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
 }
 
 impl Upstream {

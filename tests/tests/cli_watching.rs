@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use sampan_tests::{Guests, Sampan, TEST_TIMEOUT, component, program};
-use tokio::process::Command;
+use sampan_tests::{Guests, Sampan, TEST_TIMEOUT, component};
 use tokio::time::{Instant, sleep};
 
 fn bytes(guest: &str) -> Vec<u8> {
@@ -129,13 +128,11 @@ fn processes_with(names: &[String]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_41_a_kill_while_modules_are_stored_leaves_a_cache_that_works() {
-    let guests = Guests::one("probe", "").and("probe-03", "probe-03", "");
+    let guests = Guests::handlers("");
     let data = tempfile::tempdir().expect("a temporary folder can be made");
     let command = || {
-        let mut command = Command::new(program("sampan"));
-        command.arg("up").arg(guests.folder());
-        command.args(["--listen", "127.0.0.1:0", "--output", "json", "--data"]);
-        command.arg(data.path());
+        let mut command = Sampan::command(guests.folder());
+        command.arg("--data").arg(data.path());
         command
     };
     for round in 0..20 {

@@ -3,21 +3,14 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use sampan_tests::{Guests, Sampan, TEST_TIMEOUT};
+use sampan_tests::{Guests, HANDLERS, Protocol, Sampan, TEST_TIMEOUT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const WORLDS: [&str; 2] = ["probe", "probe-03"];
-
 /// Serves a handler of each world. Their folder is there until it is dropped.
 async fn both() -> (Guests, Sampan) {
-    let guests = Guests::none();
-    let guests = WORLDS
-        .iter()
-        .fold(guests, |guests, guest| guests.and(guest, guest, ""));
+    let guests = Guests::handlers("");
     let sampan = Sampan::up(guests.folder()).await;
     (guests, sampan)
 }
@@ -40,7 +33,7 @@ async fn exchange(sampan: &Sampan, request: &str) -> String {
 async fn a_handler_sees_scheme_and_authority_whatever_carried_them() {
     let (_guests, sampan) = both().await;
     let local = sampan.address().to_string();
-    for world in WORLDS {
+    for world in HANDLERS {
         let path = format!("/function/{world}/target");
         let check = async |head: String, expected: &str| {
             let answer = exchange(&sampan, &format!("{head}\r\n\r\n")).await;
@@ -123,23 +116,17 @@ async fn a_command_gets_every_variable_of_cgi() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_sees_an_http2_request_as_one_of_http1() {
     let (_guests, sampan) = both().await;
-    let stream = TcpStream::connect(sampan.address()).await;
-    let io = TokioIo::new(stream.expect("it listens"));
-    let handshake = http2::handshake(TokioExecutor::new(), io).await;
-    let (mut sender, connection) = handshake.expect("it speaks HTTP/2");
-    tokio::spawn(connection);
-    for world in WORLDS {
+    for world in HANDLERS {
         let request = Request::get(format!("http://a.example:81/function/{world}/target?x"))
             .header("cookie", "a=1")
             .header("cookie", "b=2")
             .body(Empty::<Bytes>::new())
             .expect("a request");
-        let exchange = async {
-            let answer = sender.send_request(request).await?;
-            Ok::<_, hyper::Error>(answer.into_body().collect().await?.to_bytes())
-        };
-        let answer = timeout(TEST_TIMEOUT, exchange).await.expect("in time");
+        let answer = Protocol::Http2.send(sampan.address(), request).await;
+        let answer = timeout(TEST_TIMEOUT, answer.into_body().collect()).await;
+        let answer = answer.expect("in time");
         let answer = answer.unwrap_or_else(|error| panic!("{world}: {error}"));
+        let answer = answer.to_bytes();
         assert_eq!(
             answer, "http a.example:81 /target?x host=[] cookie=[\"a=1; b=2\"]",
             "{world}"

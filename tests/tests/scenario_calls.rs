@@ -32,13 +32,14 @@ async fn up(lines: &str, arguments: &[&str]) -> (Sampan, Guests) {
     (Sampan::up_with(guests.folder(), arguments).await, guests)
 }
 
-async fn send(
+/// Sends a request, and returns the answer when its head is here.
+fn send(
     sampan: &Sampan,
     protocol: Protocol,
     method: &Method,
     function: &str,
     path: &str,
-) -> Response<Incoming> {
+) -> impl Future<Output = Response<Incoming>> + Send + use<> {
     let address = sampan.address();
     let request = Request::builder()
         .method(method)
@@ -46,7 +47,7 @@ async fn send(
         .header("host", address.to_string())
         .body(Empty::<Bytes>::new())
         .expect("a request");
-    protocol.send(address, request).await
+    protocol.send(address, request)
 }
 
 /// Sends a request for a framed answer, and expects all of it.
@@ -167,12 +168,7 @@ async fn a_failure_after_an_answer_is_logged_and_counted() {
         let labels = format!("{{function=\"{function}\",cause=\"{cause}\"}}");
         let line = format!("sampan_function_failures_total{labels} 1");
         sampan.wait_for_metric(&line).await;
-        sampan
-            .wait_for_log(|said| {
-                let mut lines = said.lines();
-                lines.any(|line| line.contains(" WARN ") && line.contains(cause))
-            })
-            .await;
+        sampan.wait_for_line(&[" WARN ", cause]).await;
     }
 }
 
@@ -202,14 +198,9 @@ async fn guests_that_the_end_cuts_off_are_logged() {
         let framed = (&Method::GET, "length", 200);
         check_framed(&sampan, Protocol::Http1, function, "/after-never", framed).await;
     }
-    let address = sampan.address();
     for protocol in Protocol::ALL {
-        let request = Request::get(format!("http://{address}/function/probe/never"))
-            .header("host", address.to_string())
-            .body(Empty::<Bytes>::new())
-            .expect("a request");
         // The server breaks the request off, which the task reports by a panic of its own.
-        tokio::spawn(protocol.send(address, request));
+        tokio::spawn(send(&sampan, protocol, &Method::GET, "probe", "/never"));
     }
     let line = "sampan_function_requests_in_progress{function=\"probe\"} 3";
     sampan.wait_for_metric(line).await;
@@ -226,7 +217,7 @@ async fn guests_that_the_end_cuts_off_are_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_breaks_serves_no_further_request() {
     let reuse = "instances: { reuse: { requests: 10 } }\n";
-    let guests = Guests::one("probe", reuse).and("probe-03", "probe-03", reuse);
+    let guests = Guests::handlers(reuse);
     let sampan = Sampan::up_with(guests.folder(), &["--admin", "127.0.0.1:0"]).await;
     for (function, path, status) in [
         ("probe", "/nothing", 502),
@@ -282,14 +273,10 @@ async fn an_answer_that_does_not_fit_its_head_is_refused_if_nothing_was_sent() {
         ("cgi", "/long"),
     ] {
         for protocol in Protocol::ALL {
-            let address = sampan.address();
-            let request = Request::get(format!("http://{address}/function/{function}{path}"))
-                .header("host", address.to_string())
-                .body(Empty::<Bytes>::new())
-                .expect("a request");
+            let sending = send(&sampan, protocol, &Method::GET, function, path);
             // Over HTTP/1 the connection may close before the head has left it, which the task reports
             // by a panic of its own.
-            let Ok(answer) = tokio::spawn(protocol.send(address, request)).await else {
+            let Ok(answer) = tokio::spawn(sending).await else {
                 continue;
             };
             let is_refused = answer.status() == 502;

@@ -5,15 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
-use sampan_tests::{Guests, Sampan, component, program};
-use tokio::process::Command;
+use sampan_tests::{Guests, Sampan, component};
 
 /// Runs `sampan up` on a folder, with its data in another.
 async fn up(functions: &Path, data: &Path) -> Sampan {
-    let mut command = Command::new(program("sampan"));
-    command.arg("up").arg(functions);
-    command.args(["--listen", "127.0.0.1:0", "--output", "json", "--data"]);
-    command.arg(data);
+    let mut command = Sampan::command(functions);
+    command.arg("--data").arg(data);
     Sampan::start(command).await
 }
 
@@ -143,7 +140,7 @@ async fn scenario_9_cache_entries_that_fail_verification_are_compiled_again() {
             true,
         ),
     ];
-    let guests = Guests::one("probe", "").and("probe-03", "probe-03", "");
+    let guests = Guests::handlers("");
     let data = tempfile::tempdir().expect("a temporary folder can be made");
     up(guests.folder(), data.path()).await.stop().await;
     for (what, forge, compiled) in forgeries {

@@ -6,33 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use sampan_tests::{Guests, Sampan, Seen, TEST_TIMEOUT, Upstream};
+use sampan_tests::{Guests, HANDLERS, Sampan, Seen, TEST_TIMEOUT, Upstream, listen};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-
-/// The guests that make the same calls.
-const CALLERS: [&str; 2] = ["probe", "probe-03"];
+use tokio::net::TcpStream;
 
 /// Serves both guests with these limits and a rule for the address.
 async fn up(limits: &str, address: SocketAddr) -> (Sampan, Guests) {
     let lines = format!("limits: {{ {limits} }}\noutbound: {{ allow: [\"http://{address}\"] }}\n");
-    let guests = Guests::one(CALLERS[0], &lines).and(CALLERS[1], CALLERS[1], &lines);
+    let guests = Guests::handlers(&lines);
     (Sampan::up(guests.folder()).await, guests)
-}
-
-/// Runs a task for each connection to a free port.
-async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it has one");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream));
-        }
-    });
-    address
 }
 
 /// Reads a request; `false` at the end of the connection.
@@ -84,7 +66,7 @@ async fn a_body_without_a_length_arrives_with_every_method() {
         };
         assert_eq!(upstream.seen()[before..], [seen], "{caller}");
     };
-    for caller in CALLERS {
+    for caller in HANDLERS {
         for method in [
             "GET", "HEAD", "DELETE", "OPTIONS", "PATCH", "POST", "PUT", "PURGE",
         ] {
@@ -106,7 +88,7 @@ async fn a_body_without_a_length_arrives_with_every_method() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_beyond_the_limit_of_connections_wait_for_a_free_one() {
-    for caller in CALLERS {
+    for caller in HANDLERS {
         let upstream = Upstream::start_waiting_for(3).await;
         let (sampan, _files) = up("outboundConnections: 3", upstream.address()).await;
         let path = format!("/many?count=20;to=http://{}/", upstream.address());
@@ -183,7 +165,7 @@ async fn unread_responses_beyond_the_budget_keep_their_connections() {
     for (count, timeout, fits) in [(10, "30s", true), (40, "3s", false)] {
         let limits = format!("outboundConnections: 2, timeout: {timeout}");
         let (sampan, _files) = up(&limits, address).await;
-        for caller in CALLERS {
+        for caller in HANDLERS {
             let path = format!("/many?count={count};to=http://{address}/");
             let answer = sampan.call(caller, &path).await;
             if fits {
@@ -217,7 +199,7 @@ async fn the_time_limits_of_a_request_hold() {
         (broken, "first=10000;between=5000", "200 part"),
     ] {
         let (sampan, _files) = up(limits, address).await;
-        for caller in CALLERS {
+        for caller in HANDLERS {
             let path = format!("/request?{option};to=http://{address}/");
             let answer = sampan.call(caller, &path).await;
             // The error of a stream in 0.2 is a text.
@@ -235,7 +217,7 @@ async fn a_body_that_does_not_begin_ends_its_request() {
     // No request arrives there.
     let address = listen(|stream| stall(stream, b"")).await;
     let (sampan, _files) = up("timeout: 30s", address).await;
-    for caller in CALLERS {
+    for caller in HANDLERS {
         for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
             let path = format!("/request?method={method};open=true;first=300;to=http://{address}/");
             let answer = sampan.call(caller, &path).await;
@@ -291,7 +273,7 @@ async fn a_request_without_an_answer_on_a_pooled_connection_is_sent_once_more() 
     ] {
         let closing = Closing::start(part).await;
         let (sampan, _files) = up("timeout: 30s", closing.address).await;
-        for caller in CALLERS {
+        for caller in HANDLERS {
             let begun = Instant::now();
             let before = closing.closed.load(Ordering::SeqCst);
             let mut failed = 0;
@@ -325,7 +307,7 @@ async fn no_call_fails_because_its_upstream_closes_idle_connections() {
     })
     .await;
     let (sampan, _files) = up("timeout: 30s", address).await;
-    for caller in CALLERS {
+    for caller in HANDLERS {
         for number in 0..50 {
             let path = format!("/request?to=http://{address}/");
             let answer = sampan.call(caller, &path).await;
@@ -338,19 +320,15 @@ async fn no_call_fails_because_its_upstream_closes_idle_connections() {
 async fn a_refused_call_is_logged_with_its_target_and_the_reason() {
     let closed = sampan_tests::ClosedPort::reserve();
     let (sampan, _files) = up("timeout: 30s", closed.address()).await;
-    for caller in CALLERS {
+    for caller in HANDLERS {
         let check = async |target: &str, error: &str, line: &str| {
             let path = format!("/request?to={target}");
             let answer = sampan.call(caller, &path).await;
             assert!(answer.text().contains(error), "{caller}: {answer:?}");
-            let has = |log: &str| {
-                log.lines().any(|found| {
-                    found.contains("an outbound call failed")
-                        && found.contains(line)
-                        && found.contains(&format!("function={caller} "))
-                })
-            };
-            sampan.wait_for_log(has).await;
+            let by = format!("function={caller} ");
+            sampan
+                .wait_for_line(&["an outbound call failed", line, &by])
+                .await;
         };
         let port = closed.address().port();
         check(

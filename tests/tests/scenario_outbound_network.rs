@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sampan_tests::{Guests, Sampan};
+use sampan_tests::{Guests, HANDLERS, Sampan};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -196,13 +196,10 @@ async fn among_silent_addresses() {
         "limits: {{ timeout: 9s }}\noutbound: {{ allow: [{}, \"http://nowhere.invalid\"] }}\n",
         rules.join(", ")
     );
-    let guests = Guests::one("probe", &lines).and("probe-03", "probe-03", &lines);
+    let guests = Guests::handlers(&lines);
     let sampan = Sampan::up(guests.folder()).await;
-    for caller in ["probe", "probe-03"] {
-        let has_line = |log: &str, reason: &str| {
-            log.lines()
-                .any(|line| line.contains(reason) && line.contains(&format!("function={caller} ")))
-        };
+    for caller in HANDLERS {
+        let by = format!("function={caller} ");
         let check = async |options: &str, host: &str, expected: &str, connected: usize| {
             let before = answering.load(Ordering::SeqCst);
             let path = format!("/request?{options}to=http://{host}:{PORT}/");
@@ -218,7 +215,7 @@ async fn among_silent_addresses() {
         let timeout = "ErrorCode::ConnectionTimeout";
         check("connect=300;", "silent.internal", timeout, 0).await;
         sampan
-            .wait_for_log(|log| has_line(log, "no connection to 10.1.0.1 in time"))
+            .wait_for_line(&["no connection to 10.1.0.1 in time", &by])
             .await;
         let path = "/request?to=http://nowhere.invalid/";
         let answer = sampan.call(caller, path).await;
@@ -227,7 +224,7 @@ async fn among_silent_addresses() {
             "{answer:?}"
         );
         sampan
-            .wait_for_log(|log| has_line(log, "its name does not resolve"))
+            .wait_for_line(&["its name does not resolve", &by])
             .await;
     }
     assert_eq!(guarded.load(Ordering::SeqCst), 0);

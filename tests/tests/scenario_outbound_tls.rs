@@ -1,22 +1,16 @@
-//! Tests outbound calls over TLS: whom a function trusts, what it gets otherwise, and what is logged.
+//! Tests outbound calls over TLS: which authorities a function trusts, what it gets otherwise, and what is logged.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sampan_tests::{Guests, Sampan, program};
+use sampan_tests::{Guests, HANDLERS, Sampan, listen};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
-
-/// The guests that make the same calls.
-const CALLERS: [&str; 2] = ["probe", "probe-03"];
 
 /// A private certificate authority.
 struct Authority {
@@ -57,26 +51,17 @@ impl Authority {
             .with_single_cert(vec![certificate], key)
             .expect("certificate and key fit");
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (listener, address) = listen().await;
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    // A client that does not trust it ends here.
-                    if let Ok(stream) = acceptor.accept(stream).await {
-                        answer(stream).await;
-                    }
-                });
+        listen(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                // A client that does not trust it ends here.
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    answer(stream).await;
+                }
             }
-        });
-        address
+        })
+        .await
     }
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it has one");
-    (listener, address)
 }
 
 /// Answers a request that fits into one read.
@@ -110,12 +95,7 @@ async fn a_function_trusts_the_authorities_that_it_names() {
     let good = authority.serve("localhost", false).await;
     let other = authority.serve("other.example", false).await;
     let old = authority.serve("localhost", true).await;
-    let (listener, plain) = listen().await;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream));
-        }
-    });
+    let plain = listen(answer).await;
     let trusting = ", certificateAuthorities: [ca.crt]";
     let cases = [
         ("good", good, trusting, "200 ok", ""),
@@ -148,7 +128,7 @@ async fn a_function_trusts_the_authorities_that_it_names() {
             "no TLS session",
         ),
     ];
-    for caller in CALLERS {
+    for caller in HANDLERS {
         let mut guests = Guests::none();
         for (function, address, more, ..) in cases {
             guests = guests.and(function, caller, &lines(address, more));
@@ -159,14 +139,10 @@ async fn a_function_trusts_the_authorities_that_it_names() {
         for (function, address, _, expected, logged) in cases {
             check(&sampan, function, address, expected).await;
             if !logged.is_empty() {
-                let has = |log: &str| {
-                    log.lines().any(|line| {
-                        line.contains(logged)
-                            && line.contains(&format!("function={function} "))
-                            && line.contains("host=\"localhost\"")
-                    })
-                };
-                sampan.wait_for_log(has).await;
+                let by = format!("function={function} ");
+                sampan
+                    .wait_for_line(&[logged, &by, "host=\"localhost\""])
+                    .await;
             }
         }
     }
@@ -183,21 +159,14 @@ async fn the_environment_replaces_the_authorities_of_all_functions() {
         ("SSL_CERT_FILE", file.as_path()),
         ("SSL_CERT_DIR", folder.path()),
     ] {
-        let lines = lines(address, "");
-        let guests = Guests::one("probe", &lines).and("probe-03", "probe-03", &lines);
-        let sampan = Sampan::start(command(guests.folder(), variable, value)).await;
-        for caller in CALLERS {
+        let guests = Guests::handlers(&lines(address, ""));
+        let mut command = Sampan::command(guests.folder());
+        command.env(variable, value);
+        let sampan = Sampan::start(command).await;
+        for caller in HANDLERS {
             check(&sampan, caller, address, "200 ok").await;
         }
     }
-}
-
-fn command(folder: &Path, variable: &str, value: &Path) -> Command {
-    let mut command = Command::new(program("sampan"));
-    command.arg("up").arg(folder);
-    command.args(["--listen", "127.0.0.1:0", "--output", "json"]);
-    command.env(variable, value);
-    command
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,19 +8,14 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use sampan_tests::{Guests, Protocol, Sampan, TEST_TIMEOUT};
+use sampan_tests::{Guests, HANDLERS, Protocol, Sampan, TEST_TIMEOUT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const KINDS: [&str; 2] = ["probe", "probe-03"];
-
 async fn up(lines: &str) -> (Sampan, Guests) {
-    let guests = Guests::none();
-    let guests = KINDS
-        .iter()
-        .fold(guests, |guests, kind| guests.and(kind, kind, lines));
+    let guests = Guests::handlers(lines);
     (Sampan::up(guests.folder()).await, guests)
 }
 
@@ -34,7 +29,7 @@ fn echo(sampan: &Sampan, function: &str) -> http::request::Builder {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_stream_both_ways_at_once() {
     let (sampan, _files) = up("").await;
-    for function in KINDS {
+    for function in HANDLERS {
         for protocol in Protocol::ALL {
             let (sender, receiver) = mpsc::channel::<Bytes>(1);
             let pieces = stream::unfold(receiver, async |mut receiver| {
@@ -72,7 +67,7 @@ async fn bodies_stream_both_ways_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn trailers_pass_both_ways() {
     let (sampan, _files) = up("").await;
-    for function in KINDS {
+    for function in HANDLERS {
         for protocol in Protocol::ALL {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-checksum", "abc".parse().expect("a value"));
@@ -99,7 +94,7 @@ async fn large_bodies_come_back_whole() {
     let large: Bytes = (0..3_000_000_u32)
         .map(|number| number.to_le_bytes()[1])
         .collect();
-    for function in KINDS {
+    for function in HANDLERS {
         for protocol in Protocol::ALL {
             let request = echo(&sampan, function)
                 .body(Full::new(large.clone()))
@@ -157,7 +152,7 @@ async fn scenario_10_a_client_that_goes_away_frees_its_slot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn scenario_10_a_request_whose_body_stalls_ends() {
     let (sampan, _files) = up("limits: { timeout: 1s, concurrency: 1, queue: 0 }\n").await;
-    for function in KINDS {
+    for function in HANDLERS {
         let mut stream = TcpStream::connect(sampan.address())
             .await
             .expect("it listens");

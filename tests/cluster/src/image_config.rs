@@ -64,13 +64,16 @@ impl Repository<'_> {
     /// Uploads bytes in one piece, and returns their digest.
     fn push_blob(&self, bytes: &[u8]) -> String {
         let uploads = format!("{}/blobs/uploads/", self.url);
-        let location = ["--request", "POST", "--output", "/dev/null"];
-        let location = [
-            &location[..],
-            &["--write-out", "%header{location}", &uploads],
-        ]
-        .concat();
-        let location = String::from_utf8(curl(&location, &[])).expect("a URL is ASCII");
+        let words = [
+            "--request",
+            "POST",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%header{location}",
+            &uploads,
+        ];
+        let location = String::from_utf8(curl(&words, &[])).expect("a URL is ASCII");
         let digest = digest_of(bytes);
         let separator = if location.contains('?') { '&' } else { '?' };
         put(
