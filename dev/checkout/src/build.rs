@@ -1,6 +1,6 @@
 //! Builds programs of the main workspace, and shows how far the build is.
 //!
-//! Cargo tells which packages are finished. Packages differ much, so each counts by the size of its Rust files: the
+//! Cargo reports which packages are finished. Packages differ much, so each counts by the size of its Rust files: the
 //! time to compile a package grows with it.
 
 use std::collections::{HashMap, HashSet};
@@ -57,7 +57,6 @@ impl Selection {
 
 /// Builds the programs of a selection.
 pub fn build_programs(repository: &Repository, selection: Selection) -> Result<()> {
-    let mut progress = Progress::new(weights(repository, selection)?);
     let mut command = cargo::main_workspace(repository, "build");
     command
         .args([
@@ -82,14 +81,14 @@ pub fn build_programs(repository: &Repository, selection: Selection) -> Result<(
             }
         }
     });
-    let followed = follow(&mut progress, &lines);
-    progress.bar.finish_and_clear();
+    // The packages are weighed while cargo works: a build with nothing to do hardly takes longer.
+    let followed = weights(repository, selection).and_then(|weights| follow(weights, &lines));
     drop(lines);
     if followed.is_err() {
         // Its output is no longer read. It may have ended.
         let _ = child.kill();
     }
-    // It has ended, because the channel is closed.
+    // It ends with the output.
     if reader.join().is_err() {
         bail!("the reader of cargo's output failed");
     }
@@ -102,8 +101,10 @@ pub fn build_programs(repository: &Repository, selection: Selection) -> Result<(
     Ok(())
 }
 
-/// Shows the progress until cargo's output ends.
-fn follow(progress: &mut Progress, lines: &Receiver<io::Result<String>>) -> Result<()> {
+/// Shows the progress until cargo's output ends. `weights` are those of the packages.
+fn follow(weights: HashMap<String, u64>, lines: &Receiver<io::Result<String>>) -> Result<()> {
+    // Its drop clears the bar.
+    let mut progress = Progress::new(weights);
     loop {
         match lines.recv_timeout(UPDATE_INTERVAL) {
             Ok(line) => progress.read(&line.context("failed to read the output of cargo")?)?,
@@ -114,24 +115,28 @@ fn follow(progress: &mut Progress, lines: &Receiver<io::Result<String>>) -> Resu
     }
 }
 
+/// The packages that selected ones depend on over these edges, a line in this format for each.
+pub fn tree(
+    repository: &Repository,
+    selected: &[&str],
+    edges: &str,
+    format: &str,
+) -> Result<String> {
+    let mut command = cargo::main_workspace(repository, "tree");
+    command
+        .args(["--prefix", "none", "--edges", edges, "--format", format])
+        .args(selected);
+    String::from_utf8(cargo::output(&mut command)?).context("`cargo tree` wrote invalid UTF-8")
+}
+
 /// The packages that a selection builds, by their identifiers, with their weights.
 fn weights(repository: &Repository, selection: Selection) -> Result<HashMap<String, u64>> {
-    let mut tree = cargo::main_workspace(repository, "tree");
-    tree.args([
-        "--prefix",
-        "none",
-        "--edges",
-        "normal,build",
-        "--format",
-        "{p}",
-    ]);
-    tree.args(selection.arguments());
+    let mut selected = selection.arguments();
     if selection == Selection::Workspace {
         // No program uses them.
-        tree.args(LIBRARIES.iter().flat_map(|name| ["--exclude", name]));
+        selected.extend(LIBRARIES.iter().flat_map(|name| ["--exclude", name]));
     }
-    let built = cargo::output(&mut tree)?;
-    let built = String::from_utf8(built).context("`cargo tree` wrote invalid UTF-8")?;
+    let built = tree(repository, &selected, "normal,build", "{p}")?;
     let built: HashSet<_> = built.lines().filter_map(name_and_version).collect();
     let metadata = Metadata::read(cargo::main_workspace(repository, "metadata"))?;
     let packages = metadata

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use crate::cargo;
@@ -87,16 +87,8 @@ struct DependencyKind {
 impl Metadata {
     /// Runs a command that was made for `cargo metadata`.
     pub fn read(mut command: Command) -> Result<Metadata> {
-        command.args(["--format-version", "1"]);
-        let output = command.output();
-        let output =
-            output.with_context(|| format!("failed to start {}", cargo::shown(&command)))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("{} failed:\n{}", cargo::shown(&command), said.trim());
-        }
-        serde_json::from_slice(&output.stdout)
-            .context("failed to parse the output of `cargo metadata`")
+        let output = cargo::output(command.args(["--format-version", "1"]))?;
+        serde_json::from_slice(&output).context("failed to parse the output of `cargo metadata`")
     }
 
     /// The workspace's own packages.

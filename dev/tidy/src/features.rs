@@ -7,9 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result};
-use sampan_checkout::build::Selection;
-use sampan_checkout::cargo;
+use anyhow::Result;
+use sampan_checkout::build::{self, Selection};
 use sampan_checkout::repository::Repository;
 
 use super::Problem;
@@ -18,7 +17,7 @@ use super::Problem;
 /// scripts and macros.
 type Features = BTreeMap<String, BTreeSet<String>>;
 
-/// Edges of the dependency graph whose packages are compiled for programs only.
+/// Edges of the dependency graph to packages that are compiled for programs only.
 const PROGRAMS: &str = "normal,no-proc-macro";
 
 pub(super) fn check(repository: &Repository) -> Result<Vec<Problem>> {
@@ -26,13 +25,12 @@ pub(super) fn check(repository: &Repository) -> Result<Vec<Problem>> {
     let programs = read(Selection::Workspace, "normal,build")?;
     let tests = read(Selection::Workspace, "normal,build,dev")?;
     let mut problems = compare(&programs, &tests);
-    let mut parts = BTreeSet::new();
-    for edges in [PROGRAMS, "normal,build"] {
-        parts.extend(compare_part(
-            &read(Selection::Up, edges)?,
-            &read(Selection::Workspace, edges)?,
-        ));
-    }
+    let up = read(Selection::Up, "normal,build")?;
+    // A package that is compiled in both ways must have the same features for programs.
+    let up_alone = read(Selection::Up, PROGRAMS)?;
+    let programs_alone = read(Selection::Workspace, PROGRAMS)?;
+    let mut parts = BTreeSet::from_iter(compare_part(&up, &programs));
+    parts.extend(compare_part(&up_alone, &programs_alone));
     problems.extend(
         parts
             .into_iter()
@@ -42,12 +40,10 @@ pub(super) fn check(repository: &Repository) -> Result<Vec<Problem>> {
 }
 
 fn features(repository: &Repository, selection: Selection, edges: &str) -> Result<Features> {
-    let mut command = cargo::main_workspace(repository, "tree");
-    command
-        .args(selection.arguments())
-        .args(["--prefix", "none", "--format", "{p}|{f}", "--edges", edges]);
-    let output = String::from_utf8(cargo::output(&mut command)?);
-    Ok(parse(&output.context("`cargo tree` wrote invalid UTF-8")?))
+    let selected = selection.arguments();
+    Ok(parse(&build::tree(
+        repository, &selected, edges, "{p}|{f}",
+    )?))
 }
 
 /// Parses lines such as `serde v1.0.1|default,derive (*)`.
