@@ -44,12 +44,14 @@ pub(crate) enum Stage {
     Functions,
     /// Whole programs over real sockets, with the real services
     EndToEnd,
-    /// A real Kubernetes, started for the tests and taken down after them
+    /// A real Kubernetes, started for the tests and taken down after them, and a dozen specs of
+    /// critest
     Cluster,
     /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of
     /// `vm`; only when it is named
     VmShort,
-    /// A dozen specs of critest, with runc and with Sampan; only when it is named
+    /// The dozen specs of critest of the stage `cluster`, with runc and with Sampan; only when it is
+    /// named
     CritestShort,
     /// All of critest with runc and with Sampan; only when it is named
     Critest,
@@ -124,7 +126,7 @@ impl Stage {
                 Need::Venv,
                 Need::Browser,
             ],
-            Stage::Cluster => cluster::needs(),
+            Stage::Cluster => [cluster::needs(), critest::needs()].concat(),
             Stage::CritestShort | Stage::Critest => critest::needs(),
             Stage::VmShort => vm::needs(Form::Short),
             Stage::Vm => vm::needs(Form::Long),
@@ -143,7 +145,11 @@ impl Stage {
                 build_functions(repository, recorder)
             }
             Stage::EndToEnd => run_whole(repository, recorder),
-            Stage::Cluster => cluster::run(repository, test.keep_cluster, recorder),
+            Stage::Cluster => {
+                let tested = cluster::run(repository, test.keep_cluster, recorder);
+                let compared = critest::run_part(repository, recorder, Part::Short, true);
+                tested.and(compared)
+            }
             Stage::CritestShort => critest::run_part(repository, recorder, Part::Short, test.built),
             Stage::Critest => critest::run_part(repository, recorder, Part::Whole, test.built),
             Stage::VmShort => vm::run(repository, Form::Short, test.image, recorder),
