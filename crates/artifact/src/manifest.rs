@@ -16,7 +16,7 @@ const MAX_ENTRIES: usize = 256;
 const MAX_LAYERS: usize = 16;
 /// The most folders of `PATH` in which a module is looked for.
 const MAX_FOLDERS: usize = 64;
-/// `PATH` in a container whose image sets none, as in containerd.
+/// `PATH` in a container if its image sets none, as in containerd.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Reasons why a document is rejected.

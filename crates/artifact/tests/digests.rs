@@ -12,11 +12,7 @@ use tar::EntryType;
 async fn digests_of_sha512_are_verified() {
     use sha2::Digest as _;
     fn sha512(bytes: &[u8]) -> String {
-        let digits = sha2::Sha512::digest(bytes);
-        let digits = digits.iter();
-        digits.fold("sha512:".to_owned(), |text, byte| {
-            text + &format!("{byte:02x}")
-        })
+        format!("sha512:{}", hex::encode(sha2::Sha512::digest(bytes)))
     }
     async fn check(damaged: Option<usize>) {
         let layer = archive(&[("app.wasm", EntryType::Regular, "", WASM)]);

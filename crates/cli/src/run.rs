@@ -4,7 +4,7 @@
 //! or network other than those given.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ fn source(file: &Path) -> Result<Source, Failure> {
             Ok(Source {
                 function: Arc::new(Function::bare(name)),
                 wasm: path.clone(),
-                folder: PathBuf::new(),
+                authorities: Vec::new(),
             })
         }
     }

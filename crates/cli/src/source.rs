@@ -32,27 +32,26 @@ pub(crate) struct Source {
     pub(crate) function: Arc<Function>,
     /// Its WebAssembly.
     pub(crate) wasm: PathBuf,
-    /// The folder at which its relative paths start.
-    pub(crate) folder: PathBuf,
+    /// The files of its certificate authorities.
+    pub(crate) authorities: Vec<PathBuf>,
 }
 
 impl Source {
-    /// The files of its certificate authorities.
-    pub(crate) fn authorities(&self) -> Vec<PathBuf> {
-        let paths = self.function.certificate_authorities.iter();
-        paths.map(|path| self.folder.join(path)).collect()
+    /// The files that are loaded: its .wasm, and those of its certificate authorities.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.wasm)
+            .chain(&self.authorities)
+            .map(PathBuf::as_path)
     }
 
     /// The function as it is loaded here: no path depends on the current folder's being that of
     /// its file.
     pub(crate) fn resolved(&self) -> Arc<Function> {
         let mut function = Arc::clone(&self.function);
-        if !function.certificate_authorities.is_empty() {
-            let resolved = self.authorities();
-            Arc::make_mut(&mut function).certificate_authorities = resolved
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
+        if !self.authorities.is_empty() {
+            let paths = self.authorities.iter();
+            Arc::make_mut(&mut function).certificate_authorities =
+                paths.map(|path| path.display().to_string()).collect();
         }
         function
     }
@@ -104,15 +103,11 @@ impl Origin {
                 Ok(Source {
                     function: Arc::new(Function::bare(name)),
                     wasm: path.clone(),
-                    folder: folder_of(path),
+                    authorities: Vec::new(),
                 })
             }
         }
     }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    path.parent().unwrap_or(Path::new("")).to_owned()
 }
 
 /// Reads a file up to one byte past `most`.
@@ -139,13 +134,15 @@ fn described(path: &Path, default_name: &str) -> Result<Source, Failure> {
     })?;
     let function = Function::parse(&text, &shown, default_name)
         .map_err(|error| Failure::function_file(&error))?;
-    let folder = folder_of(path);
+    let folder = path.parent().unwrap_or(Path::new(""));
     // Validation gives every such function a file.
     let wasm = folder.join(function.file.as_deref().unwrap_or_default());
+    let authorities = function.certificate_authorities.iter();
+    let authorities = authorities.map(|file| folder.join(file)).collect();
     Ok(Source {
         function: Arc::new(function),
         wasm,
-        folder,
+        authorities,
     })
 }
 
@@ -177,7 +174,7 @@ mod tests {
         fs::write(&path, text).expect("a file");
         let source = Origin::of_file(path).read().expect("it is valid");
         let beside = folder.path().join("ca.crt");
-        assert_eq!(source.authorities(), [beside.clone(), "/etc/ca.crt".into()]);
+        assert_eq!(source.authorities, [beside.clone(), "/etc/ca.crt".into()]);
         let expected = [beside.display().to_string(), "/etc/ca.crt".to_owned()];
         assert_eq!(source.resolved().certificate_authorities, expected);
         assert_eq!(

@@ -17,7 +17,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use sampan_crd::{FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
 
-pub(crate) use resources::advice as memory_advice;
+pub(crate) use resources::memory_advice;
 
 /// The identity of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

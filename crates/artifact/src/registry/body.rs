@@ -74,10 +74,7 @@ impl Registry {
                 .into());
         }
         let url = response.url().clone();
-        let claimed = response.headers().get(DIGEST_HEADER).map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            text.chars().take(MAX_CLAIM).collect::<String>()
-        });
+        let claimed = claimed_digest(&response);
         let mut bytes = BytesMut::new();
         let hasher = expected.digest.as_ref().map(Hasher::like);
         let mut hasher = hasher.unwrap_or_default();
@@ -127,7 +124,7 @@ impl Registry {
     }
 }
 
-/// The digest header of the response to a pushed manifest.
+/// The digest header of a response.
 pub(crate) fn claimed_digest(response: &Response) -> Option<String> {
     let value = response.headers().get(DIGEST_HEADER)?;
     let text = String::from_utf8_lossy(value.as_bytes());

@@ -39,8 +39,8 @@ pub(crate) struct FileSnapshot {
     /// The contents of that file.
     pub(crate) source: Result<Source, Failure>,
     description: FileStamp,
-    wasm: FileStamp,
-    authorities: Vec<FileStamp>,
+    /// Its .wasm and the files of its certificate authorities.
+    files: Vec<FileStamp>,
 }
 
 /// The result of a scan.
@@ -88,19 +88,13 @@ impl FileStamp {
 impl FileSnapshot {
     /// Whether the function has surely not changed since `earlier`.
     pub(crate) fn is_unchanged_since(&self, earlier: &Self) -> bool {
-        self.resembles(earlier)
-            && (self.source.is_err()
-                || self.wasm.is_unchanged_since(&earlier.wasm)
-                    && (self.authorities.iter())
-                        .zip(&earlier.authorities)
-                        .all(|(now, earlier)| now.is_unchanged_since(earlier)))
+        self.resembles(earlier) && earlier.files.iter().all(|stamp| stamp.settled)
     }
 
     /// Whether the function has apparently not changed since `earlier`.
     pub(crate) fn resembles(&self, earlier: &Self) -> bool {
         self.source == earlier.source
-            && self.wasm.state == earlier.wasm.state
-            && states(&self.authorities).eq(states(&earlier.authorities))
+            && states(&self.files).eq(states(&earlier.files))
             && (self.source.is_ok() || self.description.state == earlier.description.state)
     }
 
@@ -115,8 +109,7 @@ impl FileSnapshot {
             origin,
             source,
             description: stamp.clone(),
-            wasm: stamp,
-            authorities: Vec::new(),
+            files: vec![stamp],
         }
     }
 
@@ -136,25 +129,15 @@ impl FileSnapshot {
             _ => origin.read(),
         };
         let source = source.and_then(|source| check_wasm(&origin, source));
-        let wasm = match &source {
-            Ok(source) => FileStamp::of(&source.wasm, now),
-            Err(_) => FileStamp::default(),
-        };
-        let authorities = authorities(&source);
-        let authorities = authorities.iter().map(|path| FileStamp::of(path, now));
+        let files = source.iter().flat_map(Source::files);
+        let files = files.map(|path| FileStamp::of(path, now)).collect();
         Self {
-            authorities: authorities.collect(),
             origin,
             source,
             description,
-            wasm,
+            files,
         }
     }
-}
-
-/// The files of a function's certificate authorities.
-fn authorities(source: &Result<Source, Failure>) -> Vec<PathBuf> {
-    source.as_ref().map(Source::authorities).unwrap_or_default()
 }
 
 /// The states of files in the order of the function.
@@ -174,15 +157,9 @@ pub(crate) fn scan_files(
     let mut snapshots = Vec::with_capacity(found.origins.len());
     for origin in found.origins {
         let snapshot = FileSnapshot::of(origin.clone(), earlier.get(&origin), now);
-        let files = [
-            Some(origin.path()),
-            snapshot.source.as_ref().ok().map(|source| &*source.wasm),
-        ];
-        for file in files.into_iter().flatten() {
+        let files = snapshot.source.iter().flat_map(Source::files);
+        for file in files.chain([origin.path()]) {
             folders.extend(folders_of(file));
-        }
-        for file in authorities(&snapshot.source) {
-            folders.extend(folders_of(&file));
         }
         snapshots.push(snapshot);
     }
@@ -269,8 +246,7 @@ mod tests {
         fn settle(&mut self) {
             for snapshot in self.earlier.values_mut() {
                 snapshot.description.settled = true;
-                snapshot.wasm.settled = true;
-                for stamp in &mut snapshot.authorities {
+                for stamp in &mut snapshot.files {
                     stamp.settled = true;
                 }
             }

@@ -31,7 +31,7 @@ pub(super) fn default(limits: &Limits) -> ResourceRequirements {
 }
 
 /// Which limits of the function set the default memory limit of its pods, and how to lower it.
-pub(crate) fn advice(limits: &Limits) -> String {
+pub(crate) fn memory_advice(limits: &Limits) -> String {
     let Limits {
         memory,
         concurrency,
@@ -69,7 +69,7 @@ fn with_overhead(bytes: u64) -> ByteSize {
 mod tests {
     use sampan_spec::{ByteSize, Limits};
 
-    use super::{advice, default};
+    use super::{default, memory_advice};
 
     #[test]
     fn the_advice_names_the_limits_that_set_the_memory_of_a_pod() {
@@ -82,7 +82,7 @@ mod tests {
             };
             let resources = default(&limits).limits.expect("a limit");
             assert_eq!(resources["memory"].0, total);
-            let advice = advice(&limits);
+            let advice = memory_advice(&limits);
             assert!(advice.contains(&format!("pods, {total}, is")), "{advice}");
             let names = ["concurrency", "limits.memory", "compileMemory"];
             assert_eq!(names.map(|name| advice.contains(name)), parts, "{advice}");

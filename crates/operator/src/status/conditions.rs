@@ -47,21 +47,6 @@ fn accepted(input: StatusInput<'_>) -> ConditionState {
 
 /// The cause of a function that is not as requested, with advice where only the operator has it.
 fn cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Option<Cause> {
-    let mut cause = observed_cause(input, previous)?;
-    // A quota counts the pods' limit, which the operator sets, so its message names no field of the
-    // resource.
-    if cause.reason == Reason::NotAdmitted
-        && input.refusal.is_none()
-        && let Ok(function) = input.function
-        && function.template.resources.is_none()
-    {
-        let advice = memory_advice(&function.function.limits);
-        cause.message = format!("{}; {advice}", cause.message);
-    }
-    Some(cause)
-}
-
-fn observed_cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Option<Cause> {
     if let Some(refusal) = input.refusal {
         return Some(Cause {
             reason: refusal.reason(),
@@ -81,6 +66,15 @@ fn observed_cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Opti
         && let Some(last) = last(ConditionKind::Progressing)
     {
         cause.message = last;
+    }
+    // A quota counts the pods' limit, which the operator sets, so its message names no field of the
+    // resource.
+    if cause.reason == Reason::NotAdmitted
+        && let Ok(function) = input.function
+        && function.template.resources.is_none()
+    {
+        let advice = memory_advice(&function.function.limits);
+        cause.message = format!("{}; {advice}", cause.message);
     }
     Some(cause)
 }

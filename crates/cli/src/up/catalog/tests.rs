@@ -55,7 +55,7 @@ impl Harness {
         let source = Source {
             function,
             wasm: PathBuf::from(file),
-            folder: PathBuf::new(),
+            authorities: Vec::new(),
         };
         let snapshot = FileSnapshot::old(origin(file), Ok(source), version);
         self.seen.insert(file.to_owned(), snapshot);
