@@ -97,9 +97,7 @@ async fn start(node: &Node, contender: Contender, bundle: &Bundle) -> Shim {
 }
 
 async fn end(shim: Shim, bundle: &Bundle) {
-    shim.kill(bundle.id(), 9).await.expect("killed");
-    shim.wait(bundle.id()).await.expect("ended");
-    shim.delete(bundle.id()).await.expect("deleted");
+    shim.stop(bundle.id(), 9).await;
     shim.shut_down().await;
 }
 

@@ -62,7 +62,7 @@ const TALKATIVE: &str = r#"
 const HANDLER: &str = include_str!("../../../tests/handler.wat");
 
 /// The function that the engine calls before there is a request.
-const REHEARSAL: &str = include_str!("../../engine/src/warm_up.wat");
+const WARM_UP: &str = include_str!("../../engine/src/warm_up.wat");
 
 #[tokio::test]
 async fn a_command_runs_to_its_end_with_its_streams_and_its_exit_code() {
@@ -119,45 +119,36 @@ async fn a_function_that_works_on_after_its_answer_is_waited_for() {
     }
     let node = Node::new().await;
     let network = Network::new();
-    let bundle = node
-        .bundle("web")
-        .module(WORKS_ON)
-        .annotate("sampan.dev/http", "cgi")
-        .network(network.path())
-        .with_pipes()
-        .finish();
+    let bundle = node.bundle("web").cgi(WORKS_ON, &network);
+    let bundle = bundle.with_pipes().finish();
     let stderr = bundle.reader("stderr");
     let _stdout = bundle.reader("stdout");
-    let shim = node.start(&bundle).await;
-    shim.create(&bundle).await.expect("created");
-    shim.start_task("web").await.expect("started");
+    let shim = node.run(&bundle).await;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     let answer = network.get(address, "/").expect("an answer");
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
-    shim.kill("web", 15).await.expect("stopped");
-    assert_eq!(shim.wait("web").await.expect("ended").exit_status, 0);
+    assert_eq!(shim.stop("web", 15).await, 0);
     assert_eq!(drain(stderr), "worked\n");
-    shim.delete("web").await.expect("deleted");
     shim.shut_down().await;
     node.leaves_nothing().await;
 }
 
 /// The module that a pod calls before its function. No answer would show its failure.
 #[tokio::test]
-async fn the_rehearsal_is_a_function_that_answers() {
+async fn the_warm_up_component_is_a_function_that_answers() {
     if !may_run() {
         return;
     }
     let node = Node::new().await;
     let network = Network::new();
-    let bundle = node.bundle("rehearsal").module(REHEARSAL);
+    let bundle = node.bundle("warm-up").module(WARM_UP);
     let bundle = bundle.network(network.path()).with_pipes().finish();
     let shim = node.run(&bundle).await;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     let answer = network.get(address, "/").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nr"), "{answer}");
-    shim.stop("rehearsal", 15).await;
+    shim.stop("warm-up", 15).await;
     shim.shut_down().await;
     node.leaves_nothing().await;
 }

@@ -57,7 +57,7 @@ pub(super) fn create(request: &CreateRequest, link: &Rc<ChildSocket>) -> Result<
     made
 }
 
-/// A container whose root is mounted, and whose first process libcontainer can make.
+/// A container with a mounted root, ready for libcontainer to make its first process.
 struct PreparedContainer {
     /// The folder of the specification that libcontainer reads.
     folder: PathBuf,
@@ -67,7 +67,7 @@ struct PreparedContainer {
     console: Option<Console>,
 }
 
-/// A container whose first process waits for its start.
+/// A container with a first process that waits for its start.
 struct BuiltContainer {
     pid: i32,
     workload: Workload,
@@ -96,7 +96,7 @@ fn prepare(
     let role = Role::find(&spec, &rootfs, request, &function)?;
     let workload = role.workload();
     let is_function = workload == Workload::Wasm;
-    let has_terminal = request.stdio.terminal && !matches!(role, Role::Handler(..));
+    let has_terminal = request.stdio.terminal && !role.answers_requests();
     let cwd = cwd::of(&spec).to_owned();
     let program = spec::program(&spec);
     cwd::make(&spec, (!is_function).then_some(rootfs.as_path()))?;
@@ -113,7 +113,9 @@ fn prepare(
     let guards = Guards::take(&mut spec, is_function)?;
     guards::reset_inherited(&request.id, &guards.labels).map_err(ChildError::Guard)?;
     let volumes = match role {
-        Role::Command(..) => volumes::arrange(&mut spec)?,
+        Role::Function {
+            is_command: true, ..
+        } => volumes::arrange(&mut spec)?,
         _ => Vec::new(),
     };
     let mounts = MountPlan::take(&mut spec, is_function)?;
@@ -129,20 +131,24 @@ fn prepare(
         .map_err(ChildError::Container)?;
     builder = console::give_streams(builder, console.as_ref(), &request.stdio)?;
     builder = match role {
-        Role::Handler(prepared, rehearsal) | Role::Command(prepared, rehearsal) => builder
-            .with_executor(FunctionExecutor {
-                function,
-                prepared,
-                rehearsal,
-                metrics_port,
-                volumes,
-                program,
-                cwd,
-                has_terminal,
-                processors,
-                guards,
-                link: Rc::clone(link),
-            }),
+        Role::Function {
+            prepared,
+            warm_up,
+            is_command,
+        } => builder.with_executor(FunctionExecutor {
+            function,
+            prepared,
+            warm_up,
+            is_command,
+            metrics_port,
+            volumes,
+            program,
+            cwd,
+            has_terminal,
+            processors,
+            guards,
+            link: Rc::clone(link),
+        }),
         Role::Program => {
             guards::reset_signals().map_err(ChildError::Guard)?;
             builder.with_executor(ProgramExecutor {
@@ -221,10 +227,13 @@ fn announce(built: BuiltContainer, link: &ChildSocket) -> Result<(), ChildError>
 /// What a container's first process is.
 enum Role {
     Program,
-    /// A module that answers requests, with its rehearsal.
-    Handler(Prepared, Option<Prepared>),
-    /// A module that runs to its end.
-    Command(Prepared, Option<Prepared>),
+    Function {
+        prepared: Prepared,
+        /// The component that the process calls before the function, if there is one.
+        warm_up: Option<Prepared>,
+        /// Whether it runs to its end, rather than answering requests.
+        is_command: bool,
+    },
 }
 
 impl Role {
@@ -241,12 +250,13 @@ impl Role {
         let limit = function.limits.artifact.bytes();
         match payload::of(spec, rootfs, request, limit)? {
             Payload::Wasm(wasm) => {
-                let (prepared, rehearsal) = compile(function, &wasm)?;
-                if function.http.is_none() && !prepared.kind().handles_http() {
-                    Ok(Self::Command(prepared, rehearsal))
-                } else {
-                    Ok(Self::Handler(prepared, rehearsal))
-                }
+                let (prepared, warm_up) = compile(function, &wasm)?;
+                let is_command = function.http.is_none() && !prepared.kind().handles_http();
+                Ok(Self::Function {
+                    prepared,
+                    warm_up,
+                    is_command,
+                })
             }
             Payload::Program => {
                 if let Some(ipc) = request.pod.as_ref().and_then(|pod| pod.ipc()) {
@@ -257,10 +267,20 @@ impl Role {
         }
     }
 
+    fn answers_requests(&self) -> bool {
+        matches!(
+            self,
+            Self::Function {
+                is_command: false,
+                ..
+            }
+        )
+    }
+
     fn workload(&self) -> Workload {
         match self {
             Self::Program => Workload::Native,
-            Self::Handler(..) | Self::Command(..) => Workload::Wasm,
+            Self::Function { .. } => Workload::Wasm,
         }
     }
 }
@@ -280,7 +300,7 @@ fn mount_all(mounts: &[RootMount], rootfs: &Path) -> Result<(), ChildError> {
     std::env::set_current_dir("/").map_err(ChildError::system("going to the root folder"))
 }
 
-/// Has the module compiled, or takes it from the node's cache, and its rehearsal with it, if there is one. Nothing of
+/// Has the module compiled, or takes it from the node's cache, and its warm-up component with it, if there is one. Nothing of
 /// the cache is open afterwards but these.
 fn compile(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepared>), ChildError> {
     let state = std::env::var_os("SAMPAN_STATE").filter(|state| !state.is_empty());
@@ -293,17 +313,17 @@ fn compile(function: &Function, wasm: &Wasm) -> Result<(Prepared, Option<Prepare
         environment: vec![(ARENAS.to_owned(), "0".to_owned())],
     };
     let config = EngineConfig::new(state.join("cache"), compiler);
-    let workshop = Precompiler::open(&config).map_err(ChildError::Cache)?;
+    let precompiler = Precompiler::open(&config).map_err(ChildError::Cache)?;
     let failed = |source| ChildError::Load {
         name: function.name.to_string(),
         source,
     };
-    let prepared = workshop
+    let prepared = precompiler
         .prepare(function, wasm, &NoObserver)
         .map_err(failed)?;
-    let rehearsal = workshop.prepare_warm_up(prepared.kind());
-    let rehearsal = rehearsal.map_err(failed)?;
-    Ok((prepared, rehearsal))
+    let warm_up = precompiler.prepare_warm_up(prepared.kind());
+    let warm_up = warm_up.map_err(failed)?;
+    Ok((prepared, warm_up))
 }
 
 /// Lets the container's score be what it is where this process may not lower it, as runc does.

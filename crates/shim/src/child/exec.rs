@@ -16,11 +16,12 @@ use super::spec;
 use crate::bundle::record;
 use crate::control::messages::{ExecRequest, Message};
 use crate::control::socket::ChildSocket;
+use crate::this_program::own_pid;
 
 /// Runs the program and says so.
 pub(super) fn exec(request: &ExecRequest, link: &Rc<ChildSocket>) -> Result<(), ChildError> {
     let folder = record::folder(&request.bundle).map_err(ChildError::Shim)?;
-    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let own = own_pid();
     let file = folder.join(format!("process-{own}.json"));
     // libcontainer's own copy of the specification has no guards.
     let seccomp = spec::seccomp(&request.bundle)?;

@@ -77,7 +77,7 @@ impl ChildSocket {
     }
 }
 
-fn line_of(message: &Message) -> io::Result<Vec<u8>> {
+fn line_of<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     Ok(line)
@@ -114,8 +114,7 @@ impl ControlSocket {
     ///
     /// When the child is gone.
     pub(crate) async fn ask<T: Serialize>(&mut self, request: &T) -> io::Result<()> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
+        let line = line_of(request)?;
         tokio::io::AsyncWriteExt::write_all(&mut self.stream, &line).await
     }
 

@@ -1,4 +1,4 @@
-//! A pod whose sandbox runs, and containers for it, as clients of the CRI make them.
+//! A pod with a running sandbox, and containers for it, as clients of the CRI make them.
 
 use containerd_shim::protos::ttrpc;
 use serde_json::{Value, json};

@@ -45,8 +45,7 @@ impl Executor for FunctionExecutor {
 
 impl FunctionExecutor {
     fn run(&self) -> Result<i32, ChildError> {
-        let is_command = !self.prepared.kind().handles_http();
-        if is_command && self.function.http.is_none() {
+        if self.is_command {
             command::run(self)
         } else {
             serve::serve(self)
@@ -55,7 +54,7 @@ impl FunctionExecutor {
 
     /// What this process has open of its parent's: it is a fork, and never replaces its program.
     fn close_all_others(&self) -> std::io::Result<()> {
-        let modules = [Some(&self.prepared), self.rehearsal.as_ref()];
+        let modules = [Some(&self.prepared), self.warm_up.as_ref()];
         let keep: HashSet<RawFd> = modules
             .into_iter()
             .flatten()

@@ -34,8 +34,10 @@ use crate::control::socket::ChildSocket;
 pub(super) struct FunctionExecutor {
     pub(super) function: Arc<Function>,
     pub(super) prepared: Prepared,
-    /// What is called before the function is, if there is something like it.
-    pub(super) rehearsal: Option<Prepared>,
+    /// The component that the process calls before the function, if there is one.
+    pub(super) warm_up: Option<Prepared>,
+    /// Whether it runs to its end, rather than answering requests.
+    pub(super) is_command: bool,
     /// The port of its metrics.
     pub(super) metrics_port: Option<NonZeroU16>,
     pub(super) volumes: Vec<Volume>,

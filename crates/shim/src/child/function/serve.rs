@@ -50,7 +50,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
                 name: function.name.to_string(),
                 source,
             })?;
-        let rehearsal = rehearse(loaded.clone(), executor.rehearsal.clone());
+        let warm_up = warm_up(loaded.clone(), executor.warm_up.clone());
         let guests = loaded.guests().clone();
         let deployed = Deployed::new(loaded, &metrics);
         let routes = RouteTable::new(Routes::single(deployed));
@@ -64,10 +64,10 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
         health.set_ready();
         executor.ready()?;
         tokio::spawn(async {
-            // What it took to get here, libseccomp's filter above all, is more than what answers take; the rehearsal brings in
+            // What it took to get here, libseccomp's filter above all, is more than what answers take; the warm-up brings in
             // again what those do.
             release_memory();
-            rehearsal.await;
+            warm_up.await;
         });
         let summary = serving.await;
         let ended = summary.map_err(|error| std::io::Error::other(error.to_string()));
@@ -82,14 +82,14 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
 
 /// Has the process answer a request of its own. Start does not wait for it; a pod without it answers its first
 /// request more slowly.
-async fn rehearse(loaded: LoadedFunction, prepared: Option<Prepared>) {
+async fn warm_up(loaded: LoadedFunction, prepared: Option<Prepared>) {
     let function = prepared.map(|prepared| loaded.load_warm_up(prepared));
     let function = function.transpose().map_err(std::io::Error::other);
-    let rehearsed = match function {
+    let warmed_up = match function {
         Ok(function) => sampan_runner::warm_up(function).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = rehearsed {
+    if let Err(error) = warmed_up {
         tracing::debug!(%error, "the first request will find the program cold");
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct Image<'a> {
     /// containerd's socket.
     pub(super) address: &'a Path,
     pub(super) namespace: &'a str,
-    /// The image's name; without it, the container's.
+    /// The image's name as the pod has it; without it, the container's.
     pub(super) name: Option<&'a str>,
     pub(super) container: &'a str,
 }
@@ -93,14 +93,17 @@ async fn find(image: &Image<'_>, limit: u64) -> Result<Option<Vec<u8>>, ImageErr
         client,
         namespace: image.namespace,
     };
-    let name = match image.name {
-        Some(name) => name.to_owned(),
-        None => store.image_of(image.container).await?,
+    let target = match image.name {
+        Some(name) => match store.target(&stored_name(name)).await {
+            // The pod may have a short name, which containerd has stored in full.
+            Err(ImageError::Status { status, .. }) if status.code() == Code::NotFound => {
+                store.target_of(image.container).await
+            }
+            found => found,
+        },
+        None => store.target_of(image.container).await,
     };
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let Some(target) = store.target(&stored_name(&name)).await? else {
+    let Some(target) = target? else {
         return Ok(None);
     };
     let top = store.manifest(&target).await?;
@@ -143,6 +146,15 @@ impl Store<'_> {
             .await
             .map_err(refused(format!("container {container}")))?;
         Ok(answer.into_inner().container.unwrap_or_default().image)
+    }
+
+    /// The same as [`Store::target`] for a container's image, by the name under which containerd has stored it.
+    async fn target_of(&self, container: &str) -> Result<Option<String>, ImageError> {
+        let name = self.image_of(container).await?;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        self.target(&name).await
     }
 
     async fn target(&self, name: &str) -> Result<Option<String>, ImageError> {
