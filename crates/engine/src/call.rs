@@ -15,7 +15,7 @@ use crate::function::{CallContext, CgiContext, Inner};
 /// The result of a handler.
 pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
 
-/// The most bytes of all responses that are read before the guest takes them, besides those of
+/// The most bytes of all responses that are read before the guest takes them, in addition to those of
 /// connections in use.
 const READ_AHEAD: usize = 1 << 20;
 
@@ -106,7 +106,7 @@ impl Call {
         error
     }
 
-    /// The failure of a call whose deadline has passed.
+    /// The failure of a call after its deadline.
     pub(crate) fn deadline_error(&self) -> CallError {
         match self.clock.deadline_error() {
             CallError::Deadline { limit } if self.outbound_waiting.load(Ordering::Acquire) > 0 => {

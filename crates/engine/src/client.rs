@@ -3,7 +3,7 @@
 //! A server may close a connection while a request is on its way to it. A request that went out on
 //! a pooled connection and got no byte back is therefore sent once more, on a new connection, if
 //! its method is idempotent (RFC 9110, section 9.2.2) and nothing of its body was read. A request
-//! that never left is sent again whatever its method.
+//! that never left is sent again with any method.
 
 use std::io;
 use std::pin::Pin;

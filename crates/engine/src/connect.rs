@@ -92,7 +92,7 @@ pub(crate) fn tls_code(error: &io::Error) -> Option<Error> {
     })
 }
 
-/// What to do about a certificate whose authority is not trusted; empty for other failures.
+/// What to do about a certificate of an untrusted authority; empty for other failures.
 fn hint(error: &io::Error) -> &'static str {
     match tls_error(error) {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {

@@ -138,7 +138,7 @@ impl LineBuffer {
         }
     }
 
-    /// Removes the bytes at the end that begin a character whose other bytes do not follow.
+    /// Removes the bytes of an incomplete character at the end.
     fn drop_unfinished_character(&mut self) {
         let end = self.0.len() - unfinished_character(&self.0);
         self.0.truncate(end);

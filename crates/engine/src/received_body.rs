@@ -28,7 +28,7 @@ use crate::client::exchange_code;
 /// it.
 const READ_AHEAD: u32 = 64 << 10;
 
-/// What a frame, and each field of a frame with trailers, counts besides its bytes: a place in the
+/// What a frame, and each field of a frame with trailers, counts in addition to its bytes: a place in the
 /// queue and allocations. A server may send one byte in each frame.
 const FRAME_OVERHEAD: usize = 256;
 

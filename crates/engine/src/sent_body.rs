@@ -84,6 +84,7 @@ impl Content {
 }
 
 /// The body of a request on a connection.
+#[derive(Clone)]
 pub(crate) struct SentBody {
     /// `None` for a request without content.
     shared: Option<Arc<Mutex<Lent>>>,
@@ -99,10 +100,7 @@ struct Lent {
 }
 
 /// A claim to a body that was given to a connection.
-pub(crate) struct Claim {
-    shared: Option<Arc<Mutex<Lent>>>,
-    permit: Option<Held>,
-}
+pub(crate) struct Claim(SentBody);
 
 impl SentBody {
     pub(crate) fn new(content: Option<Content>) -> Self {
@@ -123,10 +121,7 @@ impl SentBody {
 
     /// A claim by which the body can be sent again.
     pub(crate) fn claim(&self) -> Claim {
-        Claim {
-            shared: self.shared.clone(),
-            permit: self.permit.clone(),
-        }
+        Claim(self.clone())
     }
 }
 
@@ -134,7 +129,8 @@ impl Claim {
     /// The body for another connection; `None` when some of it was read. The first connection gets
     /// nothing of it any more.
     pub(crate) fn take_back(self) -> Option<SentBody> {
-        let content = match self.shared {
+        let Self(SentBody { shared, permit }) = self;
+        let content = match shared {
             None => None,
             Some(shared) => {
                 let mut lent = lock(&shared);
@@ -145,7 +141,7 @@ impl Claim {
             }
         };
         let mut body = SentBody::new(content);
-        body.permit = self.permit;
+        body.permit = permit;
         Some(body)
     }
 }

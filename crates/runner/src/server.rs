@@ -62,7 +62,7 @@ pub struct Summary {
     pub connections: u64,
     /// Connections that did not finish in time and were cut.
     pub cut: usize,
-    /// Requests whose work after their responses did not end in time and was cut.
+    /// Requests that were still working after their responses at the end of the drain, and were cut.
     pub work_cut: usize,
     /// The duration of the drain.
     pub drained_in: Duration,

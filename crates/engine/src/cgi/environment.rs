@@ -2,7 +2,7 @@
 //!
 //! | variable | value |
 //! |---|---|
-//! | `AUTH_TYPE`, `REMOTE_IDENT`, `REMOTE_USER` | not set: the server authenticates nobody |
+//! | `AUTH_TYPE`, `REMOTE_IDENT`, `REMOTE_USER` | not set: the server authenticates no client |
 //! | `CONTENT_LENGTH`, `CONTENT_TYPE` | those of the request, if it has them; a body in chunks has no length |
 //! | `GATEWAY_INTERFACE`, `SERVER_SOFTWARE` | fixed |
 //! | `PATH_INFO` | the function's own path, decoded |

@@ -87,14 +87,15 @@ pub(super) fn is_host(authority: &Authority) -> bool {
         Some(rest) => rest.strip_prefix(':'),
         None => None,
     };
-    let has_brackets = host.bytes().any(|byte| matches!(byte, b'[' | b']'));
-    let literal = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    let is_address = literal.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    let fits_brackets = match host.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.contains(['[', ']']),
+    };
     !host.is_empty()
         && text.bytes().all(is_host_byte)
-        && (!has_brackets || is_address)
+        && fits_brackets
         && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

@@ -38,11 +38,11 @@ pub const MINIMUM_PROGRESS: u64 = 1024;
 /// The longest target of a request, in bytes; a longer one gets 414.
 pub const MAX_URI_BYTES: usize = 16 * 1024;
 
-/// Bytes that each field of a head counts besides its name and its value: what HTTP/2 counts for its
+/// Bytes that each field of a head counts in addition to its name and its value: what HTTP/2 counts for its
 /// place in memory (RFC 9113, section 6.5.2). It bounds the number of fields by their size.
 pub(crate) const FIELD_OVERHEAD: usize = 32;
 
-/// The most fields of a head, whatever their size. A map of fields holds 24,576, and the server adds
+/// The most fields of a head, of any size. A map of fields holds 24,576, and the server adds
 /// a few.
 pub(crate) const MAX_FIELDS: usize = 24_000;
 

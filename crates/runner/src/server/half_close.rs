@@ -1,6 +1,6 @@
 //! Clients that close their sending side and wait for the response (HTTP/1).
 //!
-//! TCP reports this exactly like a client that has gone away, whose request ends. What is written
+//! TCP reports this exactly like a client that has gone away, and the request of such a client ends. What is written
 //! distinguishes them: a client that has gone answers with a reset, and the next write fails. The
 //! end of the input is therefore held back while bytes leave, and for a moment after it came, in
 //! which most responses begin.
