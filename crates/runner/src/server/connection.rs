@@ -29,13 +29,13 @@ use super::connections::ConnectionSlot;
 use super::driver::{ConnectionDriver, ConnectionEnd};
 use super::handler::Handler;
 use super::normalize::normalize;
+use super::outgoing_body::OutgoingBody;
 use super::request_body::RequestBody;
-use super::response_body::ResponseBody;
+use super::scheduler_load;
 use super::socket::{Protocol, Socket};
 use super::stream::Streams;
 use super::watch::{Busy, Order, Watch};
 use super::watchdog::CloseReason;
-use crate::scheduler_load;
 
 /// The read and write buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
@@ -181,7 +181,7 @@ impl<H: Handler> ConnectionContext<H> {
         &self,
         mut request: Request<Incoming>,
         busy: Busy,
-    ) -> Response<ResponseBody<H::Body>> {
+    ) -> Response<OutgoingBody<H::Body>> {
         scheduler_load::count_request();
         let version = request.version();
         let to_head = request.method() == Method::HEAD;
@@ -207,7 +207,7 @@ impl<H: Handler> ConnectionContext<H> {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        ResponseBody::respond(response, to_head, version, busy)
+        OutgoingBody::respond(response, to_head, version, busy)
     }
 }
 

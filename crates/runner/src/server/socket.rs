@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use super::config::MAX_URI_BYTES;
 use super::frames::Frames;
 use super::half_close::HalfClosed;
+use super::scheduler_load;
 use super::watch::Watch;
-use crate::scheduler_load;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use sampan_engine::CallError;
 
-use crate::deployed::Callee;
-use crate::request_guard::RequestGuard;
+use super::request_guard::RequestGuard;
+use crate::routing::deployed::Callee;
 
 /// The body of a response. It holds the request's [`RequestGuard`] until it is dropped. A function
 /// that goes on then keeps the slot of its request until its end.

@@ -10,7 +10,7 @@ use sampan_engine::{CallContext, CallError, GuestBody, LoadedFunction};
 use sampan_spec::Function;
 
 use crate::admission::Admission;
-use crate::metrics::{FunctionMetrics, Metrics};
+use crate::observability::metrics::{FunctionMetrics, Metrics};
 use crate::server::RequestBody;
 
 /// A function that serves requests: a [`LoadedFunction`], or a stub in tests.

@@ -9,7 +9,7 @@ use http::header::HOST;
 use sampan_engine::LoadedFunction;
 use sampan_spec::FunctionName;
 
-use crate::deployed::{Callee, Deployed};
+use super::deployed::{Callee, Deployed};
 
 /// Bytes of header fields that requests may have even if every function allows fewer.
 const MIN_HEADER_BYTES: usize = 32 * 1024;

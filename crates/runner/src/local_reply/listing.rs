@@ -8,9 +8,9 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use sampan_spec::FunctionName;
 
-use crate::deployed::Callee;
-use crate::line::one_line;
-use crate::routes::Entry;
+use super::one_line::one_line;
+use crate::routing::deployed::Callee;
+use crate::routing::routes::Entry;
 
 /// A line of the list.
 struct Line<'a> {

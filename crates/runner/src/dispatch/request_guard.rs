@@ -12,8 +12,8 @@ use sampan_engine::CallError;
 use sampan_telemetry::TraceContext;
 
 use crate::admission::Rejection;
-use crate::deployed::{Callee, Deployed};
-use crate::refusal::Refusal;
+use crate::local_reply::refusal::Refusal;
+use crate::routing::deployed::{Callee, Deployed};
 
 /// The status for a client that disconnected before there was one, as in nginx.
 const CLIENT_GONE: u16 = 499;

@@ -8,8 +8,8 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sampan_engine::{CallError, RequestBodyError};
 
+use super::one_line::one_line;
 use crate::admission::Rejection;
-use crate::line::one_line;
 use crate::server::Malformed;
 
 /// The header with the cause of a response of the runner.

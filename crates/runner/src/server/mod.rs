@@ -2,6 +2,19 @@
 //!
 //! It limits what a client may do to a connection (see [`ServerConfig`]) and contains no function
 //! logic. HTTP/1.1 and HTTP/2 with prior knowledge share each port.
+//!
+//! In the order of a request:
+//!
+//! - `config.rs`, `listen.rs` and `accept.rs`: from the addresses to a connection; `connections.rs` limits their number.
+//! - `connection.rs`: one connection. `driver.rs` polls it together with its `watchdog.rs`, and `watch.rs` is the state
+//!   that they share with its requests.
+//! - `socket.rs`: the bytes of a connection. `frames.rs` reads the heads of HTTP/2 frames, and `half_close.rs` handles
+//!   clients that close their sending side.
+//! - `check.rs` and `normalize.rs`: the head of a request. `request_body.rs` is its body.
+//! - `handler.rs`: the interface to the code that responds.
+//! - `outgoing_body.rs`: the body of the response. `stream.rs` limits its time on HTTP/2, and `scheduler_load.rs`
+//!   decides when it leaves.
+//! - `alarm.rs`: the timer of the files above.
 
 mod accept;
 mod alarm;
@@ -15,8 +28,9 @@ mod half_close;
 mod handler;
 mod listen;
 mod normalize;
+mod outgoing_body;
 mod request_body;
-mod response_body;
+pub(crate) mod scheduler_load;
 mod socket;
 mod stream;
 mod watch;
@@ -43,6 +57,7 @@ pub use self::config::{MAX_URI_BYTES, MINIMUM_PROGRESS, ServerConfig};
 pub use self::handler::Handler;
 pub use self::listen::BindError;
 pub use self::request_body::{BodyFault, RequestBody};
+pub use self::scheduler_load::on_thread_park;
 
 /// Time limit for cut connections to close.
 const CUT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use super::stream;
 use super::watch::Busy;
 
 #[derive(Debug)]
-pub(super) struct ResponseBody<B> {
+pub(super) struct OutgoingBody<B> {
     body: B,
     /// Whether the response has no content (RFC 9110, section 6.4.1), so that its body is never
     /// read. On HTTP/1, hyper leaves content out by itself.
@@ -20,7 +20,7 @@ pub(super) struct ResponseBody<B> {
     _busy: Busy,
 }
 
-impl<B: Body> ResponseBody<B> {
+impl<B: Body> OutgoingBody<B> {
     /// Makes the response to send. `to_head` says that the request's method was HEAD, and `version`
     /// is the request's.
     pub(super) fn respond(
@@ -56,7 +56,7 @@ impl<B: Body> ResponseBody<B> {
     }
 }
 
-impl<B: Body + Unpin> Body for ResponseBody<B> {
+impl<B: Body + Unpin> Body for OutgoingBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -3,6 +3,16 @@
 //! The order is: route, limits on the head and on the announced body, admission, call. The engine
 //! enforces the deadlines of a call. They do not cover the time in the queue or the transfer of the
 //! body.
+//!
+//! This file has the whole order. The other files, in that order:
+//!
+//! - `request_guard.rs`: the guard of one request, from its route to the end of its response.
+//! - `cgi.rs`: the context of a call over CGI.
+//! - `response_body.rs`: the body of the response, which holds the guard.
+
+mod cgi;
+mod request_guard;
+pub(crate) mod response_body;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,18 +24,17 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use sampan_engine::{CallContext, Guests, LoadedFunction};
 use sampan_spec::HttpMode;
 
-use crate::cgi;
-use crate::deployed::{Callee, Deployed};
-use crate::listing::list;
-use crate::metrics::Metrics;
-use crate::refusal::Refusal;
-use crate::request_guard::{Access, RequestGuard};
-use crate::request_id::{REQUEST_ID, identify};
-use crate::response_body::ResponseBody;
-use crate::routes::{PathOffset, RouteMatch, RouteTable, host};
-use crate::scheduler_load;
+use self::request_guard::{Access, RequestGuard};
+use self::response_body::ResponseBody;
+use crate::local_reply::listing::list;
+use crate::local_reply::refusal::Refusal;
+use crate::observability::metrics::Metrics;
+use crate::observability::request_id::{REQUEST_ID, identify};
+use crate::observability::trace::continue_trace;
+use crate::routing::deployed::{Callee, Deployed};
+use crate::routing::routes::{PathOffset, RouteMatch, RouteTable, host};
+use crate::server::scheduler_load;
 use crate::server::{FIELD_OVERHEAD, Handler, Malformed, RequestBody};
-use crate::trace::continue_trace;
 
 /// Dispatches requests to functions.
 #[derive(Debug)]

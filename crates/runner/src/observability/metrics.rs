@@ -19,8 +19,8 @@ use sampan_engine::{CallError, Observer, Outbound};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
+use super::histogram::Histogram;
 use crate::admission::{Admission, Rejection};
-use crate::histogram::Histogram;
 
 const OUTCOMES: [Outbound; 5] = [
     Outbound::Answered,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, Stream};
 use sampan_spec::FunctionName;
 
-use crate::metrics::{FunctionMetrics, Metrics};
+use super::metrics::{FunctionMetrics, Metrics};
 
 /// Counts and logs the events of one function. Output of the guest is logged under the target
 /// `guest`.

@@ -1,0 +1,11 @@
+//! Finds the function of a request.
+//!
+//! The routes are an immutable snapshot. No file here waits, reads a body or makes a response.
+//!
+//! In the order of a request:
+//!
+//! - `routes.rs`: the routing table, and the match of a request's host and path.
+//! - `deployed.rs`: the function that a route leads to, with its admission control and its metrics.
+
+pub(crate) mod deployed;
+pub(crate) mod routes;
