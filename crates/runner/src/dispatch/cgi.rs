@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use percent_encoding::percent_decode_str;
 use sampan_engine::CgiContext;
 
-use crate::routing::routes::PathOffset;
+use crate::routing::path_offset::PathOffset;
 use crate::server::Malformed;
 
 /// Makes the context of a request with this path, of which the function's own begins at `offset`.

@@ -4,10 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use sampan_engine::CallError;
 
 use super::request_guard::RequestGuard;
+use crate::local_reply::refusal::Refusal;
 use crate::routing::deployed::Callee;
 
 /// The body of a response. It holds the request's [`RequestGuard`] until it is dropped. A function
@@ -35,6 +37,14 @@ impl<F: Callee> ResponseBody<F> {
             text: Some(text.into()),
             _guard: guard,
         })
+    }
+
+    /// Makes the whole response of a refusal.
+    pub(crate) fn refusal(refusal: &Refusal, guard: Option<RequestGuard<F>>) -> Response<Self> {
+        let mut response = Response::new(Self::text(refusal.text(), guard));
+        *response.status_mut() = refusal.status();
+        *response.headers_mut() = refusal.headers();
+        response
     }
 }
 

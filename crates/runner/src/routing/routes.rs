@@ -10,6 +10,7 @@ use sampan_engine::LoadedFunction;
 use sampan_spec::FunctionName;
 
 use super::deployed::{Callee, Deployed};
+use super::path_offset::PathOffset;
 
 /// Bytes of header fields that requests may have even if every function allows fewer.
 const MIN_HEADER_BYTES: usize = 32 * 1024;
@@ -67,10 +68,6 @@ pub(crate) enum RouteMatch<'a, F> {
     Compiling,
     Failed(&'a str),
 }
-
-/// The offset of a function's own path in the request's path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PathOffset(pub(crate) usize);
 
 impl<F: Callee> Routes<F> {
     /// Routes every path to one function.
