@@ -36,7 +36,7 @@
 //! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch/slots.rs`.
 //! - Behaviour of a busy thread: `server/scheduler_load.rs`, with its tests, and `idle.rs` of the engine.
 //! - Metrics of a function: `observability/metrics.rs` and `observability/histogram.rs`, with their tests.
-//! - Access log, and logs of guests: `dispatch/request_guard.rs` and `observability/observer.rs`; tests in
+//! - Access log, and logs of guests: `observability/access_log.rs` and `observability/observer.rs`; tests in
 //!   `tests/dispatch`.
 //! - The request that a new process answers before its first client: `warm_up.rs`; tests in `tests/functions.rs` of
 //!   the shim.

@@ -1,7 +1,5 @@
 //! One request of a known function, from the checks of its limits to the head of its response.
 
-use std::net::SocketAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use sampan_engine::CallContext;
 use sampan_spec::HttpMode;
@@ -10,6 +8,7 @@ use super::cgi;
 use super::request_guard::RequestGuard;
 use super::response_body::ResponseBody;
 use crate::local_reply::refusal::Refusal;
+use crate::observability::request_context::RequestContext;
 use crate::routing::deployed::Callee;
 use crate::routing::path_offset::PathOffset;
 use crate::server::scheduler_load::is_busy;
@@ -20,10 +19,9 @@ pub(super) async fn respond<F: Callee>(
     mut guard: RequestGuard<F>,
     request: Request<RequestBody>,
     offset: PathOffset,
-    peer: SocketAddr,
-    request_id: &HeaderValue,
+    context: &RequestContext,
 ) -> Response<ResponseBody<F>> {
-    match call(&mut guard, request, offset, peer, request_id).await {
+    match call(&mut guard, request, offset, context).await {
         Ok(response) => {
             guard.answered(response.status());
             response.map(|body| ResponseBody::function(body, guard))
@@ -39,8 +37,7 @@ async fn call<F: Callee>(
     guard: &mut RequestGuard<F>,
     mut request: Request<RequestBody>,
     offset: PathOffset,
-    peer: SocketAddr,
-    request_id: &HeaderValue,
+    context: &RequestContext,
 ) -> Result<Response<F::Body>, Refusal> {
     let function = guard.deployed().function();
     let limits = &function.limits;
@@ -52,7 +49,7 @@ async fn call<F: Callee>(
         .limit(limits.request_body.bytes())
         .map_err(Refusal::Body)?;
     let cgi = (function.http == Some(HttpMode::Cgi))
-        .then(|| cgi::context(request.uri().path(), offset, peer.ip()))
+        .then(|| cgi::context(request.uri().path(), offset, context.peer.ip()))
         .transpose()
         .map_err(Refusal::Malformed)?;
     if offset != PathOffset(0) {
@@ -61,7 +58,7 @@ async fn call<F: Callee>(
     }
     guard.enter().await.map_err(Refusal::Rejected)?;
     let context = CallContext {
-        request_id: request_id.to_str().ok().map(Box::from),
+        request_id: Some(context.request_id.as_str().into()),
         busy: is_busy(),
         cgi,
     };

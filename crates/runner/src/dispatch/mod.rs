@@ -24,13 +24,14 @@ use http::{Method, Request, Response};
 use sampan_engine::{Guests, LoadedFunction};
 
 use self::call::respond;
-use self::request_guard::{Access, RequestGuard};
+use self::request_guard::RequestGuard;
 use self::response_body::ResponseBody;
 use crate::local_reply::listing::list;
 use crate::local_reply::refusal::Refusal;
+use crate::observability::access_log::AccessEntry;
 use crate::observability::metrics::Metrics;
-use crate::observability::request_id::{REQUEST_ID, identify};
-use crate::observability::trace::continue_trace;
+use crate::observability::request_context::RequestContext;
+use crate::observability::request_id::REQUEST_ID;
 use crate::routing::deployed::{Callee, Deployed};
 use crate::routing::path_offset::PathOffset;
 use crate::routing::routes::{RouteMatch, RouteTable, host};
@@ -92,7 +93,7 @@ impl<F: Callee> Dispatch<F> {
         &self,
         unrouted: Unrouted,
         started: Instant,
-        access: Option<&Access>,
+        access: Option<&AccessEntry>,
     ) -> Response<ResponseBody<F>> {
         let (response, cause) = match unrouted {
             Unrouted::List(list) => (list.map(|text| ResponseBody::text(text, None)), None),
@@ -118,16 +119,16 @@ impl<F: Callee> Handler for Dispatch<F> {
         peer: SocketAddr,
     ) -> Response<ResponseBody<F>> {
         let started = Instant::now();
-        let request_id = identify(request.headers_mut());
-        let trace = continue_trace(request.headers_mut());
-        let access = Access::of(&request, peer, &request_id, trace);
+        let context = RequestContext::take(request.headers_mut(), peer);
+        let access = AccessEntry::of(&request, &context);
         let mut response = match self.find(&request) {
             Ok((deployed, offset)) => {
                 let guard = RequestGuard::new(deployed, started, access);
-                respond(guard, request, offset, peer, &request_id).await
+                respond(guard, request, offset, &context).await
             }
             Err(unrouted) => self.respond_unrouted(unrouted, started, access.as_deref()),
         };
+        let request_id = context.request_id.into_header();
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }

@@ -3,16 +3,15 @@
 //! Its drop runs exactly once: it frees the admission slot, counts the request and writes the
 //! access log. Only a function that goes on after its response keeps the slot, until its own end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::StatusCode;
 use sampan_engine::CallError;
-use sampan_telemetry::TraceContext;
 
 use crate::admission::Rejection;
 use crate::local_reply::refusal::Refusal;
+use crate::observability::access_log::AccessEntry;
 use crate::routing::deployed::{Callee, Deployed};
 
 /// The status for a client that disconnected before there was one, as in nginx.
@@ -27,74 +26,17 @@ pub(crate) struct RequestGuard<F: Callee> {
     entered: bool,
     /// The cause, if the response is not the function's or broke off.
     cause: Option<&'static str>,
-    access: Option<Box<Access>>,
+    access: Option<Box<AccessEntry>>,
 }
 
 /// A slot of a function's concurrency, until dropped.
 pub(crate) struct Slot<F: Callee>(Arc<Deployed<F>>);
 
-/// A request's entry in the access log; kept only if that log is enabled.
-#[derive(Debug)]
-pub(crate) struct Access {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    peer: SocketAddr,
-    pub(crate) request_id: HeaderValue,
-    pub(crate) trace: Option<TraceContext>,
-}
-
-impl Access {
-    /// `None` when the access log is disabled, which then costs next to nothing.
-    pub(crate) fn of<B>(
-        request: &Request<B>,
-        peer: SocketAddr,
-        request_id: &HeaderValue,
-        trace: Option<TraceContext>,
-    ) -> Option<Box<Self>> {
-        if !tracing::event_enabled!(target: "access", tracing::Level::INFO) {
-            return None;
-        }
-        Some(Box::new(Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            peer,
-            request_id: request_id.clone(),
-            trace,
-        }))
-    }
-
-    /// Writes the entry.
-    pub(crate) fn log(
-        &self,
-        function: Option<&str>,
-        status: u16,
-        took: Duration,
-        cause: Option<&'static str>,
-    ) {
-        tracing::info!(
-            target: "access",
-            function,
-            method = %self.method,
-            // Queries may contain private data.
-            path = self.uri.path(),
-            version = ?self.version,
-            status,
-            cause,
-            microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            peer = %self.peer,
-            request_id = self.request_id.to_str().unwrap_or_default(),
-            trace = self.trace.map(tracing::field::display),
-        );
-    }
-}
-
 impl<F: Callee> RequestGuard<F> {
     pub(crate) fn new(
         deployed: Arc<Deployed<F>>,
         started: Instant,
-        access: Option<Box<Access>>,
+        access: Option<Box<AccessEntry>>,
     ) -> Self {
         let status = CLIENT_GONE;
         Self {

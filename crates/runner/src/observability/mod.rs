@@ -5,13 +5,15 @@
 //!
 //! In the order of a request:
 //!
-//! - `request_id.rs`: the identifier of the request.
-//! - `trace.rs`: the trace that the request belongs to.
+//! - `request_context.rs`: the request's identifier, of `request_id.rs`, and its trace, of `trace.rs`.
 //! - `observer.rs`: the engine's events during the call.
 //! - `metrics.rs` and `histogram.rs`: the counts of each function, for Prometheus.
+//! - `access_log.rs`: the entry of the completed request.
 
+pub(crate) mod access_log;
 mod histogram;
 pub(crate) mod metrics;
 pub(crate) mod observer;
+pub(crate) mod request_context;
 pub(crate) mod request_id;
-pub(crate) mod trace;
+mod trace;

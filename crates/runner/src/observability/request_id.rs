@@ -24,16 +24,35 @@ thread_local! {
     static FRESH: Cell<Bytes> = const { Cell::new(Bytes::new()) };
 }
 
-/// Returns the request's identifier. A new one replaces a client's that must not be logged.
-pub(crate) fn identify(headers: &mut HeaderMap) -> HeaderValue {
-    if let Some(given) = headers.get(REQUEST_ID)
-        && is_safe(given.as_bytes())
-    {
-        return given.clone();
+/// The identifier of a request: text that may go into logs, headers and other programs unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Takes the identifier from the head of a request. In the head, a new one replaces a client's
+    /// that is not safe.
+    pub(crate) fn take(headers: &mut HeaderMap) -> Self {
+        if let Some(given) = headers.get(REQUEST_ID)
+            && is_safe(given.as_bytes())
+        {
+            return Self(given.clone());
+        }
+        let fresh = fresh();
+        headers.insert(REQUEST_ID, fresh.clone());
+        Self(fresh)
     }
-    let fresh = fresh();
-    headers.insert(REQUEST_ID, fresh.clone());
-    fresh
+
+    /// The identifier as text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0
+            .to_str()
+            .expect("an identifier has only letters, digits and signs of ASCII")
+    }
+
+    /// The value of the header [`REQUEST_ID`].
+    pub(crate) fn into_header(self) -> HeaderValue {
+        self.0
+    }
 }
 
 /// Whether the value may go into logs, headers and other programs unchanged.
@@ -70,20 +89,18 @@ mod tests {
 
     use http::{HeaderMap, HeaderValue};
 
-    use super::{LENGTH, REQUEST_ID, identify};
+    use super::{LENGTH, REQUEST_ID, RequestId};
 
     #[test]
     fn a_safe_identifier_is_kept_and_any_other_replaced() {
         fn check(given: &[u8], kept: bool) {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_bytes(given).unwrap());
-            let identifier = identify(&mut headers);
-            assert_eq!(identifier.as_bytes() == given, kept, "{given:?}");
-            assert_eq!(
-                headers.get_all(REQUEST_ID).iter().collect::<Vec<_>>(),
-                [&identifier]
-            );
-            assert!(!identifier.is_empty());
+            let identifier = RequestId::take(&mut headers);
+            assert_eq!(identifier.as_str().as_bytes() == given, kept, "{given:?}");
+            assert!(!identifier.as_str().is_empty());
+            let fields: Vec<_> = headers.get_all(REQUEST_ID).iter().collect();
+            assert_eq!(fields, [&identifier.into_header()]);
         }
         check(b"a", true);
         check(b"0b4a2f3e-8f0c-4f3d-9d0f-1a2b3c4d5e6f", true);
@@ -100,8 +117,8 @@ mod tests {
     fn new_identifiers_differ() {
         let mut seen = HashSet::new();
         for _ in 0..1000 {
-            let identifier = identify(&mut HeaderMap::new());
-            assert_eq!(identifier.len(), LENGTH);
+            let identifier = RequestId::take(&mut HeaderMap::new());
+            assert_eq!(identifier.as_str().len(), LENGTH);
             assert!(seen.insert(identifier));
         }
     }

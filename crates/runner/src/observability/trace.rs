@@ -25,6 +25,8 @@ pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
     Some(context)
 }
 
+/// Passes the vendors' additions on, within the limits of the specification. Removes additions that
+/// are no text, as the specification says of those that cannot be parsed.
 fn limit_state(headers: &mut HeaderMap) {
     let mut values = headers.get_all(TRACESTATE).iter();
     let Some(first) = values.next() else { return };
