@@ -52,12 +52,11 @@ impl Shim {
         let begun = Instant::now();
         loop {
             let state = self.state(id).await;
-            let status = match &state {
-                Ok(state) => Some(state.status.enum_value().expect("a known status")),
-                Err(_) => {
-                    assert_eq!(code(&state), Some(ttrpc::Code::NOT_FOUND));
-                    None
-                }
+            let status = if let Ok(state) = &state {
+                Some(state.status.enum_value().expect("a known status"))
+            } else {
+                assert_eq!(code(&state), Some(ttrpc::Code::NOT_FOUND));
+                None
             };
             if status == expected {
                 return;
