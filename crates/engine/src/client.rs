@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::Error;
 
-use crate::connect::{ConnectError, Stream, connect, tls_code};
+use crate::connect::{Stream, connect};
+use crate::connect_error::{ConnectError, tls_code};
 use crate::pool::{Connection, Pool};
 use crate::resolve::Lookups;
 use crate::sent_body::{Claim, SentBody};

@@ -16,11 +16,12 @@ use crate::error::{EngineError, LoadError};
 use crate::function::{Inner, LoadedFunction, Watched};
 use crate::guests::Guests;
 use crate::idle::PrewarmBudget;
-use crate::kind::{Kind, Surface};
+use crate::kind::Kind;
 use crate::linker;
 use crate::module::Module;
 use crate::observer::Observer;
 use crate::runtime::Runtime;
+use crate::surface::Surface;
 use crate::ticker::{Ticker, Work};
 use crate::trust::Authorities;
 

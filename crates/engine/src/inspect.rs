@@ -5,8 +5,9 @@ use wit_component::{DecodedWasm, WitPrinter};
 use crate::config::Flavour;
 use crate::error::LoadError;
 use crate::features::{self, Rejection};
-use crate::kind::{Kind, Surface};
+use crate::kind::Kind;
 use crate::linker;
+use crate::surface::Surface;
 
 /// The description of a file.
 #[derive(Clone, Debug)]

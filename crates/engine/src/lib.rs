@@ -11,7 +11,7 @@
 //!
 //! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
 //!
-//! - The kind of a file, HTTP handler or command: `kind.rs`, with its tests.
+//! - The kind of a file, HTTP handler or command: `kind.rs` and `surface.rs`, with tests in `surface.rs`.
 //! - The WebAssembly features of a file: `features.rs`, with its tests, and `cli_refusals`.
 //! - The imports of a guest: `linker.rs`, with its tests, and `other_languages`.
 //! - Compiling, and its limits: `compile/mod.rs` and `compile/child.rs`; tests in `scenario_modules`.
@@ -30,8 +30,8 @@
 //!   `tests/functions.rs` of the shim.
 //! - An outbound call, with its rules, count, time and end: `outbound.rs`; tests in `functions_services` and
 //!   `scenario_outbound`.
-//! - The addresses of a name, and the attempts to connect to them: `resolve.rs` and `connect.rs`, with their tests,
-//!   and `scenario_outbound_network`.
+//! - The addresses of a name, and the attempts to connect to them: `resolve.rs`, `connect.rs` and
+//!   `connect_error.rs`, with their tests, and `scenario_outbound_network`.
 //! - Trusted certificate authorities: `trust.rs`, with its tests, and `scenario_outbound_tls`.
 //! - Pooled connections, and requests that are sent again: `client.rs`, `pool.rs` and `sent_body.rs`, with their
 //!   tests, and `scenario_outbound`.
@@ -51,6 +51,7 @@ mod compile;
 mod compile_lock;
 mod config;
 mod connect;
+mod connect_error;
 mod engine;
 mod error;
 mod features;
@@ -77,6 +78,7 @@ mod report_limit;
 mod resolve;
 mod runtime;
 mod sent_body;
+mod surface;
 mod temporary;
 mod ticker;
 mod trust;

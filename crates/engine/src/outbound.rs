@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{
 
 use crate::call::{Call, OutboundPermit};
 use crate::client::{SendError, Times, body_code};
-use crate::connect::ConnectError;
+use crate::connect_error::ConnectError;
 use crate::observer::{Outbound, OutboundFailure};
 use crate::received_body::{BodyTimes, read_ahead};
 use crate::sent_body::{Content, Held, SentBody};

@@ -10,7 +10,7 @@ use sampan_spec::Permit;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::connect::ConnectError;
+use crate::connect_error::ConnectError;
 
 /// The file of host names, into which a kubelet writes `hostAliases`.
 const HOSTS: &str = "/etc/hosts";
