@@ -12,8 +12,8 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::error::CallError;
 use crate::guest::Guest;
-use crate::guests::Rest;
 use crate::length::Length;
+use crate::rest::Rest;
 
 /// The most frames that are read before the head leaves: more than any guest leaves at its end.
 const MOST_AHEAD: usize = 8;

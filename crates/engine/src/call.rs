@@ -1,5 +1,6 @@
 //! State of one call, shared by the poller of the guest and by the store in which the guest runs.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::clock::Clock;
 use crate::error::CallError;
-use crate::function::{CallContext, CgiContext, Inner};
+use crate::function_context::FunctionContext;
 
 /// The result of a handler.
 pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
@@ -19,8 +20,32 @@ pub(crate) type Answer = Result<http::Response<WasiBody>, CallError>;
 /// connections in use.
 const READ_AHEAD: usize = 1 << 20;
 
+/// Parameters of one call.
+#[derive(Clone, Debug, Default)]
+pub struct CallContext {
+    /// Logged with the guest's output and with failures.
+    pub request_id: Option<Box<str>>,
+    /// Whether requests arrive without pause. If so, the instance is cleared before the response
+    /// leaves, which is the least work. Otherwise it is cleared afterwards, for the earliest
+    /// response.
+    pub busy: bool,
+    /// For commands that respond over CGI.
+    pub cgi: Option<Box<CgiContext>>,
+}
+
+/// Parameters of a call over CGI that the request does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgiContext {
+    /// The address of the client.
+    pub remote: IpAddr,
+    /// The path that leads to the function; empty if every path does.
+    pub script_name: Box<str>,
+    /// The function's own path, decoded.
+    pub path_info: String,
+}
+
 pub(crate) struct Call {
-    pub(crate) function: Arc<Inner>,
+    pub(crate) function: Arc<FunctionContext>,
     pub(crate) clock: Clock,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) busy: bool,
@@ -42,7 +67,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(
-        function: Arc<Inner>,
+        function: Arc<FunctionContext>,
         timeout: Duration,
         processor_limit: Duration,
         context: CallContext,
@@ -65,7 +90,7 @@ impl Call {
     }
 
     /// Makes a call under which an instance is prewarmed. It has the time limits of a normal call.
-    pub(crate) fn preparing(function: Arc<Inner>) -> Self {
+    pub(crate) fn preparing(function: Arc<FunctionContext>) -> Self {
         let (timeout, processor_time) = {
             let limits = &function.spec.limits;
             (limits.timeout, limits.processor_time)

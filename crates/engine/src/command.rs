@@ -10,7 +10,7 @@ use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 use crate::call::Call;
 use crate::error::CallError;
 use crate::host::{CommandStdio, Folder, Host, Stdio};
-use crate::module::{Entry, Module};
+use crate::linked::{Entry, Module};
 
 /// Streams, arguments and folders of a command.
 ///
@@ -114,7 +114,7 @@ pub(crate) async fn run(
                 Err(error) => Err(error),
             }
         }
-        Entry::Handler02(_) | Entry::Handler03(_) => {
+        Entry::Handler(_) => {
             return Err(CallError::WrongKind(call.function.kind));
         }
     };

@@ -1,10 +1,9 @@
 //! A loaded function and its calls.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Response};
@@ -13,95 +12,30 @@ use sampan_spec::Function;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::body::GuestBody;
-use crate::call::Call;
+use crate::call::{Call, CallContext};
 use crate::cgi;
-use crate::client::Client;
 use crate::command::{self, CommandIo};
-use crate::engine::{Shared, Wasm};
-use crate::error::{CallError, LoadError, RequestBodyError};
+use crate::error::{CallError, RequestBodyError};
 use crate::guest::{Guest, GuestFuture};
 use crate::guests::Guests;
-use crate::idle::idle_timeout;
+use crate::http_hooks::traceparent;
 use crate::kind::Kind;
-use crate::module::{Entry, Module};
-use crate::observer::Observer;
-use crate::outbound::traceparent;
-use crate::report_limit::ReportLimit;
-use crate::ticker::Active;
-
-/// How long an idle module stays in memory. The next call takes it from the cache on disk.
-const MODULE_IDLE: Duration = Duration::from_mins(1);
+use crate::linked::Entry;
+use crate::reloadable::ReloadableModule;
 
 /// A function that is compiled, linked and ready. Clones are cheap.
 #[derive(Clone)]
-pub struct LoadedFunction(pub(crate) Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub(crate) spec: Arc<Function>,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) kind: Kind,
-    pub(crate) digest: String,
-    pub(crate) wasm: Wasm,
-    pub(crate) engine: Arc<Shared>,
-    module: RwLock<Option<ResidentModule>>,
-    /// The TLS configuration of a function with certificate authorities of its own.
-    tls: Option<Arc<rustls::ClientConfig>>,
-    client: OnceLock<Client>,
-    /// Limits the reports about outbound calls.
-    pub(crate) report_limit: ReportLimit,
-}
-
-/// A module in memory, with a mark of recent calls.
-struct ResidentModule {
-    module: Arc<Module>,
-    since: Instant,
-    /// Whether it was called since the last sweep.
-    called: std::sync::atomic::AtomicBool,
-}
-
-impl ResidentModule {
-    fn new(module: Arc<Module>) -> Self {
-        Self {
-            module,
-            since: Instant::now(),
-            called: false.into(),
-        }
-    }
-}
-
-/// Parameters of one call.
-#[derive(Clone, Debug, Default)]
-pub struct CallContext {
-    /// Logged with the guest's output and with failures.
-    pub request_id: Option<Box<str>>,
-    /// Whether requests arrive without pause. If so, the instance is cleared before the response
-    /// leaves, which is the least work. Otherwise it is cleared afterwards, for the earliest
-    /// response.
-    pub busy: bool,
-    /// For commands that respond over CGI.
-    pub cgi: Option<Box<CgiContext>>,
-}
-
-/// Parameters of a call over CGI that the request does not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgiContext {
-    /// The address of the client.
-    pub remote: IpAddr,
-    /// The path that leads to the function; empty if every path does.
-    pub script_name: Box<str>,
-    /// The function's own path, decoded.
-    pub path_info: String,
-}
+pub struct LoadedFunction(pub(crate) Arc<ReloadableModule>);
 
 impl LoadedFunction {
     /// The specification.
     pub fn function(&self) -> &Arc<Function> {
-        &self.0.spec
+        &self.0.function.spec
     }
 
     /// The kind of its file.
     pub fn kind(&self) -> Kind {
-        self.0.kind
+        self.0.function.kind
     }
 
     /// The `sha256:...` digest of its WebAssembly bytes.
@@ -111,7 +45,7 @@ impl LoadedFunction {
 
     /// The guests of its engine that go on after their answers.
     pub fn guests(&self) -> &Guests {
-        self.0.guests()
+        self.0.function.guests()
     }
 
     /// Serves an HTTP request. Its target has a scheme and an authority, which the guest sees.
@@ -145,9 +79,9 @@ impl LoadedFunction {
     {
         let to_head = request.method() == Method::HEAD;
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        let limits = &self.0.spec.limits;
+        let limits = &self.0.function.spec.limits;
         let call = Arc::new(Call::new(
-            Arc::clone(&self.0),
+            Arc::clone(&self.0.function),
             limits.timeout,
             limits.processor_time,
             context,
@@ -184,15 +118,14 @@ impl LoadedFunction {
     ///
     /// Outside a tokio runtime with time enabled.
     pub async fn warm_up(&self) -> Result<(), CallError> {
-        let call = Arc::new(Call::preparing(Arc::clone(&self.0)));
+        let call = Arc::new(Call::preparing(Arc::clone(&self.0.function)));
         let future: GuestFuture = {
-            let (inner, call) = (Arc::clone(&self.0), Arc::clone(&call));
+            let (module, call) = (Arc::clone(&self.0), Arc::clone(&call));
             Box::pin(async move {
-                let module = inner.module().await?;
+                let module = module.get().await?;
                 module.prefault_code();
                 match &module.entry {
-                    Entry::Handler02(handler) => handler.warm_up(&module, &call).await,
-                    Entry::Handler03(handler) => handler.warm_up(&module, &call).await,
+                    Entry::Handler(handler) => handler.warm_up(&call).await,
                     Entry::Command02(_) | Entry::Preview1(_) => Ok(()),
                 }
             })
@@ -201,12 +134,11 @@ impl LoadedFunction {
     }
 
     fn serve(&self, call: Arc<Call>, request: http::Request<WasiBody>) -> GuestFuture {
-        let inner = Arc::clone(&self.0);
+        let module = Arc::clone(&self.0);
         Box::pin(async move {
-            let module = inner.module().await?;
+            let module = module.get().await?;
             match &module.entry {
-                Entry::Handler02(handler) => handler.run(&module, call, request).await,
-                Entry::Handler03(handler) => handler.run(&module, call, request).await,
+                Entry::Handler(handler) => handler.run(call, request).await,
                 Entry::Command02(_) | Entry::Preview1(_) => cgi::run(&module, call, request).await,
             }
         })
@@ -223,7 +155,7 @@ impl LoadedFunction {
         const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
         let timeout = io.timeout.unwrap_or(FOR_EVER);
         let call = Arc::new(Call::new(
-            Arc::clone(&self.0),
+            Arc::clone(&self.0.function),
             timeout,
             FOR_EVER,
             CallContext::default(),
@@ -231,9 +163,9 @@ impl LoadedFunction {
         ));
         let code = Arc::new(OnceLock::new());
         let future: GuestFuture = {
-            let (inner, call, code) = (Arc::clone(&self.0), Arc::clone(&call), Arc::clone(&code));
+            let (module, call, code) = (Arc::clone(&self.0), Arc::clone(&call), Arc::clone(&code));
             Box::pin(async move {
-                let module = inner.module().await?;
+                let module = module.get().await?;
                 let stdio = io.into_stdio(&call);
                 let exit = command::run(&module, call, stdio).await?;
                 // Only this line sets the cell.
@@ -252,101 +184,3 @@ async fn run_to_completion(call: Arc<Call>, future: GuestFuture) -> Result<(), C
     let ended = poll_fn(|context| Guest::poll(&mut guest, context)).await;
     ended.map_err(|error| call.failed(error))
 }
-
-impl Inner {
-    /// Makes a loaded function of its parts, and reads its certificate authorities.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError::Authorities`], when they cannot be read.
-    pub(crate) fn new(
-        spec: Arc<Function>,
-        observer: Arc<dyn Observer>,
-        kind: Kind,
-        digest: String,
-        wasm: Wasm,
-        engine: Arc<Shared>,
-        module: Module,
-    ) -> Result<Arc<Self>, LoadError> {
-        let module = RwLock::new(Some(ResidentModule::new(Arc::new(module))));
-        let tls = engine
-            .authorities
-            .with_files(&spec.certificate_authorities)?;
-        Ok(Arc::new(Self {
-            spec,
-            observer,
-            kind,
-            digest,
-            wasm,
-            engine,
-            module,
-            tls,
-            client: OnceLock::new(),
-            report_limit: ReportLimit::default(),
-        }))
-    }
-
-    pub(crate) fn activate(&self) -> Active {
-        self.engine.ticker.activate()
-    }
-
-    pub(crate) fn guests(&self) -> &Guests {
-        &self.engine.guests
-    }
-
-    /// The client for outbound calls, made on first use.
-    pub(crate) fn client(&self) -> &Client {
-        self.client.get_or_init(|| {
-            let tls = self.tls.as_ref().unwrap_or_else(|| self.engine.tls());
-            Client::new(Arc::clone(tls))
-        })
-    }
-
-    /// Returns the module from memory or, if it was unloaded, from the cache.
-    async fn module(self: &Arc<Self>) -> Result<Arc<Module>, CallError> {
-        if let Some(resident) = &*self.module.read().unwrap_or_else(PoisonError::into_inner) {
-            resident
-                .called
-                .store(true, std::sync::atomic::Ordering::Relaxed);
-            return Ok(Arc::clone(&resident.module));
-        }
-        let module = self.engine.reload(self).await.map_err(CallError::Reload)?;
-        let module = Arc::new(module);
-        // Two calls may have loaded it at once; the first one is kept.
-        let mut slot = self.module.write().unwrap_or_else(PoisonError::into_inner);
-        let resident = slot.get_or_insert_with(|| ResidentModule::new(module));
-        let module = Arc::clone(&resident.module);
-        drop(slot);
-        self.engine.watch(Arc::downgrade(self));
-        Ok(module)
-    }
-
-    /// Unloads what has been idle for long. Returns whether a later sweep may unload more.
-    pub(crate) fn sweep(&self) -> bool {
-        use std::sync::atomic::Ordering;
-        let mut slot = self.module.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(resident) = &mut *slot else {
-            return false;
-        };
-        let idle = idle_timeout(&self.spec.instances);
-        match &resident.module.entry {
-            Entry::Handler02(handler) => handler.idle().sweep(idle),
-            Entry::Handler03(handler) => handler.idle().sweep(idle),
-            Entry::Command02(_) | Entry::Preview1(_) => false,
-        };
-        if resident.called.swap(false, Ordering::Relaxed) {
-            resident.since = Instant::now();
-        }
-        if resident.since.elapsed() < self.engine.module_idle.unwrap_or(MODULE_IDLE) {
-            return true;
-        }
-        // A running call has its own reference; the last one unmaps the module.
-        let module = slot.take();
-        drop(slot);
-        drop(module);
-        false
-    }
-}
-
-/// Functions that a sweep may unload.
-pub(crate) type Watched = Vec<Weak<Inner>>;

@@ -14,9 +14,9 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::call::Call;
+use crate::http_hooks::Hooks;
 use crate::limiter::Limiter;
 use crate::observer::Stream;
-use crate::outbound::Hooks;
 use crate::output::Output;
 
 /// The most handles of one instance in the host's table.

@@ -9,11 +9,12 @@
 //! memory while the processor still has it in its cache.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sampan_spec::InstancePolicy;
+
+use crate::prewarm_budget::{PrewarmBudget, PrewarmPermit};
 
 /// A stack of idle instances. The most recently used one, which has warm memory, is used next. The
 /// others age and are dropped.
@@ -28,16 +29,6 @@ struct Entry<T> {
     /// The share of a prewarmed instance in the budget of all functions.
     _permit: Option<PrewarmPermit>,
 }
-
-/// The number of prewarmed instances that may exist.
-pub(crate) struct PrewarmBudget {
-    each: usize,
-    all: usize,
-    now: AtomicUsize,
-}
-
-/// Permits one prewarmed instance until dropped.
-pub(crate) struct PrewarmPermit(Arc<PrewarmBudget>);
 
 /// How long a prewarmed instance waits for a request.
 const PREWARMED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -88,10 +79,7 @@ impl<T> Idle<T> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .len();
-        if waiting >= budget.each {
-            return None;
-        }
-        PrewarmBudget::permit(budget)
+        PrewarmBudget::permit(budget, waiting)
     }
 
     fn push(&self, instance: T, served: u32, permit: Option<PrewarmPermit>) {
@@ -137,34 +125,6 @@ pub(crate) fn idle_timeout(policy: &InstancePolicy) -> Duration {
     }
 }
 
-impl PrewarmBudget {
-    /// One function has a budget of one instance for each processor, as many as can run at once.
-    /// All functions together have a quarter of the pool.
-    pub(crate) fn of(instances: u32) -> Arc<Self> {
-        Arc::new(Self {
-            each: std::thread::available_parallelism().map_or(1, usize::from),
-            all: usize::try_from(instances / 4).unwrap_or(usize::MAX),
-            now: AtomicUsize::new(0),
-        })
-    }
-
-    fn permit(budget: &Arc<Self>) -> Option<PrewarmPermit> {
-        budget
-            .now
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-                (now < budget.all).then_some(now + 1)
-            })
-            .ok()
-            .map(|_| PrewarmPermit(Arc::clone(budget)))
-    }
-}
-
-impl Drop for PrewarmPermit {
-    fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,11 +156,7 @@ mod tests {
 
     #[test]
     fn prewarmed_instances_are_limited_for_each_function_and_in_total() {
-        let budget = Arc::new(PrewarmBudget {
-            each: 2,
-            all: 3,
-            now: AtomicUsize::new(0),
-        });
+        let budget = PrewarmBudget::new(2, 3);
         let check = |idle: &Idle<char>, expected: bool| {
             let permit = idle.prewarm_permit(&budget);
             assert_eq!(permit.is_some(), expected);

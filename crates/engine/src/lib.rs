@@ -17,18 +17,19 @@
 //! - Compiling, and its limits: `compile/mod.rs` and `compile/child.rs`; tests in `scenario_modules`.
 //! - The cache, with its key, its hash and atomic writes: `cache.rs`; tests in `scenario_modules` and `cli_watching`.
 //! - Compiled modules that no container can change: `cache.rs`; tests in `tests/modules.rs` of the shim.
-//! - A module that one process prepares for another: `prepared.rs` and `compile_lock.rs`; tests in
+//! - A module that one process prepares for another: `precompiler.rs`, `prepared.rs` and `compile_lock.rs`; tests in
 //!   `tests/functions.rs` of the shim.
 //! - Memory and tables of an instance: `limiter.rs`, with its tests, and `scenario_limits`.
 //! - Deadline and processor time: `clock.rs`, `ticker.rs` and `guest.rs`; tests in `scenario_limits` and
 //!   `scenario_streams`.
 //! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and
-//!   `guests.rs`; tests in `length.rs` and `scenario_calls`.
-//! - Spares, reuse, and modules that leave memory: `idle.rs`, `function.rs` and `ticker.rs`, with tests in `idle.rs`
-//!   and in `tests/idle_modules.rs` of `sampan`. A busy thread clears instances away at once.
+//!   `rest.rs`; tests in `length.rs` and `scenario_calls`.
+//! - Spares, reuse, and modules that leave memory: `idle.rs`, `handler.rs`, `reloadable.rs` and `upkeep.rs`, with tests
+//!   in `idle.rs` and in `tests/idle_modules.rs` of `sampan`. A busy thread clears instances
+//!   away at once.
 //! - The first instance and the first call before a pod's first request: `function.rs` and `warm_up.rs`; tests in
 //!   `tests/functions.rs` of the shim.
-//! - An outbound call, with its rules, count, time and end: `outbound.rs`; tests in `functions_services` and
+//! - An outbound call, with its rules, count, time and end: `http_hooks.rs` and `failure.rs`; tests in `functions_services` and
 //!   `scenario_outbound`.
 //! - The addresses of a name, and the attempts to connect to them: `resolve.rs`, `connect.rs` and
 //!   `connect_error.rs`, with their tests, and `scenario_outbound_network`.
@@ -44,6 +45,7 @@ mod body;
 mod cache;
 mod call;
 mod cgi;
+mod check;
 mod client;
 mod clock;
 mod command;
@@ -53,48 +55,60 @@ mod config;
 mod connect;
 mod connect_error;
 mod engine;
+mod engine_context;
 mod error;
+mod failure;
 mod features;
 mod function;
+mod function_context;
 mod guest;
 mod guests;
-mod handler02;
-mod handler03;
+mod handler;
 mod host;
+mod http_hooks;
 mod idle;
 mod inspect;
 mod kind;
 mod length;
 mod limiter;
+mod linked;
 mod linker;
-mod module;
+mod loader;
 mod observer;
-mod outbound;
 mod output;
 mod pool;
+mod precompiler;
 mod prepared;
+mod prewarm_budget;
 mod received_body;
+mod reloadable;
 mod report_limit;
 mod resolve;
+mod rest;
 mod runtime;
 mod sent_body;
+mod serve;
 mod surface;
 mod temporary;
 mod ticker;
 mod trust;
+mod upkeep;
 mod upstream;
 mod warm_up;
+mod wasm;
 
 pub use body::GuestBody;
+pub use call::{CallContext, CgiContext};
 pub use command::CommandIo;
 pub use compile::child::main as compile_child;
 pub use config::{CompileCommand, EngineConfig};
-pub use engine::{Engine, Wasm};
+pub use engine::Engine;
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
-pub use function::{CallContext, CgiContext, LoadedFunction};
+pub use function::LoadedFunction;
 pub use guests::Guests;
 pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
 pub use observer::{NoObserver, Observer, Outbound, OutboundFailure, Stream};
-pub use prepared::{Precompiler, Prepared};
+pub use precompiler::{Precompiler, Prepared};
 pub use trust::Authorities;
+pub use wasm::Wasm;

@@ -11,7 +11,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::call::Call;
-use crate::function::Inner;
+use crate::function_context::FunctionContext;
 use crate::observer::Stream;
 
 /// Longer lines are split, between two characters.
@@ -23,7 +23,7 @@ const MAX_WRITE: usize = 64 << 10;
 /// One output stream of a guest, over all calls that its instance serves.
 pub(crate) struct Output {
     stream: Stream,
-    function: Arc<Inner>,
+    function: Arc<FunctionContext>,
     state: Mutex<State>,
 }
 

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sampan_spec::{Function, FunctionName};
 
-use crate::engine::Wasm;
 use crate::error::LoadError;
-use crate::function::{Inner, LoadedFunction};
+use crate::function::LoadedFunction;
+use crate::function_context::FunctionContext;
 use crate::kind::Kind;
-use crate::module::Module;
+use crate::linked::Module;
 use crate::observer::NoObserver;
-use crate::prepared::{Precompiler, Prepared};
+use crate::precompiler::{Precompiler, Prepared};
+use crate::reloadable::ReloadableModule;
+use crate::wasm::Wasm;
 
 /// The component.
 const WASM: &[u8] = include_bytes!("warm_up.wasm");
@@ -52,24 +54,21 @@ impl LoadedFunction {
     /// [`LoadError`], when it does not link, or when its kind differs from this function's.
     pub fn load_warm_up(&self, prepared: Prepared) -> Result<Self, LoadError> {
         let Prepared { kind, digest, code } = prepared;
-        let engine = Arc::clone(&self.0.engine);
-        let runtime = engine.runtime(kind)?;
+        let loader = Arc::clone(&self.0.loader);
+        let runtime = loader.runtime(kind)?;
         let module = Module::link(
             kind,
             &code.load(&runtime.engine, kind != Kind::CommandPreview1)?,
             runtime,
         )?;
+        let engine = Arc::clone(&loader.engine);
+        let function =
+            FunctionContext::new(Arc::new(function()), Arc::new(NoObserver), kind, engine)?;
+        let wasm = Wasm::Bytes(Bytes::new());
         // The engine does not sweep it, so it is never unloaded: it lives for one call.
-        let inner = Inner::new(
-            Arc::new(function()),
-            Arc::new(NoObserver),
-            kind,
-            digest,
-            Wasm::Bytes(Bytes::new()),
-            Arc::clone(&engine),
-            module,
-        )?;
-        Ok(Self(inner))
+        Ok(Self(ReloadableModule::new(
+            function, digest, wasm, loader, module,
+        )))
     }
 }
 
@@ -92,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_component_is_an_http_handler() {
-        let kind = crate::engine::checked_kind(&function(), WASM);
+        let kind = crate::check::checked_kind(&function(), WASM);
         assert_eq!(kind.expect("it can be run"), Kind::HttpHandler02);
     }
 }

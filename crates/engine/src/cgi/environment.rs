@@ -19,7 +19,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
-use crate::function::CgiContext;
+use crate::call::CgiContext;
 
 /// Returns the variables of one request.
 pub(crate) fn of(parts: &Parts, context: Option<&CgiContext>) -> Vec<(String, String)> {

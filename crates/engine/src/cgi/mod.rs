@@ -14,7 +14,7 @@ use wasmtime_wasi_http::WasiBody;
 use crate::call::Call;
 use crate::command::{self, CommandIo};
 use crate::error::CallError;
-use crate::module::Module;
+use crate::linked::Module;
 
 /// Runs the command for one request. `call` receives the response when its head is complete.
 pub(crate) async fn run(

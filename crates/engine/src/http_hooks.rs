@@ -1,4 +1,5 @@
-//! Outbound HTTP of a guest: rules, concurrency limit, time limits, and outcome of each call.
+//! Outbound HTTP of a guest, for the hooks of wasi:http: rules, concurrency limit, time limits, and
+//! outcome of each call.
 //!
 //! The rules are checked twice: here with the name that the guest gave, and for each connection
 //! with every address of that name; see [`crate::resolve`].
@@ -16,8 +17,8 @@ use wasmtime_wasi_http::{
 };
 
 use crate::call::{Call, OutboundPermit};
-use crate::client::{SendError, Times, body_code};
-use crate::connect_error::ConnectError;
+use crate::client::{SendError, Times};
+use crate::failure::Failure;
 use crate::observer::{Outbound, OutboundFailure};
 use crate::received_body::{BodyTimes, read_ahead};
 use crate::sent_body::{Content, Held, SentBody};
@@ -85,46 +86,6 @@ impl WasiHttpHooks for Hooks {
                 }
             }
         })
-    }
-}
-
-/// Reasons why an outbound call has no response.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("no rule of outbound.allow allows it")]
-    Denied,
-    #[error("CONNECT asks for a tunnel, which wasi:http does not have")]
-    Connect,
-    #[error("the request's body failed: {0}")]
-    Body(Error),
-    #[error("the request's body did not begin in time")]
-    BodyTimeout,
-    #[error("none of the {0} connections that limits.outboundConnections allows became free")]
-    Limit(u32),
-    #[error(transparent)]
-    Send(#[from] SendError),
-}
-
-impl Failure {
-    /// The error code of wasi:http.
-    fn code(&self) -> Error {
-        match self {
-            Self::Denied => Error::HttpRequestDenied,
-            Self::Connect => Error::HttpRequestMethodInvalid,
-            Self::Body(error) => body_code(error),
-            Self::BodyTimeout => Error::ConnectionWriteTimeout,
-            Self::Limit(_) => Error::ConnectionLimitReached,
-            Self::Send(error) => error.code(),
-        }
-    }
-
-    fn outcome(&self) -> Outbound {
-        match self {
-            Self::Denied => Outbound::Denied,
-            Self::Limit(_) => Outbound::LimitReached,
-            Self::Send(SendError::Connect(ConnectError::Denied { .. })) => Outbound::DeniedAddress,
-            Self::Connect | Self::Body(_) | Self::BodyTimeout | Self::Send(_) => Outbound::Failed,
-        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! A compiled and linked module, ready to be instantiated.
 
+use std::sync::Arc;
+
 use wasmtime::InstancePre;
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::p2::bindings as bindings02;
+use wasmtime_wasi_http::p3::bindings as bindings03;
 
 use crate::cache::Code;
 use crate::error::LoadError;
-use crate::handler02::Handler02;
-use crate::handler03::Handler03;
+use crate::handler::Handler;
 use crate::host::Host;
 use crate::kind::Kind;
 use crate::runtime::Runtime;
@@ -23,8 +25,7 @@ pub(crate) struct Module {
 
 /// The entry point of a module.
 pub(crate) enum Entry {
-    Handler02(Handler02),
-    Handler03(Handler03),
+    Handler(Arc<Handler>),
     Command02(CommandPre<Host>),
     Preview1(InstancePre<Host>),
 }
@@ -45,10 +46,12 @@ impl Module {
                 let pre = linker.instantiate_pre(component).map_err(failed)?;
                 match kind {
                     Kind::HttpHandler02 => {
-                        Entry::Handler02(Handler02::new(ProxyPre::new(pre).map_err(failed)?))
+                        let pre = bindings02::ProxyPre::new(pre).map_err(failed)?;
+                        Entry::Handler(Handler::new(ProxyPre::P2(pre)))
                     }
                     Kind::HttpHandler03 => {
-                        Entry::Handler03(Handler03::new(ServicePre::new(pre).map_err(failed)?))
+                        let pre = bindings03::ServicePre::new(pre).map_err(failed)?;
+                        Entry::Handler(Handler::new(ProxyPre::P3(pre)))
                     }
                     Kind::Command02 => Entry::Command02(CommandPre::new(pre).map_err(failed)?),
                     Kind::CommandPreview1 => return Err(LoadError::Link("a component".into())),
@@ -68,8 +71,7 @@ impl Module {
     /// pages.
     pub(crate) fn prefault_code(&self) {
         let code = match &self.entry {
-            Entry::Handler02(handler) => handler.component().text(),
-            Entry::Handler03(handler) => handler.component().text(),
+            Entry::Handler(handler) => handler.component().text(),
             Entry::Command02(command) => command.instance_pre().component().text(),
             Entry::Preview1(command) => command.module().text(),
         };
