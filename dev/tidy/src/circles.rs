@@ -1,10 +1,8 @@
 //! Finds files of a crate that import each other in a circle, directly or over others.
 //!
 //! A circle cannot be read file by file, and grows unnoticed. What two files need belongs into a
-//! third one that imports neither. Some circles are [allowed] until they are opened; that list may
-//! only shrink.
+//! third one that imports neither.
 
-mod allowed;
 mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,35 +19,13 @@ type Graph<'a> = BTreeMap<&'a Path, BTreeSet<&'a Path>>;
 type Circle<'a> = BTreeSet<&'a Path>;
 
 pub(super) fn check(sources: &Sources) -> Vec<Problem> {
-    check_against(sources, allowed::CIRCLES)
-}
-
-fn check_against(sources: &Sources, allowed: &[&[&str]]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut in_circles = BTreeSet::new();
     for folder in crates(sources) {
         let graph = graph(sources, &folder.join("src"));
-        for circle in circles(&graph) {
-            let is_allowed = allowed
-                .iter()
-                .any(|files| circle.iter().all(|file| lists(files, file)));
-            if !is_allowed {
-                problems.push(report(&graph, &circle, allowed));
-            }
-            in_circles.extend(circle);
-        }
+        let circles = circles(&graph).into_iter();
+        problems.extend(circles.map(|circle| report(&graph, &circle)));
     }
-    let listed = allowed.iter().flat_map(|files| files.iter());
-    let opened = listed.filter(|file| !in_circles.contains(Path::new(file)));
-    problems.extend(opened.map(|file| {
-        let message = format!("`{file}` is in no circle any more; remove it from the list");
-        Problem::new(allowed::FILE, message)
-    }));
     problems
-}
-
-fn lists(files: &[&str], file: &Path) -> bool {
-    files.iter().any(|listed| Path::new(listed) == file)
 }
 
 /// The folders of all crates.
@@ -139,15 +115,11 @@ fn reachable<'a>(graph: &Graph<'a>, file: &Path) -> BTreeSet<&'a Path> {
     reached
 }
 
-/// Shows the shortest way around, through a file that is not allowed if there is one.
-fn report<'a>(graph: &Graph<'a>, circle: &Circle<'a>, allowed: &[&[&str]]) -> Problem {
-    let is_new = |file: &&&Path| !allowed.iter().any(|files| lists(files, file));
-    let mut starts: Vec<&Path> = circle.iter().filter(is_new).copied().collect();
-    if starts.is_empty() {
-        starts = circle.iter().copied().collect();
-    }
-    let around = starts.iter().filter_map(|start| way_back(graph, start));
-    let shortest = around.min_by_key(Vec::len).unwrap_or(starts);
+/// Shows the shortest way around.
+fn report<'a>(graph: &Graph<'a>, circle: &Circle<'a>) -> Problem {
+    let around = circle.iter().filter_map(|start| way_back(graph, start));
+    let shortest = around.min_by_key(Vec::len);
+    let shortest = shortest.unwrap_or_else(|| circle.iter().copied().collect());
     let names: Vec<_> = shortest
         .iter()
         .map(|file| file.display().to_string())
@@ -188,9 +160,9 @@ mod tests {
 
     const MANIFEST: (&str, &str) = ("crates/a/Cargo.toml", "[package]");
 
-    fn check(files: &[(&str, &str)], allowed: &[&[&str]], expected: &[&str]) {
+    fn check(files: &[(&str, &str)], expected: &[&str]) {
         let all: Vec<_> = [MANIFEST].iter().chain(files).copied().collect();
-        let problems = check_against(&Sources::of(&all), allowed);
+        let problems = super::check(&Sources::of(&all));
         let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), expected.len(), "{files:?}: {shown:?}");
         for (problem, part) in shown.iter().zip(expected) {
@@ -205,10 +177,9 @@ mod tests {
         let two = ("crates/a/src/two.rs", "fn two(_: crate::three::Three) {}");
         let three = ("crates/a/src/three/mod.rs", "use super::one::{self, One};");
         let leaf = ("crates/a/src/three/mod.rs", "use super::four::Four;");
-        check(&[lib, one, two, leaf], &[], &[]);
+        check(&[lib, one, two, leaf], &[]);
         check(
             &[lib, one, two, three],
-            &[],
             &[
                 "crates/a/src/one.rs -> crates/a/src/two.rs -> crates/a/src/three/mod.rs -> crates/a/src/one.rs;",
             ],
@@ -216,7 +187,6 @@ mod tests {
         let direct = ("crates/a/src/two.rs", "use crate::one;");
         check(
             &[lib, one, direct, leaf],
-            &[],
             &["crates/a/src/one.rs -> crates/a/src/two.rs -> crates/a/src/one.rs;"],
         );
     }
@@ -228,34 +198,10 @@ mod tests {
             "mod part; use crate::one::part::Part;",
         );
         let child = ("crates/a/src/one/part.rs", "use super::One;");
-        check(&[parent, child], &[], &[]);
+        check(&[parent, child], &[]);
         // But a way back over another file is one.
         let parent = ("crates/a/src/one.rs", "mod part; use crate::two::Two;");
         let other = ("crates/a/src/two.rs", "use crate::one::part::Part;");
-        check(&[parent, child, other], &[], &["in a circle"]);
-    }
-
-    #[test]
-    fn the_list_of_allowed_circles_only_shrinks() {
-        let one = ("crates/a/src/one.rs", "use crate::two::Two;");
-        let two = (
-            "crates/a/src/two.rs",
-            "use crate::one::One; use crate::three::Three;",
-        );
-        let three = ("crates/a/src/three.rs", "use crate::one::One;");
-        let leaf = ("crates/a/src/three.rs", "");
-        let both: &[&str] = &["crates/a/src/one.rs", "crates/a/src/two.rs"];
-        check(&[one, two, leaf], &[both], &[]);
-        check(&[one, two, three], &[both], &["crates/a/src/three.rs -> "]);
-        let more: &[&str] = &[
-            "crates/a/src/one.rs",
-            "crates/a/src/three.rs",
-            "crates/a/src/two.rs",
-        ];
-        check(
-            &[one, two, leaf],
-            &[more],
-            &["`crates/a/src/three.rs` is in no circle"],
-        );
+        check(&[parent, child, other], &["in a circle"]);
     }
 }
