@@ -6,7 +6,7 @@ use sampan_spec::Function;
 
 use crate::cache::{Cache, digest};
 use crate::check::checked_kind;
-use crate::compile::Compiler;
+use crate::compiler::Compiler;
 use crate::config::{EngineConfig, Flavour};
 use crate::error::{EngineError, LoadError};
 use crate::function::LoadedFunction;

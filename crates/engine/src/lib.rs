@@ -14,7 +14,7 @@
 //! - The kind of a file, HTTP handler or command: `kind.rs` and `surface.rs`, with tests in `surface.rs`.
 //! - The WebAssembly features of a file: `features.rs`, with its tests, and `cli_refusals`.
 //! - The imports of a guest: `linker.rs`, with its tests, and `other_languages`.
-//! - Compiling, and its limits: `compile/mod.rs` and `compile/child.rs`; tests in `scenario_modules`.
+//! - Compiling, and its limits: `compiler.rs` and `compile_child.rs`; tests in `scenario_modules`.
 //! - The cache, with its key, its hash and atomic writes: `cache.rs`; tests in `scenario_modules` and `cli_watching`.
 //! - Compiled modules that no container can change: `cache.rs`; tests in `tests/modules.rs` of the shim.
 //! - A module that one process prepares for another: `precompiler.rs`, `prepared.rs` and `compile_lock.rs`; tests in
@@ -49,8 +49,9 @@ mod check;
 mod client;
 mod clock;
 mod command;
-mod compile;
+mod compile_child;
 mod compile_lock;
+mod compiler;
 mod config;
 mod connect;
 mod connect_error;
@@ -100,7 +101,7 @@ mod wasm;
 pub use body::GuestBody;
 pub use call::{CallContext, CgiContext};
 pub use command::CommandIo;
-pub use compile::child::main as compile_child;
+pub use compile_child::main as compile_child;
 pub use config::{CompileCommand, EngineConfig};
 pub use engine::Engine;
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};

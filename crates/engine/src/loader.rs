@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sampan_spec::Function;
 
 use crate::cache::{Cache, Key, Verified, digest};
-use crate::compile::{Compiler, Job};
+use crate::compiler::{Compiler, Job};
 use crate::config::{EngineConfig, Flavour};
 use crate::engine_context::EngineContext;
 use crate::error::{EngineError, LoadError};

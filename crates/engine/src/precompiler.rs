@@ -14,7 +14,7 @@ use sampan_spec::Function;
 
 use crate::cache::{Cache, Key, Verified, digest};
 use crate::check::checked_kind;
-use crate::compile::{Compiler, Job};
+use crate::compiler::{Compiler, Job};
 use crate::config::{EngineConfig, Flavour, compiler};
 use crate::error::{EngineError, LoadError};
 use crate::kind::Kind;

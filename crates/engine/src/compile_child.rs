@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::{REFUSED, UNSUPPORTED};
+use crate::compiler::{REFUSED, UNSUPPORTED};
 use crate::config::{self, Flavour};
 use crate::features::{self, Rejection};
 

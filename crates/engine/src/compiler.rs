@@ -2,10 +2,8 @@
 //!
 //! The parent sends the WebAssembly over standard input and reads the compiled code from standard
 //! output. The child limits its own processor time and memory before it reads a byte; see
-//! [`child`]. At most two compilations run at once, so that a folder of large components leaves the
+//! [`crate::compile_child`]. At most two compilations run at once, so that a folder of large components leaves the
 //! machine usable.
-
-pub(crate) mod child;
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -27,11 +25,11 @@ use crate::error::LoadError;
 
 /// The child's exit code for WebAssembly that the compiler rejects. Its standard error has the
 /// reason.
-const REFUSED: u8 = 65;
+pub(crate) const REFUSED: u8 = 65;
 
 /// The child's exit code for valid WebAssembly with a feature that the engine lacks. Its standard
 /// error names the feature.
-const UNSUPPORTED: u8 = 66;
+pub(crate) const UNSUPPORTED: u8 = 66;
 
 /// Wall time for each unit of processor time. A child that waits for a busy machine must not hit
 /// the parent's timeout first.
