@@ -5,111 +5,81 @@
 //! [`LoadedFunction::handle`], [`LoadedFunction::run`] and [`inspect`]. [`Precompiler`] serves programs that compile in
 //! one process and load in another.
 //!
-//! The engine only compiles bytes from a registry or a user, and never deserialises them: see [`cache`].
+//! The engine only compiles bytes from a registry or a user, and never deserialises them: see [`compile::cache`].
+//!
+//! # Folders
+//!
+//! - [`load`]: the ways by which a function becomes callable
+//! - [`compile`]: from a file to compiled code in the cache
+//! - [`module`]: checks and links modules, unloads idle ones and loads them again
+//! - [`call`]: calls, from a request to the last byte of the answer
+//! - [`context`]: the data that a call needs, of its engine, of its function and its own
+//! - [`instance`]: instances, their stores, and the host's side of their imports
+//! - [`outbound`]: the HTTP client for the requests of guests
+//!
+//! A file imports only from its own folder and from those before it in this order: `outbound`, `compile`, `context`,
+//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs` and `observer.rs` come before all folders.
 //!
 //! # Behaviours
 //!
 //! Files are relative to `src`; whole-system tests are in the package `sampan-tests`.
 //!
-//! - The kind of a file, HTTP handler or command: `kind.rs` and `surface.rs`, with tests in `surface.rs`.
-//! - The WebAssembly features of a file: `features.rs`, with its tests, and `cli_refusals`.
-//! - The imports of a guest: `linker.rs`, with its tests, and `other_languages`.
-//! - Compiling, and its limits: `compiler.rs` and `compile_child.rs`; tests in `scenario_modules`.
-//! - The cache, with its key, its hash and atomic writes: `cache.rs`; tests in `scenario_modules` and `cli_watching`.
-//! - Compiled modules that no container can change: `cache.rs`; tests in `tests/modules.rs` of the shim.
-//! - A module that one process prepares for another: `precompiler.rs`, `prepared.rs` and `compile_lock.rs`; tests in
-//!   `tests/functions.rs` of the shim.
-//! - Memory and tables of an instance: `limiter.rs`, with its tests, and `scenario_limits`.
-//! - Deadline and processor time: `clock.rs`, `ticker.rs` and `guest.rs`; tests in `scenario_limits` and
-//!   `scenario_streams`.
-//! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and
-//!   `rest.rs`; tests in `length.rs` and `scenario_calls`.
-//! - Spares, reuse, and modules that leave memory: `idle.rs`, `handler.rs`, `reloadable.rs` and `upkeep.rs`, with tests
-//!   in `idle.rs` and in `tests/idle_modules.rs` of `sampan`. A busy thread clears instances
-//!   away at once.
-//! - The first instance and the first call before a pod's first request: `function.rs` and `warm_up.rs`; tests in
-//!   `tests/functions.rs` of the shim.
-//! - An outbound call, with its rules, count, time and end: `http_hooks.rs` and `failure.rs`; tests in `functions_services` and
-//!   `scenario_outbound`.
-//! - The addresses of a name, and the attempts to connect to them: `resolve.rs`, `connect.rs` and
-//!   `connect_error.rs`, with their tests, and `scenario_outbound_network`.
-//! - Trusted certificate authorities: `trust.rs`, with its tests, and `scenario_outbound_tls`.
-//! - Pooled connections, and requests that are sent again: `client.rs`, `pool.rs` and `sent_body.rs`, with their
-//!   tests, and `scenario_outbound`.
-//! - The body of a response, read ahead: `received_body.rs`, with its tests, and `scenario_outbound`.
-//! - Reports of failed outbound calls, limited in rate: `report_limit.rs`, with its tests.
-//! - The output of a guest: `output.rs`, with its tests, and `scenario_limits`.
-//! - Settings of wasmtime: `config.rs`.
+//! - The kind of a file, HTTP handler or command: `kind.rs` and `compile/surface.rs`, with tests in `surface.rs`.
+//! - The WebAssembly features of a file: `compile/features.rs`, with its tests, and `cli_refusals`.
+//! - The imports of a guest: `module/linker.rs`, with its tests, and `other_languages`.
+//! - Compiling, and its limits: `compile/compiler.rs` and `compile/child.rs`; tests in `compiler.rs` and
+//!   `scenario_modules`.
+//! - The cache, with its key, its hash and atomic writes: `compile/cache.rs`; tests in `scenario_modules` and
+//!   `cli_watching`.
+//! - Compiled modules that no container can change: `compile/cache.rs`; tests in `tests/modules.rs` of the shim.
+//! - A module that one process prepares for another: `module/precompiler.rs`, `load/prepared.rs` and `compile/lock.rs`;
+//!   tests in `tests/functions.rs` of the shim.
+//! - Memory and tables of an instance: `instance/limiter.rs`, with its tests, and `scenario_limits`.
+//! - Deadline and processor time: `context/clock.rs`, `context/ticker.rs` and `call/guest.rs`; tests in
+//!   `scenario_limits` and `scenario_streams`.
+//! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and `rest.rs`
+//!   of `call`; tests in `length.rs` and `scenario_calls`.
+//! - Spares and reuse: `instance/handler.rs` and `instance/idle.rs`, with tests in `idle.rs`. A busy thread clears
+//!   instances away at once.
+//! - Modules that leave memory: `module/reloadable.rs` and `context/upkeep.rs`; tests in `tests/idle_modules.rs` of
+//!   `sampan`.
+//! - The first instance and the first call before a pod's first request: `call/function.rs` and `load/warm_up.rs`; tests
+//!   in `tests/functions.rs` of the shim.
+//! - An outbound call, with its rules, count, time and end: `instance/http_hooks.rs` and `outbound/failure.rs`; tests in
+//!   `functions_services` and `scenario_outbound`.
+//! - The addresses of a name, and the attempts to connect to them: `resolve.rs`, `connect.rs` and `connect_error.rs` of
+//!   `outbound`, with their tests, and `scenario_outbound_network`.
+//! - Trusted certificate authorities: `outbound/trust.rs`, with its tests, and `scenario_outbound_tls`.
+//! - Pooled connections, and requests that are sent again: `client.rs`, `pool.rs` and `sent_body.rs` of `outbound`, with
+//!   their tests, and `scenario_outbound`.
+//! - The body of a response, read ahead: `outbound/received_body.rs`, with its tests, and `scenario_outbound`.
+//! - Reports of failed outbound calls, limited in rate: `outbound/report_limit.rs`, with its tests.
+//! - The output of a guest: `instance/output.rs`, with its tests, and `scenario_limits`.
+//! - Settings of wasmtime: `compile/config.rs`.
 
-mod body;
-mod cache;
 mod call;
-mod cgi;
-mod check;
-mod client;
-mod clock;
-mod command;
-mod compile_child;
-mod compile_lock;
-mod compiler;
-mod config;
-mod connect;
-mod connect_error;
-mod engine;
-mod engine_context;
+mod compile;
+mod context;
 mod error;
-mod failure;
-mod features;
-mod function;
-mod function_context;
-mod guest;
-mod guests;
-mod handler;
-mod host;
-mod http_hooks;
-mod idle;
-mod inspect;
+mod instance;
 mod kind;
-mod length;
-mod limiter;
-mod linked;
-mod linker;
-mod loader;
+mod load;
+mod module;
 mod observer;
-mod output;
-mod pool;
-mod precompiler;
-mod prepared;
-mod prewarm_budget;
-mod received_body;
-mod reloadable;
-mod report_limit;
-mod resolve;
-mod rest;
-mod runtime;
-mod sent_body;
-mod serve;
-mod surface;
-mod temporary;
-mod ticker;
-mod trust;
-mod upkeep;
-mod upstream;
-mod warm_up;
-mod wasm;
+mod outbound;
 
-pub use body::GuestBody;
-pub use call::{CallContext, CgiContext};
-pub use command::CommandIo;
-pub use compile_child::main as compile_child;
-pub use config::{CompileCommand, EngineConfig};
-pub use engine::Engine;
+pub use call::body::GuestBody;
+pub use call::command::CommandIo;
+pub use call::function::LoadedFunction;
+pub use compile::child::main as compile_child;
+pub use compile::config::{CompileCommand, EngineConfig};
+pub use compile::wasm::Wasm;
+pub use context::call_state::{CallContext, CgiContext};
+pub use context::guests::Guests;
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
-pub use function::LoadedFunction;
-pub use guests::Guests;
-pub use inspect::{InspectError, Inspection, inspect};
 pub use kind::Kind;
+pub use load::engine::Engine;
+pub use module::inspect::{InspectError, Inspection, inspect};
+pub use module::precompiler::{Precompiler, Prepared};
 pub use observer::{NoObserver, Observer, Outbound, OutboundFailure, Stream};
-pub use precompiler::{Precompiler, Prepared};
-pub use trust::Authorities;
-pub use wasm::Wasm;
+pub use outbound::trust::Authorities;

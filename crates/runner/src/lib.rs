@@ -34,7 +34,7 @@
 //! - Routes, and their swap as a whole: `routing/routes.rs`; tests in `tests/dispatch`.
 //! - The status of each failure: `local_reply/refusal.rs`; tests in `tests/dispatch`.
 //! - The bounded queue, and 503 with `Retry-After`: `admission.rs`; tests in `tests/dispatch/slots.rs`.
-//! - Behaviour of a busy thread: `server/scheduler_load.rs`, with its tests, and `idle.rs` of the engine.
+//! - Behaviour of a busy thread: `server/scheduler_load.rs`, with its tests, and `instance/handler.rs` of the engine.
 //! - Metrics of a function: `observability/metrics.rs` and `observability/histogram.rs`, with their tests.
 //! - Access log, and logs of guests: `observability/access_log.rs` and `observability/observer.rs`; tests in
 //!   `tests/dispatch`.

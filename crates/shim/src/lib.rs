@@ -60,7 +60,7 @@
 //! - The choice between module and program: `child/payload/mod.rs` and `child/payload/image.rs`, with their tests.
 //! - A function in a container: `mod.rs`, `executor.rs`, `serve.rs` and `command.rs` of `child/function`; tests in
 //!   `tests/functions.rs`.
-//! - Compiled modules that no container can change: `cache.rs` of the engine; tests in `tests/modules.rs`.
+//! - Compiled modules that no container can change: `compile/cache.rs` of the engine; tests in `tests/modules.rs`.
 //! - Options of a container's mounts that libcontainer leaves out: `child/mounts/mod.rs` and `child/mounts/options.rs`,
 //!   with their tests, and `tests/mounts.rs`.
 //! - Volumes, single files and the working directory of a command: `child/volumes.rs` and `child/cwd.rs`, with their

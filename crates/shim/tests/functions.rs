@@ -62,7 +62,7 @@ const TALKATIVE: &str = r#"
 const HANDLER: &str = include_str!("../../../tests/handler.wat");
 
 /// The function that the engine calls before there is a request.
-const WARM_UP: &str = include_str!("../../engine/src/warm_up.wat");
+const WARM_UP: &str = include_str!("../../engine/src/load/warm_up.wat");
 
 #[tokio::test]
 async fn a_command_runs_to_its_end_with_its_streams_and_its_exit_code() {

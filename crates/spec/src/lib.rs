@@ -13,7 +13,7 @@
 //! - The defaults and ranges of limits: the table in `limits.rs`, which makes the types, the JSON schema and the
 //!   tests; tests in `tests/limits.rs`.
 //! - The hosts that a function may call, by name: `outbound/rule.rs`; tests in `tests/outbound_rules.rs`.
-//! - The same by resolved address: `outbound/permit.rs`, and `resolve.rs` of the engine; tests in
+//! - The same by resolved address: `outbound/permit.rs`, and `outbound/resolve.rs` of the engine; tests in
 //!   `tests/outbound_addresses.rs`.
 //! - A function's rules as annotations of its pod: `annotations.rs`, with its tests.
 

@@ -1,0 +1,77 @@
+//! Parts of an engine that the calls of all its functions share: ticker, guests, budget and TLS.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use super::guests::Guests;
+use super::prewarm_budget::PrewarmBudget;
+use super::ticker::{Active, Ticker};
+use super::upkeep::{Sweep, SweepList, Upkeep};
+use crate::outbound::trust::Authorities;
+
+pub(crate) struct EngineContext {
+    ticker: Ticker,
+    swept: SweepList,
+    guests: Guests,
+    prewarm_budget: Arc<PrewarmBudget>,
+    authorities: Authorities,
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+}
+
+impl EngineContext {
+    /// Starts the ticker of these engines, which have a pool of so many `instances`. For
+    /// `release_memory` see [`crate::EngineConfig::release_memory`].
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses another thread.
+    pub(crate) fn start(
+        engines: Vec<wasmtime::Engine>,
+        instances: u32,
+        authorities: Authorities,
+        release_memory: fn(),
+    ) -> std::io::Result<Self> {
+        let swept = SweepList::default();
+        let ticker = Ticker::start(Upkeep {
+            engines,
+            functions: swept.clone(),
+            release_memory,
+        })?;
+        Ok(Self {
+            ticker,
+            swept,
+            guests: Guests::default(),
+            prewarm_budget: PrewarmBudget::of(instances),
+            authorities,
+            tls: OnceLock::new(),
+        })
+    }
+
+    /// Marks a call as active until the guard is dropped.
+    pub(super) fn activate(&self) -> Active {
+        self.ticker.activate()
+    }
+
+    /// Sweeps a function until it has no idle instances or modules in memory.
+    pub(crate) fn watch(&self, function: Weak<dyn Sweep>) {
+        self.swept.push(function);
+        self.ticker.wake();
+    }
+
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
+    pub(super) fn prewarm_budget(&self) -> &Arc<PrewarmBudget> {
+        &self.prewarm_budget
+    }
+
+    pub(super) fn authorities(&self) -> &Authorities {
+        &self.authorities
+    }
+
+    /// The TLS configuration of outbound calls, made on first use. Its roots take memory that most
+    /// functions never need.
+    pub(super) fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        self.tls.get_or_init(|| self.authorities.config())
+    }
+}

@@ -1,0 +1,125 @@
+//! Calls wasi:http handlers: takes an idle instance or makes one, and keeps or replaces it afterwards.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
+
+use super::host::{Host, Stdio};
+use super::idle::{Idle, Used, reuse};
+use super::serve::serve;
+use crate::context::call_state::Call;
+use crate::context::function_context::FunctionContext;
+use crate::error::CallError;
+
+/// A handler of wasi:http 0.2 or 0.3, with its idle instances.
+pub(crate) struct Handler {
+    pre: ProxyPre<Host>,
+    idle: Idle<Instance>,
+}
+
+struct Instance {
+    store: Store<Host>,
+    proxy: Proxy,
+}
+
+impl Handler {
+    pub(crate) fn new(pre: ProxyPre<Host>) -> Arc<Self> {
+        Arc::new(Self {
+            pre,
+            idle: Idle::new(),
+        })
+    }
+
+    pub(crate) fn idle(&self) -> &Idle<impl Send> {
+        &self.idle
+    }
+
+    /// The component that is called.
+    pub(crate) fn component(&self) -> &Component {
+        self.instance_pre().component()
+    }
+
+    /// Runs one request. `call` receives the response as soon as the guest sets it. The future ends
+    /// when the guest's work for the request ends.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        call: Arc<Call>,
+        request: http::Request<WasiBody>,
+    ) -> Result<(), CallError> {
+        let mut used = match self.idle.take() {
+            Some(mut used) => {
+                used.instance.store.data_mut().begin(Arc::clone(&call));
+                used.instance.store.set_epoch_deadline(1);
+                used
+            }
+            None => Used {
+                instance: self.instantiate(&call).await?,
+                served: 0,
+            },
+        };
+        let Instance { store, proxy } = &mut used.instance;
+        serve(store, proxy, &call, request)
+            .await
+            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+        match reuse(&call.function.spec.instances) {
+            Some(requests) if call.has_responded() => self.idle.put(used, requests),
+            _ if call.busy => drop(used),
+            _ => self.replace(used.instance, Arc::clone(&call.function)),
+        }
+        Ok(())
+    }
+
+    /// Makes the first instance and keeps it prewarmed.
+    pub(crate) async fn warm_up(&self, call: &Arc<Call>) -> Result<(), CallError> {
+        let instance = self.instantiate(call).await?;
+        if let Some(permit) = self.idle.prewarm_permit(call.function.prewarm_budget()) {
+            self.idle.put_prewarmed(instance, permit);
+        }
+        Ok(())
+    }
+
+    /// Drops a used instance and prewarms its replacement, after the response has left.
+    fn replace(self: &Arc<Self>, used: Instance, function: Arc<FunctionContext>) {
+        let handler = Arc::clone(self);
+        tokio::spawn(async move {
+            drop(used);
+            handler.prepare(function).await;
+        });
+    }
+
+    /// Prewarms an instance if the budget allows one. A failure is ignored here: the next request
+    /// instantiates by itself and reports it.
+    async fn prepare(&self, function: Arc<FunctionContext>) {
+        if let Some(permit) = self.idle.prewarm_permit(function.prewarm_budget()) {
+            let call = Arc::new(Call::preparing(function));
+            if let Ok(instance) = self.instantiate(&call).await {
+                self.idle.put_prewarmed(instance, permit);
+            }
+        }
+    }
+
+    async fn instantiate(&self, call: &Arc<Call>) -> Result<Instance, CallError> {
+        let started = Instant::now();
+        let engine = self.instance_pre().engine();
+        let mut store = Host::store(engine, Arc::clone(call), Stdio::Log)
+            .map_err(|error| CallError::of(error, false))?;
+        let proxy = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+        call.function.observer.instantiated(started.elapsed());
+        Ok(Instance { store, proxy })
+    }
+
+    fn instance_pre(&self) -> &InstancePre<Host> {
+        match &self.pre {
+            ProxyPre::P2(pre) => pre.instance_pre(),
+            ProxyPre::P3(pre) => pre.instance_pre(),
+        }
+    }
+}

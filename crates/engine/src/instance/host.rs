@@ -1,0 +1,224 @@
+//! Host state of a store, and the host side of its imports.
+//!
+//! Most handlers use little of WASI, so the WASI context is built on first use. An instance that
+//! only responds to a request never pays for clocks, files and random numbers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::cli::{StdinStream, StdoutStream};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::http_hooks::Hooks;
+use super::limiter::Limiter;
+use super::output::Output;
+use crate::context::call_state::Call;
+use crate::observer::Stream;
+
+/// The most handles of one instance in the host's table.
+const MAX_HANDLES: usize = 10_000;
+
+/// The most bytes that the host allocates for the arguments of one host call.
+const MAX_HOSTCALL_BYTES: usize = 16 << 20;
+
+/// The most random bytes of one call.
+const MAX_RANDOM_BYTES: u64 = 16 << 20;
+
+pub(crate) struct Host {
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    wasi: Option<Box<WasiCtx>>,
+    preview1: Option<Box<WasiP1Ctx>>,
+    stdio: Stdio,
+    outputs: Vec<Arc<Output>>,
+    pub(crate) limiter: Limiter,
+    pub(super) call: Arc<Call>,
+}
+
+/// Standard streams, arguments and folders of a guest.
+pub(crate) enum Stdio {
+    /// A handler: no input; output goes to the function's log.
+    Log,
+    /// A command with its own streams.
+    Command(Box<CommandStdio>),
+}
+
+pub(crate) struct CommandStdio {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) working_directory: Option<String>,
+    pub(crate) stdin: Option<Box<dyn StdinStream + Sync>>,
+    pub(crate) stdout: Option<Box<dyn StdoutStream + Sync>>,
+    /// `None` sends standard error to the function's log.
+    pub(crate) stderr: Option<Box<dyn StdoutStream + Sync>>,
+    pub(crate) folders: Vec<Folder>,
+}
+
+/// A folder of the host that a command can access.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    pub(crate) host: PathBuf,
+    pub(crate) guest: String,
+    pub(crate) writable: bool,
+}
+
+impl Host {
+    /// Makes a store for one instance, with every limit set.
+    pub(crate) fn store(
+        engine: &wasmtime::Engine,
+        call: Arc<Call>,
+        stdio: Stdio,
+    ) -> wasmtime::Result<Store<Self>> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let host = Self {
+            table,
+            http: WasiHttpCtx::new(),
+            hooks: Hooks::new(Arc::clone(&call)),
+            wasi: None,
+            preview1: None,
+            stdio,
+            outputs: Vec::new(),
+            limiter: Limiter::new(call.function.spec.limits.memory.bytes()),
+            call,
+        };
+        let mut store = Store::try_new(engine, host)?;
+        store.limiter(|host| &mut host.limiter);
+        store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
+        store.epoch_deadline_callback(|store| {
+            store.data().call.clock.check_running()?;
+            // Yields to other requests of this thread once for each tick.
+            Ok(wasmtime::UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        Ok(store)
+    }
+
+    /// Prepares a used store for the next call.
+    pub(super) fn begin(&mut self, call: Arc<Call>) {
+        for output in &self.outputs {
+            output.begin(&call);
+        }
+        self.hooks = Hooks::new(Arc::clone(&call));
+        self.limiter.refused = None;
+        self.call = call;
+    }
+
+    /// Builds the preview 1 context that [`Host::preview1`] returns.
+    pub(crate) fn prepare_preview1(&mut self) -> wasmtime::Result<()> {
+        let context = self.builder()?.build_p1();
+        self.preview1 = Some(Box::new(context));
+        Ok(())
+    }
+
+    /// The preview 1 context.
+    ///
+    /// # Panics
+    ///
+    /// When [`Host::prepare_preview1`] was not called. Only preview 1 modules are linked with this,
+    /// and their only instantiation path calls it.
+    pub(crate) fn preview1(&mut self) -> &mut WasiP1Ctx {
+        self.preview1
+            .as_mut()
+            .expect("prepared before the module is instantiated")
+    }
+
+    /// Builds the context of a command early, so that a folder that cannot be opened is an error.
+    pub(crate) fn prepare_wasi(&mut self) -> wasmtime::Result<()> {
+        self.wasi = Some(Box::new(self.builder()?.build()));
+        Ok(())
+    }
+
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    fn builder(&mut self) -> wasmtime::Result<WasiCtxBuilder> {
+        let mut builder = WasiCtxBuilder::new();
+        builder.max_random_size(MAX_RANDOM_BYTES);
+        let function = Arc::clone(&self.call.function);
+        match &mut self.stdio {
+            Stdio::Log => {
+                builder
+                    .arg(function.spec.name.as_str())
+                    .args(&function.spec.arguments);
+                builder.envs(&function.spec.environment);
+                builder
+                    .stdout(self.output(Stream::Stdout))
+                    .stderr(self.output(Stream::Stderr));
+            }
+            Stdio::Command(command) => {
+                builder.args(&command.arguments).envs(&command.environment);
+                if let Some(path) = &command.working_directory {
+                    builder.initial_cwd(path);
+                }
+                for folder in &command.folders {
+                    let permissions = if folder.writable {
+                        FsPerms::ReadWrite
+                    } else {
+                        FsPerms::ReadOnly
+                    };
+                    builder.preopened_dir(&folder.host, &folder.guest, permissions)?;
+                }
+                if let Some(stdin) = command.stdin.take() {
+                    builder.stdin(stdin);
+                }
+                let (stdout, stderr) = (command.stdout.take(), command.stderr.take());
+                match stdout {
+                    Some(stdout) => builder.stdout(stdout),
+                    None => builder.stdout(self.output(Stream::Stdout)),
+                };
+                match stderr {
+                    Some(stderr) => builder.stderr(stderr),
+                    None => builder.stderr(self.output(Stream::Stderr)),
+                };
+            }
+        }
+        Ok(builder)
+    }
+
+    fn output(&mut self, stream: Stream) -> super::output::Handle {
+        let output = Arc::new(Output::new(stream, &self.call));
+        self.outputs.push(Arc::clone(&output));
+        super::output::Handle(output)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for output in &self.outputs {
+            output.finish();
+        }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        if self.wasi.is_none() {
+            // Only opening a folder can fail. Only commands have folders, and their context is
+            // prepared before they start.
+            let mut builder = self.builder().expect("a handler's context opens nothing");
+            self.wasi = Some(Box::new(builder.build()));
+        }
+        let wasi = self.wasi.as_mut().expect("built above");
+        WasiCtxView {
+            ctx: wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Engine with a cache and a compiler: reads a function's file, checks it, and makes it callable.
+
+use std::sync::Arc;
+
+use sampan_spec::Function;
+
+use crate::call::function::LoadedFunction;
+use crate::compile::cache::{Cache, digest};
+use crate::compile::compiler::Compiler;
+use crate::compile::config::{EngineConfig, Flavour};
+use crate::compile::wasm::Wasm;
+use crate::context::function_context::FunctionContext;
+use crate::context::guests::Guests;
+use crate::error::{EngineError, LoadError};
+use crate::module::check::checked_kind;
+use crate::module::loader::{Loader, Source};
+use crate::module::reloadable::ReloadableModule;
+use crate::module::runtime::Runtime;
+use crate::observer::Observer;
+
+/// Compiles and runs functions. Clones are cheap and share one engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Loader>);
+
+impl Engine {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`], when the cache folder cannot be used or memory cannot be reserved.
+    pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
+        let source = Source::Cache {
+            cache: Cache::open(&config.cache)?,
+            compiler: Box::new(Compiler::new(config.compiler.clone())),
+        };
+        let runtimes = [
+            Runtime::new(Flavour::Sequential, config)?,
+            Runtime::new(Flavour::Concurrent, config)?,
+        ];
+        Ok(Self(Arc::new(Loader::new(runtimes, source, config)?)))
+    }
+
+    /// The guests that go on after their answers.
+    pub fn guests(&self) -> &Guests {
+        self.0.engine.guests()
+    }
+
+    /// Loads a function. This takes microseconds from the cache, a tenth of a second for a Rust
+    /// component, and many seconds for a component that contains a language engine.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`], which names the fault in the file, the specification or the cache.
+    pub async fn load(
+        &self,
+        function: Arc<Function>,
+        wasm: Wasm,
+        observer: Arc<dyn Observer>,
+    ) -> Result<LoadedFunction, LoadError> {
+        let bytes = wasm.read(function.limits.artifact.bytes()).await?;
+        let kind = checked_kind(&function, &bytes)?;
+        let digest = digest(&bytes);
+        let module = self
+            .0
+            .module(kind, &digest, &function, &bytes, &*observer)
+            .await?;
+        let engine = Arc::clone(&self.0.engine);
+        let function = FunctionContext::new(function, observer, kind, engine)?;
+        let module = ReloadableModule::new(function, digest, wasm, Arc::clone(&self.0), module);
+        module.watch();
+        Ok(LoadedFunction(module))
+    }
+}
