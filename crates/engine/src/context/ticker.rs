@@ -139,10 +139,57 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.handle.unpark();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A sweep may drop the last function of an engine, and with it the ticker. No thread can wait
+        // for itself; this one ends after the sweep.
+        let is_own = thread.thread().id() == thread::current().id();
+        if !is_own && thread.join().is_err() {
             tracing::error!("the epoch ticker panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+
+    use super::*;
+
+    /// Drops a ticker in its sweep.
+    struct Last {
+        ticker: Arc<Mutex<Option<Ticker>>>,
+        dropped: Sender<()>,
+    }
+
+    impl Work for Last {
+        fn tick(&self) {}
+
+        fn sweep(&self) -> bool {
+            let ticker = self.ticker.lock().expect("not poisoned").take();
+            if ticker.is_some() {
+                drop(ticker);
+                self.dropped.send(()).expect("the test waits");
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn a_sweep_may_drop_the_ticker() {
+        let (dropped, said) = channel();
+        let slot = Arc::new(Mutex::new(None));
+        let work = Last {
+            ticker: Arc::clone(&slot),
+            dropped,
+        };
+        let ticker = Ticker::start(work).expect("a thread");
+        *slot.lock().expect("not poisoned") = Some(ticker);
+        let wait = Duration::from_mins(1);
+        assert_eq!(said.recv_timeout(wait), Ok(()));
+        // The work goes with the thread, and its end of the channel with the work.
+        assert_eq!(said.recv_timeout(wait), Err(RecvTimeoutError::Disconnected));
     }
 }
