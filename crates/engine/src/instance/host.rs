@@ -3,6 +3,7 @@
 //! Most handlers use little of WASI, so the WASI context is built on first use. An instance that
 //! only responds to a request never pays for clocks, files and random numbers.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::http_hooks::Hooks;
@@ -182,6 +184,18 @@ impl Host {
         Ok(builder)
     }
 
+    /// Breaks off the bodies that the guest has begun and not finished. Without this the library would end them as whole
+    /// ones: a request or a response that a trap or a deadline has cut off would pass for a complete one. wasi:http says
+    /// that a body whose resource is dropped is incomplete.
+    fn abort_unfinished_bodies(&mut self) {
+        for resource in self.table.iter_mut() {
+            if let Some(body) = resource.downcast_mut::<HostOutgoingBody>() {
+                let (empty, _) = HostOutgoingBody::new(StreamContext::Request, None, 1, 1);
+                mem::replace(body, empty).abort();
+            }
+        }
+    }
+
     fn output(&mut self, stream: Stream) -> super::output::Handle {
         let output = Arc::new(Output::new(stream, &self.call));
         self.outputs.push(Arc::clone(&output));
@@ -191,6 +205,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        self.abort_unfinished_bodies();
         for output in &self.outputs {
             output.finish();
         }
