@@ -227,6 +227,27 @@ async fn a_body_that_does_not_begin_ends_its_request() {
     }
 }
 
+/// A server must be able to tell such a request from a whole one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_broken_off_when_its_guest_ends_before_it() {
+    let upstream = Upstream::start().await;
+    let (sampan, _files) = up("timeout: 1s", upstream.address()).await;
+    for (number, caller) in HANDLERS.into_iter().enumerate() {
+        let address = upstream.address();
+        // The response comes after the whole request, for which the guest has no time.
+        let path = format!("/request?method=POST;body=part;open=true;to=http://{address}/");
+        let answer = sampan.call(caller, &path).await;
+        assert_eq!(answer.status, 504, "{caller}");
+        let begun = Instant::now();
+        while upstream.seen().len() == number {
+            assert!(begun.elapsed() < TEST_TIMEOUT, "{caller}: no request");
+            tokio::task::yield_now().await;
+        }
+        let seen = &upstream.seen()[number];
+        assert!(seen.body.starts_with("broken off: "), "{caller}: {seen:?}");
+    }
+}
+
 /// A server that answers the first request of each connection, and closes the connection after the
 /// second with a part of a response.
 struct Closing {

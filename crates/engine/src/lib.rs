@@ -74,7 +74,7 @@ pub use call::function::LoadedFunction;
 pub use compile::child::main as compile_child;
 pub use compile::config::{CompileCommand, EngineConfig};
 pub use compile::wasm::Wasm;
-pub use context::call_state::{CallContext, CgiContext};
+pub use context::call_state::{CallContext, CgiContext, TraceFields};
 pub use context::guests::Guests;
 pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
 pub use kind::Kind;

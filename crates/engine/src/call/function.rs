@@ -18,7 +18,6 @@ use super::guest::{Guest, GuestFuture};
 use crate::context::call_state::{Call, CallContext};
 use crate::context::guests::Guests;
 use crate::error::{CallError, RequestBodyError};
-use crate::instance::http_hooks::traceparent;
 use crate::kind::Kind;
 use crate::module::linked::Entry;
 use crate::module::reloadable::ReloadableModule;
@@ -85,7 +84,6 @@ impl LoadedFunction {
             limits.timeout,
             limits.processor_time,
             context,
-            traceparent(request.headers()),
         ));
         let mut guest = Guest::new(Arc::clone(&call), self.serve(Arc::clone(&call), request));
         let answer = poll_fn(|context| {
@@ -159,7 +157,6 @@ impl LoadedFunction {
             timeout,
             FOR_EVER,
             CallContext::default(),
-            None,
         ));
         let code = Arc::new(OnceLock::new());
         let future: GuestFuture = {

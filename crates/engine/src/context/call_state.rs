@@ -31,6 +31,17 @@ pub struct CallContext {
     pub busy: bool,
     /// For commands that respond over CGI.
     pub cgi: Option<Box<CgiContext>>,
+    /// The trace that outbound calls continue, unless the guest sets its own.
+    pub trace: Option<Box<TraceFields>>,
+}
+
+/// The fields of the W3C trace context, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceFields {
+    /// `traceparent`.
+    pub parent: HeaderValue,
+    /// `tracestate`, as one field.
+    pub state: Option<HeaderValue>,
 }
 
 /// Parameters of a call over CGI that the request does not have.
@@ -50,8 +61,7 @@ pub(crate) struct Call {
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) busy: bool,
     pub(crate) cgi: Option<Box<CgiContext>>,
-    /// The trace context for outbound calls, unless the guest sets its own.
-    pub(crate) traceparent: Option<HeaderValue>,
+    pub(crate) trace: Option<Box<TraceFields>>,
     /// Written by the guest within a poll and taken by the poller right after it, so it needs no
     /// waker.
     answer: Mutex<Option<Answer>>,
@@ -71,7 +81,6 @@ impl Call {
         timeout: Duration,
         processor_limit: Duration,
         context: CallContext,
-        traceparent: Option<HeaderValue>,
     ) -> Self {
         let connections = function.spec.limits.outbound_connections;
         Self {
@@ -80,7 +89,7 @@ impl Call {
             request_id: context.request_id,
             busy: context.busy,
             cgi: context.cgi,
-            traceparent,
+            trace: context.trace,
             answer: Mutex::new(None),
             has_responded: AtomicBool::new(false),
             outbound: Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX)),
@@ -95,13 +104,7 @@ impl Call {
             let limits = &function.spec.limits;
             (limits.timeout, limits.processor_time)
         };
-        Self::new(
-            function,
-            timeout,
-            processor_time,
-            CallContext::default(),
-            None,
-        )
+        Self::new(function, timeout, processor_time, CallContext::default())
     }
 
     pub(crate) fn answer(&self, answer: Answer) {

@@ -61,6 +61,7 @@ async fn call<F: Callee>(
         request_id: Some(context.request_id.as_str().into()),
         busy: is_busy(),
         cgi,
+        trace: context.trace.as_ref().map(|trace| trace.fields.clone()),
     };
     let fault = request.body().fault();
     let answer = guard.deployed().callee().handle(request, context);

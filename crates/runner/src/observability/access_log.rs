@@ -49,7 +49,7 @@ impl AccessEntry {
             microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             peer = %self.context.peer,
             request_id = self.context.request_id.as_str(),
-            trace = self.context.trace.map(tracing::field::display),
+            trace = self.context.trace.as_ref().map(|trace| tracing::field::display(trace.context)),
         );
     }
 }

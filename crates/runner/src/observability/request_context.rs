@@ -6,16 +6,15 @@
 use std::net::SocketAddr;
 
 use http::HeaderMap;
-use sampan_telemetry::TraceContext;
 
 use super::request_id::RequestId;
-use super::trace::continue_trace;
+use super::trace::{Trace, continue_trace};
 
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     pub(crate) request_id: RequestId,
     /// The trace that the function continues. `None` if the client sent no valid one.
-    pub(crate) trace: Option<TraceContext>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) peer: SocketAddr,
 }
 

@@ -30,12 +30,17 @@ pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// Takes the identifier from the head of a request. In the head, a new one replaces a client's
-    /// that is not safe.
+    /// that is not safe. Of several only the first one stays.
     pub(crate) fn take(headers: &mut HeaderMap) -> Self {
-        if let Some(given) = headers.get(REQUEST_ID)
-            && is_safe(given.as_bytes())
+        let mut given = headers.get_all(REQUEST_ID).iter();
+        if let Some(first) = given.next()
+            && is_safe(first.as_bytes())
         {
-            return Self(given.clone());
+            let first = first.clone();
+            if given.next().is_some() {
+                headers.insert(REQUEST_ID, first.clone());
+            }
+            return Self(first);
         }
         let fresh = fresh();
         headers.insert(REQUEST_ID, fresh.clone());
@@ -111,6 +116,17 @@ mod tests {
         check(b"a b", false);
         check(b"a\"b", false);
         check("é".as_bytes(), false);
+    }
+
+    #[test]
+    fn of_several_identifiers_the_first_one_stays() {
+        let mut headers = HeaderMap::new();
+        for given in ["a", "b b"] {
+            headers.append(REQUEST_ID, HeaderValue::from_static(given));
+        }
+        assert_eq!(RequestId::take(&mut headers).as_str(), "a");
+        let fields: Vec<_> = headers.get_all(REQUEST_ID).iter().collect();
+        assert_eq!(fields, ["a"]);
     }
 
     #[test]

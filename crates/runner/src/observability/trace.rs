@@ -3,14 +3,21 @@
 //! A trace of the client continues. The runner starts none, because it records no spans of its own;
 //! logs use the request's identifier.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderValue};
+use sampan_engine::TraceFields;
 use sampan_telemetry::{TRACEPARENT, TRACESTATE, TraceContext, limit_tracestate};
+
+/// The trace that a request continues.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    pub(crate) context: TraceContext,
+    /// The fields of the context, which the function gets and its outbound calls carry.
+    pub(crate) fields: Box<TraceFields>,
+}
 
 /// Derives a child of the client's trace context. Removes headers that the specification says to
 /// ignore, so that the function does not receive them either.
-pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
+pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<Trace> {
     let given = headers.get(TRACEPARENT)?;
     let parsed = TraceContext::parse(given.as_bytes());
     let single = headers.get_all(TRACEPARENT).iter().nth(1).is_none();
@@ -20,32 +27,27 @@ pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
         return None;
     };
     let context = context.child();
-    headers.insert(TRACEPARENT, context.to_header());
-    limit_state(headers);
-    Some(context)
+    let fields = TraceFields {
+        parent: context.to_header(),
+        state: limited_state(headers),
+    };
+    headers.insert(TRACEPARENT, fields.parent.clone());
+    match &fields.state {
+        Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
+        None => drop(headers.remove(TRACESTATE)),
+    }
+    Some(Trace {
+        context,
+        fields: Box::new(fields),
+    })
 }
 
-/// Passes the vendors' additions on, within the limits of the specification. Removes additions that
+/// The vendors' additions as one field, within the limits of the specification. `None` if there are none, and if they
 /// are no text, as the specification says of those that cannot be parsed.
-fn limit_state(headers: &mut HeaderMap) {
-    let mut values = headers.get_all(TRACESTATE).iter();
-    let Some(first) = values.next() else { return };
-    let rest: Vec<_> = values.map(HeaderValue::to_str).collect();
-    let joined: Result<String, _> = std::iter::once(first.to_str())
-        .chain(rest)
-        .collect::<Result<Vec<_>, _>>()
-        .map(|v| v.join(","));
-    let limited = joined
-        .ok()
-        .and_then(|state| match limit_tracestate(&state) {
-            Some(Cow::Borrowed(_)) => Some(state),
-            Some(Cow::Owned(shorter)) => Some(shorter),
-            None => None,
-        });
-    match limited.map(HeaderValue::try_from) {
-        Some(Ok(state)) => drop(headers.insert(TRACESTATE, state)),
-        _ => drop(headers.remove(TRACESTATE)),
-    }
+fn limited_state(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str);
+    let joined = values.collect::<Result<Vec<_>, _>>().ok()?.join(",");
+    HeaderValue::try_from(limit_tracestate(&joined)?.into_owned()).ok()
 }
 
 #[cfg(test)]
@@ -62,8 +64,8 @@ mod tests {
         for (name, value) in given {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let context = continue_trace(&mut headers);
-        assert_eq!(context.is_some(), goes_on, "{given:?}");
+        let trace = continue_trace(&mut headers);
+        assert_eq!(trace.is_some(), goes_on, "{given:?}");
         let parent = headers
             .get("traceparent")
             .map(|parent| parent.to_str().unwrap());
@@ -76,6 +78,10 @@ mod tests {
             .get("tracestate")
             .map(|state| state.to_str().unwrap());
         assert_eq!(left, state, "{given:?}");
+        if let Some(trace) = trace {
+            assert_eq!(Some(&trace.fields.parent), headers.get("traceparent"));
+            assert_eq!(trace.fields.state.as_ref(), headers.get("tracestate"));
+        }
     }
 
     #[test]
