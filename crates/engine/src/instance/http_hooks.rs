@@ -189,10 +189,17 @@ async fn open(report: &Report<'_>, by: Option<Instant>) -> Result<OutboundPermit
         limit,
         has_ended: false,
     };
-    let by = by.unwrap_or_else(|| Instant::now() + limits.timeout);
-    let opened = timeout_at(by, call.open_outbound()).await;
+    let by = by.or_else(|| {
+        // A request has ended by then. A timer of the wait's own would race with that of the deadline.
+        let longest = Instant::now() + limits.timeout;
+        (Instant::from_std(call.clock.deadline()) > longest).then_some(longest)
+    });
+    let opened = match by {
+        Some(by) => timeout_at(by, call.open_outbound()).await.ok(),
+        None => Some(call.open_outbound().await),
+    };
     wait.has_ended = true;
-    opened.map_err(|_| Failure::Limit(limit))
+    opened.ok_or(Failure::Limit(limit))
 }
 
 /// A wait for a free connection. Reports the failure if the call's deadline breaks the wait off. A
