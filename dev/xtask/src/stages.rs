@@ -48,7 +48,7 @@ pub(crate) enum Stage {
     /// critest
     Cluster,
     /// The shim beside runc in an emulated machine with cgroup version 2 and systemd: a part of
-    /// `vm`; only when it is named
+    /// `vm`, of five minutes
     VmShort,
     /// The dozen specs of critest of the stage `cluster`, with runc and with Sampan; only when it is
     /// named
@@ -98,10 +98,7 @@ impl Stage {
 
     /// Whether the stage runs only when it is named.
     fn runs_only_when_named(self) -> bool {
-        matches!(
-            self,
-            Stage::VmShort | Stage::CritestShort | Stage::Critest | Stage::Vm
-        )
+        matches!(self, Stage::CritestShort | Stage::Critest | Stage::Vm)
     }
 
     fn needs(self) -> Vec<Need> {
