@@ -21,6 +21,11 @@ impl Kind {
         matches!(self, Self::HttpHandler02 | Self::HttpHandler03)
     }
 
+    /// Whether a file of this kind is a component. Otherwise it is a core module.
+    pub(crate) fn is_component(self) -> bool {
+        self != Self::CommandPreview1
+    }
+
     /// A short identifier for machine-readable output.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -122,7 +122,7 @@ pub(super) async fn run(
         Ok(code) => Ok(code),
         Err(error) => match error.downcast_ref::<I32Exit>() {
             Some(exit) => Ok(exit.0),
-            None => Err(CallError::of(error, store.data().limiter.refused.is_some())),
+            None => Err(store.data().failure(error)),
         },
     }
 }

@@ -64,7 +64,7 @@ impl Handler {
         let Instance { store, proxy } = &mut used.instance;
         serve(store, proxy, &call, request)
             .await
-            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+            .map_err(|error| store.data().failure(error))?;
         match reuse(&call.function.spec.instances) {
             Some(requests) if call.has_responded() => self.idle.put(used, requests),
             _ if call.busy => drop(used),
@@ -111,7 +111,7 @@ impl Handler {
             .pre
             .instantiate_async(&mut store)
             .await
-            .map_err(|error| CallError::of(error, store.data().limiter.refused.is_some()))?;
+            .map_err(|error| store.data().failure(error))?;
         call.function.observer.instantiated(started.elapsed());
         Ok(Instance { store, proxy })
     }

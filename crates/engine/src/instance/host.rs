@@ -19,6 +19,7 @@ use super::http_hooks::Hooks;
 use super::limiter::Limiter;
 use super::output::Output;
 use crate::context::call_state::Call;
+use crate::error::CallError;
 use crate::observer::Stream;
 
 /// The most handles of one instance in the host's table.
@@ -111,6 +112,11 @@ impl Host {
         self.call = call;
     }
 
+    /// The failure of a call that ended with this error.
+    pub(crate) fn failure(&self, error: wasmtime::Error) -> CallError {
+        CallError::of(error, self.limiter.refused.is_some())
+    }
+
     /// Builds the preview 1 context that [`Host::preview1`] returns.
     pub(crate) fn prepare_preview1(&mut self) -> wasmtime::Result<()> {
         let context = self.builder()?.build_p1();
@@ -186,7 +192,7 @@ impl Host {
 
     /// Breaks off the bodies that the guest has begun and not finished. Without this the library would end them as whole
     /// ones: a request or a response that a trap or a deadline has cut off would pass for a complete one. wasi:http says
-    /// that a body whose resource is dropped is incomplete.
+    /// that a body is incomplete when its resource is dropped.
     fn abort_unfinished_bodies(&mut self) {
         for resource in self.table.iter_mut() {
             if let Some(body) = resource.downcast_mut::<HostOutgoingBody>() {

@@ -10,8 +10,6 @@ use crate::compile::config::EngineConfig;
 use crate::compile::wasm::Wasm;
 use crate::context::function_context::FunctionContext;
 use crate::error::{EngineError, LoadError};
-use crate::kind::Kind;
-use crate::module::linked::Module;
 use crate::module::loader::{Loader, Source};
 use crate::module::precompiler::Prepared;
 use crate::module::reloadable::ReloadableModule;
@@ -31,18 +29,14 @@ impl LoadedFunction {
         observer: Arc<dyn Observer>,
         release_memory: fn(),
     ) -> Result<Self, LoadError> {
-        let Prepared { kind, digest, code } = prepared;
         let failed = |error: EngineError| LoadError::Engine(error.to_string());
         let config = EngineConfig {
             release_memory,
             ..pool_for(&function)
         };
-        let runtime = Runtime::of_kind(kind, &config).map_err(failed)?;
-        let module = Module::link(
-            kind,
-            &code.load(&runtime.engine, kind != Kind::CommandPreview1)?,
-            &runtime,
-        )?;
+        let runtime = Runtime::of_kind(prepared.kind, &config).map_err(failed)?;
+        let module = prepared.link(&runtime)?;
+        let Prepared { kind, digest, code } = prepared;
         let loader = Loader::new([runtime], Source::Prepared(code), &config).map_err(failed)?;
         let engine = Arc::clone(&loader.engine);
         let function = FunctionContext::new(function, observer, kind, engine)?;

@@ -15,7 +15,6 @@ use crate::compile::wasm::Wasm;
 use crate::context::function_context::FunctionContext;
 use crate::error::LoadError;
 use crate::kind::Kind;
-use crate::module::linked::Module;
 use crate::module::precompiler::{Precompiler, Prepared};
 use crate::module::reloadable::ReloadableModule;
 use crate::observer::NoObserver;
@@ -53,14 +52,9 @@ impl LoadedFunction {
     ///
     /// [`LoadError`], when it does not link, or when its kind differs from this function's.
     pub fn load_warm_up(&self, prepared: Prepared) -> Result<Self, LoadError> {
-        let Prepared { kind, digest, code } = prepared;
         let loader = Arc::clone(&self.0.loader);
-        let runtime = loader.runtime(kind)?;
-        let module = Module::link(
-            kind,
-            &code.load(&runtime.engine, kind != Kind::CommandPreview1)?,
-            runtime,
-        )?;
+        let module = prepared.link(loader.runtime(prepared.kind)?)?;
+        let Prepared { kind, digest, .. } = prepared;
         let engine = Arc::clone(&loader.engine);
         let function =
             FunctionContext::new(Arc::new(function()), Arc::new(NoObserver), kind, engine)?;

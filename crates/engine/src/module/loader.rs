@@ -96,7 +96,7 @@ impl Loader {
             .compile(Job {
                 wasm: bytes.clone(),
                 flavour: Flavour::of(kind),
-                component: kind != Kind::CommandPreview1,
+                component: kind.is_component(),
                 limits: &function.limits,
             })
             .await?;
@@ -113,7 +113,7 @@ impl Loader {
 
     fn cached(&self, kind: Kind, digest: &str) -> Result<Option<Module>, LoadError> {
         let runtime = self.runtime(kind)?;
-        let component = kind != Kind::CommandPreview1;
+        let component = kind.is_component();
         let code = match &self.source {
             Source::Prepared(verified) => Some(verified.load(&runtime.engine, component)?),
             Source::Cache { cache, .. } => {

@@ -13,6 +13,8 @@ use std::time::Instant;
 use sampan_spec::Function;
 
 use super::check::checked_kind;
+use super::linked::Module;
+use super::runtime::Runtime;
 use crate::compile::cache::{Cache, Key, Verified, digest};
 use crate::compile::compiler::{Compiler, Job};
 use crate::compile::config::{EngineConfig, Flavour, compiler};
@@ -45,6 +47,16 @@ impl Prepared {
     /// The `sha256:...` digest of the WebAssembly.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Loads the code into the runtime's engine and links it.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`], when it is of another engine or does not link.
+    pub(crate) fn link(&self, runtime: &Runtime) -> Result<Module, LoadError> {
+        let code = self.code.load(&runtime.engine, self.kind.is_component())?;
+        Module::link(self.kind, &code, runtime)
     }
 }
 
@@ -118,7 +130,7 @@ impl Precompiler {
         let job = Job {
             wasm: bytes,
             flavour,
-            component: kind != Kind::CommandPreview1,
+            component: kind.is_component(),
             limits: &function.limits,
         };
         let compiled = self.compiler.compile_blocking(&job)?;

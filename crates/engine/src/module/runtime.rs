@@ -41,10 +41,10 @@ impl Runtime {
     pub(crate) fn of_kind(kind: Kind, config: &EngineConfig) -> Result<Self, EngineError> {
         let flavour = Flavour::of(kind);
         let mut runtime = Self::without_linkers(flavour, config)?;
-        if kind == Kind::CommandPreview1 {
-            runtime.preview1 = Some(linker::preview1(&runtime.engine).map_err(failed)?);
-        } else {
+        if kind.is_component() {
             runtime.components = Some(components(flavour, &runtime.engine)?);
+        } else {
+            runtime.preview1 = Some(linker::preview1(&runtime.engine).map_err(failed)?);
         }
         Ok(runtime)
     }
