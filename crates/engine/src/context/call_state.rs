@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
 
@@ -19,6 +19,9 @@ pub(super) type Answer = Result<http::Response<WasiBody>, CallError>;
 /// The most bytes of all responses that are read before the guest takes them, in addition to those of
 /// connections in use.
 const READ_AHEAD: usize = 1 << 20;
+
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Parameters of one call.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,18 @@ pub struct TraceFields {
     pub parent: HeaderValue,
     /// `tracestate`, as one field.
     pub state: Option<HeaderValue>,
+}
+
+impl TraceFields {
+    /// Puts the fields into a head, in place of those that it has. A `tracestate` belongs to the `traceparent` beside it
+    /// (W3C Trace Context, section 3.3), so one without a `traceparent` of its own does not stay.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(TRACEPARENT, self.parent.clone());
+        match &self.state {
+            Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
+            None => drop(headers.remove(TRACESTATE)),
+        }
+    }
 }
 
 /// Parameters of a call over CGI that the request does not have.

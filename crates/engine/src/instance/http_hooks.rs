@@ -9,14 +9,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::header::HeaderName;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
 };
 
-use crate::context::call_state::{Call, OutboundPermit, TraceFields};
+use crate::context::call_state::{Call, OutboundPermit, TRACEPARENT};
 use crate::observer::{Outbound, OutboundFailure};
 use crate::outbound::client::{SendError, Times};
 use crate::outbound::failure::Failure;
@@ -33,9 +33,6 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The most bytes of a host in a report: those of the longest name in DNS.
 const MAX_REPORTED_HOST: usize = 253;
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The host's side of wasi:http for one call.
 pub(super) struct Hooks {
@@ -165,8 +162,10 @@ async fn prepare(
     if let Some(content) = &content {
         content.announce(&mut head.headers);
     }
-    if let Some(trace) = &call.trace {
-        continue_trace(trace, &mut head.headers);
+    if let Some(trace) = &call.trace
+        && !head.headers.contains_key(&TRACEPARENT)
+    {
+        trace.write(&mut head.headers);
     }
     Ok(Request::from_parts(head, SentBody::new(content)))
 }
@@ -248,17 +247,4 @@ async fn exchange(
         between: options.between_bytes_timeout,
     };
     Ok(response.map(|body| read_ahead(body, times, call.ahead(), permit)))
-}
-
-/// Adds the trace of the call, unless the guest continues it itself. A `tracestate` belongs to the `traceparent` beside
-/// it (W3C Trace Context, section 3.3), so the guest's own is replaced.
-fn continue_trace(trace: &TraceFields, headers: &mut HeaderMap) {
-    if headers.contains_key(&TRACEPARENT) {
-        return;
-    }
-    headers.insert(TRACEPARENT, trace.parent.clone());
-    match &trace.state {
-        Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
-        None => drop(headers.remove(TRACESTATE)),
-    }
 }

@@ -31,11 +31,7 @@ pub(crate) fn continue_trace(headers: &mut HeaderMap) -> Option<Trace> {
         parent: context.to_header(),
         state: limited_state(headers),
     };
-    headers.insert(TRACEPARENT, fields.parent.clone());
-    match &fields.state {
-        Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
-        None => drop(headers.remove(TRACESTATE)),
-    }
+    fields.write(headers);
     Some(Trace {
         context,
         fields: Box::new(fields),
