@@ -227,7 +227,7 @@ async fn a_body_that_does_not_begin_ends_its_request() {
     }
 }
 
-/// A server must be able to tell such a request from a whole one.
+/// A server must be able to distinguish such a request from a complete one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_broken_off_when_its_guest_ends_before_it() {
     let upstream = Upstream::start().await;

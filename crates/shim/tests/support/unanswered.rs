@@ -1,4 +1,4 @@
-//! Calls whose answers are not awaited, as frames of the ttrpc protocol.
+//! Calls of a client that does not wait for the answers, as frames of the ttrpc protocol.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
