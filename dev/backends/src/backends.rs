@@ -11,7 +11,7 @@ use crate::pending::Pending;
 use crate::postgres::{Cluster, ClusterError, ClusterOptions};
 use crate::server::{BindError, Listen, Server};
 use crate::text::{Text, TextError};
-use crate::users::{self, Users, UsersError};
+use crate::users::{self, UsersError};
 
 /// The default address of the text server; the functions' files name it.
 pub const TEXT_ADDRESS: SocketAddr = loopback(8091);
@@ -188,7 +188,7 @@ async fn start_text(options: TextOptions) -> Result<(Server, String), StartError
     };
     let text = Text::read(&file).await.map_err(StartError::Text)?;
     let route = text.route().to_owned();
-    let server = Server::start("text server", options.listen, text).await;
+    let server = Server::start("text server", options.listen, text.router()).await;
     Ok((server.map_err(StartError::Bind)?, route))
 }
 
@@ -196,8 +196,8 @@ async fn start_users(cluster: &Cluster, listen: Listen) -> Result<Server, StartE
     let created = cluster.create_database(users::DATABASE).await;
     created.map_err(StartError::Cluster)?;
     let table = users::connect(cluster.connection(users::DATABASE)).await;
-    let users = Users::new(table.map_err(StartError::Users)?);
-    let server = Server::start("REST front", listen, users).await;
+    let router = users::router(table.map_err(StartError::Users)?);
+    let server = Server::start("REST front", listen, router).await;
     server.map_err(StartError::Bind)
 }
 

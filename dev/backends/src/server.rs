@@ -1,19 +1,17 @@
-//! An HTTP/1.1 server for small answers, with limits on each client and a graceful stop.
+//! An HTTP/1.1 server for a router, with limits on each client and a graceful stop.
+//!
+//! `axum::serve` sets no timeout for a request's head and no limit of connections, so hyper serves
+//! the connections here.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use axum::Router;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -31,9 +29,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The delay after a failed `accept`: its usual cause, too many open files, does not pass at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-
-/// An answer.
-pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// The address that a server listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +72,6 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// A handler of requests.
-pub(crate) trait Handler: Send + Sync + 'static {
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
-}
-
 /// A server that runs until it is stopped or dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -94,7 +84,7 @@ impl Server {
     pub(crate) async fn start(
         service: &'static str,
         listen: Listen,
-        handler: impl Handler,
+        router: Router,
     ) -> Result<Server, BindError> {
         let failed = |source| BindError {
             service,
@@ -104,7 +94,7 @@ impl Server {
         let listener = listen.bind().await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, Arc::new(handler), stopped));
+        let task = tokio::spawn(accept(listener, router, stopped));
         Ok(Server {
             address,
             stop,
@@ -131,7 +121,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let mut until = stopped.clone();
@@ -149,7 +139,7 @@ async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watc
         };
         match accepted {
             Ok((stream, _)) => {
-                let serving = connection(stream, Arc::clone(&handler), stopped.clone());
+                let serving = connection(stream, router.clone(), stopped.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(permit);
@@ -164,22 +154,14 @@ async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watc
     let _in_time = timeout(STOP_TIMEOUT, all).await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    handler: Arc<impl Handler>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
     // Answers are written whole, so a delay would be useless. The call fails only on a dead
     // connection.
     let _set = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.answer(request).await) }
-    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
     // Errors of a connection are its client's, and the client has seen them.
     tokio::select! {

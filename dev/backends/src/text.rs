@@ -3,14 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use axum::Router;
+use axum::body::Bytes;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use thiserror::Error;
-
-use crate::server::{Answer, Handler};
 
 /// The greatest length of a text, which is kept in memory.
 const MAX_LENGTH: u64 = 64 * 1024 * 1024;
@@ -67,26 +66,16 @@ impl Text {
         &self.route
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Answer {
-        if path != self.route {
-            let body = format!("there is only {}\n", self.route);
-            return plain(StatusCode::NOT_FOUND, body.into());
-        }
-        if *method == Method::GET || *method == Method::HEAD {
-            // hyper leaves the body out of the answer to HEAD and keeps its length.
-            return plain(StatusCode::OK, self.bytes.clone());
-        }
-        let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n".into());
-        answer
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        answer
-    }
-}
-
-impl Handler for Text {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        Text::answer(self, request.method(), request.uri().path())
+    /// Its only route. The router answers HEAD with the length of the answer to GET, and adds
+    /// `Allow` to the refusal of other methods.
+    pub(crate) fn router(self) -> Router {
+        let Text { route, bytes } = self;
+        let absent = plain(StatusCode::NOT_FOUND, format!("there is only {route}\n"));
+        let other_method = plain(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n");
+        let text = get(plain(StatusCode::OK, bytes)).fallback(|| async { other_method });
+        Router::new()
+            .route(&route, text)
+            .fallback(|| async { absent })
     }
 }
 
@@ -96,17 +85,18 @@ fn route(path: &Path) -> Option<String> {
     name.bytes().all(plain).then(|| format!("/{name}"))
 }
 
-fn plain(status: StatusCode, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
-    let media_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, media_type);
-    answer
+fn plain(status: StatusCode, body: impl Into<Bytes>) -> impl IntoResponse + Clone {
+    let media_type = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (status, media_type, body.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use axum::body::Body;
+    use http::{Method, Request};
+    use tower::ServiceExt as _;
 
     #[test]
     fn a_file_is_served_at_its_name() {
@@ -120,24 +110,29 @@ mod tests {
         check("/", None);
     }
 
-    #[test]
-    fn only_reading_the_one_file_is_served() {
-        fn check(method: &Method, path: &str, expected: u16) {
+    #[tokio::test]
+    async fn only_reading_the_one_file_is_served() {
+        async fn check(method: Method, path: &str, expected: (u16, Option<&str>)) {
             let text = Text {
                 route: "/hamlet.txt".to_owned(),
                 bytes: Bytes::from_static(b"To be"),
             };
-            assert_eq!(
-                text.answer(method, path).status(),
-                expected,
-                "{method} {path}"
-            );
+            let context = format!("{method} {path}");
+            let mut request = Request::new(Body::empty());
+            *request.method_mut() = method;
+            *request.uri_mut() = path.parse().unwrap();
+            let answer = text.router().oneshot(request).await.unwrap();
+            let allow = answer
+                .headers()
+                .get("allow")
+                .map(|allow| allow.to_str().unwrap());
+            assert_eq!((answer.status().as_u16(), allow), expected, "{context}");
         }
-        check(&Method::GET, "/hamlet.txt", 200);
-        check(&Method::HEAD, "/hamlet.txt", 200);
-        check(&Method::POST, "/hamlet.txt", 405);
-        check(&Method::GET, "/", 404);
-        check(&Method::GET, "/../hamlet.txt", 404);
-        check(&Method::DELETE, "/lear.txt", 404);
+        check(Method::GET, "/hamlet.txt", (200, None)).await;
+        check(Method::HEAD, "/hamlet.txt", (200, None)).await;
+        check(Method::POST, "/hamlet.txt", (405, Some("GET,HEAD"))).await;
+        check(Method::GET, "/", (404, None)).await;
+        check(Method::GET, "/../hamlet.txt", (404, None)).await;
+        check(Method::DELETE, "/lear.txt", (404, None)).await;
     }
 }

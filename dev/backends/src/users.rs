@@ -8,20 +8,22 @@ mod request_error;
 mod row;
 mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use serde::Serialize;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, RawQuery, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::server::{Answer, Handler};
 use page::Selection;
 use request_error::RequestError;
-use row::User;
+use row::{Row, User};
 use table::Table;
 
 pub use table::TableError as UsersError;
@@ -42,95 +44,58 @@ const MAX_BODY_LENGTH: usize = 64 * 1024;
 /// The timeout of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The front.
-pub(crate) struct Users {
-    table: Table,
+/// The front's routes.
+pub(crate) fn router(table: Table) -> Router {
+    // A method that a route does not know gets `Allow` from the router.
+    let other_on_rows = || async { RequestError::Method("GET, POST") };
+    let other_on_health = || async { RequestError::Method("GET") };
+    Router::new()
+        .route(ROUTE, get(read).post(insert).fallback(other_on_rows))
+        .route(HEALTH, get(health).fallback(other_on_health))
+        .fallback(|| async { RequestError::Path })
+        .layer(DefaultBodyLimit::max(MAX_BODY_LENGTH))
+        .with_state(Arc::new(table))
 }
 
-impl Users {
-    pub(crate) fn new(table: Table) -> Users {
-        Users { table }
-    }
+async fn insert(
+    State(table): State<Arc<Table>>,
+    request: Request,
+) -> Result<(StatusCode, Json<Row>), RequestError> {
+    let user = User::parse(&collect(request).await?).map_err(RequestError::User)?;
+    let row = table.insert(user).await.map_err(RequestError::Table)?;
+    Ok((StatusCode::CREATED, Json(row)))
+}
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Answer, RequestError> {
-        match (request.uri().path(), request.method()) {
-            (ROUTE, &Method::GET) => self.read(request.uri().query()).await,
-            (ROUTE, &Method::POST) => self.insert(request.into_body()).await,
-            (ROUTE, _) => Err(RequestError::Method("GET, POST")),
-            (HEALTH, &Method::GET) => self.health().await,
-            (HEALTH, _) => Err(RequestError::Method("GET")),
-            _ => Err(RequestError::Path),
+async fn read(
+    State(table): State<Arc<Table>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, RequestError> {
+    let query = query.unwrap_or_default();
+    match Selection::parse(&query).map_err(RequestError::Selection)? {
+        Selection::Count => {
+            let count = table.count().await.map_err(RequestError::Table)?;
+            Ok(Json(json!([{ "count": count }])).into_response())
+        }
+        Selection::Page(page) => {
+            let rows = table.read(page).await.map_err(RequestError::Table)?;
+            Ok(Json(rows).into_response())
         }
     }
+}
 
-    async fn insert(&self, body: Incoming) -> Result<Answer, RequestError> {
-        let user = User::parse(&collect(body).await?).map_err(RequestError::User)?;
-        let row = self.table.insert(user).await.map_err(RequestError::Table)?;
-        Ok(json(StatusCode::CREATED, &row))
-    }
+async fn health(State(table): State<Arc<Table>>) -> Result<Json<Value>, RequestError> {
+    table.check().await.map_err(RequestError::Table)?;
+    Ok(Json(json!({ "status": "ok" })))
+}
 
-    async fn read(&self, query: Option<&str>) -> Result<Answer, RequestError> {
-        match Selection::parse(query.unwrap_or_default()).map_err(RequestError::Selection)? {
-            Selection::Count => {
-                let count = self.table.count().await.map_err(RequestError::Table)?;
-                Ok(json(
-                    StatusCode::OK,
-                    &serde_json::json!([{ "count": count }]),
-                ))
+async fn collect(request: Request) -> Result<Bytes, RequestError> {
+    let whole = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
+    whole
+        .map_err(|_elapsed| RequestError::BodyTime)?
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                RequestError::BodyLength(MAX_BODY_LENGTH)
             }
-            Selection::Page(page) => {
-                let rows = self.table.read(page).await.map_err(RequestError::Table)?;
-                Ok(json(StatusCode::OK, &rows))
-            }
-        }
-    }
-
-    async fn health(&self) -> Result<Answer, RequestError> {
-        self.table.check().await.map_err(RequestError::Table)?;
-        Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })))
-    }
-}
-
-impl Handler for Users {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.dispatch(request)
-            .await
-            .unwrap_or_else(|error| error_answer(&error))
-    }
-}
-
-async fn collect(body: Incoming) -> Result<Bytes, RequestError> {
-    let whole = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_LENGTH).collect()).await;
-    match whole.map_err(|_elapsed| RequestError::BodyTime)? {
-        Ok(whole) => {
-            let mut whole = whole.aggregate();
-            Ok(whole.copy_to_bytes(whole.remaining()))
-        }
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(RequestError::BodyLength(MAX_BODY_LENGTH))
-        }
-        Err(error) => Err(RequestError::Body(error)),
-    }
-}
-
-/// The only place that maps an error to HTTP.
-fn error_answer(error: &RequestError) -> Answer {
-    let message = error.message();
-    let mut answer = json(error.status(), &serde_json::json!({ "error": message }));
-    if let RequestError::Method(allowed) = error {
-        answer
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static(allowed));
-    }
-    answer
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    // It consists of numbers, texts and objects, none of which can fail to be written.
-    let body = serde_json::to_vec(value).expect("rows are always JSON");
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    let media_type = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(CONTENT_TYPE, media_type);
-    answer
+            other => RequestError::Body(other),
+        })
 }

@@ -1,8 +1,10 @@
 //! Errors of requests, and their HTTP status.
 
-use std::error::Error;
-
+use axum::Json;
+use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde_json::json;
 use thiserror::Error;
 
 use super::page::SelectionError;
@@ -21,7 +23,7 @@ pub(super) enum RequestError {
     #[error("the body took too long")]
     BodyTime,
     #[error("the body could not be read")]
-    Body(#[source] Box<dyn Error + Send + Sync>),
+    Body(#[source] BytesRejection),
     #[error("{0}")]
     User(UserError),
     #[error("{0}")]
@@ -31,7 +33,7 @@ pub(super) enum RequestError {
 }
 
 impl RequestError {
-    pub(super) fn status(&self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             RequestError::Path => StatusCode::NOT_FOUND,
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -47,9 +49,12 @@ impl RequestError {
             RequestError::Table(TableError::Failed(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+}
 
-    /// The message for the client. Causes inside the database are left out.
-    pub(super) fn message(&self) -> String {
-        self.to_string()
+/// The only place that maps an error to HTTP. Causes inside the database are left out.
+impl IntoResponse for RequestError {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.to_string() }));
+        (self.status(), body).into_response()
     }
 }
