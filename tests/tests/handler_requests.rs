@@ -133,3 +133,61 @@ async fn a_handler_sees_an_http2_request_as_one_of_http1() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_with_a_head_has_an_identifier_and_a_line_in_the_access_log() {
+    let guests = Guests::handlers("");
+    let mut command = Sampan::command(guests.folder());
+    command.env("RUST_LOG", "access=info");
+    let sampan = Sampan::start(command).await;
+    let world = HANDLERS[0];
+    let check = async |identifier: &str, head: String, status: &str, logged: &[&str]| {
+        let request = format!("{head}connection: close\r\nx-request-id: {identifier}\r\n\r\n");
+        let answer = exchange(&sampan, &request).await;
+        let beginning = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&beginning), "{head:?}: {answer}");
+        let field = format!("\r\nx-request-id: {identifier}\r\n");
+        assert!(answer.contains(&field), "{head:?}: {answer}");
+        let line = format!("request_id=\"{identifier}\"");
+        let status = format!("status={status}");
+        sampan
+            .wait_for_line(&[&[&*line, &*status], logged].concat())
+            .await;
+    };
+    let served = format!("function=\"{world}\"");
+    check(
+        "served",
+        format!("GET /function/{world}/target HTTP/1.1\r\nhost: a\r\n"),
+        "200",
+        &[&served, "method=GET"],
+    )
+    .await;
+    check(
+        "unknown",
+        "GET /function/none HTTP/1.1\r\nhost: a\r\n".to_owned(),
+        "404",
+        &["path=\"/function/none\""],
+    )
+    .await;
+    check(
+        "without-host",
+        "GET / HTTP/1.1\r\n".to_owned(),
+        "400",
+        &["cause=\"malformed\""],
+    )
+    .await;
+    check(
+        "two-hosts",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n".to_owned(),
+        "400",
+        &["cause=\"malformed\""],
+    )
+    .await;
+    check(
+        "proxy",
+        "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n".to_owned(),
+        "501",
+        &["method=CONNECT", "cause=\"connect\""],
+    )
+    .await;
+}

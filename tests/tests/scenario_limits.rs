@@ -51,6 +51,20 @@ async fn scenario_1_an_endless_loop_ends_at_the_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wait_in_the_queue_counts_against_the_deadline() {
+    let (sampan, _files) = up("limits: { timeout: 4s, concurrency: 1 }\n").await;
+    // The one that comes second waits for the first.
+    let (one, other) = tokio::join!(
+        sampan.call("probe", "/sleep?2500"),
+        sampan.call("probe", "/sleep?2500")
+    );
+    let statuses = [one.status, other.status];
+    let with = |status: u16| statuses.iter().filter(|found| **found == status).count();
+    assert!(with(200) <= 1, "{one:?} {other:?}");
+    assert!(with(504) >= 1, "{one:?} {other:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scenario_2_memory_ends_at_its_limit() {
     let (sampan, _files) = up("limits: { memory: 32Mi }\n").await;
     let before = sampan.resident();

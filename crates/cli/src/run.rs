@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sampan_engine::{CommandIo, LoadError, Observer, OutboundFailure, Wasm};
+use sampan_engine::{CommandIo, LoadError, Observer, OutboundFailure, RequestId, Wasm};
 use sampan_spec::{Function, FunctionName, HttpMode};
 use tokio::runtime;
 
@@ -79,15 +79,20 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode, Failure> {
 struct RunObserver;
 
 impl Observer for RunObserver {
-    fn outbound_failed(&self, failure: &OutboundFailure<'_>, _request_id: Option<&str>) {
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, _request_id: Option<&RequestId>) {
         let OutboundFailure {
             scheme,
             host,
             port,
             reason,
+            left_out,
             ..
         } = failure;
-        let text = format!("outbound call to {scheme}://{host}:{port} failed: {reason}");
+        let more = match left_out {
+            0 => String::new(),
+            count => format!(" ({count} more since the last warning)"),
+        };
+        let text = format!("outbound call to {scheme}://{host}:{port} failed: {reason}{more}");
         // There is no other output for a failure of this write.
         let _ = writeln!(std::io::stderr(), "warning: {}", one_line(&text));
     }

@@ -18,7 +18,7 @@
 //! - [`outbound`]: the HTTP client for the requests of guests
 //!
 //! A file imports only from its own folder and from those before it in this order: `outbound`, `compile`, `context`,
-//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs` and `observer.rs` come before all folders.
+//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs`, `observer.rs` and `request_id.rs` come before all folders.
 //!
 //! # Behaviours
 //!
@@ -67,6 +67,7 @@ mod load;
 mod module;
 mod observer;
 mod outbound;
+mod request_id;
 
 pub use call::body::GuestBody;
 pub use call::command::CommandIo;
@@ -83,3 +84,4 @@ pub use module::inspect::{InspectError, Inspection, inspect};
 pub use module::precompiler::{Precompiler, Prepared};
 pub use observer::{NoObserver, Observer, Outbound, OutboundFailure, Stream};
 pub use outbound::trust::Authorities;
+pub use request_id::RequestId;

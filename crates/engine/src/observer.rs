@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::CallError;
+use crate::request_id::RequestId;
 
 /// An output stream of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub trait Observer: Send + Sync {
         let _ = took;
     }
     /// A call failed. Called once for each failed call, even if the response's head has left.
-    fn failed(&self, error: &CallError, request_id: Option<&str>) {
+    fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {
         let _ = (error, request_id);
     }
     /// An outbound call ended or was denied.
@@ -93,11 +94,11 @@ pub trait Observer: Send + Sync {
     }
     /// An outbound call was refused or failed. The engine reports ten in ten seconds at most, and
     /// counts the rest.
-    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&str>) {
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&RequestId>) {
         let _ = (failure, request_id);
     }
     /// The guest wrote a line. Control characters are escaped.
-    fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {
+    fn output(&self, stream: Stream, line: &str, request_id: Option<&RequestId>) {
         let _ = (stream, line, request_id);
     }
 }

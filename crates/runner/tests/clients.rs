@@ -199,6 +199,7 @@ async fn a_client_that_only_stops_sending_gets_its_response() {
     let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     check_half_closed(&fixture, get, &[200]).await;
     check_half_closed(&fixture, &get.repeat(3), &[200, 200, 200]).await;
+    check_half_closed(&fixture, "GET /later HTTP/1.1\r\nhost: a\r\n\r\n", &[200]).await;
     check_half_closed(&fixture, "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n", &[200]).await;
     check_half_closed(&fixture, "GET / HTTP/1.1\r\n\r\n", &[400]).await;
     for path in ["/", "/echo", "/ignore"] {
@@ -283,6 +284,18 @@ async fn an_answer_that_breaks_off_does_not_end_normally() {
         .await;
     assert!(answer.contains("half"), "{answer:?}");
     assert!(!answer.ends_with("0\r\n\r\n"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_at_once_has_its_head() {
+    let fixture = start(|_| {}).await;
+    // Many requests at once keep their thread busy, which then delays writes.
+    let exchanges =
+        (0..40).map(|_| fixture.exchange("GET /broken-at-once HTTP/1.1\r\nhost: a\r\n\r\n"));
+    for answer in futures_util::future::join_all(exchanges).await {
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+        assert!(!answer.ends_with("0\r\n\r\n"), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
@@ -12,6 +12,7 @@ use wasmtime_wasi_http::WasiBody;
 use super::clock::Clock;
 use super::function_context::FunctionContext;
 use crate::error::CallError;
+use crate::request_id::RequestId;
 
 /// The result of a handler.
 pub(super) type Answer = Result<http::Response<WasiBody>, CallError>;
@@ -26,8 +27,10 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Parameters of one call.
 #[derive(Clone, Debug, Default)]
 pub struct CallContext {
+    /// When the request arrived, from which its time limit counts: it may have waited since. `None` is now.
+    pub arrived: Option<Instant>,
     /// Logged with the guest's output and with failures.
-    pub request_id: Option<Box<str>>,
+    pub request_id: Option<RequestId>,
     /// Whether requests arrive without pause. If so, the instance is cleared before the response
     /// leaves, which is the least work. Otherwise it is cleared afterwards, for the earliest
     /// response.
@@ -73,7 +76,7 @@ pub struct CgiContext {
 pub(crate) struct Call {
     pub(crate) function: Arc<FunctionContext>,
     pub(crate) clock: Clock,
-    pub(crate) request_id: Option<Box<str>>,
+    pub(crate) request_id: Option<RequestId>,
     pub(crate) busy: bool,
     pub(crate) cgi: Option<Box<CgiContext>>,
     pub(crate) trace: Option<Box<TraceFields>>,
@@ -100,7 +103,7 @@ impl Call {
         let connections = function.spec.limits.outbound_connections;
         Self {
             function,
-            clock: Clock::start(timeout, processor_limit),
+            clock: Clock::start(context.arrived, timeout, processor_limit),
             request_id: context.request_id,
             busy: context.busy,
             cgi: context.cgi,
@@ -145,7 +148,7 @@ impl Call {
     pub(crate) fn failed(&self, error: CallError) -> CallError {
         self.function
             .observer
-            .failed(&error, self.request_id.as_deref());
+            .failed(&error, self.request_id.as_ref());
         error
     }
 

@@ -21,8 +21,13 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn start(timeout: Duration, processor_limit: Duration) -> Self {
-        let started = Instant::now();
+    /// Starts at the arrival of the request, or now.
+    pub(super) fn start(
+        arrived: Option<Instant>,
+        timeout: Duration,
+        processor_limit: Duration,
+    ) -> Self {
+        let started = arrived.unwrap_or_else(Instant::now);
         Self {
             started,
             deadline: started + timeout,

@@ -118,7 +118,7 @@ impl Report<'_> {
             reason: &reason,
             left_out,
         };
-        let request_id = self.call.request_id.as_deref();
+        let request_id = self.call.request_id.as_ref();
         function.observer.outbound_failed(&failure, request_id);
     }
 }

@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use crate::context::call_state::Call;
 use crate::context::function_context::FunctionContext;
 use crate::observer::Stream;
+use crate::request_id::RequestId;
 
 /// Longer lines are split, between two characters.
 const MAX_LINE: usize = 8 << 10;
@@ -28,7 +29,7 @@ pub(super) struct Output {
 }
 
 struct State {
-    request_id: Option<Box<str>>,
+    request_id: Option<RequestId>,
     line: LineBuffer,
     /// Bytes that this call may still write.
     left: u64,
@@ -65,7 +66,7 @@ impl Output {
         let State {
             request_id, line, ..
         } = &mut *state;
-        line.finish(|line| self.publish(line, request_id.as_deref()));
+        line.finish(|line| self.publish(line, request_id.as_ref()));
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -76,7 +77,7 @@ impl Output {
             left,
             truncated,
         } = &mut *state;
-        let request_id = request_id.as_deref();
+        let request_id = request_id.as_ref();
         let allowed = usize::try_from(*left)
             .unwrap_or(usize::MAX)
             .min(bytes.len());
@@ -94,7 +95,7 @@ impl Output {
         }
     }
 
-    fn publish(&self, line: &[u8], request_id: Option<&str>) {
+    fn publish(&self, line: &[u8], request_id: Option<&RequestId>) {
         let line = escape_control(line);
         self.function
             .observer

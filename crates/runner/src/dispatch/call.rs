@@ -58,7 +58,8 @@ async fn call<F: Callee>(
     }
     guard.enter().await.map_err(Refusal::Rejected)?;
     let context = CallContext {
-        request_id: Some(context.request_id.as_str().into()),
+        arrived: Some(guard.started()),
+        request_id: Some(context.request_id.clone()),
         busy: is_busy(),
         cgi,
         trace: context.trace.as_ref().map(|trace| trace.fields.clone()),

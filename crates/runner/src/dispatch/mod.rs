@@ -1,7 +1,7 @@
 //! Dispatches requests to functions and returns their responses.
 //!
 //! The order is: route, limits on the head and on the announced body, admission, call. The engine
-//! enforces the deadlines of a call. They do not cover the time in the queue or the transfer of the
+//! enforces the deadlines of a call. They cover the time in the queue, and not the transfer of the
 //! body.
 //!
 //! This file finds the function of a request. The other files, in the order of a request:
@@ -121,22 +121,28 @@ impl<F: Callee> Handler for Dispatch<F> {
         let started = Instant::now();
         let context = RequestContext::take(request.headers_mut(), peer);
         let access = AccessEntry::of(&request, &context);
-        let mut response = match self.find(&request) {
+        let response = match self.find(&request) {
             Ok((deployed, offset)) => {
                 let guard = RequestGuard::new(deployed, started, access);
                 respond(guard, request, offset, &context).await
             }
             Err(unrouted) => self.respond_unrouted(unrouted, started, access.as_deref()),
         };
-        let request_id = context.request_id.into_header();
-        response.headers_mut().insert(REQUEST_ID, request_id);
-        response
+        with_identifier(response, context)
     }
 
-    fn refuse(&self, malformed: Malformed) -> Response<ResponseBody<F>> {
-        let refusal = Refusal::Malformed(malformed);
-        self.metrics.count_unrouted(refusal.status().as_u16());
-        ResponseBody::refusal(&refusal, None)
+    fn refuse(
+        &self,
+        mut request: Request<()>,
+        malformed: Malformed,
+        peer: SocketAddr,
+    ) -> Response<ResponseBody<F>> {
+        let started = Instant::now();
+        let context = RequestContext::take(request.headers_mut(), peer);
+        let access = AccessEntry::of(&request, &context);
+        let refused = Unrouted::Refused(Refusal::Malformed(malformed));
+        let response = self.respond_unrouted(refused, started, access.as_deref());
+        with_identifier(response, context)
     }
 
     fn header_bytes(&self) -> usize {
@@ -150,4 +156,10 @@ impl<F: Callee> Handler for Dispatch<F> {
     fn cut_work(&self) -> usize {
         self.guests.stop()
     }
+}
+
+fn with_identifier<B>(mut response: Response<B>, context: RequestContext) -> Response<B> {
+    let request_id = context.request_id.into_header();
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
 }

@@ -49,6 +49,11 @@ impl<F: Callee> RequestGuard<F> {
         }
     }
 
+    /// When the request arrived.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     pub(crate) fn deployed(&self) -> &Arc<Deployed<F>> {
         &self.deployed
     }

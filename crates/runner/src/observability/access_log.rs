@@ -1,4 +1,4 @@
-//! Access log: one entry for each request that has a valid head, under the target `access`.
+//! Access log: one entry for each request with a head that can be parsed, under the target `access`.
 
 use std::time::Duration;
 

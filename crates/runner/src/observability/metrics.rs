@@ -15,7 +15,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
-use sampan_engine::{CallError, Observer, Outbound};
+use sampan_engine::{CallError, Observer, Outbound, RequestId};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
@@ -181,7 +181,7 @@ impl Observer for FunctionMetrics {
         self.instantiation.observe(took);
     }
 
-    fn failed(&self, error: &CallError, _request_id: Option<&str>) {
+    fn failed(&self, error: &CallError, _request_id: Option<&RequestId>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         *failures.entry(error.cause()).or_default() += 1;
     }

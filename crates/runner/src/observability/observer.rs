@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, Stream};
+use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, RequestId, Stream};
 use sampan_spec::FunctionName;
 
 use super::metrics::{FunctionMetrics, Metrics};
@@ -38,9 +38,10 @@ impl Observer for FunctionObserver {
         self.metrics.instantiated(took);
     }
 
-    fn failed(&self, error: &CallError, request_id: Option<&str>) {
+    fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {
         self.metrics.failed(error, request_id);
         let cause = error.cause();
+        let request_id = request_id.map(RequestId::as_str);
         tracing::warn!(function = %self.name, cause, request_id, %error, "a call failed");
     }
 
@@ -48,7 +49,7 @@ impl Observer for FunctionObserver {
         self.metrics.outbound(outcome);
     }
 
-    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&str>) {
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&RequestId>) {
         let OutboundFailure {
             outcome,
             scheme,
@@ -58,6 +59,7 @@ impl Observer for FunctionObserver {
             left_out,
         } = *failure;
         let outcome = outcome.as_str();
+        let request_id = request_id.map(RequestId::as_str);
         tracing::warn!(
             function = %self.name,
             outcome,
@@ -71,8 +73,9 @@ impl Observer for FunctionObserver {
         );
     }
 
-    fn output(&self, stream: Stream, line: &str, request_id: Option<&str>) {
+    fn output(&self, stream: Stream, line: &str, request_id: Option<&RequestId>) {
         let stream = stream.as_str();
+        let request_id = request_id.map(RequestId::as_str);
         tracing::info!(target: "guest", function = %self.name, stream, request_id, "{line}");
     }
 }

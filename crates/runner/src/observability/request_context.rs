@@ -6,8 +6,9 @@
 use std::net::SocketAddr;
 
 use http::HeaderMap;
+use sampan_engine::RequestId;
 
-use super::request_id::RequestId;
+use super::request_id;
 use super::trace::{Trace, continue_trace};
 
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl RequestContext {
     /// the function gets.
     pub(crate) fn take(headers: &mut HeaderMap, peer: SocketAddr) -> Self {
         Self {
-            request_id: RequestId::take(headers),
+            request_id: request_id::take(headers),
             trace: continue_trace(headers),
             peer,
         }

@@ -197,7 +197,7 @@ impl<H: Handler> ConnectionContext<H> {
             Err(malformed) => {
                 self.watch.leave_unread();
                 last = true;
-                self.handler.refuse(malformed)
+                self.handler.refuse(request.map(drop), malformed, self.peer)
             }
         };
         // A client that has closed its sending side sends no other request.

@@ -14,7 +14,7 @@ use super::request_body::RequestBody;
 /// Serves requests. One value serves every connection.
 pub trait Handler: Send + Sync + 'static {
     /// The body of responses.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send>
         + Send
         + Unpin
         + 'static;
@@ -28,8 +28,13 @@ pub trait Handler: Send + Sync + 'static {
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// The response to a request that is rejected before [`Handler::call`].
-    fn refuse(&self, malformed: Malformed) -> Response<Self::Body>;
+    /// The response to a request that is rejected before [`Handler::call`]. Its body stays unread.
+    fn refuse(
+        &self,
+        request: Request<()>,
+        malformed: Malformed,
+        peer: SocketAddr,
+    ) -> Response<Self::Body>;
 
     /// The largest header size of any request, in bytes. Queried for each new connection.
     fn header_bytes(&self) -> usize;

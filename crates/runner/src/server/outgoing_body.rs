@@ -1,5 +1,5 @@
-//! Response body that keeps its request in progress until it is dropped, and that is empty where
-//! HTTP allows no content.
+//! Response body that keeps its request in progress until it is dropped, that is empty where HTTP
+//! allows no content, and that breaks off after its head.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,12 +8,21 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
+use super::scheduler_load;
 use super::stream;
 use super::watch::Busy;
 
+/// How often a failure waits for all other ready tasks. When the body fails together with its head,
+/// hyper would drop both: the client would see no answer where the log has a status. The first wait
+/// lets the connection write, and the second one is for a write that [`scheduler_load`] delays. A stream of HTTP/2
+/// has a task of its own, so a connection on another thread may still be later.
+const FAILURE_WAITS: u8 = 2;
+
 #[derive(Debug)]
-pub(super) struct OutgoingBody<B> {
+pub(super) struct OutgoingBody<B: Body> {
     body: B,
+    /// The failure of the body, and how often it still waits.
+    failure: Option<(Box<B::Error>, u8)>,
     /// Whether the response has no content (RFC 9110, section 6.4.1), so that its body is never
     /// read. On HTTP/1, hyper leaves content out by itself.
     is_bodiless: bool,
@@ -49,6 +58,7 @@ impl<B: Body> OutgoingBody<B> {
         }
         let body = Self {
             body,
+            failure: None,
             is_bodiless,
             _busy: busy,
         };
@@ -68,15 +78,28 @@ impl<B: Body + Unpin> Body for OutgoingBody<B> {
             return Poll::Ready(None);
         }
         stream::note_poll();
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(_))) = polled {
-            stream::note_frame();
+        let (error, waits) = match self.failure.take() {
+            Some(failure) => failure,
+            None => match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Err(error))) => (Box::new(error), FAILURE_WAITS),
+                polled => {
+                    if let Poll::Ready(Some(Ok(_))) = polled {
+                        stream::note_frame();
+                    }
+                    return polled;
+                }
+            },
+        };
+        if waits == 0 {
+            return Poll::Ready(Some(Err(*error)));
         }
-        polled
+        self.failure = Some((error, waits - 1));
+        scheduler_load::wake_after_others(context);
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_bodiless || self.body.is_end_stream()
+        self.is_bodiless || (self.failure.is_none() && self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

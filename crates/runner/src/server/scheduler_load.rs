@@ -45,9 +45,15 @@ pub(crate) fn poll_may_respond(context: &mut Context<'_>) -> Poll<()> {
     if !is_busy() {
         return Poll::Ready(());
     }
+    wake_after_others(context);
+    Poll::Pending
+}
+
+/// Wakes the task when all ready tasks have run.
+pub(super) fn wake_after_others(context: &mut Context<'_>) {
     // The first poll makes the runtime wake the task once it has nothing else to do, or after some
     // sixty tasks. The future is not needed afterwards.
-    pin!(yield_now()).poll(context)
+    let _ = pin!(yield_now()).poll(context);
 }
 
 #[cfg(test)]

@@ -148,7 +148,8 @@ impl Socket {
 
     /// Ready when a response may be written.
     fn poll_may_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if mem::take(&mut self.answers) {
+        // A write is delayed once, even if more of a request arrives meanwhile.
+        if mem::take(&mut self.answers) && !self.delayed {
             self.delayed = true;
             ready!(scheduler_load::poll_may_respond(context));
         }

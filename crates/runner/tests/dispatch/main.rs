@@ -272,6 +272,20 @@ async fn a_functions_own_limits_hold() {
 }
 
 #[tokio::test]
+async fn a_limit_of_a_mebibyte_is_for_many_fields() {
+    let fixture = Fixture::named(&["primes"], |function| {
+        function.limits.request_headers = ByteSize(1 << 20);
+    });
+    let few: Vec<_> = (0..5_000)
+        .map(|number| format!("x-{number}: 1\r\n"))
+        .collect();
+    let few = few.concat();
+    check(&post(&fixture, &few, "").await, 200, &[]);
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    check(&post(&fixture, &long, "").await, 431, &[]);
+}
+
+#[tokio::test]
 async fn failures_are_mapped_and_counted() {
     let fixture = Fixture::named(&["primes"], |_| {});
     let get = async |target| fixture.get("primes.localhost", target).await;

@@ -189,6 +189,15 @@ impl Handler for Plain {
                 });
                 Response::new(StreamBody::new(frames).boxed_unsync())
             }
+            "/later" => {
+                // Far less than the silence after which a client counts as gone.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                text(StatusCode::OK, "later")
+            }
+            "/broken-at-once" => {
+                let frames = stream::iter([Err("broken".into())]);
+                Response::new(StreamBody::new(frames).boxed_unsync())
+            }
             _ => {
                 let method = request.method().clone();
                 let fault = request.body().fault();
@@ -213,7 +222,12 @@ impl Handler for Plain {
         }
     }
 
-    fn refuse(&self, malformed: Malformed) -> Response<Self::Body> {
+    fn refuse(
+        &self,
+        _request: Request<()>,
+        malformed: Malformed,
+        _peer: SocketAddr,
+    ) -> Response<Self::Body> {
         match malformed {
             Malformed::LongTarget => text(StatusCode::URI_TOO_LONG, "target"),
             Malformed::Connect => text(StatusCode::NOT_IMPLEMENTED, "connect"),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use sampan_engine::{CallContext, CallError, Guests};
+use sampan_engine::{CallContext, CallError, Guests, RequestId};
 use sampan_runner::{
     Callee, Deployed, Dispatch, Entry, Metrics, RequestBody, RouteTable, Routes, Server,
     ServerConfig,
@@ -104,7 +104,7 @@ impl Callee for Plain {
                 self.version,
                 head.uri.path_and_query().unwrap(),
                 head.uri,
-                context.request_id,
+                context.request_id.as_ref().map(RequestId::as_str),
                 head.headers
             ),
         };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, Stream};
+use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, RequestId, Stream};
 use sampan_runner::FunctionMetrics;
 
 use super::output::Output;
@@ -34,13 +34,13 @@ impl Observer for PodObserver {
         self.count(|metrics| metrics.instantiated(took));
     }
 
-    fn failed(&self, error: &CallError, request_id: Option<&str>) {
+    fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {
         self.count(|metrics| metrics.failed(error, request_id));
         let text = error.to_string();
         // A guest's stack has a line for each of its frames.
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
-        let request = request_id.unwrap_or("-");
+        let request = request_id.map_or("-", RequestId::as_str);
         let cause = error.cause();
         let head = format!(
             "a call failed: cause={cause} request={request} {}",
@@ -57,7 +57,7 @@ impl Observer for PodObserver {
         self.count(|metrics| metrics.outbound(outcome));
     }
 
-    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&str>) {
+    fn outbound_failed(&self, failure: &OutboundFailure<'_>, request_id: Option<&RequestId>) {
         let OutboundFailure {
             outcome,
             scheme,
@@ -66,7 +66,7 @@ impl Observer for PodObserver {
             reason,
             left_out,
         } = failure;
-        let request = request_id.unwrap_or("-");
+        let request = request_id.map_or("-", RequestId::as_str);
         let outcome = outcome.as_str();
         let line = format!(
             "an outbound call failed: outcome={outcome} scheme={scheme} host={host} port={port} \
@@ -76,7 +76,7 @@ impl Observer for PodObserver {
         self.output.line(Stream::Stderr, &line);
     }
 
-    fn output(&self, stream: Stream, line: &str, _request_id: Option<&str>) {
+    fn output(&self, stream: Stream, line: &str, _request_id: Option<&RequestId>) {
         self.output.line(stream, line);
     }
 }
