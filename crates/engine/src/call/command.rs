@@ -10,6 +10,7 @@ use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 use crate::context::call_state::Call;
 use crate::error::CallError;
 use crate::instance::host::{CommandStdio, Folder, Host, Stdio};
+use crate::instance::room::Room;
 use crate::module::linked::{Entry, Module};
 
 /// Streams, arguments and folders of a command.
@@ -84,6 +85,8 @@ pub(super) async fn run(
     call: Arc<Call>,
     stdio: CommandStdio,
 ) -> Result<i32, CallError> {
+    // Its streams belong to the store, so it cannot be tried again with another one.
+    Room::wait(module.engine(), &call).await;
     let mut store = Host::store(
         module.engine(),
         Arc::clone(&call),

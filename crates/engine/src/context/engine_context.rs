@@ -13,6 +13,8 @@ pub(crate) struct EngineContext {
     swept: SweepList,
     guests: Guests,
     prewarm_budget: Arc<PrewarmBudget>,
+    /// The size of each engine's pool.
+    instances: u32,
     authorities: Authorities,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
 }
@@ -41,6 +43,7 @@ impl EngineContext {
             swept,
             guests: Guests::default(),
             prewarm_budget: PrewarmBudget::of(instances),
+            instances,
             authorities,
             tls: OnceLock::new(),
         })
@@ -55,6 +58,24 @@ impl EngineContext {
     pub(crate) fn watch(&self, function: Weak<dyn Sweep>) {
         self.swept.push(function);
         self.ticker.wake();
+    }
+
+    /// Drops the idle instances of all functions, which makes room in the pool of this engine.
+    pub(super) fn drop_idle_instances(&self, engine: &wasmtime::Engine) {
+        for function in self.swept.functions() {
+            if let Some(function) = function.upgrade() {
+                function.drop_idle_instances(engine);
+            }
+        }
+    }
+
+    /// Whether the pool of this engine has no room for another instance.
+    pub(super) fn is_full(&self, engine: &wasmtime::Engine) -> bool {
+        let most = u64::from(self.instances);
+        engine.pooling_allocator_metrics().is_some_and(|pool| {
+            let memories = pool.memories().max(pool.stacks()) as u64;
+            memories >= most || pool.component_instances() >= most
+        })
     }
 
     pub(crate) fn guests(&self) -> &Guests {

@@ -62,6 +62,16 @@ impl FunctionContext {
         self.engine.guests()
     }
 
+    /// Drops the idle instances of all functions that have theirs in the pool of this engine.
+    pub(crate) fn drop_idle_instances(&self, engine: &wasmtime::Engine) {
+        self.engine.drop_idle_instances(engine);
+    }
+
+    /// Whether the pool of this engine has no room for another instance.
+    pub(crate) fn is_full(&self, engine: &wasmtime::Engine) -> bool {
+        self.engine.is_full(engine)
+    }
+
     pub(crate) fn prewarm_budget(&self) -> &Arc<PrewarmBudget> {
         self.engine.prewarm_budget()
     }

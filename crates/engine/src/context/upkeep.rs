@@ -8,6 +8,9 @@ use super::ticker::Work;
 pub(crate) trait Sweep: Send + Sync {
     /// Drops what has been idle for long. Returns whether a later sweep may drop more.
     fn sweep(&self) -> bool;
+
+    /// Drops all idle instances of this engine.
+    fn drop_idle_instances(&self, engine: &wasmtime::Engine);
 }
 
 /// Functions to sweep. Clones share one list.
@@ -20,6 +23,14 @@ impl SweepList {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(function);
+    }
+
+    /// The functions now. Only [`Upkeep`] removes any.
+    pub(super) fn functions(&self) -> Vec<Weak<dyn Sweep>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -37,18 +48,19 @@ impl Work for Upkeep {
     }
 
     fn sweep(&self) -> bool {
-        let list = &self.functions.0;
-        let functions = std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner));
-        let all = functions.len();
-        let left: Vec<_> = functions
+        let functions = self.functions.functions();
+        let stay: Vec<bool> = functions
             .into_iter()
-            .filter(|function| function.upgrade().is_some_and(|function| function.sweep()))
+            .map(|function| function.upgrade().is_some_and(|function| function.sweep()))
             .collect();
-        if left.len() < all {
+        if stay.contains(&false) {
             (self.release_memory)();
         }
+        let list = &self.functions.0;
         let mut functions = list.lock().unwrap_or_else(PoisonError::into_inner);
-        functions.extend(left);
+        // New ones have come at the end.
+        let mut stay = stay.into_iter();
+        functions.retain(|_| stay.next().unwrap_or(true));
         !functions.is_empty()
     }
 }

@@ -10,6 +10,7 @@ use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
 use super::host::{Host, Stdio};
 use super::idle::{Idle, Used, reuse};
+use super::room::Room;
 use super::serve::serve;
 use crate::context::call_state::Call;
 use crate::context::function_context::FunctionContext;
@@ -50,27 +51,38 @@ impl Handler {
         call: Arc<Call>,
         request: http::Request<WasiBody>,
     ) -> Result<(), CallError> {
-        let mut used = match self.idle.take() {
-            Some(mut used) => {
-                used.instance.store.data_mut().begin(Arc::clone(&call));
-                used.instance.store.set_epoch_deadline(1);
-                used
-            }
-            None => Used {
-                instance: self.instantiate(&call).await?,
-                served: 0,
-            },
-        };
+        let mut used = self.obtain(&call).await?;
         let Instance { store, proxy } = &mut used.instance;
         serve(store, proxy, &call, request)
             .await
             .map_err(|error| store.data().failure(error))?;
         match reuse(&call.function.spec.instances) {
             Some(requests) if call.has_responded() => self.idle.put(used, requests),
-            _ if call.busy => drop(used),
-            _ => self.replace(used.instance, Arc::clone(&call.function)),
+            // The next request makes its own, or takes one that has served some.
+            Some(_) => drop(used),
+            None if call.busy => drop(used),
+            None => self.replace(used.instance, Arc::clone(&call.function)),
         }
         Ok(())
+    }
+
+    /// Takes an idle instance or makes one.
+    async fn obtain(&self, call: &Arc<Call>) -> Result<Used<Instance>, CallError> {
+        let mut room = Room::default();
+        loop {
+            if let Some(mut used) = self.idle.take() {
+                used.instance.store.data_mut().begin(Arc::clone(call));
+                used.instance.store.set_epoch_deadline(1);
+                return Ok(used);
+            }
+            let made = self.instantiate(call).await;
+            if !matches!(made, Err(CallError::Instances))
+                || !room.make(self.instance_pre().engine(), call).await
+            {
+                let served = 0;
+                return made.map(|instance| Used { instance, served });
+            }
+        }
     }
 
     /// Makes the first instance and keeps it prewarmed.

@@ -95,6 +95,14 @@ impl<T> Idle<T> {
             .push(entry);
     }
 
+    /// Drops all instances.
+    pub(crate) fn clear(&self) {
+        let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = std::mem::take(&mut *stack);
+        drop(stack);
+        drop(all);
+    }
+
     /// Drops instances that have been idle for longer than `most`. Returns whether any are left.
     pub(crate) fn sweep(&self, most: Duration) -> bool {
         let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 //!
 //! - [`handler`]: takes an idle instance for a request, or makes one
 //! - [`idle`]: prewarmed instances, and used ones
+//! - [`room`]: room for an instance in a pool that is full
 //! - [`serve`]: passes the request to the instance
 //! - [`host`]: the data of an instance's store
 //! - [`limiter`]: the memory and tables of an instance
@@ -14,4 +15,5 @@ pub(crate) mod http_hooks;
 pub(crate) mod idle;
 mod limiter;
 mod output;
+pub(crate) mod room;
 mod serve;
