@@ -282,15 +282,18 @@ impl Closing {
 async fn a_request_without_an_answer_on_a_pooled_connection_is_sent_once_more() {
     let none: &[u8] = b"";
     let some: &[u8] = b"HTTP/1.1 2";
-    for (method, part, is_repeated) in [
-        ("GET", none, true),
-        ("HEAD", none, true),
-        ("DELETE", none, true),
-        ("OPTIONS", none, true),
+    for (method, body, part, is_repeated) in [
+        ("GET", "", none, true),
+        ("HEAD", "", none, true),
+        ("DELETE", "", none, true),
+        ("OPTIONS", "", none, true),
+        ("PUT", "body=text;", none, true),
+        ("GET", "body=text;", none, true),
+        ("DELETE", "body=text;", none, true),
         // Not idempotent, or it has an answer.
-        ("POST", none, false),
-        ("PATCH", none, false),
-        ("GET", some, false),
+        ("POST", "body=text;", none, false),
+        ("PATCH", "", none, false),
+        ("PUT", "body=text;", some, false),
     ] {
         let closing = Closing::start(part).await;
         let (sampan, _files) = up("timeout: 30s", closing.address).await;
@@ -305,14 +308,21 @@ async fn a_request_without_an_answer_on_a_pooled_connection_is_sent_once_more() 
                     begun.elapsed() < TEST_TIMEOUT,
                     "no connection is used twice"
                 );
-                let path = format!("/request?method={method};to=http://{}/", closing.address);
+                let path = format!(
+                    "/request?method={method};{body}to=http://{}/",
+                    closing.address
+                );
                 let answer = sampan.call(caller, &path).await;
                 if answer.text() != "200 " {
                     assert!(answer.text().contains("ErrorCode::"), "{answer:?}");
                     failed += 1;
                 }
             }
-            assert_eq!(failed, usize::from(!is_repeated), "{caller} {method}");
+            assert_eq!(
+                failed,
+                usize::from(!is_repeated),
+                "{caller} {method} {body}"
+            );
         }
     }
 }

@@ -22,6 +22,13 @@ use crate::context::call_state::Call;
 use crate::error::CallError;
 use crate::observer::Stream;
 
+/// The most bytes of a guest's `fields`, in multiples of `limits.requestHeaders`: wasi:http counts 72 bytes for a field
+/// where that limit counts 32.
+const FIELDS_FOR_HEADS: usize = 5;
+
+/// What every guest may have of them.
+const MIN_FIELDS: usize = 128 << 10;
+
 /// The most handles of one instance in the host's table.
 const MAX_HANDLES: usize = 10_000;
 
@@ -79,15 +86,21 @@ impl Host {
     ) -> wasmtime::Result<Store<Self>> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
+        let limits = &call.function.spec.limits;
+        let mut http = WasiHttpCtx::new();
+        // A guest may send every head on that it can receive, and have as many fields again.
+        let head_bytes = usize::try_from(limits.request_headers.bytes()).unwrap_or(usize::MAX);
+        let fields = head_bytes.saturating_mul(FIELDS_FOR_HEADS);
+        http.set_field_size_limit(fields.max(MIN_FIELDS));
         let host = Self {
             table,
-            http: WasiHttpCtx::new(),
+            http,
             hooks: Hooks::new(Arc::clone(&call)),
             wasi: None,
             preview1: None,
             stdio,
             outputs: Vec::new(),
-            limiter: Limiter::new(call.function.spec.limits.memory.bytes()),
+            limiter: Limiter::new(limits.memory.bytes()),
             call,
         };
         let mut store = Store::try_new(engine, host)?;

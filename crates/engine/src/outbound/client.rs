@@ -2,7 +2,7 @@
 //!
 //! A server may close a connection while a request is on its way to it. A request that went out on
 //! a pooled connection and got no byte back is therefore sent once more, on a new connection, if
-//! its method is idempotent (RFC 9110, section 9.2.2) and nothing of its body was read. A request
+//! its method is idempotent (RFC 9110, section 9.2.2) and little of its body was read. A request
 //! that never left is sent again with any method.
 
 use std::io;
@@ -222,7 +222,7 @@ impl Repeat {
         })
     }
 
-    /// The request; `None` when some of its body was read.
+    /// The request; `None` when more of its body was read than is kept.
     fn request(self) -> Option<Request<SentBody>> {
         let body = self.body.take_back()?;
         Some(self.head.map(|()| body))

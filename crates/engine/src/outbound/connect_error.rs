@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
+use rustls::CertificateError;
 use wasmtime_wasi_http::Error;
 
 /// Reasons why a connection was not made.
@@ -74,11 +75,23 @@ pub(super) fn tls_code(error: &io::Error) -> Option<Error> {
     })
 }
 
-/// What to do about a certificate of an untrusted authority; empty for other failures.
+/// What to do about a certificate that is not trusted; empty for other failures.
 fn hint(error: &io::Error) -> &'static str {
-    match tls_error(error) {
-        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+    let Some(rustls::Error::InvalidCertificate(reason)) = tls_error(error) else {
+        return "";
+    };
+    match reason {
+        CertificateError::UnknownIssuer => {
             " (no trusted authority has signed it; outbound.certificateAuthorities adds one)"
+        }
+        CertificateError::Other(other)
+            if matches!(
+                other.0.downcast_ref(),
+                Some(webpki::Error::CaUsedAsEndEntity)
+            ) =>
+        {
+            " (the server's certificate is that of an authority, even if it is trusted as one; the authority must \
+             sign another one for the server)"
         }
         _ => "",
     }
@@ -86,11 +99,13 @@ fn hint(error: &io::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn failures_of_tls_have_their_own_codes() {
-        use rustls::{AlertDescription, CertificateError, Error as Tls};
+        use rustls::{AlertDescription, Error as Tls};
 
         let check = |error: Tls, expected: &str, hinted: bool| {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
@@ -106,6 +121,11 @@ mod tests {
             certificate,
             true,
         );
+        let own_authority = Arc::new(webpki::Error::CaUsedAsEndEntity);
+        let own_authority = CertificateError::Other(rustls::OtherError(own_authority));
+        let error = io::Error::other(Tls::InvalidCertificate(own_authority));
+        let shown = ConnectError::Tls(error).to_string();
+        assert!(shown.contains("must sign another one"), "{shown}");
         check(
             Tls::InvalidCertificate(CertificateError::Expired),
             certificate,

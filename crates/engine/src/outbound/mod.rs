@@ -7,7 +7,7 @@
 //! - [`pool`]: idle connections
 //! - [`resolve`], [`connect`] and [`connect_error`]: the addresses of a name, and a connection to one of them
 //! - [`trust`]: the certificate authorities for TLS
-//! - [`sent_body`] and [`received_body`]: the bodies of request and response
+//! - [`sent_body`] and [`received_body`]: the bodies of request and response; [`read_frames`] are kept to be sent again
 //! - [`failure`]: the reasons why there is no response
 //! - [`report_limit`]: the rate at which failures are reported
 
@@ -16,6 +16,7 @@ mod connect;
 mod connect_error;
 pub(crate) mod failure;
 mod pool;
+mod read_frames;
 pub(crate) mod received_body;
 pub(crate) mod report_limit;
 mod resolve;

@@ -1,9 +1,10 @@
-//! Body of an outbound request, which can be sent again as long as nothing of it was read.
+//! Body of an outbound request, which can be sent again as long as little of it was read.
 //!
 //! hyper drops a body of unknown length when the method is GET, HEAD or CONNECT, because clients
 //! often have such a body without content. Here the content decides: [`Content::of`] waits for the
 //! first bytes, and a body with content has `Transfer-Encoding: chunked`.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -15,13 +16,16 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::read_frames::ReadFrames;
+
 /// What is held until a connection has sent a body.
 pub(crate) type Held = Arc<dyn Send + Sync>;
 
 /// The content of a request that is about to be sent.
 pub(crate) struct Content {
-    /// A frame that was read to see whether there is content.
-    first: Option<Frame<Bytes>>,
+    /// Frames that come before the rest: one that was read to see whether there is content, or those that a
+    /// connection has lost.
+    ahead: VecDeque<Frame<Bytes>>,
     rest: WasiBody,
 }
 
@@ -46,7 +50,7 @@ impl Content {
         if body.is_end_stream() {
             return Ok(None);
         }
-        let mut first = None;
+        let mut ahead = VecDeque::new();
         // An announced length is known to mean content.
         if seldom.contains(method) && body.size_hint().exact().is_none() {
             loop {
@@ -54,13 +58,13 @@ impl Content {
                     None => return Ok(None),
                     Some(frame) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
                     Some(frame) => {
-                        first = Some(frame);
+                        ahead.push_back(frame);
                         break;
                     }
                 }
             }
         }
-        Ok(Some(Self { first, rest: body }))
+        Ok(Some(Self { ahead, rest: body }))
     }
 
     /// Announces content of unknown length, for methods where hyper would send none.
@@ -71,15 +75,16 @@ impl Content {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.first {
-            // Only a body of unknown length has a first frame.
-            Some(_) => SizeHint::default(),
-            None => self.rest.size_hint(),
+        let ahead = self.ahead.iter().filter_map(Frame::data_ref);
+        let ahead: usize = ahead.map(Bytes::len).sum();
+        match self.rest.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(rest + ahead as u64),
+            None => SizeHint::default(),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_end_stream()
+        self.ahead.is_empty() && self.rest.is_end_stream()
     }
 }
 
@@ -96,17 +101,25 @@ pub(crate) struct SentBody {
 struct Lent {
     /// `None` once it was taken back.
     content: Option<Content>,
-    read: bool,
+    read: ReadFrames,
 }
 
-/// A claim to a body that was given to a connection.
+/// A claim to a body that was given to a connection. Nothing is kept any more once it is dropped.
 pub(super) struct Claim(SentBody);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0.shared {
+            lock(shared).read = ReadFrames::TooMuch;
+        }
+    }
+}
 
 impl SentBody {
     pub(crate) fn new(content: Option<Content>) -> Self {
         let lent = |content| Lent {
             content: Some(content),
-            read: false,
+            read: ReadFrames::Anything,
         };
         Self {
             shared: content.map(|content| Arc::new(Mutex::new(lent(content)))),
@@ -119,29 +132,40 @@ impl SentBody {
         self.permit = Some(permit);
     }
 
-    /// A claim by which the body can be sent again.
+    /// A claim by which the body can be sent again. From now on, what a connection reads is kept.
     pub(super) fn claim(&self) -> Claim {
+        if let Some(shared) = &self.shared {
+            let read = &mut lock(shared).read;
+            if matches!(read, ReadFrames::Anything) {
+                *read = ReadFrames::Kept(Vec::new(), 0);
+            }
+        }
         Claim(self.clone())
     }
 }
 
 impl Claim {
-    /// The body for another connection; `None` when some of it was read. The first connection gets
-    /// nothing of it any more.
+    /// The body for another connection, from its beginning; `None` when more of it was read than is
+    /// kept. The first connection gets nothing of it any more.
     pub(super) fn take_back(self) -> Option<SentBody> {
-        let Self(SentBody { shared, permit }) = self;
+        let SentBody { shared, permit } = &self.0;
         let content = match shared {
             None => None,
             Some(shared) => {
-                let mut lent = lock(&shared);
-                if lent.read {
+                let mut lent = lock(shared);
+                let ReadFrames::Kept(frames, _) = &mut lent.read else {
                     return None;
+                };
+                let frames = std::mem::take(frames);
+                let mut content = lent.content.take()?;
+                for frame in frames.into_iter().rev() {
+                    content.ahead.push_front(frame);
                 }
-                Some(lent.content.take()?)
+                Some(content)
             }
         };
         let mut body = SentBody::new(content);
-        body.permit = permit;
+        body.permit.clone_from(permit);
         Some(body)
     }
 }
@@ -162,15 +186,18 @@ impl Body for SentBody {
             return Poll::Ready(None);
         };
         let mut lent = lock(shared);
-        let Some(content) = &mut lent.content else {
+        let Lent { content, read } = &mut *lent;
+        let Some(content) = content else {
             // The connection has failed, and its request is sent on another one.
             return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
         };
-        let polled = match content.first.take() {
+        let polled = match content.ahead.pop_front() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => Pin::new(&mut content.rest).poll_frame(context),
         };
-        lent.read |= polled.is_ready();
+        if let Poll::Ready(frame) = &polled {
+            read.record(frame.as_ref());
+        }
         polled
     }
 
@@ -198,6 +225,7 @@ mod tests {
     use futures_util::stream;
     use http_body_util::{Empty, Full, StreamBody};
 
+    use super::super::read_frames::MAX_KEPT;
     use super::*;
 
     /// A body of unknown length with these frames.
@@ -279,7 +307,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_taken_back_until_some_of_it_was_read() {
+    async fn a_body_is_taken_back_whole_until_more_was_read_than_is_kept() {
+        async fn read(body: &mut SentBody) -> Option<Bytes> {
+            let frame = body.frame().await.expect("a frame").expect("no failure");
+            frame.into_data().ok()
+        }
         let sent = SentBody::new(None);
         let again = sent.claim().take_back().expect("there is nothing to read");
         assert!(again.is_end_stream());
@@ -287,11 +319,48 @@ mod tests {
         let content = Content::of(&Method::PUT, streamed(&["a", "b"])).await;
         let mut first = SentBody::new(content.expect("no failure"));
         let claim = first.claim();
-        let mut second = claim.take_back().expect("nothing was read");
+        assert_eq!(read(&mut first).await, Some(Bytes::from_static(b"a")));
+        let mut second = claim.take_back().expect("little was read");
         assert!(first.frame().await.is_some_and(|frame| frame.is_err()));
         let claim = second.claim();
-        let frame = second.frame().await.expect("a frame").expect("no failure");
-        assert_eq!(frame.into_data().ok(), Some(Bytes::from_static(b"a")));
+        assert_eq!(read(&mut second).await, Some(Bytes::from_static(b"a")));
+        assert_eq!(read(&mut second).await, Some(Bytes::from_static(b"b")));
+        assert!(second.frame().await.is_none());
+        let third = claim.take_back().expect("little was read");
+        assert_eq!(text(third).await, "ab");
+
+        // The length that was announced stays that of the whole.
+        let content = Content::of(&Method::PUT, whole("abc")).await;
+        let mut first = SentBody::new(content.expect("no failure"));
+        let claim = first.claim();
+        assert_eq!(read(&mut first).await, Some(Bytes::from_static(b"abc")));
+        let second = claim.take_back().expect("little was read");
+        assert_eq!(second.size_hint().exact(), Some(3));
+        assert!(!second.is_end_stream());
+        assert_eq!(text(second).await, "abc");
+
+        // Empty frames are not kept, and small ones count more than their data.
+        for (piece, pieces, is_kept) in [("", 10_000, true), ("y", 10_000, false)] {
+            let content = Content::of(&Method::PUT, streamed(&vec![piece; pieces])).await;
+            let mut first = SentBody::new(content.expect("no failure"));
+            let claim = first.claim();
+            while first.frame().await.is_some() {}
+            assert_eq!(claim.take_back().is_some(), is_kept, "{piece:?}");
+        }
+
+        // Without a claim, nothing is kept.
+        let content = Content::of(&Method::PUT, streamed(&["a"])).await;
+        let mut first = SentBody::new(content.expect("no failure"));
+        drop(first.claim());
+        assert_eq!(read(&mut first).await, Some(Bytes::from_static(b"a")));
+        assert!(first.claim().take_back().is_none());
+
+        let large: &str = Box::leak("x".repeat(MAX_KEPT).into_boxed_str());
+        let content = Content::of(&Method::PUT, streamed(&["y", large])).await;
+        let mut first = SentBody::new(content.expect("no failure"));
+        let claim = first.claim();
+        assert_eq!(read(&mut first).await, Some(Bytes::from_static(b"y")));
+        assert!(read(&mut first).await.is_some());
         assert!(claim.take_back().is_none());
 
         // A read that has to wait reads nothing.
