@@ -230,6 +230,36 @@ fn every_command_judges_by_the_same_features_of_webassembly() {
 }
 
 #[test]
+fn every_command_judges_by_the_same_imports() {
+    let registry = "127.0.0.1:9/never:1";
+    for (import, name) in [
+        (
+            "\"wasi_snapshot_preview1\" \"sock_open\"",
+            "wasi_snapshot_preview1 sock_open",
+        ),
+        ("\"wasi_unstable\" \"fd_write\"", "wasi_unstable fd_write"),
+        ("\"env\" \"emscripten_notify\"", "env emscripten_notify"),
+    ] {
+        let text = format!(
+            "(module (import {import} (func (param i32 i32 i32) (result i32))) (func (export \"_start\")))"
+        );
+        let described = ("f/function.yaml", "name: f\nhttp: cgi\n");
+        let folder = folder(&[("f/f.wasm", text.as_str()), described]);
+        let parts = ["f.wasm", "this host lacks", name];
+        let refused = |arguments: &[&str]| {
+            check_refused(&sampan(arguments, folder.path()), 14, &parts);
+        };
+        refused(&["run", "f/f.wasm"]);
+        refused(&["push", "f/f.wasm", registry]);
+        refused(&[&UP[..], &["f"]].concat());
+        let output = sampan(&["inspect", "f/f.wasm", "--output", "json"], folder.path());
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(json["missing"][0], name, "{json}");
+        assert_eq!(output.status.code(), Some(14), "{json}");
+    }
+}
+
+#[test]
 fn commands_get_their_arguments_and_set_the_exit_code() {
     let command = component("command");
     let command = command.to_str().expect("it is text");

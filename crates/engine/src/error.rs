@@ -93,7 +93,7 @@ pub enum LoadError {
     /// Imports that this host lacks.
     #[error("imports that this host lacks: {}", names.join(", "))]
     MissingImports {
-        /// The names as the component writes them.
+        /// The names: interfaces as a component writes them, or `MODULE NAME` of a core module's import.
         names: Vec<String>,
     },
     /// The compiler rejected the module.

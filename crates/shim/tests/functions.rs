@@ -37,9 +37,9 @@ const WORKS_ON: &str = r#"
   (data (i32.const 8) "\40\00\00\00\07\00\00\00")
   (data (i32.const 16) "Content-Length: 5\0a\0ahello")
   (data (i32.const 64) "worked\0a")
-  ;; A subscription to the monotonic clock.
+  ;; A subscription to the monotonic clock: 2.5 seconds, longer than a server without work takes to end.
   (data (i32.const 272) "\01\00\00\00")
-  (data (i32.const 280) "\00\a3\e1\11")
+  (data (i32.const 280) "\00\f9\02\95")
   (func (export "_start")
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))
     (drop (call $poll (i32.const 256) (i32.const 320) (i32.const 1) (i32.const 352)))
@@ -192,6 +192,12 @@ async fn what_cannot_run_fails_with_its_cause_and_leaves_nothing() {
         "imports that this host lacks: acme:queue/send@1.0.0",
     )
     .await;
+    check(
+        &wat(r#"(module (import "env" "odd" (func)) (func (export "_start")))"#),
+        None,
+        "imports that this host lacks: env odd",
+    )
+    .await;
     let limits = Some(("sampan.dev/limits", r#"{"memory":"5Ti"}"#));
     check(
         &wat(LOOP),
@@ -229,7 +235,8 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
     }
     let cgi = ("sampan.dev/http", "cgi");
     check(CGI, cgi, "PORT=web", "PORT is \"web\"").await;
-    let odd = r#"(module (import "env" "odd" (func)) (func (export "_start")))"#;
+    let odd =
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)) (func (export "_start")))"#;
     check(odd, cgi, "PORT=8080", "bad cannot be loaded: ").await;
     // Handlers are instantiated before anybody asks them.
     let handler = |module: &str| HANDLER.replace("MODULE", module);
@@ -246,6 +253,42 @@ async fn what_is_seen_only_at_the_start_fails_the_start() {
     let absent = ("sampan.dev/certificate-authorities", r#"["/etc/ca.crt"]"#);
     let expected = "the certificate authorities in /etc/ca.crt cannot be used: No such file";
     check(&handler(""), absent, "PORT=8080", expected).await;
+}
+
+#[tokio::test]
+async fn each_function_of_a_pod_has_a_port_of_its_own_for_metrics() {
+    if !may_run() {
+        return;
+    }
+    let node = Node::new().await;
+    let network = Network::new();
+    let function = |name: &str, port: &str, key: &str| {
+        let bundle = node.bundle(name).cgi(CGI, &network).env(port);
+        bundle.annotate(key, "9090").finish()
+    };
+    let first = function("one", "PORT=8080", "sampan.dev/metrics");
+    let shim = node.run(&first).await;
+    let second = function("two", "PORT=8081", "sampan.dev/metrics");
+    shim.create(&second).await.expect("created");
+    let error = message(shim.start_task("two").await);
+    let expected =
+        "port 9090 for metrics is taken by another process of the pod; give each container a port";
+    assert!(error.contains(expected), "{error}");
+    shim.delete("two").await.expect("deleted");
+    // The container's name is that of the bundle.
+    let third = function("three", "PORT=8082", "sampan.dev/metrics.other");
+    shim.run(&third).await;
+    for (port, expected) in [(9090, "sampan_function_"), (8080, "hello"), (8082, "hello")] {
+        let path = if port == 9090 { "/metrics" } else { "/" };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let answer = network.get(address, path).expect("an answer");
+        assert!(answer.contains(expected), "{port}: {answer}");
+    }
+    for name in ["one", "three"] {
+        assert_eq!(shim.stop(name, 15).await, 0);
+    }
+    shim.shut_down().await;
+    node.leaves_nothing().await;
 }
 
 #[tokio::test]

@@ -23,11 +23,9 @@ pub(crate) fn checked_kind(function: &Function, bytes: &[u8]) -> Result<Kind, Lo
     if let Some(advice) = advice {
         return Err(LoadError::WrongKind { kind, advice });
     }
-    if kind.is_component() {
-        let names = linker::missing(&surface.imports, kind == Kind::HttpHandler03);
-        if !names.is_empty() {
-            return Err(LoadError::MissingImports { names });
-        }
+    let names = linker::missing(&surface.imports, Some(kind));
+    if !names.is_empty() {
+        return Err(LoadError::MissingImports { names });
     }
     Ok(kind)
 }

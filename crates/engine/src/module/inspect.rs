@@ -65,11 +65,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
         Err(Rejection::Feature(message)) => kind = Err(LoadError::Unsupported(message)),
         Err(Rejection::Invalid(message)) => return Err(InspectError::Invalid(message)),
     }
-    let missing = if surface.is_component {
-        linker::missing(&surface.imports, matches!(kind, Ok(Kind::HttpHandler03)))
+    let linked_as = if surface.is_component {
+        kind.as_ref().ok().copied()
     } else {
-        missing_of_module(&surface.imports)
+        Some(Kind::CommandPreview1)
     };
+    let missing = linker::missing(&surface.imports, linked_as);
     let world = if surface.is_component {
         Some(world(bytes)?)
     } else {
@@ -85,15 +86,6 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
         exports: surface.exports,
         missing,
     })
-}
-
-/// A core module imports functions of preview 1, which are named `MODULE NAME`.
-fn missing_of_module(imports: &[String]) -> Vec<String> {
-    imports
-        .iter()
-        .filter(|import| !import.starts_with("wasi_snapshot_preview1 "))
-        .cloned()
-        .collect()
 }
 
 fn world(bytes: &[u8]) -> Result<String, InspectError> {

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::p3::bindings::http as http03;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::instance::host::Host;
+use crate::kind::Kind;
 
 /// Gives wasi:io only the table, so that a guest which only streams never builds a whole context.
 struct HasTable;
@@ -105,6 +106,56 @@ const TYPES_ONLY: &[&str] = &["wasi:cli/types@0.3"];
 /// The module of every function of WASI preview 1.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 
+/// The functions of WASI preview 1, all of which its linker has.
+const PREVIEW1_FUNCTIONS: &[&str] = &[
+    "args_get",
+    "args_sizes_get",
+    "clock_res_get",
+    "clock_time_get",
+    "environ_get",
+    "environ_sizes_get",
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
+    "fd_write",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "poll_oneoff",
+    "proc_exit",
+    "proc_raise",
+    "random_get",
+    "sched_yield",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+];
+
 /// The linker of wasi:http 0.2 handlers and of commands.
 pub(super) fn sequential(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
@@ -134,11 +185,19 @@ pub(super) fn preview1(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::
     Ok(linker)
 }
 
-/// The imports of a component that no linker has.
-pub(super) fn missing(imports: &[String], version_03: bool) -> Vec<String> {
+/// The imports that the linker of a file of this kind lacks. `None` is a component of no known kind.
+pub(super) fn missing(imports: &[String], kind: Option<Kind>) -> Vec<String> {
     let has = |import: &str| {
         let known = |names: &[&str]| names.iter().any(|name| matches(import, name));
-        known(NAMES_02) || (version_03 && (known(NAMES_03) || known(TYPES_ONLY)))
+        match kind {
+            // A core module imports functions, which are named `MODULE NAME`.
+            Some(Kind::CommandPreview1) => import
+                .strip_prefix(PREVIEW1)
+                .and_then(|rest| rest.strip_prefix(' '))
+                .is_some_and(|function| PREVIEW1_FUNCTIONS.contains(&function)),
+            Some(Kind::HttpHandler03) => known(NAMES_02) || known(NAMES_03) || known(TYPES_ONLY),
+            Some(Kind::HttpHandler02 | Kind::Command02) | None => known(NAMES_02),
+        }
     };
     imports
         .iter()
@@ -185,10 +244,37 @@ mod tests {
             "wasi:http/client@0.3.0",
         ]
         .map(str::to_owned);
-        assert_eq!(missing(&imports, true), ["wasi:keyvalue/store@0.2.0"]);
-        assert_eq!(
-            missing(&imports, false),
-            ["wasi:keyvalue/store@0.2.0", "wasi:http/client@0.3.0"]
-        );
+        let of = |kind| missing(&imports, Some(kind));
+        assert_eq!(of(Kind::HttpHandler03), ["wasi:keyvalue/store@0.2.0"]);
+        let both = ["wasi:keyvalue/store@0.2.0", "wasi:http/client@0.3.0"];
+        assert_eq!(of(Kind::HttpHandler02), both);
+        assert_eq!(of(Kind::Command02), both);
+
+        let imports = [
+            "wasi_snapshot_preview1 fd_write",
+            "wasi_snapshot_preview1 sock_open",
+            "wasi_unstable fd_write",
+            "env fd_write",
+        ]
+        .map(str::to_owned);
+        assert_eq!(missing(&imports, Some(Kind::CommandPreview1)), imports[1..]);
+    }
+
+    #[test]
+    fn the_linker_has_every_listed_function_of_preview_1() {
+        let engine = wasmtime::Engine::default();
+        let linker = preview1(&engine).expect("a linker");
+        let is_unknown = |name: &str| {
+            let text = format!("(module (import \"{PREVIEW1}\" \"{name}\" (func (param v128))))");
+            let bytes = wat::parse_str(text).expect("it is a module");
+            let module = wasmtime::Module::new(&engine, bytes).expect("it compiles");
+            // No function of preview 1 has this type.
+            let error = linker.instantiate_pre(&module).err().expect("another type");
+            error.is::<wasmtime::UnknownImportError>()
+        };
+        for name in PREVIEW1_FUNCTIONS {
+            assert!(!is_unknown(name), "{name}");
+        }
+        assert!(is_unknown("sock_open"));
     }
 }
