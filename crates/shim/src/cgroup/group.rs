@@ -64,6 +64,16 @@ impl Cgroup {
         })
     }
 
+    /// One of version 2 with this folder.
+    #[cfg(test)]
+    pub(crate) fn of_folder(folder: PathBuf) -> Self {
+        Self {
+            folders: vec![folder],
+            unified: true,
+            unit: None,
+        }
+    }
+
     /// Whether it is of version 2.
     pub(crate) fn is_unified(&self) -> bool {
         self.unified

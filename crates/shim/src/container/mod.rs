@@ -7,10 +7,13 @@ pub(crate) mod children;
 pub(crate) mod prepared;
 pub(crate) mod reaper;
 
+use std::sync::atomic::AtomicBool;
+
 use crate::bundle::config::GroupConfig;
 use crate::cgroup::{Cgroup, Plan, Resources, Version};
 use crate::control::messages::Workload;
 use crate::error::{Result, ShimError};
+use crate::pod::oom::GroupAbove;
 
 /// What a task has that is no sandbox.
 pub(crate) struct Container {
@@ -18,8 +21,9 @@ pub(crate) struct Container {
     pub(crate) cgroup: Cgroup,
     /// The limits that hold.
     pub(crate) resources: tokio::sync::Mutex<Resources>,
-    /// The group above the container's has nothing in it but the pod's containers.
-    pub(crate) in_pod: bool,
+    pub(crate) group_above: GroupAbove,
+    /// Whether the shim was asked to send SIGKILL to a process of it.
+    pub(crate) killed: AtomicBool,
 }
 
 /// Plans the control group that a bundle asks for.

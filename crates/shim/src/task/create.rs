@@ -1,6 +1,7 @@
 //! Makes a container, as a task.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::context::TaskContext;
 use super::process::Process;
@@ -12,6 +13,7 @@ use crate::container::Container;
 use crate::container::prepared::PreparedChild;
 use crate::control::messages::{CreateRequest, Workload};
 use crate::error::Result;
+use crate::pod::oom::GroupAbove;
 
 impl Task {
     /// Makes a container, up to the point where it waits for its start.
@@ -56,9 +58,10 @@ impl Task {
         *init.starting.lock().await = Some(link);
         let container = Container {
             workload,
+            killed: AtomicBool::new(false),
+            group_above: GroupAbove::of(&cgroup, request.pod.is_some()),
             cgroup,
             resources: tokio::sync::Mutex::new(resources),
-            in_pod: request.pod.is_some(),
         };
         let kind = Kind::Container(container);
         let task = Self::new(&request.id, &request.bundle, init, kind, context);

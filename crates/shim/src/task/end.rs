@@ -1,6 +1,7 @@
 //! The end of a task: signals, the ends of its processes, and its removal.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use containerd_shim::protos::events::task::{TaskExit, TaskOOM};
@@ -15,6 +16,9 @@ use crate::bundle::leftovers;
 use crate::container::reaper::Exit;
 use crate::control::messages::Workload;
 use crate::error::{Result, ShimError};
+
+/// The exit code of a process that SIGKILL ended.
+const KILLED: u32 = 128 + 9;
 
 impl Task {
     /// Sends a signal to a process, or to all of the container's.
@@ -42,8 +46,11 @@ impl Task {
         };
         let invalid = || ShimError::Invalid(format!("there is no signal {signal}"));
         let mut signal = signal::parse(signal).ok_or_else(invalid)?;
-        if all && signal == Signal::KILL {
-            container.cgroup.kill();
+        if signal == Signal::KILL {
+            container.killed.store(true, Ordering::Release);
+            if all {
+                container.cgroup.kill();
+            }
         }
         if container.workload == Workload::Wasm {
             signal = signal::for_function(signal);
@@ -116,7 +123,9 @@ impl Task {
                 && let Some(container) = task.container()
             {
                 let cgroup = &container.cgroup;
-                if task.context.oom_kills.of(cgroup, container.in_pod) > 0 {
+                let kills = &task.context.oom_kills;
+                let was_killed = exit.code == KILLED && !container.killed.load(Ordering::Acquire);
+                if kills.of(cgroup, &container.group_above, was_killed) > 0 {
                     let mut event = TaskOOM::new();
                     event.container_id.clone_from(&task.id);
                     task.context.events.publish(&event);
