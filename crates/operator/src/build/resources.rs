@@ -1,5 +1,6 @@
 //! Default requests and limits of a function's container.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -39,20 +40,35 @@ pub(crate) fn memory_advice(limits: &Limits) -> String {
         ..
     } = limits;
     let overhead = ByteSize(OVERHEAD);
-    let instances = instances(limits);
-    let compiler = with_overhead(compile_memory.bytes());
-    if instances <= compile_memory.bytes() {
-        return format!(
-            "the memory limit of its pods, {compiler}, is limits.compileMemory ({compile_memory}) and {overhead}: \
-             to lower it, lower limits.compileMemory or set template.resources"
-        );
-    }
-    let limit = with_overhead(instances);
-    format!(
-        "the memory limit of its pods, {limit}, is limits.concurrency ({concurrency}) x limits.memory ({memory}) and \
-         {overhead}: to lower it, lower one of them or set template.resources; below {compiler}, lower \
-         limits.compileMemory as well"
-    )
+    let of_instances = instances(limits);
+    let of_compiler = compile_memory.bytes();
+    let limit = with_overhead(of_instances.max(of_compiler));
+    let (named, remedy) = match of_instances.cmp(&of_compiler) {
+        Ordering::Greater => (
+            format!("limits.concurrency ({concurrency}) x limits.memory ({memory}) and {overhead}"),
+            format!(
+                "lower one of them or set template.resources; below {}, lower limits.compileMemory as well",
+                with_overhead(of_compiler)
+            ),
+        ),
+        Ordering::Less => (
+            format!("limits.compileMemory ({compile_memory}) and {overhead}"),
+            format!(
+                "lower limits.compileMemory or set template.resources; below {}, lower limits.concurrency or \
+                 limits.memory as well",
+                with_overhead(of_instances)
+            ),
+        ),
+        Ordering::Equal => (
+            format!(
+                "both limits.compileMemory ({compile_memory}) and {overhead}, and limits.concurrency \
+                 ({concurrency}) x limits.memory ({memory}) and {overhead}"
+            ),
+            "lower limits.compileMemory and one of the other two, or set template.resources"
+                .to_owned(),
+        ),
+    };
+    format!("the memory limit of its pods, {limit}, is {named}: to lower it, {remedy}")
 }
 
 /// The memory of one instance for each concurrent request.
@@ -73,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_advice_names_the_limits_that_set_the_memory_of_a_pod() {
-        fn check(memory: u64, concurrency: u32, compile: u64, total: &str, parts: [bool; 3]) {
+        fn check(memory: u64, concurrency: u32, compile: u64, total: &str, parts: &[&str]) {
             let limits = Limits {
                 memory: ByteSize(memory << 20),
                 concurrency,
@@ -84,13 +100,45 @@ mod tests {
             assert_eq!(resources["memory"].0, total);
             let advice = memory_advice(&limits);
             assert!(advice.contains(&format!("pods, {total}, is")), "{advice}");
-            let names = ["concurrency", "limits.memory", "compileMemory"];
-            assert_eq!(names.map(|name| advice.contains(name)), parts, "{advice}");
+            for part in parts {
+                assert!(advice.contains(part), "{part}: {advice}");
+            }
         }
-        check(128, 100, 2048, "13056Mi", [true, true, true]);
-        check(128, 1, 2048, "2304Mi", [false, false, true]);
-        check(128, 16, 2048, "2304Mi", [false, false, true]);
-        check(64, 10, 512, "896Mi", [true, true, true]);
-        check(64, 2, 128, "384Mi", [false, false, true]);
+        let instances = [
+            "is limits.concurrency",
+            "to lower it, lower one of them or",
+            "as well",
+        ];
+        check(128, 100, 2048, "13056Mi", &instances);
+        check(
+            64,
+            10,
+            512,
+            "896Mi",
+            &["below 768Mi, lower limits.compileMemory as well"],
+        );
+        let compiler = "is limits.compileMemory";
+        check(
+            128,
+            1,
+            2048,
+            "2304Mi",
+            &[compiler, "below 384Mi, lower limits.concurrency or"],
+        );
+        check(
+            128,
+            15,
+            2048,
+            "2304Mi",
+            &[compiler, "below 2176Mi, lower limits.concurrency or"],
+        );
+        check(64, 1, 128, "384Mi", &[compiler, "below 320Mi"]);
+        let both = [
+            "is both limits.compileMemory",
+            "limits.concurrency (16) x limits.memory (128Mi)",
+            "lower limits.compileMemory and one of the other two",
+        ];
+        check(128, 16, 2048, "2304Mi", &both);
+        check(64, 2, 128, "384Mi", &["is both limits.compileMemory"]);
     }
 }
