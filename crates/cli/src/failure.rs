@@ -232,13 +232,20 @@ impl Failure {
                 };
                 Self::new(Exit::Trap, format!("{shown} trapped: {what}"), help)
             }
-            CallError::Deadline { limit } | CallError::OutboundConnections { limit, .. } => {
-                Self::new(
-                    Exit::Timeout,
-                    format!("{shown} was ended after {limit:?}, the time that --timeout gives it"),
-                    "give it more time, or none to let it run as long as it wants",
-                )
-            }
+            CallError::Deadline { limit } => Self::new(
+                Exit::Timeout,
+                format!("{shown} was ended after {limit:?}, the time that --timeout gives it"),
+                "give it more time, or none to let it run as long as it wants",
+            ),
+            CallError::OutboundConnections { limit, connections } => Self::new(
+                Exit::Timeout,
+                format!(
+                    "{shown} was ended after {limit:?}, the time that --timeout gives it, while outbound \
+                     calls waited for one of its {connections} connections"
+                ),
+                "let it end each response's body before the next call, or raise \
+                 limits.outboundConnections in its function.yaml",
+            ),
             CallError::Reload(error) => Self::load(file, error),
             CallError::WrongKind(_) => Self::new(
                 Exit::NotRunnable,

@@ -229,8 +229,8 @@ fn each_way_of_a_command_to_fail_has_its_code() {
             connections: 16,
         },
         Exit::Timeout,
-        "10s",
-        "more time",
+        "16 connections",
+        "limits.outboundConnections",
     );
     check(
         CallError::Host("odd".into()),

@@ -63,6 +63,8 @@ struct ReloadTask {
     /// When a file was first missing.
     gone_since: Option<Instant>,
     trouble: Option<Failure>,
+    /// Events that are sent once the routes are as they say.
+    unsent: Vec<Event>,
 }
 
 /// The result of a load.
@@ -101,6 +103,7 @@ impl Reloader {
             permits: Arc::new(Semaphore::new(MAX_LOADS)),
             begun: Instant::now(),
             settled: false,
+            unsent: Vec::new(),
             gone_since: None,
             trouble: None,
         };
@@ -179,9 +182,7 @@ impl ReloadTask {
     fn load(&mut self, origin: Origin, generation: u64, source: Source) {
         self.abort(&origin);
         if self.catalog.live(&origin).is_none() {
-            self.reloader
-                .reporter
-                .send(Event::Loading(self.named(&origin)));
+            self.unsent.push(Event::Loading(self.named(&origin)));
         }
         let (engine, metrics) = (self.reloader.engine.clone(), self.reloader.metrics.clone());
         let permits = Arc::clone(&self.permits);
@@ -254,8 +255,8 @@ impl ReloadTask {
         }
     }
 
-    /// Replaces the routes by the current state.
-    fn publish(&self) {
+    /// Replaces the routes by the current state, and then sends the events of what led to it.
+    fn publish(&mut self) {
         let entries = self.catalog.states().into_iter().map(|(name, state)| {
             let entry = match state {
                 CatalogState::Ready(live) => Entry::Ready(Arc::clone(&live.deployed)),
@@ -267,6 +268,9 @@ impl ReloadTask {
             (name, entry)
         });
         self.reloader.routes.set(Routes::named(entries));
+        for event in self.unsent.drain(..) {
+            self.reloader.reporter.send(event);
+        }
     }
 
     /// Checks whether every function found at the start has been loaded once.
@@ -315,9 +319,7 @@ impl ReloadTask {
                 }))
             }
         };
-        if let Some(event) = event {
-            self.reloader.reporter.send(event);
-        }
+        self.unsent.extend(event);
     }
 
     /// Reports a failure to follow files, unless it was the last one reported.

@@ -22,21 +22,27 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The events so far, and which of them were printed.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent facts, none of which is a state of another"
-)]
 pub(crate) struct Text {
     style: Style,
     /// Whether spinners show the compilations.
     interactive: bool,
     rows: BTreeMap<Named, Row>,
-    table_shown: bool,
-    settled: bool,
+    phase: Phase,
     begun: Instant,
     noted: Instant,
     paths: String,
     watching: bool,
+}
+
+/// The phases of the output, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// The table is not shown yet: it waits for functions to become ready.
+    Collecting,
+    /// The table is shown; each event is a line below it.
+    Listed,
+    /// Every function found at the start is served or has failed.
+    Settled,
 }
 
 #[derive(Debug)]
@@ -52,8 +58,7 @@ impl Text {
             style,
             interactive,
             rows: BTreeMap::new(),
-            table_shown: false,
-            settled: false,
+            phase: Phase::Collecting,
             begun: now,
             noted: now,
             paths: String::new(),
@@ -63,7 +68,7 @@ impl Text {
 
     /// Whether time alone can lead to output.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.settled || !self.loading().is_empty()
+        self.phase < Phase::Settled || !self.loading().is_empty()
     }
 
     /// Compilations that have lasted long enough for a spinner.
@@ -99,7 +104,7 @@ impl Text {
             Event::Ready(served) => {
                 self.rows
                     .insert(served.named.clone(), Row::Served(served.clone()));
-                if self.table_shown {
+                if self.is_listed() {
                     self.ready(served)
                 } else {
                     String::new()
@@ -128,7 +133,7 @@ impl Text {
                     self.rows
                         .insert(named.clone(), Row::Failed { message, help });
                 }
-                if self.table_shown || *still_served {
+                if self.is_listed() || *still_served {
                     self.failed(&named.function, message, help, *still_served)
                 } else {
                     String::new()
@@ -139,8 +144,8 @@ impl Text {
                 self.line("removed", &named.function, &one_line(&named.file))
             }
             Event::Settled { served, failed, .. } => {
-                self.settled = true;
                 let table = self.table_once();
+                self.phase = Phase::Settled;
                 table + &self.summary(*served, *failed)
             }
             Event::Trouble { message, help } => {
@@ -173,7 +178,7 @@ impl Text {
 
     /// The output because time has passed.
     pub(crate) fn tick(&mut self, now: Instant) -> String {
-        if !self.table_shown {
+        if !self.is_listed() {
             if self.rows.is_empty() || now.duration_since(self.begun) < TABLE_DELAY {
                 return String::new();
             }
@@ -195,6 +200,10 @@ impl Text {
         format!("still compiling: {}\n", names.join(", "))
     }
 
+    fn is_listed(&self) -> bool {
+        self.phase >= Phase::Listed
+    }
+
     fn loading(&self) -> Vec<(String, Instant)> {
         let rows = self.rows.iter();
         rows.filter_map(|(named, row)| match row {
@@ -205,12 +214,13 @@ impl Text {
     }
 
     fn table_once(&mut self) -> String {
-        if self.table_shown || self.rows.is_empty() {
-            self.table_shown = true;
-            return String::new();
+        let listed = self.is_listed();
+        self.phase = self.phase.max(Phase::Listed);
+        if listed || self.rows.is_empty() {
+            String::new()
+        } else {
+            self.table()
         }
-        self.table_shown = true;
-        self.table()
     }
 
     fn table(&self) -> String {
