@@ -110,6 +110,34 @@ pub(crate) struct Up {
     /// The driver of the pods' control groups; a running cluster keeps its own
     #[arg(long, value_enum, value_name = "DRIVER")]
     pub(crate) cgroup_driver: Option<CgroupDriver>,
+
+    /// The version of Kubernetes; a running cluster keeps its own
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) kubernetes: Option<KubernetesVersion>,
+}
+
+/// A minor version of Kubernetes that a cluster can have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum KubernetesVersion {
+    /// The version of all tests
+    #[default]
+    #[value(name = "1.37")]
+    #[serde(rename = "1.37")]
+    V1_37,
+    /// The version before
+    #[value(name = "1.36")]
+    #[serde(rename = "1.36")]
+    V1_36,
+}
+
+impl KubernetesVersion {
+    /// Its folder of `dev/cluster/tools`.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            KubernetesVersion::V1_37 => "kubernetes",
+            KubernetesVersion::V1_36 => "kubernetes-1.36",
+        }
+    }
 }
 
 /// What creates the control groups of pods.
@@ -135,6 +163,7 @@ impl Up {
             metrics_server: false,
             built: false,
             cgroup_driver: None,
+            kubernetes: None,
         }
     }
 

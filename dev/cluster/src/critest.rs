@@ -19,7 +19,7 @@ use sampan_checkout::machine::Need;
 use sampan_checkout::packages;
 use sampan_checkout::repository::Repository;
 
-use super::arguments::CgroupDriver;
+use super::arguments::{CgroupDriver, KubernetesVersion};
 use super::down;
 use super::foundation;
 use super::layout::{Layout, Node};
@@ -104,6 +104,7 @@ fn test(
         api: unused,
         registry: unused,
         cgroup_driver: CgroupDriver::Cgroupfs,
+        kubernetes: KubernetesVersion::default(),
     };
     saved.write(layout)?;
     let nodes = saved.all_nodes(layout);

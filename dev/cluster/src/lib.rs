@@ -47,7 +47,7 @@ pub use arguments::Cluster;
 pub use bench_images::{BenchImages, FunctionImages};
 pub use up::{NEEDS, OWN_NEEDS};
 
-use arguments::ClusterCommand;
+use arguments::{ClusterCommand, KubernetesVersion};
 use layout::{Layout, Node};
 use name::Name;
 use state::SavedState;
@@ -133,13 +133,19 @@ pub fn provide_bench_images(repository: &Repository, name: &str) -> Result<Bench
 
 /// Builds the programs of a cluster, and returns their folder.
 pub fn programs(repository: &Repository) -> Result<PathBuf> {
-    foundation::tools(repository, &tools::provide(repository, &[])?)
+    foundation::tools(
+        repository,
+        &tools::provide(repository, KubernetesVersion::default(), &[])?,
+    )
 }
 
 /// Builds all programs of a cluster, with metrics-server and critest, and returns their folder.
 pub fn all_programs(repository: &Repository) -> Result<PathBuf> {
     let optional = ["metrics-server", "cri-tools", "effective-uid"];
-    foundation::tools(repository, &tools::provide(repository, &optional)?)
+    foundation::tools(
+        repository,
+        &tools::provide(repository, KubernetesVersion::default(), &optional)?,
+    )
 }
 
 /// Builds only the programs of these modules, and returns their folder.

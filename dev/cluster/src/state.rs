@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::arguments::CgroupDriver;
+use super::arguments::{CgroupDriver, KubernetesVersion};
 use super::layout::{Layout, Node, REGISTRY_PORT};
 
 /// The metrics address of each node's containerd, inside the node's network.
@@ -34,6 +34,8 @@ pub(crate) struct SavedState {
     pub(crate) sampan: bool,
     #[serde(default)]
     pub(crate) cgroup_driver: CgroupDriver,
+    #[serde(default = "only_version_before")]
+    pub(crate) kubernetes: KubernetesVersion,
     /// The API server's address on this machine's loopback.
     pub(crate) api: SocketAddr,
     /// The registry's address on this machine's loopback.
@@ -43,6 +45,11 @@ pub(crate) struct SavedState {
 /// The value in states of older versions, which lack this field.
 fn sampan_by_default() -> bool {
     true
+}
+
+/// The version of clusters whose states lack this field.
+fn only_version_before() -> KubernetesVersion {
+    KubernetesVersion::V1_36
 }
 
 impl Lock {

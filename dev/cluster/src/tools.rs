@@ -19,6 +19,7 @@ use sampan_checkout::cache::{build_once, cache, content_key};
 use sampan_checkout::cargo::shown;
 use sampan_checkout::repository::Repository;
 
+use super::arguments::KubernetesVersion;
 use catalogue::{C_PROGRAMS, FOLDER, Kind, MODULES, Module};
 
 /// How often a long build prints a line.
@@ -33,10 +34,14 @@ pub(crate) struct Program {
     pub(crate) is_plugin: bool,
 }
 
-/// Builds what is missing of all required programs and of the named optional ones.
-pub(crate) fn provide(repository: &Repository, optional: &[&str]) -> Result<Vec<Program>> {
+/// Builds what is missing of all required programs, of Kubernetes, and of the named optional ones.
+pub(crate) fn provide(
+    repository: &Repository,
+    kubernetes: KubernetesVersion,
+    optional: &[&str],
+) -> Result<Vec<Program>> {
     build_missing(repository, |name, is_optional| {
-        !is_optional || optional.contains(&name)
+        !is_optional || name == kubernetes.folder() || optional.contains(&name)
     })
 }
 

@@ -13,7 +13,7 @@ use sampan_checkout::packages;
 use sampan_checkout::repository::Repository;
 use sampan_checkout::toolchain::Choice;
 
-use super::arguments::{CgroupDriver, Up};
+use super::arguments::{CgroupDriver, KubernetesVersion, Up};
 use super::control_plane;
 use super::foundation;
 use super::functions;
@@ -78,6 +78,7 @@ pub(crate) fn run(
         check(machine, own)
     })?;
     let before = SavedState::read(layout)?;
+    let kubernetes = kubernetes(before.as_ref(), up);
     let metrics_server = up.metrics_server || before.is_some_and(|before| before.metrics_server);
     let optional: &[&str] = if metrics_server {
         &["metrics-server"]
@@ -85,7 +86,7 @@ pub(crate) fn run(
         &[]
     };
     let programs = step("the programs of a cluster", || {
-        tools::provide(repository, optional)
+        tools::provide(repository, kubernetes, optional)
     })?;
     if !up.bare && !up.built {
         step("the project's programs", || {
@@ -207,6 +208,14 @@ fn check(machine: &Machine, needs: &[Need]) -> Result<()> {
     );
 }
 
+/// The version of a running cluster, or the one that is asked for.
+fn kubernetes(before: Option<&SavedState>, up: &Up) -> KubernetesVersion {
+    match before {
+        Some(before) => before.kubernetes,
+        None => up.kubernetes.unwrap_or_default(),
+    }
+}
+
 fn update_state(repository: &Repository, layout: &Layout, up: &Up) -> Result<SavedState> {
     let before = SavedState::read(layout)?;
     if let Some(before) = &before {
@@ -235,6 +244,7 @@ fn update_state(repository: &Repository, layout: &Layout, up: &Up) -> Result<Sav
             .map_or(up.cgroup_driver.unwrap_or_default(), |before| {
                 before.cgroup_driver
             }),
+        kubernetes: kubernetes(before.as_ref(), up),
         api: address(before.as_ref().map(|before| before.api))?,
         registry: address(before.as_ref().map(|before| before.registry))?,
     };
@@ -295,9 +305,28 @@ fn wait_for_deployment(
     parts.extend(kubelets);
     let path = "-o=jsonpath={.status.observedGeneration} {.metadata.generation} \
                 {.status.updatedReplicas} {.status.availableReplicas}";
-    ready::wait(processes, name, &parts, || {
+    let waited = ready::wait(processes, name, &parts, || {
         let said = kubectl.output(&["-n", "kube-system", "get", "deployment", name, path])?;
         let numbers: Vec<_> = said.split(' ').collect();
         Ok(matches!(numbers[..], [seen, is, "1", "1"] if seen == is))
-    })
+    });
+    if waited.is_err() {
+        print_pods(kubectl, name);
+    }
+    waited
+}
+
+/// Prints the pods of the system, and the logs of a deployment.
+fn print_pods(kubectl: &Kubectl, name: &str) {
+    let deployment = format!("deployment/{name}");
+    for words in [
+        &["describe", "pods"][..],
+        &["logs", "--tail=50", &deployment],
+    ] {
+        let words = [&["-n", "kube-system"], words].concat();
+        match kubectl.output(&words) {
+            Ok(said) => eprintln!("{said}"),
+            Err(error) => eprintln!("{error:#}"),
+        }
+    }
 }

@@ -44,6 +44,39 @@ const PLAIN: Module = Module {
     variables: &[],
 };
 
+/// The module of one minor version of Kubernetes. A cluster has one of them.
+macro_rules! kubernetes {
+    ($folder:literal, $minor:literal, $version:literal) => {
+        Module {
+            folder: $folder,
+            about: "six minutes",
+            programs: &[
+                ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+                (
+                    "kube-controller-manager",
+                    "k8s.io/kubernetes/cmd/kube-controller-manager",
+                ),
+                ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+                ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+                ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+                ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+            ],
+            optional: true,
+            variables: &[
+                ("k8s.io/component-base/version.gitVersion", $version),
+                ("k8s.io/component-base/version.gitMajor", "1"),
+                ("k8s.io/component-base/version.gitMinor", $minor),
+                ("k8s.io/component-base/version.gitTreeState", "clean"),
+                ("k8s.io/client-go/pkg/version.gitVersion", $version),
+                ("k8s.io/client-go/pkg/version.gitMajor", "1"),
+                ("k8s.io/client-go/pkg/version.gitMinor", $minor),
+                ("k8s.io/client-go/pkg/version.gitTreeState", "clean"),
+            ],
+            ..PLAIN
+        }
+    };
+}
+
 pub(super) const MODULES: &[Module] = &[
     Module {
         folder: "runc",
@@ -98,32 +131,8 @@ pub(super) const MODULES: &[Module] = &[
         )],
         ..PLAIN
     },
-    Module {
-        folder: "kubernetes",
-        about: "six minutes",
-        programs: &[
-            ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-            (
-                "kube-controller-manager",
-                "k8s.io/kubernetes/cmd/kube-controller-manager",
-            ),
-            ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
-            ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
-            ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-            ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
-        ],
-        variables: &[
-            ("k8s.io/component-base/version.gitVersion", "v1.36.3"),
-            ("k8s.io/component-base/version.gitMajor", "1"),
-            ("k8s.io/component-base/version.gitMinor", "36"),
-            ("k8s.io/component-base/version.gitTreeState", "clean"),
-            ("k8s.io/client-go/pkg/version.gitVersion", "v1.36.3"),
-            ("k8s.io/client-go/pkg/version.gitMajor", "1"),
-            ("k8s.io/client-go/pkg/version.gitMinor", "36"),
-            ("k8s.io/client-go/pkg/version.gitTreeState", "clean"),
-        ],
-        ..PLAIN
-    },
+    kubernetes!("kubernetes", "37", "v1.37.2"),
+    kubernetes!("kubernetes-1.36", "36", "v1.36.3"),
     Module {
         folder: "etcd",
         programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
@@ -216,6 +225,8 @@ pub(super) fn default_name(package: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::KubernetesVersion;
+    use clap::ValueEnum as _;
     use sampan_checkout::repository::Repository;
 
     #[test]
@@ -246,6 +257,24 @@ mod tests {
                     assert!(file.contains(&format!(" {value}")), "{variable}={value}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn each_version_of_kubernetes_has_a_module() {
+        for version in KubernetesVersion::value_variants() {
+            let module = MODULES
+                .iter()
+                .find(|module| module.folder == version.folder());
+            let module = module.unwrap_or_else(|| panic!("{version:?}"));
+            let name = version.to_possible_value().unwrap();
+            let built = format!("v{}.", name.get_name());
+            let values = module.variables.iter().map(|(_, value)| value);
+            assert_eq!(
+                values.filter(|value| value.starts_with(&built)).count(),
+                2,
+                "{version:?}"
+            );
         }
     }
 }
