@@ -155,6 +155,45 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_host_alias_is_tried() {
+    let namespace = Namespace::create("aliases").await;
+    let image = push_image(namespace.cluster(), &guest("probe"), "aliases/probe");
+    let pod = |name: &str, more: &str| {
+        namespace.apply(&format!(
+            r#"
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}
+  annotations: {{ sampan.dev/outbound: '["http://twice.test:8080"]' }}
+spec:
+  runtimeClassName: sampan
+  terminationGracePeriodSeconds: 0
+  containers: [{{ name: function, image: '{image}' }}]
+{more}"#
+        ));
+    };
+    let address = async |name: &'static str| {
+        let running = namespace.wait_for::<Pod>(name, "run", conditions::is_pod_running());
+        running.await.unwrap().status.unwrap().pod_ip.unwrap()
+    };
+    pod("live", "");
+    let live = address("live").await;
+    // The first address is the live one's neighbour, which no pod has.
+    let (network, _) = live.rsplit_once('.').expect("an address of IPv4");
+    let aliases = [format!("{network}.254"), live.clone()]
+        .map(|ip| format!("    - {{ ip: {ip}, hostnames: [twice.test] }}\n"));
+    pod("caller", &format!("  hostAliases:\n{}", aliases.concat()));
+    let caller = address("caller").await;
+    let shell = Shell::start(&namespace, None).await;
+    let answer = shell
+        .get_at(&caller, 8080, "/request?to=http://twice.test:8080/")
+        .await;
+    assert_eq!(answer.text(), "200 probe", "{answer:?}");
+    namespace.delete().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_memory_limit_none_is_left() {
     let namespace = Namespace::create("summary").await;
     let image = push_image(namespace.cluster(), &hello(), "summary/hello");

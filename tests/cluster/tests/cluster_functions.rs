@@ -79,6 +79,15 @@ async fn a_function_trusts_the_authority_that_is_mounted_for_it() {
     assert!(is_status, "{answer:?}");
     let refused = shell.get("stranger", &path).await;
     assert_eq!(refused.text(), "ErrorCode::TlsCertificateError");
+    // Only the log says why.
+    let parts = [
+        "an outbound call failed",
+        "host=kubernetes.default.svc port=443",
+        "UnknownIssuer",
+        "outbound.certificateAuthorities adds one",
+    ];
+    let logs = ["logs", "-l", "app.kubernetes.io/name=stranger", "--tail=-1"];
+    namespace.until(&logs, |said| parts.iter().all(|part| said.contains(part)));
     namespace.delete().await;
 }
 
