@@ -24,7 +24,7 @@ fn the_checked_in_definition_is_that_of_the_types() {
     }
     assert!(
         made == there,
-        "{FILE} is not what the types say: sampan-operator crd > {FILE}"
+        "deploy/crd is not what the types say: run SAMPAN_WRITE_CRD=1 cargo test --release --workspace --test definition"
     );
 }
 

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 fn the_checked_in_schema_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/function.schema.json");
     let current = format!("{:#}\n", FunctionFile::json_schema());
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+    if std::env::var_os("SAMPAN_WRITE_SCHEMA").is_some() {
         std::fs::write(&path, &current).expect("the schema can be written");
     }
     let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         checked_in == current,
         "docs/function.schema.json is not what the code says: \
-         run UPDATE_SCHEMA=1 cargo test --release -p sampan-spec --test schema"
+         run SAMPAN_WRITE_SCHEMA=1 cargo test --release --workspace --test schema"
     );
 }
 

@@ -7,7 +7,7 @@
 //!
 //! # Behaviours
 //!
-//! - Leftovers of pods on a node: `src/traces.rs`; tests in `tests/cluster_leftovers.rs`.
+//! - Leftovers of pods on a node: `src/leftovers.rs`; tests in `tests/cluster_leftovers.rs`.
 //! - The chart and its installer: tests in `tests/cluster_chart.rs`.
 //! - An ingress controller: tests in `tests/cluster_ingress.rs`.
 //! - Pods of a kubelet with systemd's driver: tests in `tests/systemd_pods.rs`.

@@ -119,7 +119,7 @@ fn folders() -> String {
     let description = std::env::var(DESCRIPTION).unwrap_or_else(|_| {
         panic!(
             "{TOOLS} has to name the folders with etcd and kube-apiserver, or {DESCRIPTION} a cluster's \
-             description: cargo xtask test cluster sets it"
+             description: `cargo xtask test end-to-end` sets {TOOLS}, and CONTRIBUTING.md says how to run one test"
         )
     });
     let text = fs::read_to_string(&description).expect("the description can be read");
