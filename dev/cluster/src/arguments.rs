@@ -118,7 +118,7 @@ pub(crate) struct Up {
 
 /// A minor version of Kubernetes that a cluster can have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-pub(crate) enum KubernetesVersion {
+pub enum KubernetesVersion {
     /// The version of all tests
     #[default]
     #[value(name = "1.37")]

@@ -43,11 +43,11 @@ use anyhow::{Context as _, Result, bail};
 use sampan_checkout::machine::Machine;
 use sampan_checkout::repository::Repository;
 
-pub use arguments::Cluster;
+pub use arguments::{Cluster, KubernetesVersion};
 pub use bench_images::{BenchImages, FunctionImages};
 pub use up::{NEEDS, OWN_NEEDS};
 
-use arguments::{ClusterCommand, KubernetesVersion};
+use arguments::ClusterCommand;
 use layout::{Layout, Node};
 use name::Name;
 use state::SavedState;

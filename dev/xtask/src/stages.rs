@@ -21,8 +21,8 @@ use sampan_checkout::cargo;
 use sampan_checkout::machine::{Machine, Missing, Need};
 use sampan_checkout::repository::Repository;
 use sampan_checkout::toolchain::{self, Choice};
-use sampan_cluster::TOOLS_FOLDER;
 use sampan_cluster::critest::Part;
+use sampan_cluster::{KubernetesVersion, TOOLS_FOLDER};
 use sampan_vm::Image;
 
 use recorder::{Recorder, Tally};
@@ -69,6 +69,10 @@ pub(crate) struct Test {
     /// Leave the tests' cluster up for inspection: the log of the stage says how to reach it
     #[arg(long)]
     pub(crate) keep_cluster: bool,
+
+    /// The version of Kubernetes of the stage `cluster`, instead of the newest one
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) kubernetes: Option<KubernetesVersion>,
 
     /// The emulated machine of the stages `vm` and `vm-short`
     #[arg(long, value_enum, default_value_t, value_name = "IMAGE")]
@@ -143,7 +147,7 @@ impl Stage {
             }
             Stage::EndToEnd => run_whole(repository, recorder),
             Stage::Cluster => {
-                let tested = cluster::run(repository, test.keep_cluster, recorder);
+                let tested = cluster::run(repository, test.kubernetes, test.keep_cluster, recorder);
                 let compared = critest::run_part(repository, recorder, Part::Short, true);
                 tested.and(compared)
             }

@@ -4,12 +4,15 @@
 use std::process::Command;
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 use sampan_build::functions::FUNCTIONS_FOLDER;
 use sampan_build::guests;
 use sampan_checkout::cargo;
 use sampan_checkout::machine::Need;
 use sampan_checkout::repository::Repository;
-use sampan_cluster::{DESCRIPTION, NEEDS, OWN_NEEDS, provide_bench_images, test_cluster};
+use sampan_cluster::{
+    DESCRIPTION, KubernetesVersion, NEEDS, OWN_NEEDS, provide_bench_images, test_cluster,
+};
 
 use super::recorder::Recorder;
 use crate::bench::IMAGES;
@@ -33,7 +36,18 @@ const NODES: &str = "2";
 /// Frequent reconciles soon reveal work that is done twice.
 const RESYNC: &str = "10s";
 
-pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) -> Result<()> {
+/// Runs them on this version of Kubernetes, or on the usual one, and keeps the cluster on request.
+pub(super) fn run(
+    repository: &Repository,
+    kubernetes: Option<KubernetesVersion>,
+    keep: bool,
+    recorder: &mut Recorder,
+) -> Result<()> {
+    let kubernetes = kubernetes.and_then(|version| version.to_possible_value());
+    let mut up = vec!["up", "--nodes", NODES, "--resync", RESYNC];
+    if let Some(version) = &kubernetes {
+        up.extend(["--kubernetes", version.get_name()]);
+    }
     let (name, description) = test_cluster(repository)?;
     let cluster = |words: &[&str]| {
         // Not the running file: an earlier stage may have made cargo link it anew.
@@ -49,7 +63,7 @@ pub(super) fn run(repository: &Repository, keep: bool, recorder: &mut Recorder) 
     // An earlier run may have kept its cluster, and a test starts from a new one.
     let tested = recorder
         .run(&mut cluster(&["down"]))
-        .and_then(|()| recorder.run(&mut cluster(&["up", "--nodes", NODES, "--resync", RESYNC])))
+        .and_then(|()| recorder.run(&mut cluster(&up)))
         .and_then(|()| {
             let images = provide_bench_images(repository, &name)?.file;
             let mut tests = cargo::main_workspace(repository, "test");
