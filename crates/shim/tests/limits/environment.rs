@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::stat::{major, minor};
 
@@ -43,6 +44,22 @@ impl Environment {
             Self::Version2 => "version 2",
             Self::Version2Systemd => "version 2, systemd",
         }
+    }
+
+    /// Whether its systemd sets `OOMPolicy` for scopes, as it does from version 253 on.
+    pub(crate) fn has_oom_policy(self) -> bool {
+        if !matches!(self, Self::Version1Systemd | Self::Version2Systemd) {
+            return false;
+        }
+        let output = Command::new("systemctl").arg("--version").output();
+        let output = output.expect("systemctl starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok());
+        let version: u32 = version.unwrap_or_else(|| panic!("no version in {text}"));
+        version >= 253
     }
 
     pub(crate) fn is_version_2(self) -> bool {

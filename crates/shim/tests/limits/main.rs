@@ -78,13 +78,16 @@ async fn limits_are_those_of_runc() {
         .collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
     let text = std::fs::read_to_string(&path).expect("the document");
+    let is_newer = environment.has_oom_policy();
     let mut document = Document::parse(&text).expect("the document has the marks of the table");
     if let Some(file) = std::env::var_os(WRITE) {
-        document.fill(environment, &measured);
+        document.fill(environment, is_newer, &measured);
         std::fs::write(&file, document.text()).expect("the document is written");
     } else {
         for (row, cell) in &measured {
-            let known = document.cell(environment, row).unwrap_or("no such row");
+            let known = document
+                .cell(environment, is_newer, row)
+                .unwrap_or("no such row");
             if known != cell {
                 writeln!(
                     problems,

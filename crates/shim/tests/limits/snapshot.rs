@@ -77,6 +77,10 @@ pub(crate) fn take(groups: &Groups, id: &str, disk: Option<(u64, u64)>) -> Snaps
             read(&folder, &mut found);
         }
     }
+    // An idle group has no weight. Linux 6.1 reports 0 then, and 6.12 reports 1.
+    if found.get("cpu.idle").is_some_and(|idle| idle == "1") {
+        found.remove("cpu.weight");
+    }
     if let Some(scope) = groups.scope_of(id) {
         let slice = groups.slice();
         for (name, value) in properties(&scope) {

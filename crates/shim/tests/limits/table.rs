@@ -12,6 +12,9 @@ use crate::snapshot::Snapshot;
 const BEGIN: &str = "<!-- limits: begin -->";
 const END: &str = "<!-- limits: end -->";
 
+/// What stands in a cell before that of a systemd that sets `OOMPolicy` for scopes, where it differs.
+const NEWER: &str = "<br>from systemd 253 on: ";
+
 /// A document with the table between its two marks.
 pub(crate) struct Document<'a> {
     before: &'a str,
@@ -38,8 +41,14 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// Puts the measured cells into an environment's column. Rows that this machine cannot measure stay.
-    pub(crate) fn fill(&mut self, environment: Environment, measured: &[(&Row, String)]) {
+    /// Puts the measured cells into an environment's column. Rows that this machine cannot measure stay. `is_newer` says
+    /// that its systemd sets `OOMPolicy` for scopes.
+    pub(crate) fn fill(
+        &mut self,
+        environment: Environment,
+        is_newer: bool,
+        measured: &[(&Row, String)],
+    ) {
         let column = column(environment);
         let mut lines = Vec::new();
         for (row, cell) in measured {
@@ -56,7 +65,7 @@ impl<'a> Document<'a> {
                     cells: vec![String::new(); ENVIRONMENTS.len()],
                 },
             };
-            line.cells[column].clone_from(cell);
+            line.cells[column] = with_measured(&line.cells[column], is_newer, cell);
             lines.push(line);
         }
         lines.append(&mut self.lines);
@@ -73,11 +82,12 @@ impl<'a> Document<'a> {
     }
 
     /// What the document says of a row in an environment.
-    pub(crate) fn cell(&self, environment: Environment, row: &Row) -> Option<&str> {
+    pub(crate) fn cell(&self, environment: Environment, is_newer: bool, row: &Row) -> Option<&str> {
         let label = code(&row.label);
         let is_it = |line: &&Line| line.family == row.family.name() && line.label == label;
         let line = self.lines.iter().find(is_it)?;
-        Some(&line.cells[column(environment)])
+        let (older, newer) = split(&line.cells[column(environment)]);
+        Some(if is_newer { newer } else { older })
     }
 
     pub(crate) fn text(&self) -> String {
@@ -109,6 +119,24 @@ impl Line {
             label,
             cells,
         })
+    }
+}
+
+/// The parts of a cell: for a systemd before version 253, and for later ones.
+fn split(cell: &str) -> (&str, &str) {
+    cell.split_once(NEWER).unwrap_or((cell, cell))
+}
+
+fn with_measured(known: &str, is_newer: bool, measured: &str) -> String {
+    let (older, newer) = match split(known) {
+        (older, _) if is_newer => (older, measured),
+        (older, newer) if older != newer => (measured, newer),
+        _ => (measured, measured),
+    };
+    if older == newer {
+        older.to_owned()
+    } else {
+        format!("{older}{NEWER}{newer}")
     }
 }
 
@@ -161,20 +189,42 @@ fn a_column_is_filled_and_the_others_stay() {
     let text = format!("before\n{BEGIN}\n{END}\nafter\n");
     let mut document = Document::parse(&text).expect("it has marks");
     let measured = cell(Environment::Version2, &row, &Snapshot::new());
-    document.fill(Environment::Version2, &[(&row, measured)]);
+    document.fill(Environment::Version2, false, &[(&row, measured)]);
     let first = document.text();
     let mut document = Document::parse(&first).expect("it has marks");
-    document.fill(Environment::Version1, &[(&row, "nothing".to_owned())]);
+    document.fill(
+        Environment::Version1,
+        false,
+        &[(&row, "nothing".to_owned())],
+    );
     let second = document.text();
     let document = Document::parse(&second).expect("it has marks");
-    assert_eq!(document.cell(Environment::Version1, &row), Some("nothing"));
-    assert_eq!(
-        document.cell(Environment::Version2, &row),
-        Some("`pids.max` 2")
-    );
-    assert_eq!(document.cell(Environment::Version2Systemd, &row), Some(""));
+    let older = |environment| document.cell(environment, false, &row);
+    assert_eq!(older(Environment::Version1), Some("nothing"));
+    assert_eq!(older(Environment::Version2), Some("`pids.max` 2"));
+    assert_eq!(older(Environment::Version2Systemd), Some(""));
     assert!(
         second.starts_with("before\n") && second.ends_with("\nafter\n"),
         "{second}"
     );
+}
+
+#[test]
+fn a_cell_says_where_a_newer_systemd_differs() {
+    let check = |known: &str, is_newer: bool, measured: &str, expected: &str| {
+        assert_eq!(
+            with_measured(known, is_newer, measured),
+            expected,
+            "{known}"
+        );
+    };
+    let both = format!("a{NEWER}b");
+    check("", false, "a", "a");
+    check("a", true, "a", "a");
+    check("a", true, "b", &both);
+    check(&both, true, "a", "a");
+    check(&both, false, "a", &both);
+    check(&both, false, "c", &format!("c{NEWER}b"));
+    check(&both, false, "b", "b");
+    assert_eq!((split(&both), split("a")), (("a", "b"), ("a", "a")));
 }

@@ -195,6 +195,8 @@ impl Suite<'_> {
         let functions = self.repository.staged();
         let guests_folder = self.repository.staged_guests();
         let paths = [
+            // A container's root must not be on a file system without devices, which /tmp is on Debian 13.
+            ("TMPDIR", "/var/tmp".into()),
             ("CI", "true".into()),
             (OWN_NODE, "1".into()),
             ("RUST_BACKTRACE", "0".into()),
