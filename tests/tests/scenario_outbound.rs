@@ -291,12 +291,15 @@ async fn a_request_without_an_answer_on_a_pooled_connection_is_sent_once_more() 
         ("GET", "body=text;", none, true),
         ("DELETE", "body=text;", none, true),
         // Not idempotent, or it has an answer.
+        ("POST", "", none, false),
         ("POST", "body=text;", none, false),
         ("PATCH", "", none, false),
+        ("GET", "", some, false),
         ("PUT", "body=text;", some, false),
     ] {
         let closing = Closing::start(part).await;
-        let (sampan, _files) = up("timeout: 30s", closing.address).await;
+        let address = closing.address;
+        let (sampan, _files) = up("timeout: 30s", address).await;
         for caller in HANDLERS {
             let begun = Instant::now();
             let before = closing.closed.load(Ordering::SeqCst);
@@ -308,10 +311,7 @@ async fn a_request_without_an_answer_on_a_pooled_connection_is_sent_once_more() 
                     begun.elapsed() < TEST_TIMEOUT,
                     "no connection is used twice"
                 );
-                let path = format!(
-                    "/request?method={method};{body}to=http://{}/",
-                    closing.address
-                );
+                let path = format!("/request?method={method};{body}to=http://{address}/");
                 let answer = sampan.call(caller, &path).await;
                 if answer.text() != "200 " {
                     assert!(answer.text().contains("ErrorCode::"), "{answer:?}");

@@ -47,7 +47,7 @@ fn sampan_by_default() -> bool {
     true
 }
 
-/// The version of clusters whose states lack this field.
+/// The version in states of older checkouts, which lack this field.
 fn only_version_before() -> KubernetesVersion {
     KubernetesVersion::V1_36
 }

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_advice_names_the_limits_that_set_the_memory_of_a_pod() {
-        fn check(memory: u64, concurrency: u32, compile: u64, total: &str, parts: &[&str]) {
+        fn check(memory: u64, concurrency: u32, compile: u64, total: &str, expected: &str) {
             let limits = Limits {
                 memory: ByteSize(memory << 20),
                 concurrency,
@@ -98,47 +98,56 @@ mod tests {
             };
             let resources = default(&limits).limits.expect("a limit");
             assert_eq!(resources["memory"].0, total);
-            let advice = memory_advice(&limits);
-            assert!(advice.contains(&format!("pods, {total}, is")), "{advice}");
-            for part in parts {
-                assert!(advice.contains(part), "{part}: {advice}");
-            }
+            let expected = format!("the memory limit of its pods, {total}, is {expected}");
+            assert_eq!(memory_advice(&limits), expected);
         }
-        let instances = [
-            "is limits.concurrency",
-            "to lower it, lower one of them or",
-            "as well",
-        ];
-        check(128, 100, 2048, "13056Mi", &instances);
+        check(
+            128,
+            100,
+            2048,
+            "13056Mi",
+            "limits.concurrency (100) x limits.memory (128Mi) and 256Mi: to lower it, lower one of them or set \
+             template.resources; below 2304Mi, lower limits.compileMemory as well",
+        );
         check(
             64,
             10,
             512,
             "896Mi",
-            &["below 768Mi, lower limits.compileMemory as well"],
+            "limits.concurrency (10) x limits.memory (64Mi) and 256Mi: to lower it, lower one of them or set \
+             template.resources; below 768Mi, lower limits.compileMemory as well",
         );
-        let compiler = "is limits.compileMemory";
         check(
             128,
             1,
             2048,
             "2304Mi",
-            &[compiler, "below 384Mi, lower limits.concurrency or"],
+            "limits.compileMemory (2Gi) and 256Mi: to lower it, lower limits.compileMemory or set \
+             template.resources; below 384Mi, lower limits.concurrency or limits.memory as well",
         );
         check(
             128,
             15,
             2048,
             "2304Mi",
-            &[compiler, "below 2176Mi, lower limits.concurrency or"],
+            "limits.compileMemory (2Gi) and 256Mi: to lower it, lower limits.compileMemory or set \
+             template.resources; below 2176Mi, lower limits.concurrency or limits.memory as well",
         );
-        check(64, 1, 128, "384Mi", &[compiler, "below 320Mi"]);
-        let both = [
-            "is both limits.compileMemory",
-            "limits.concurrency (16) x limits.memory (128Mi)",
-            "lower limits.compileMemory and one of the other two",
-        ];
-        check(128, 16, 2048, "2304Mi", &both);
-        check(64, 2, 128, "384Mi", &["is both limits.compileMemory"]);
+        check(
+            128,
+            16,
+            2048,
+            "2304Mi",
+            "both limits.compileMemory (2Gi) and 256Mi, and limits.concurrency (16) x limits.memory (128Mi) and \
+             256Mi: to lower it, lower limits.compileMemory and one of the other two, or set template.resources",
+        );
+        check(
+            64,
+            2,
+            128,
+            "384Mi",
+            "both limits.compileMemory (128Mi) and 256Mi, and limits.concurrency (2) x limits.memory (64Mi) and \
+             256Mi: to lower it, lower limits.compileMemory and one of the other two, or set template.resources",
+        );
     }
 }

@@ -77,9 +77,12 @@ pub(crate) fn take(groups: &Groups, id: &str, disk: Option<(u64, u64)>) -> Snaps
             read(&folder, &mut found);
         }
     }
-    // An idle group has no weight. Linux 6.1 reports 0 then, and 6.12 reports 1.
-    if found.get("cpu.idle").is_some_and(|idle| idle == "1") {
-        found.remove("cpu.weight");
+    // An idle group has no weight of its own: Linux 6.1 reports 0, and 6.12 reports 1.
+    if found.get("cpu.idle").is_some_and(|idle| idle == "1")
+        && let Some(weight) = found.get_mut("cpu.weight")
+        && ["0", "1"].contains(&weight.as_str())
+    {
+        "0 or 1".clone_into(weight);
     }
     if let Some(scope) = groups.scope_of(id) {
         let slice = groups.slice();
