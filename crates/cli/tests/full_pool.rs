@@ -1,20 +1,21 @@
 //! Tests of a pool with one instance: what has served a request makes room for the next one. This program also
 //! compiles.
 
+mod support;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
-use sampan_engine::{
-    CallContext, CommandIo, CompileCommand, Engine, EngineConfig, LoadedFunction, NoObserver, Wasm,
-};
+use sampan_engine::{CallContext, CommandIo, Engine, LoadedFunction, NoObserver, Wasm};
 use sampan_spec::{Function, InstancePolicy};
+
+use support::{COMMAND, engine_config};
 
 /// A handler of wasi:http 0.2 that answers every request with one letter.
 const HANDLER: &[u8] = include_bytes!("../../engine/src/load/warm_up.wasm");
-const COMMAND: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
 
 async fn load(
     engine: &Engine,
@@ -41,12 +42,7 @@ async fn call(function: &LoadedFunction) {
 #[tokio::test]
 async fn an_instance_that_is_no_longer_used_makes_room() {
     let cache = tempfile::tempdir().unwrap();
-    let compiler = CompileCommand {
-        program: env!("CARGO_BIN_EXE_sampan").into(),
-        arguments: vec!["__compile".to_owned()],
-        environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
-    };
-    let mut config = EngineConfig::new(cache.path().to_owned(), compiler);
+    let mut config = engine_config(cache.path());
     config.instances = 1;
     let engine = Engine::new(&config).expect("the engine starts");
 

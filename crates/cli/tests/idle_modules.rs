@@ -1,19 +1,19 @@
 //! Tests of idle modules: they leave memory, and the next call loads them again. This program also
 //! compiles.
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sampan_engine::{
-    CallError, CommandIo, CompileCommand, Engine, EngineConfig, LoadError, LoadedFunction,
-    Observer, Wasm,
-};
+use sampan_engine::{CallError, CommandIo, Engine, LoadError, LoadedFunction, Observer, Wasm};
 use sampan_spec::Function;
 
-const COMMAND: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+use support::{COMMAND, engine_config};
+
 const OTHER: &str = r#"(module (memory (export "memory") 2) (func (export "_start")))"#;
 
 /// Longer than any operation under test takes.
@@ -92,12 +92,7 @@ async fn an_idle_module_leaves_memory_and_returns_with_a_call() {
 }
 
 fn engine(cache: &Path) -> Engine {
-    let compiler = CompileCommand {
-        program: env!("CARGO_BIN_EXE_sampan").into(),
-        arguments: vec!["__compile".to_owned()],
-        environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
-    };
-    let mut config = EngineConfig::new(cache.to_owned(), compiler);
+    let mut config = engine_config(cache);
     config.instances = 16;
     config.module_idle = Some(Duration::ZERO);
     config.release_memory = || {

@@ -18,7 +18,8 @@
 //! - [`outbound`]: the HTTP client for the requests of guests
 //!
 //! A file imports only from its own folder and from those before it in this order: `outbound`, `compile`, `context`,
-//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs`, `observer.rs` and `request_id.rs` come before all folders.
+//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs`, `observer.rs` and `request_id.rs` come before
+//! all folders.
 //!
 //! # Behaviours
 //!

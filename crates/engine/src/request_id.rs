@@ -1,7 +1,5 @@
 //! The identifier of a request.
 
-use std::fmt::{self, Display, Formatter};
-
 use http::HeaderValue;
 
 /// The longest identifier, in characters.
@@ -33,19 +31,8 @@ impl RequestId {
     }
 
     /// The identifier as the value of a header.
-    pub fn as_header(&self) -> &HeaderValue {
-        &self.0
-    }
-
-    /// The identifier as the value of a header.
     pub fn into_header(self) -> HeaderValue {
         self.0
-    }
-}
-
-impl Display for RequestId {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask`: sets a machine up, builds, serves, tests, measures and checks the project.
 //!
-//! It is the only entry point for these tasks. Each large command is in a crate of its own below `dev/`, or calls programs that
-//! cargo has built; here are the command line, and the commands that join several of those crates. xtask links none of
-//! the product's crates, so it compiles in seconds and works when they do not compile.
+//! It is the only entry point for these tasks. Each large command is in a crate of its own below `dev/`, or calls
+//! programs that cargo has built; here are the command line, and the commands that join several of those crates. xtask
+//! links none of the product's crates, so it compiles in seconds and works when they do not compile.
 //!
 //! # Behaviours
 //!

@@ -27,16 +27,18 @@ thread_local! {
 pub(crate) fn take(headers: &mut HeaderMap) -> RequestId {
     let mut given = headers.get_all(REQUEST_ID).iter();
     // A copy, because the field is a slice of the connection's buffer, which an idle instance would keep.
-    let copy = |given: &HeaderValue| HeaderValue::from_bytes(given.as_bytes()).ok();
-    let first = given.next().and_then(copy);
+    let copy = |given: &HeaderValue| {
+        HeaderValue::from_bytes(given.as_bytes()).expect("it was a header's value before")
+    };
+    let first = given.next().map(copy);
     if let Some(first) = first.and_then(RequestId::new) {
         if given.next().is_some() {
-            headers.insert(REQUEST_ID, first.as_header().clone());
+            headers.insert(REQUEST_ID, first.clone().into_header());
         }
         return first;
     }
     let fresh = fresh();
-    headers.insert(REQUEST_ID, fresh.as_header().clone());
+    headers.insert(REQUEST_ID, fresh.clone().into_header());
     fresh
 }
 
@@ -48,10 +50,9 @@ fn fresh() -> RequestId {
         }
         let fresh = block.split_to(LENGTH);
         cell.set(block);
-        let value = HeaderValue::from_maybe_shared(fresh).ok();
-        value
-            .and_then(RequestId::new)
-            .expect("hexadecimal digits are an identifier")
+        let value = HeaderValue::from_maybe_shared(fresh);
+        let value = value.expect("hexadecimal digits are a header's value");
+        RequestId::new(value).expect("hexadecimal digits are an identifier")
     })
 }
 

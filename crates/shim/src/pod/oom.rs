@@ -15,8 +15,8 @@ pub(crate) struct OomKills(Arc<Mutex<u64>>);
 pub(crate) enum GroupAbove {
     /// Nothing but the pod's containers.
     Pod,
-    /// Other containers and services of the node as well. The group had counted this many kills when the container was made; `None` when it
-    /// counts none.
+    /// Other containers and services of the node as well. The group had counted this many kills when the container was
+    /// made; `None` when it counts none.
     Shared(Option<u64>),
 }
 
