@@ -29,3 +29,25 @@ async fn engines_of_other_languages_are_served_and_delay_no_other() {
         }
     }
 }
+
+/// A `fetch` event ends when its answer is sent and every promise of `waitUntil` is settled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_javascript_event_finishes_after_its_answer() {
+    let guests = Guests::one("javascript-event", "limits: { timeout: 60s }\n");
+    let sampan = Sampan::up_with(guests.folder(), &["--admin", "127.0.0.1:0"]).await;
+    for path in ["/first", "/second?c=d"] {
+        let answer = sampan.call("javascript-event", path).await;
+        assert_eq!(answer.text(), format!("JavaScript {path}"), "{answer:?}");
+    }
+    for line in ["finished /first", "finished /second"] {
+        sampan.wait_for_line(&[line]).await;
+    }
+    let ended = "sampan_function_requests_in_progress{function=\"javascript-event\"} 0";
+    sampan.wait_for_metric(ended).await;
+    let metrics = sampan.metrics().await;
+    let failures = "sampan_function_failures_total{";
+    assert!(
+        !metrics.lines().any(|line| line.starts_with(failures)),
+        "{metrics}"
+    );
+}

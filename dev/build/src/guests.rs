@@ -45,10 +45,12 @@ pub fn build(
             run(&mut command)?;
         }
         engine.built()?;
-        stage(
-            &engine.component,
-            &staged.join(engine.name).with_extension("wasm"),
-        )?;
+        for component in engine.components() {
+            stage(
+                &component,
+                &staged.join(component.file_name().unwrap_or_default()),
+            )?;
+        }
     }
     Ok(())
 }

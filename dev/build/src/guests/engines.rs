@@ -1,4 +1,4 @@
-//! Builds the guests that contain a language engine: a script of JavaScript and one of Python.
+//! Builds the guests that contain a language engine: two scripts of JavaScript and one of Python.
 //!
 //! The tools of their languages make them into components. They are built once and again when a
 //! source changes, because the tools are large.
@@ -13,9 +13,10 @@ use sampan_checkout::metadata::Metadata;
 use sampan_checkout::repository::Repository;
 
 /// The sources of each guest, below the folder of the guests.
-const JAVASCRIPT: [&str; 4] = [
+const JAVASCRIPT: [&str; 5] = [
     "world.wit",
     "javascript/function.js",
+    "javascript/event.js",
     "javascript/build.mjs",
     "javascript/package.json",
 ];
@@ -24,16 +25,17 @@ const PYTHON: [&str; 3] = ["world.wit", "python/function.py", "python/requiremen
 /// The crate that contains WASI's interfaces.
 const INTERFACES: &str = "wasip2";
 
-/// One guest: the commands that build it from a copy of its sources, and the result.
+/// The guests of one language: the commands that build them from a copy of their sources.
 pub(crate) struct Engine {
     commands: Vec<Command>,
     stamp: PathBuf,
     sources: String,
-    pub(super) component: PathBuf,
-    pub(super) name: &'static str,
+    folder: PathBuf,
+    /// The names of the guests. Each is built as `NAME.wasm` in the folder.
+    guests: &'static [&'static str],
 }
 
-/// Both guests, with their build folders prepared.
+/// Both languages, with their build folders prepared.
 pub(super) fn all(repository: &Repository) -> Result<[Engine; 2]> {
     let folder = repository.guests_target().join("engines");
     let interfaces = folder.join("wit");
@@ -47,30 +49,38 @@ pub(super) fn all(repository: &Repository) -> Result<[Engine; 2]> {
         commands: javascript(&scripts, &interfaces),
         stamp: scripts.join("built-from"),
         sources: copy_sources(repository, &JAVASCRIPT, &scripts)?,
-        component: scripts.join("javascript.wasm"),
-        name: "javascript",
+        folder: scripts,
+        guests: &["javascript", "javascript-event"],
     };
     let python = Engine {
         commands: python(&tools, &interfaces),
         stamp: tools.join("built-from"),
         sources: copy_sources(repository, &PYTHON, &tools)?,
-        component: tools.join("python.wasm"),
-        name: "python",
+        folder: tools,
+        guests: &["python"],
     };
     Ok([javascript, python])
 }
 
 impl Engine {
-    /// The build commands; empty if the guest was built from these sources.
+    /// The build commands; empty if the guests were built from these sources.
     pub(super) fn commands(&mut self) -> Vec<Command> {
         let built = fs::read_to_string(&self.stamp);
-        if self.component.is_file() && built.is_ok_and(|built| built == self.sources) {
+        if self.components().all(|component| component.is_file())
+            && built.is_ok_and(|built| built == self.sources)
+        {
             return Vec::new();
         }
         std::mem::take(&mut self.commands)
     }
 
-    /// Records that the guest is built.
+    /// The files of the built guests, which have the guests' names.
+    pub(super) fn components(&self) -> impl Iterator<Item = PathBuf> {
+        let file = |name: &&str| self.folder.join(name).with_extension("wasm");
+        self.guests.iter().map(file)
+    }
+
+    /// Records that the guests are built.
     pub(super) fn built(&self) -> Result<()> {
         fs::write(&self.stamp, &self.sources)
             .with_context(|| format!("failed to write {}", self.stamp.display()))
@@ -84,7 +94,7 @@ fn javascript(folder: &Path, interfaces: &Path) -> Vec<Command> {
     build
         .arg("build.mjs")
         .arg(interfaces)
-        .arg("javascript.wasm");
+        .arg(folder);
     install.current_dir(folder);
     build.current_dir(folder);
     vec![install, build]
