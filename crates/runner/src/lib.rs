@@ -14,6 +14,7 @@
 //! - `admission.rs`: the function's concurrency limit and its queue.
 //! - `local_reply/`: responses of the runner in place of a function's.
 //! - `observability/`: identifier and trace of the request, metrics, events of the engine, access log.
+//! - `serve.rs`: the server with functions, as programs call it.
 //! - `warm_up.rs`: one request of a new process to itself.
 //!
 //! # Behaviours
@@ -46,6 +47,7 @@ mod dispatch;
 mod local_reply;
 mod observability;
 mod routing;
+mod serve;
 mod server;
 mod warm_up;
 
@@ -56,6 +58,7 @@ pub use observability::metrics::{FunctionMetrics, Metrics};
 pub use observability::observer::FunctionObserver;
 pub use routing::deployed::{Callee, Deployed};
 pub use routing::routes::{Entry, RouteTable, Routes};
+pub use serve::{Shutdown, serve};
 pub use server::{
     BindError, BodyFault, Handler, MAX_URI_BYTES, MINIMUM_PROGRESS, Malformed, RequestBody, Server,
     ServerConfig, Summary, on_thread_park,

@@ -55,7 +55,7 @@ pub(crate) enum Stage {
     CritestShort,
     /// All of critest with runc and with Sampan; only when it is named
     Critest,
-    /// The shim beside runc in an emulated machine, all of it: an hour; only when it is named
+    /// The shim beside runc in an emulated machine, all of it: forty minutes; only when it is named
     Vm,
 }
 

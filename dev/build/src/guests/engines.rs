@@ -91,10 +91,7 @@ fn javascript(folder: &Path, interfaces: &Path) -> Vec<Command> {
     let mut install = Command::new("npm");
     install.args(["install", "--no-package-lock", "--no-audit", "--no-fund"]);
     let mut build = Command::new("node");
-    build
-        .arg("build.mjs")
-        .arg(interfaces)
-        .arg(folder);
+    build.arg("build.mjs").arg(interfaces).arg(folder);
     install.current_dir(folder);
     build.current_dir(folder);
     vec![install, build]

@@ -60,7 +60,7 @@ pub(super) fn serve(executor: &FunctionExecutor) -> Result<i32, ChildError> {
             signals.next().await;
             stopping.set_not_ready("stopping");
         };
-        let serving = tokio::spawn(server.run(dispatch, stop));
+        let serving = tokio::spawn(sampan_runner::serve(server, dispatch, Box::pin(stop)));
         health.set_ready();
         executor.ready()?;
         tokio::spawn(async {
