@@ -9,4 +9,6 @@ syscall($KEYCTL{(POSIX::uname())[4]}, 1, $keyring) > 0 or die "the session keyri
 $) = '0 0 4242';
 umask 0077;
 $SIG{PIPE} = $SIG{USR1} = 'IGNORE';
+# A Go program keeps ignoring these two, as after nohup, and runc passes that on. The shim resets all that it can.
+$SIG{HUP} = $SIG{INT} = 'DEFAULT';
 exec @ARGV or die "$ARGV[0]: $!";
