@@ -45,11 +45,8 @@ pub fn build(
             run(&mut command)?;
         }
         engine.built()?;
-        for component in engine.components() {
-            stage(
-                &component,
-                &staged.join(component.file_name().unwrap_or_default()),
-            )?;
+        for component in engine.components {
+            stage(&engine.folder.join(component), &staged.join(component))?;
         }
     }
     Ok(())

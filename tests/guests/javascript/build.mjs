@@ -1,6 +1,6 @@
 // Builds both scripts: node build.mjs WIT-FOLDER OUTPUT-FOLDER
 
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { cp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { componentize } from '@bytecodealliance/componentize-js';
 
@@ -15,21 +15,14 @@ async function build(script, witPath, component) {
   await writeFile(join(output, component), built.component);
 }
 
-// Copies the interfaces, all of them with one version.
-async function withVersion(version, from, to) {
-  await mkdir(to, { recursive: true });
-  for (const entry of await readdir(from, { withFileTypes: true })) {
-    const [source, target] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory()) {
-      await withVersion(version, source, target);
-    } else {
-      const text = await readFile(source, 'utf8');
-      await writeFile(target, text.replaceAll(/\b0\.2\.\d+\b/g, version));
-    }
+const interfacesOfEvents = join(output, 'wit-of-events');
+await cp(interfaces, interfacesOfEvents, { recursive: true });
+for (const name of await readdir(interfacesOfEvents, { recursive: true })) {
+  if (name.endsWith('.wit')) {
+    const file = join(interfacesOfEvents, name);
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replaceAll(/\b0\.2\.\d+\b/g, VERSION_OF_EVENTS));
   }
 }
-
-const interfacesOfEvents = join(output, 'wit-of-events');
-await withVersion(VERSION_OF_EVENTS, interfaces, interfacesOfEvents);
 await build('function.js', interfaces, 'javascript.wasm');
 await build('event.js', interfacesOfEvents, 'javascript-event.wasm');

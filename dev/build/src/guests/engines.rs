@@ -30,9 +30,9 @@ pub(crate) struct Engine {
     commands: Vec<Command>,
     stamp: PathBuf,
     sources: String,
-    folder: PathBuf,
-    /// The names of the guests. Each is built as `NAME.wasm` in the folder.
-    guests: &'static [&'static str],
+    pub(super) folder: PathBuf,
+    /// The files of the built guests, in the folder.
+    pub(super) components: &'static [&'static str],
 }
 
 /// Both languages, with their build folders prepared.
@@ -50,14 +50,14 @@ pub(super) fn all(repository: &Repository) -> Result<[Engine; 2]> {
         stamp: scripts.join("built-from"),
         sources: copy_sources(repository, &JAVASCRIPT, &scripts)?,
         folder: scripts,
-        guests: &["javascript", "javascript-event"],
+        components: &["javascript.wasm", "javascript-event.wasm"],
     };
     let python = Engine {
         commands: python(&tools, &interfaces),
         stamp: tools.join("built-from"),
         sources: copy_sources(repository, &PYTHON, &tools)?,
         folder: tools,
-        guests: &["python"],
+        components: &["python.wasm"],
     };
     Ok([javascript, python])
 }
@@ -66,18 +66,11 @@ impl Engine {
     /// The build commands; empty if the guests were built from these sources.
     pub(super) fn commands(&mut self) -> Vec<Command> {
         let built = fs::read_to_string(&self.stamp);
-        if self.components().all(|component| component.is_file())
-            && built.is_ok_and(|built| built == self.sources)
-        {
+        let is_there = |component| self.folder.join(component).is_file();
+        if self.components.iter().all(is_there) && built.is_ok_and(|built| built == self.sources) {
             return Vec::new();
         }
         std::mem::take(&mut self.commands)
-    }
-
-    /// The files of the built guests, which have the guests' names.
-    pub(super) fn components(&self) -> impl Iterator<Item = PathBuf> {
-        let file = |name: &&str| self.folder.join(name).with_extension("wasm");
-        self.guests.iter().map(file)
     }
 
     /// Records that the guests are built.
