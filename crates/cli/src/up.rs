@@ -22,10 +22,7 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sampan_engine::Engine;
-use sampan_runner::{
-    BindError, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig,
-    serve as serve_functions,
-};
+use sampan_runner::{BindError, Dispatch, Metrics, RouteTable, Routes, Server, ServerConfig};
 use sampan_telemetry::{Health, LogOptions, LogsError, Registry, admin};
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -166,7 +163,8 @@ async fn serve(arguments: &Up, parts: Parts) -> Result<ExitCode, Failure> {
 
     let routes = RouteTable::new(Routes::named([]));
     let dispatch = Dispatch::new(routes.clone(), metrics.clone(), engine.guests().clone());
-    let serving = tokio::spawn(serve_functions(server, dispatch, Box::pin(end(&halted))));
+    let shutdown = Box::pin(end(&halted));
+    let serving = tokio::spawn(sampan_runner::serve(server, dispatch, shutdown));
     let reloader = Reloader {
         roots: Arc::new(roots),
         engine,
