@@ -13,12 +13,13 @@ use sampan_checkout::metadata::Metadata;
 use sampan_checkout::repository::Repository;
 
 /// The sources of each guest, below the folder of the guests.
-const JAVASCRIPT: [&str; 5] = [
+const JAVASCRIPT: [&str; 6] = [
     "world.wit",
     "javascript/function.js",
     "javascript/event.js",
     "javascript/build.mjs",
     "javascript/package.json",
+    "javascript/package-lock.json",
 ];
 const PYTHON: [&str; 3] = ["world.wit", "python/function.py", "python/requirements.txt"];
 
@@ -82,7 +83,7 @@ impl Engine {
 
 fn javascript(folder: &Path, interfaces: &Path) -> Vec<Command> {
     let mut install = Command::new("npm");
-    install.args(["install", "--no-package-lock", "--no-audit", "--no-fund"]);
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
     let mut build = Command::new("node");
     build.arg("build.mjs").arg(interfaces).arg(folder);
     install.current_dir(folder);
