@@ -58,7 +58,8 @@ impl Systemd {
     /// Connects.
     pub(super) async fn connect() -> Result<Self, SystemdError> {
         let builder = Builder::system().map_err(connect)?;
-        let connection = builder.method_timeout(JOB_TIMEOUT).build().await;
+        // Its state is ten kilobytes, which the stack would have several times.
+        let connection = Box::pin(builder.method_timeout(JOB_TIMEOUT).build()).await;
         Ok(Self {
             connection: connection.map_err(connect)?,
         })

@@ -100,7 +100,8 @@ fn run(arguments: &Arguments) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(arguments, listener));
+    // Unboxed, its state would be on the stack several times as long as the pod lives.
+    let served = runtime.block_on(Box::pin(serve(arguments, listener)));
     runtime.shutdown_background();
     served
 }

@@ -44,7 +44,8 @@ pub(crate) struct Calls(pub(crate) Arc<Service>);
 async fn to_the_end<T: Send + 'static>(
     call: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    let ended = tokio::spawn(call).await;
+    // Boxed here, its state passes through the stack once and not at each step of the runtime.
+    let ended = tokio::spawn(Box::pin(call)).await;
     ended.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
 }
 

@@ -1,5 +1,6 @@
 //! Makes a container, as a task.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -21,11 +22,16 @@ impl Task {
     /// # Errors
     ///
     /// `ShimError::Container` with the cause; then nothing is left of it.
-    pub(crate) async fn create(
+    pub(crate) fn create(
         request: CreateRequest,
         plan: Plan,
         context: TaskContext,
-    ) -> Result<Arc<Self>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Self>>> + Send>> {
+        // Its state is kilobytes. Inside of its callers' state, it would be on the supervisor's stack several times.
+        Box::pin(Self::make(request, plan, context))
+    }
+
+    async fn make(request: CreateRequest, plan: Plan, context: TaskContext) -> Result<Arc<Self>> {
         request.stdio.check()?;
         let init = Process::new("", request.stdio.clone());
         // A function that answers requests has these even where the pod asks for a terminal.

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::context::TaskContext;
@@ -44,7 +45,16 @@ impl Task {
     /// # Errors
     ///
     /// [`ShimError::Invalid`] for a task that is no sandbox, [`ShimError::Container`] when its program cannot be started.
-    pub(crate) async fn share_processes(
+    pub(crate) fn share_processes<'a>(
+        self: &'a Arc<Self>,
+        namespace: &'a str,
+        address: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<PathBuf>> + Send + 'a>> {
+        // Boxed for the reason at `Task::create`.
+        Box::pin(self.make_shared_processes(namespace, address))
+    }
+
+    async fn make_shared_processes(
         self: &Arc<Self>,
         namespace: &str,
         address: &str,
