@@ -61,7 +61,7 @@ fn build(image: Image, files: &Files) -> Result<()> {
             .args(["-q", "-t", "ed25519", "-N", "", "-C", "vm", "-f"])
             .arg(files.key()),
     )?;
-    add_files(&root)?;
+    add_files(image, &root)?;
     allow(&files.key(), &root)?;
     take(&root, "vmlinuz-", &files.kernel())?;
     take(&root, "initrd.img-", &files.first_root())?;
@@ -105,8 +105,8 @@ fn bootstrap(image: Image, root: &Path) -> Command {
     command
 }
 
-fn add_files(root: &Path) -> Result<()> {
-    for (path, text) in recipe::FILES {
+fn add_files(image: Image, root: &Path) -> Result<()> {
+    for (path, text) in recipe::files(image) {
         write(&root.join(path), text.as_bytes())?;
     }
     // The machine has no name server.
