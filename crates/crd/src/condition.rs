@@ -11,7 +11,7 @@ pub enum ConditionKind {
     Accepted,
     /// The function answers requests.
     Ready,
-    /// Pods are being replaced or added.
+    /// Pods are being replaced or added, or the function moves to its other place.
     Progressing,
 }
 
@@ -88,12 +88,18 @@ reasons! {
     NotAdmitted,
     /// The rollout made no progress within its deadline.
     DeadlineExceeded,
-    /// The operator lacks a permission; the message names the verb and the resource.
+    /// The operator or the pool lacks a permission; the message names the verb and the resource.
     Forbidden,
     /// The API server, or a webhook that it calls, fails; the operator retries.
     ServerFailed,
     /// An object with that name exists and has another owner.
     NameTaken,
+    /// Every port of the namespace's pool is assigned.
+    PoolFull,
+    /// The operator runs without the image of a pool.
+    PoolDisabled,
+    /// A pod of the pool cannot open the function's port.
+    PortUnavailable,
 }
 
 impl fmt::Display for Reason {

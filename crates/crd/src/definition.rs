@@ -8,6 +8,7 @@ use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::function::WasmFunction;
+use crate::pooled;
 
 /// The path of the schema in the definition.
 const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
@@ -67,6 +68,11 @@ fn definition_json() -> Value {
     env["items"]["properties"]["name"]["maxLength"] = MAX_NAME.into();
     env["items"]["properties"]["name"]["minLength"] = 1.into();
     env["items"]["properties"]["value"]["maxLength"] = MAX_VALUE.into();
+    // A rule compares it, at a cost that grows with its longest value.
+    at(
+        env,
+        "/items/properties/valueFrom/properties/fieldRef/properties/fieldPath",
+    )["maxLength"] = MAX_NAME.into();
     env["x-kubernetes-validations"] = json!([
         {
             "rule": "self.all(variable, variable.name != 'PORT')",
@@ -77,6 +83,7 @@ fn definition_json() -> Value {
             "message": "a variable has a value or a valueFrom, not both",
         },
     ]);
+    at(schema, "/properties/spec")["x-kubernetes-validations"] = pooled::rules();
     // The name becomes that of a Service, which is stricter than other objects' names.
     schema["x-kubernetes-validations"] = json!([{
         "rule": "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",

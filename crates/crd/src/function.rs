@@ -12,6 +12,7 @@ use crate::amount::Amount;
 use crate::enumeration::enumeration;
 use crate::ingress::Ingress;
 use crate::limits::{Limits, amount};
+use crate::placement::Placement;
 use crate::status::WasmFunctionStatus;
 use crate::template::Template;
 
@@ -29,7 +30,7 @@ use crate::template::Template;
     derive = "PartialEq",
     derive = "Default",
     status = "WasmFunctionStatus",
-    doc = "A WebAssembly function, which runs as pods beside containers. The operator makes a Deployment, a Service and, if requested, an Ingress for it.",
+    doc = "A WebAssembly function, which runs as pods beside containers or in a pool of shared pods. The operator makes a Service and, if requested, an Ingress for it, and a Deployment of its own or of the pool.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
@@ -52,6 +53,12 @@ use crate::template::Template;
         type_ = "string",
         json_path = ".status.pods",
         description = "Pods that answer, of those that exist"
+    ),
+    printcolumn(
+        name = "Placement",
+        type_ = "string",
+        json_path = ".status.placement",
+        description = "Where the function is served: by pods of its own, or by the pool"
     ),
     printcolumn(
         name = "URL",
@@ -95,6 +102,11 @@ pub struct WasmFunctionSpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub image_pull_secrets: Vec<SecretName>,
+    /// Where the function is served. Pod, the default: by pods of its own. Pooled: by the pool of its
+    /// namespace, whose pods serve many functions; an idle function costs no pod there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "enumeration::<Placement>")]
+    pub placement: Option<Placement>,
     /// The number of pods, 0 to 10000. Without it the Deployment's number is kept, which is 1 until
     /// another client, such as a HorizontalPodAutoscaler on the Deployment, changes it. kubectl
     /// scale, and autoscalers on the function itself, require this field.

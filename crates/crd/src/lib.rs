@@ -12,6 +12,8 @@
 //!   `tests/validation.rs` and `tests/definition.rs`, and `fields` of the operator's tests.
 //! - The definition, made from the types: `definition.rs`; tests in `tests/definition.rs`.
 //! - Conditions and their reasons: `condition.rs`.
+//! - The fields that a pooled function cannot have: `pooled.rs`; tests in `tests/pooled.rs`.
+//! - The report of a pool's pod: `pool_report.rs`.
 //! - The conversion from `WasmApp`: `wasmapp.rs`; tests in `tests/wasmapp.rs`.
 #![expect(
     clippy::doc_markdown,
@@ -28,7 +30,11 @@ mod definition;
 mod enumeration;
 mod function;
 mod ingress;
+mod invalid;
 mod limits;
+mod placement;
+pub mod pool_report;
+mod pooled;
 mod status;
 mod template;
 mod valid;
@@ -41,10 +47,13 @@ pub use function::{
     Instances, Metrics, Outbound, Reuse, SecretName, WasmFunction, WasmFunctionSpec,
 };
 pub use ingress::{Ingress, IngressTls};
+pub use invalid::Invalid;
 pub use limits::Limits;
+pub use placement::Placement;
+pub use pooled::POOL_FIELDS;
 pub use status::WasmFunctionStatus;
 pub use template::{PullPolicy, Template};
-pub use valid::{Invalid, ValidFunction, ValidIngress};
+pub use valid::{ValidFunction, ValidIngress};
 
 /// The API group.
 pub const GROUP: &str = "sampan.dev";
@@ -63,3 +72,17 @@ pub const PORT: u16 = 8080;
 
 /// The default port of a function's metrics.
 pub const METRICS_PORT: u16 = 9090;
+
+/// The name of every object of a namespace's pool: its Deployment, its service account and its grant.
+pub const POOL: &str = "sampan-pool";
+
+/// The label of a pool's pods, with its value.
+pub const POOL_LABEL: (&str, &str) = ("sampan.dev/pool", "default");
+
+/// The ports of pooled functions in the pods of their pool. Each function of a namespace has its own, so that the
+/// port of a connection says which function it is for, whatever the request's host is.
+pub const POOL_PORTS: std::ops::RangeInclusive<u16> = 10_000..=29_999;
+
+/// How long the old place of a function goes on serving after its Service has moved. By then every proxy has
+/// the new one.
+pub const MOVE_DRAIN: std::time::Duration = std::time::Duration::from_secs(15);

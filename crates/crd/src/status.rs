@@ -1,10 +1,12 @@
 //! The status of a function, which the operator writes.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::ConditionKind;
+use crate::enumeration::enumeration;
+use crate::placement::Placement;
 
 /// The status of a function. Only the operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +41,18 @@ pub struct WasmFunctionStatus {
     /// The labels of the function's pods, for autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+    /// Where the function is served now. It follows spec.placement when the other place can answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "enumeration::<Placement>")]
+    pub placement: Option<Placement>,
+    /// The function's port in the pods of the pool, which its Service has as its target while it is
+    /// pooled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10_000, max = 29_999))]
+    pub pool_port: Option<u16>,
+    /// When the Service last moved to the other place. The old place goes on serving for some seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_at: Option<Time>,
     /// The digest of the image that the newest running pod runs, such as sha256:0123.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,

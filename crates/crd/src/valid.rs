@@ -15,9 +15,12 @@ use sampan_spec::{
 use crate::amount::Amount;
 use crate::function::{Instances, Metrics, Outbound, WasmFunction, WasmFunctionSpec};
 use crate::ingress::Ingress;
+use crate::invalid::Invalid;
 use crate::limits::Limits;
+use crate::placement::Placement;
+use crate::pooled;
 use crate::template::Template;
-use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, PORT};
+use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, POOL, PORT};
 
 /// The most bytes of a resource. The objects made from it are larger, and must fit the cluster's
 /// store.
@@ -34,6 +37,8 @@ pub struct ValidFunction {
     pub image: String,
     /// Names of the Secrets with the registry's credentials.
     pub image_pull_secrets: Vec<String>,
+    /// Where the function is to be served.
+    pub placement: Placement,
     /// The number of pods; `None` leaves it to other clients.
     pub replicas: Option<i32>,
     /// The environment, in order, with unique names.
@@ -62,39 +67,6 @@ pub struct ValidIngress {
     pub annotations: Vec<(String, String)>,
 }
 
-/// A value of a resource that is not allowed. Formatted as one line with the field's path.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Invalid {
-    /// The path, such as `spec.limits.memory`.
-    pub field: String,
-    /// The mistake, and what to write instead.
-    pub message: String,
-}
-
-impl Invalid {
-    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-        }
-    }
-}
-
-impl From<sampan_spec::Invalid> for Invalid {
-    fn from(invalid: sampan_spec::Invalid) -> Self {
-        let field = match invalid.field.as_str() {
-            "name" => "metadata.name".to_owned(),
-            field => format!("spec.{field}"),
-        };
-        let message = match invalid.help() {
-            Some(help) => format!("{} ({help})", invalid.message),
-            None => invalid.message.clone(),
-        };
-        Self { field, message }
-    }
-}
-
 impl ValidFunction {
     /// Validates a resource.
     ///
@@ -105,6 +77,7 @@ impl ValidFunction {
         let WasmFunctionSpec {
             image,
             image_pull_secrets,
+            placement,
             replicas,
             env,
             args,
@@ -122,6 +95,7 @@ impl ValidFunction {
             return Err(Invalid::new("spec", message));
         }
         let name = checked_name(resource.metadata.name.clone().unwrap_or_default())?;
+        pooled::check(&resource.spec)?;
         let file = FunctionFile {
             name: Some(name.clone().into()),
             args: Some(args.into_iter().map(|text| Scalar(text).into()).collect()),
@@ -154,6 +128,7 @@ impl ValidFunction {
                 .into_iter()
                 .map(|secret| secret.name)
                 .collect(),
+            placement: placement.unwrap_or_default(),
             replicas,
             env: checked_env(env)?,
             ingress: ingress.map(checked_ingress).transpose()?,
@@ -167,6 +142,10 @@ fn checked_name(name: String) -> Result<String, Invalid> {
     // The function's own validation checks the other characters.
     if name.starts_with(|first: char| first.is_ascii_digit()) {
         let message = "it begins with a digit, and a Service's name begins with a letter";
+        return Err(Invalid::new("metadata.name", message));
+    }
+    if name == POOL {
+        let message = "the objects of a namespace's pool have this name: choose another one";
         return Err(Invalid::new("metadata.name", message));
     }
     Ok(name)

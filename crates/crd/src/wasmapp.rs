@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::function::{Outbound, SecretName, WasmFunction, WasmFunctionSpec};
 use crate::ingress::{Ingress, IngressTls};
-use crate::valid::{Invalid, ValidFunction};
+use crate::invalid::Invalid;
+use crate::valid::ValidFunction;
 
 /// A converted resource.
 #[derive(Clone, Debug, PartialEq)]

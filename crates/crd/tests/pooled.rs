@@ -1,0 +1,123 @@
+//! Tests of the fields that a pooled function cannot have, in the check and in the definition.
+
+use sampan_crd::{Placement, ValidFunction, WasmFunction};
+use serde_json::{Value, json};
+
+fn function(spec: &Value) -> WasmFunction {
+    let mut all = json!({ "image": "registry.example/f:1" });
+    for (key, value) in spec.as_object().into_iter().flatten() {
+        all[key] = value.clone();
+    }
+    let resource = json!({
+        "apiVersion": "sampan.dev/v1alpha1",
+        "kind": "WasmFunction",
+        "metadata": { "name": "f" },
+        "spec": all,
+    });
+    serde_json::from_value(resource).expect("a resource")
+}
+
+#[test]
+fn a_pooled_function_has_only_what_a_pool_gives() {
+    fn check(mut spec: Value, refused: Option<&str>) {
+        assert!(
+            ValidFunction::of(&function(&spec)).is_ok(),
+            "as a pod: {spec}"
+        );
+        spec["placement"] = "Pooled".into();
+        let field = ValidFunction::of(&function(&spec))
+            .err()
+            .map(|invalid| invalid.field);
+        assert_eq!(field.as_deref(), refused, "{spec}");
+    }
+    let variable = |source: Value| json!({ "env": [{ "name": "A", "valueFrom": source }] });
+    let field = |path: &str| variable(json!({ "fieldRef": { "fieldPath": path } }));
+    check(json!({}), None);
+    check(
+        json!({ "args": ["a"], "limits": { "memory": "64Mi" } }),
+        None,
+    );
+    check(json!({ "http": "cgi" }), None);
+    check(json!({ "outbound": { "allow": ["http://a:1"] } }), None);
+    check(json!({ "ingress": { "host": "a.example" } }), None);
+    check(json!({ "imagePullSecrets": [{ "name": "a" }] }), None);
+    check(
+        json!({ "template": { "envFrom": [{ "secretRef": { "name": "a" } }] } }),
+        None,
+    );
+    check(json!({ "template": { "imagePullPolicy": "Always" } }), None);
+    check(
+        variable(json!({ "secretKeyRef": { "name": "a", "key": "b" } })),
+        None,
+    );
+    check(
+        variable(json!({ "configMapKeyRef": { "name": "a", "key": "b" } })),
+        None,
+    );
+    for path in sampan_crd::POOL_FIELDS {
+        check(field(path), None);
+    }
+    check(json!({ "replicas": 1 }), Some("spec.replicas"));
+    check(json!({ "metrics": {} }), Some("spec.metrics"));
+    let authorities = json!({ "outbound": { "certificateAuthorities": ["/a.pem"] } });
+    check(authorities, Some("spec.outbound.certificateAuthorities"));
+    check(field("metadata.labels['a']"), Some("spec.env[0].valueFrom"));
+    let resource = json!({ "resourceFieldRef": { "resource": "limits.cpu" } });
+    check(variable(resource), Some("spec.env[0].valueFrom"));
+    for (key, value) in [
+        ("labels", json!({ "a": "b" })),
+        ("nodeSelector", json!({ "a": "b" })),
+        ("sidecars", json!([{ "name": "a" }])),
+        ("volumes", json!([{ "name": "a" }])),
+        ("resources", json!({})),
+        ("serviceAccountName", json!("a")),
+        ("terminationGracePeriodSeconds", json!(1)),
+    ] {
+        let refused = format!("spec.template.{key}");
+        check(json!({ "template": { key: value } }), Some(&refused));
+    }
+}
+
+#[test]
+fn pods_are_the_default_placement() {
+    let placement = |spec| {
+        ValidFunction::of(&function(&spec))
+            .expect("valid")
+            .placement
+    };
+    assert_eq!(placement(json!({})), Placement::Pod);
+    assert_eq!(placement(json!({ "placement": "Pod" })), Placement::Pod);
+    assert_eq!(
+        placement(json!({ "placement": "Pooled" })),
+        Placement::Pooled
+    );
+}
+
+#[test]
+fn the_definition_refuses_every_key_of_a_template_that_a_pool_lacks() {
+    let definition = serde_json::to_value(sampan_crd::definition()).expect("it can be written");
+    let spec =
+        &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let rules = spec["x-kubernetes-validations"].as_array().expect("rules");
+    let rule = |path: &str| {
+        let rule = rules.iter().find(|rule| rule["fieldPath"] == path);
+        rule.and_then(|rule| rule["rule"].as_str()).expect(path)
+    };
+    let template = rule(".template");
+    let keys = spec["properties"]["template"]["properties"]
+        .as_object()
+        .expect("keys");
+    for key in keys.keys() {
+        let allowed = ["envFrom", "imagePullPolicy"].contains(&key.as_str());
+        let named = template.contains(&format!("!has(self.template.{key})"));
+        assert_eq!(named, !allowed, "{key}");
+    }
+    assert!(rule(".replicas").ends_with("!has(self.replicas)"));
+    assert!(
+        rules
+            .iter()
+            .all(|rule| rule["rule"].as_str().is_some_and(|rule| {
+                rule.starts_with("!has(self.placement) || self.placement != 'Pooled' || ")
+            }))
+    );
+}
