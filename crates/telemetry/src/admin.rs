@@ -1,7 +1,9 @@
-//! Admin server: `/metrics`, `/healthz` and `/readyz` on a separate port.
+//! Admin server: `/metrics`, `/healthz` and `/readyz` on a separate port, and a program's own
+//! [`Document`].
 //!
 //! Each connection serves one small request, so that a client can block little. Connections are
-//! limited in number, and each has [`CONNECTION_TIME`] from its first byte to its last.
+//! limited in number, and each has [`CONNECTION_TIME`] from its first byte to its last, besides the
+//! wait for a change of the document. Few connections may wait, so that probes always find one.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,9 +20,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::document::{Document, NoDocument};
 use crate::health::Health;
 use crate::metrics::{MEDIA_TYPE, Registry};
 
@@ -36,10 +39,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failed `accept`: the usual cause, too many open files, lasts for a while.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-#[derive(Debug)]
-struct Admin {
+/// The most connections that wait for a change of the document; further ones get it at once.
+const MAX_WAITING: usize = 16;
+
+struct Admin<D> {
     registry: Registry,
     health: Health,
+    document: D,
+    waiting: Semaphore,
+    /// Becomes true when the server stops, which ends all waits.
+    stopping: watch::Sender<bool>,
 }
 
 /// Serves until `shutdown` is ready, then finishes the requests in progress.
@@ -49,7 +58,24 @@ pub async fn serve(
     health: Health,
     shutdown: impl Future<Output = ()>,
 ) {
-    let admin = Arc::new(Admin { registry, health });
+    serve_with(listener, registry, health, NoDocument, shutdown).await;
+}
+
+/// Serves a document as well; see [`serve`].
+pub async fn serve_with<D: Document>(
+    listener: TcpListener,
+    registry: Registry,
+    health: Health,
+    document: D,
+    shutdown: impl Future<Output = ()>,
+) {
+    let admin = Arc::new(Admin {
+        registry,
+        health,
+        document,
+        waiting: Semaphore::new(MAX_WAITING),
+        stopping: watch::Sender::new(false),
+    });
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let mut shutdown = pin!(shutdown);
     loop {
@@ -76,6 +102,7 @@ pub async fn serve(
         }
     }
     drop(listener);
+    admin.stopping.send_replace(true);
     // Every connection ends within CONNECTION_TIME, so this does as well.
     let _all = permits.acquire_many(MAX_CONNECTIONS).await;
 }
@@ -92,26 +119,27 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn connection(stream: TcpStream, admin: Arc<Admin>) {
+async fn connection<D: Document>(stream: TcpStream, admin: Arc<Admin<D>>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = admin.answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(admin.answer(&request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION_TIME, serving).await {
+    match timeout(CONNECTION_TIME + D::LONGEST_WAIT, serving).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin server failed"),
         Err(_elapsed) => tracing::debug!("a connection to the admin server took too long"),
     }
 }
 
-impl Admin {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+impl<D: Document> Admin<D> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let mut response = match request.uri().path() {
+            path if Some(path) == D::PATH => self.document(request).await,
             "/metrics" => self.metrics(),
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" => match self.health.reason() {
@@ -123,7 +151,10 @@ impl Admin {
             },
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz and /readyz\n",
+                match D::PATH {
+                    Some(path) => format!("there are /metrics, /healthz, /readyz and {path}\n"),
+                    None => "there are /metrics, /healthz and /readyz\n".to_owned(),
+                },
             ),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -136,6 +167,37 @@ impl Admin {
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+
+    async fn document(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let query = match self
+            .document
+            .parse(request.uri().query().unwrap_or_default())
+        {
+            Ok(query) => query,
+            Err(message) => return text(StatusCode::BAD_REQUEST, format!("{message}\n")),
+        };
+        if *request.method() == Method::GET
+            && let Ok(_permit) = self.waiting.try_acquire()
+        {
+            let mut stopping = self.stopping.subscribe();
+            tokio::select! {
+                () = self.document.changed(&query) => {}
+                // The sender is a part of this value.
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = sleep(D::LONGEST_WAIT) => {}
+            }
+        }
+        match self.document.read(&query) {
+            Ok(document) => answer(StatusCode::OK, "application/json", document),
+            Err(error) => {
+                tracing::error!(%error, "the document of the admin server cannot be written");
+                text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the document cannot be written\n",
+                )
+            }
+        }
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {

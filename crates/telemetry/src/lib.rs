@@ -9,8 +9,10 @@
 //!
 //! - Log lines, from the event to standard error: `logs.rs` and `line_queue.rs`; tests in `tests/logs.rs`.
 //! - `/metrics`, `/healthz` and `/readyz`: `admin.rs`; tests in `tests/admin.rs`.
+//! - A program's own document, and the wait for its changes: `document.rs` and `admin.rs`; tests in `tests/document.rs`.
 
 pub mod admin;
+mod document;
 mod health;
 mod line_queue;
 mod logs;
@@ -19,6 +21,7 @@ mod random;
 mod trace;
 mod tracestate;
 
+pub use document::Document;
 pub use health::Health;
 pub use line_queue::{LineQueue, LineQueueOptions};
 pub use logs::{Color, DEFAULT_FILTER, LogFormat, LogOptions, Logs, LogsError};
