@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 1 << 20;
 const TOKEN_USER: &str = "<token>";
 
 /// Credentials for a registry.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Login {
     /// A name and a password.
     Password {
@@ -203,6 +203,36 @@ impl DockerConfig {
             path: path.to_owned(),
             file,
         })
+    }
+
+    /// Parses a configuration that a cluster's Secret has, under its name for messages. Its keys of
+    /// credential helpers are ignored, as by the kubelet: such a Secret must not choose a program to
+    /// run.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, CredentialsError> {
+        let path = PathBuf::from(name);
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(CredentialsError::Size { path });
+        }
+        let parsed: Result<Contents, _> = serde_json::from_slice(bytes);
+        let contents = parsed.map_err(|source| CredentialsError::Form {
+            path: path.clone(),
+            source,
+        })?;
+        let file = Contents {
+            auths: contents.auths,
+            ..Contents::default()
+        };
+        Ok(Self { path, file })
+    }
+
+    /// Returns the credentials for a repository that the configuration itself has. Runs no helper.
+    ///
+    /// The most specific key wins, as in [`DockerConfig::login`].
+    pub fn written_login(&self, reference: &Reference) -> Result<Option<Login>, CredentialsError> {
+        match most_specific(&self.file.auths, reference) {
+            Some((_, key, entry)) => self.written(key, entry.clone()),
+            None => Ok(None),
+        }
     }
 
     /// Returns the credentials for a repository, if there are any. May run a helper.

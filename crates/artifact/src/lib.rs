@@ -11,6 +11,8 @@
 //! - The bytes that are pushed: `build.rs`, with its tests. Packing is pure, and the same input gives the same bytes.
 //! - Digests, sizes, retries, redirects and credentials: `registry.rs` and `pull.rs`; tests in
 //!   `tests/verification.rs`, `tests/digests.rs`, `tests/peers.rs` and `tests/pushing.rs`.
+//! - Credentials of Docker's configuration, in a file or in a cluster's Secret: `credentials.rs`, with its tests.
+//! - The digest of a tag, without its content: `pull.rs`; tests in `tests/resolving.rs`.
 //! - Images of other tools: `archive.rs` and `manifest.rs`, with their tests.
 //! - `sampan push` and `sampan pull` with a real registry: tests in `tests/registry_real.rs`.
 
@@ -38,8 +40,8 @@ pub use error::{Cause, ContentError, Error};
 pub use layout::Layout;
 pub use manifest::ManifestError;
 pub use progress::{Observer, Progress};
-pub use pull::{Pulled, pull};
+pub use pull::{Pulled, pull, resolve};
 pub use push::{Pushed, push};
 pub use reference::{Reference, ReferenceError};
-pub use registry::{Options, Registry, RetryPolicy};
+pub use registry::{Options, Registry, RetryPolicy, Trust};
 pub use store::{StoreError, Stored, store};

@@ -15,6 +15,7 @@ use crate::layout::Layout;
 use crate::manifest::{self, Image, ManifestError, Target};
 use crate::media;
 use crate::progress::{Meter, Observer};
+use crate::reference::Reference;
 use crate::registry::{Access, Expected, Registry, Request};
 
 /// The most bytes of a manifest, as in registries.
@@ -46,11 +47,8 @@ pub struct Pulled {
 /// [`Error`]; unverified bytes are neither returned nor kept.
 pub async fn pull(registry: &Registry, most: u64, observer: &Observer) -> Result<Pulled, Error> {
     let reference = registry.reference();
-    let name = match reference.digest() {
-        Some(digest) => digest.as_str(),
-        None => reference.tag().unwrap_or("latest"),
-    };
-    let (digest, step) = document(registry, name, reference.digest(), None, false).await?;
+    let (digest, step) =
+        document(registry, name(reference), reference.digest(), None, false).await?;
     let step = match step {
         Target::Manifest(entry) => {
             let name = entry.digest.as_str();
@@ -92,6 +90,26 @@ pub async fn pull(registry: &Registry, most: u64, observer: &Observer) -> Result
     })
 }
 
+/// Finds the digest of the registry's reference, with one small request: the registry allows this
+/// client to read it, and says what the tag stands for now.
+///
+/// # Errors
+///
+/// [`Error`], as for [`pull`].
+pub async fn resolve(registry: &Registry) -> Result<Digest, Error> {
+    let reference = registry.reference();
+    let (digest, _) = document(registry, name(reference), reference.digest(), None, false).await?;
+    Ok(digest)
+}
+
+/// The name of a reference's manifest: its digest or its tag.
+fn name(reference: &Reference) -> &str {
+    match reference.digest() {
+        Some(digest) => digest.as_str(),
+        None => reference.tag().unwrap_or("latest"),
+    }
+}
+
 /// Reads a manifest or an index by a tag or a digest.
 async fn document(
     registry: &Registry,
@@ -113,7 +131,7 @@ async fn document(
         ..Request::get(url.clone())
     };
     let (bytes, digest, media_type) = registry
-        .with_retries(shown(&url), 0, async || {
+        .with_retries(shown(&url), 0, || async {
             let response = registry.send(&request).await?;
             match response.status() {
                 StatusCode::OK => {}
@@ -152,7 +170,7 @@ async fn blob(registry: &Registry, expected: &Expected, meter: &Meter) -> Result
     let request = Request::get(url.clone());
     let size = expected.size.unwrap_or(expected.limit);
     registry
-        .with_retries(shown(&url), size, async || {
+        .with_retries(shown(&url), size, || async {
             let response = registry.send(&request).await?;
             match response.status() {
                 StatusCode::OK => {}

@@ -74,7 +74,7 @@ async fn exists(registry: &Registry, part: &Part) -> Result<bool, Error> {
     let url = registry.address(&format!("blobs/{}", part.digest));
     let request = Request::push(Method::HEAD, url.clone());
     registry
-        .with_retries(shown(&url), 0, async || {
+        .with_retries(shown(&url), 0, || async {
             let response = registry.send(&request).await?;
             match response.status() {
                 StatusCode::NOT_FOUND => Ok(false),
@@ -90,7 +90,7 @@ async fn upload(registry: &Registry, part: &Part, meter: &Meter) -> Result<(), E
     let url = registry.address("blobs/uploads/");
     let size = part.bytes.len() as u64;
     registry
-        .with_retries(shown(&url), size, async || {
+        .with_retries(shown(&url), size, || async {
             let begin = Request::push(Method::POST, url.clone());
             let response = registry.send(&begin).await?;
             if response.status() != StatusCode::ACCEPTED {
@@ -121,7 +121,7 @@ async fn put_manifest(
     let url = registry.address(&format!("manifests/{name}"));
     let size = part.bytes.len() as u64;
     registry
-        .with_retries(shown(&url), size, async || {
+        .with_retries(shown(&url), size, || async {
             let response = put(registry, url.clone(), part.media_type, part, meter).await?;
             if response.status() != StatusCode::CREATED {
                 return Err(registry.unexpected(response, Access::Push).await);

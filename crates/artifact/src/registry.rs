@@ -77,6 +77,23 @@ impl RetryPolicy {
     }
 }
 
+/// The certificate authorities that a client trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    System,
+    /// The public ones that this program contains, for a container without any.
+    Public,
+}
+
+fn public_authorities() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
 /// A repository to which requests can be sent.
 #[derive(Debug)]
 pub struct Registry {
@@ -98,6 +115,15 @@ impl Registry {
     ///
     /// [`Error::Client`] when TLS cannot be prepared, for example without trusted certificates.
     pub fn new(reference: Reference, options: Options) -> Result<Self, Error> {
+        Self::trusting(Trust::System, reference, options)
+    }
+
+    /// Like [`Registry::new`], with these certificate authorities.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Registry::new`].
+    pub fn trusting(trust: Trust, reference: Reference, options: Options) -> Result<Self, Error> {
         let local = reference.is_local();
         let plain = options.plain_http || local;
         let scheme = if plain { "http" } else { "https" };
@@ -114,11 +140,11 @@ impl Registry {
                 .connect_timeout(options.retry.connect_timeout)
                 .read_timeout(options.retry.read_timeout);
             let builder = if local { builder.no_proxy() } else { builder };
-            if plain {
+            match trust {
                 // Also works on systems without certificates.
-                builder.tls_certs_only([])
-            } else {
-                builder
+                _ if plain => builder.tls_certs_only([]),
+                Trust::System => builder,
+                Trust::Public => builder.tls_backend_preconfigured(public_authorities()),
             }
         };
         let built =

@@ -171,3 +171,44 @@ fn logins_are_not_shown() {
         assert!(!format!("{login:?}").contains("secret"));
     }
 }
+
+#[test]
+fn a_clusters_secret_has_logins_and_chooses_no_program() {
+    fn check(config: &str, expected: Result<Option<Login>, &str>) {
+        let reference = "r.example/a/b:1".parse().expect("a reference");
+        let parsed = DockerConfig::parse("the Secret pull", config.as_bytes());
+        let found = parsed.and_then(|config| config.written_login(&reference));
+        let found = found.map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned), "{config}");
+    }
+    let me = Some(password("me", "secret"));
+    check("{}", Ok(None));
+    check(
+        r#"{"auths": {"r.example": {"auth": "bWU6c2VjcmV0"}}}"#,
+        Ok(me.clone()),
+    );
+    check(
+        r#"{"auths": {"other.example": {"auth": "bWU6c2VjcmV0"}}}"#,
+        Ok(None),
+    );
+    check(
+        r#"{"auths": {"r.example": {"username": "x", "password": "y"}, "r.example/a": {"auth": "bWU6c2VjcmV0"}}}"#,
+        Ok(me),
+    );
+    check(
+        r#"{"credsStore": "nothing", "credHelpers": {"r.example": "nothing"}}"#,
+        Ok(None),
+    );
+    check(
+        "auths",
+        Err("the Secret pull is not Docker's configuration"),
+    );
+    check(
+        r#"{"auths": {"r.example": {"auth": "!"}}}"#,
+        Err(r#"the "auth" for r.example in the Secret pull is not USER:PASSWORD in base64"#),
+    );
+    check(
+        &format!("{{}}{}", " ".repeat(1 << 20)),
+        Err("the Secret pull has more than 1048576 bytes"),
+    );
+}

@@ -3,6 +3,7 @@
 //!
 //! The number of attempts and the time are limited. Permanent failures are not retried.
 
+use std::future::Future;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -83,12 +84,18 @@ fn retry_after(response: &Response) -> Option<Duration> {
 impl Registry {
     /// Repeats an operation that transfers so many bytes within the policy's limits. Messages show
     /// `address` when the time is up.
-    pub(crate) async fn with_retries<T>(
+    ///
+    /// An asynchronous closure would not do: of its futures, the compiler cannot prove that a task may
+    /// move them to another thread.
+    pub(crate) async fn with_retries<T, A>(
         &self,
         address: String,
         bytes: u64,
-        mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
-    ) -> Result<T, Error> {
+        mut attempt: impl FnMut() -> A,
+    ) -> Result<T, Error>
+    where
+        A: Future<Output = Result<T, Failure>>,
+    {
         let limit = self.retry.limit(bytes);
         let mut count = 1;
         loop {
