@@ -10,6 +10,7 @@
 //!
 //! Layout of a file: the compiled module, then [`MAC_LENGTH`] bytes of keyed BLAKE3.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
@@ -210,6 +211,29 @@ impl Cache {
             return Ok(None);
         }
         Ok(Some(Verified(file)))
+    }
+
+    /// Removes all modules but those of these keys.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`] when the folder cannot be read or written.
+    pub(crate) fn retain(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), LoadError> {
+        let kept: HashSet<PathBuf> = keys.into_iter().map(|key| self.path(&key)).collect();
+        let remove = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.folder)? {
+                let path = entry?.path();
+                let is_module = path.extension().is_some_and(|end| end == "cwasm");
+                if is_module && !kept.contains(&path) {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        };
+        remove().map_err(|error| LoadError::Cache {
+            path: self.folder.clone(),
+            message: error.to_string(),
+        })
     }
 
     /// Waits until no other process compiles the module of this key.

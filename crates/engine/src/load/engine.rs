@@ -45,6 +45,16 @@ impl Engine {
         self.0.engine.guests()
     }
 
+    /// Removes the compiled modules of all files but those with these `sha256:...` digests. Call it
+    /// while nothing is loaded, for a folder that no other engine uses. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`], when the cache cannot be changed.
+    pub fn retain(&self, digests: &[&str]) -> Result<(), LoadError> {
+        self.0.retain(digests)
+    }
+
     /// Loads a function. This takes microseconds from the cache, a tenth of a second for a Rust
     /// component, and many seconds for a component that contains a language engine.
     ///

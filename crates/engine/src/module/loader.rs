@@ -111,6 +111,18 @@ impl Loader {
         })
     }
 
+    /// Removes the compiled modules of all files but those with these digests.
+    pub(crate) fn retain(&self, digests: &[&str]) -> Result<(), LoadError> {
+        let Source::Cache { cache, .. } = &self.source else {
+            return Ok(());
+        };
+        let keys = self.runtimes.iter().flat_map(|runtime| {
+            let key = |digest: &&str| Key::new(digest, &runtime.engine, runtime.flavour);
+            digests.iter().map(key)
+        });
+        cache.retain(keys)
+    }
+
     fn cached(&self, kind: Kind, digest: &str) -> Result<Option<Module>, LoadError> {
         let runtime = self.runtime(kind)?;
         let component = kind.is_component();
