@@ -14,7 +14,7 @@
 //! - `admission.rs`: the function's concurrency limit and its queue.
 //! - `local_reply/`: responses of the runner in place of a function's.
 //! - `observability/`: identifier and trace of the request, metrics, events of the engine, access log.
-//! - `serve.rs`: the server with functions, as programs call it.
+//! - `serve.rs`: the server with functions, as programs call it: of fixed addresses, or of ports that come and go.
 //! - `warm_up.rs`: one request of a new process to itself.
 //!
 //! # Behaviours
@@ -28,8 +28,9 @@
 //! - One form of a request's head for both protocols: `server/normalize.rs`, with its tests, and `handler_requests`.
 //! - The context of a request over CGI: `dispatch/cgi.rs`, with its tests, and `handler_requests`.
 //! - Clients that close their sending side: `server/half_close.rs`; tests in `tests/clients.rs`.
-//! - Graceful drain of connections and of work after responses: `server/mod.rs` and `server/driver.rs`; tests in
+//! - Graceful drain of connections and of work after responses: `server/listeners.rs` and `server/driver.rs`; tests in
 //!   `tests/stopping.rs` and `scenario_calls`.
+//! - Ports that come and go while others serve: `server/listeners.rs` and `serve.rs`; tests in `tests/listeners.rs`.
 //! - The slot of a function that goes on after its response: `dispatch/response_body.rs`; tests in
 //!   `tests/dispatch/slots.rs` and `scenario_calls`.
 //! - Routes, and their swap as a whole: `routing/routes.rs`; tests in `tests/dispatch`.
@@ -58,9 +59,9 @@ pub use observability::metrics::{FunctionMetrics, Metrics};
 pub use observability::observer::FunctionObserver;
 pub use routing::deployed::{Callee, Deployed};
 pub use routing::routes::{Entry, RouteTable, Routes};
-pub use serve::{Shutdown, serve};
+pub use serve::{Ports, Shutdown, serve};
 pub use server::{
-    BindError, BodyFault, Handler, MAX_URI_BYTES, MINIMUM_PROGRESS, Malformed, RequestBody, Server,
-    ServerConfig, Summary, on_thread_park,
+    BindError, BodyFault, Handler, Listener, Listeners, MAX_URI_BYTES, MINIMUM_PROGRESS, Malformed,
+    RequestBody, Server, ServerConfig, Summary, on_thread_park,
 };
 pub use warm_up::warm_up;

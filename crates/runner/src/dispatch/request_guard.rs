@@ -39,6 +39,7 @@ impl<F: Callee> RequestGuard<F> {
         access: Option<Box<AccessEntry>>,
     ) -> Self {
         let status = CLIENT_GONE;
+        deployed.metrics().arrived(started);
         Self {
             deployed,
             started,

@@ -79,7 +79,7 @@ impl Refusal {
     /// The text, with its line end.
     pub(crate) fn text(&self) -> String {
         match self {
-            // Only local mode shows this: a pod with an unloadable function does not listen.
+            // Local mode shows the error, and a pool its kind. A pod with an unloadable function does not listen.
             Self::NotLoaded(cause) => {
                 format!("this function could not be loaded: {}\n", one_line(cause))
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -20,6 +20,8 @@ use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
 use super::histogram::Histogram;
+use super::last_request::LastRequest;
+use super::status_codes::StatusCodes;
 use crate::admission::{Admission, Rejection};
 
 const OUTCOMES: [Outbound; 5] = [
@@ -30,10 +32,6 @@ const OUTCOMES: [Outbound; 5] = [
     Outbound::Failed,
 ];
 
-/// The first status code, and the number of possible ones.
-const FIRST_CODE: u16 = 100;
-const CODES: usize = 900;
-
 /// The metrics of all functions. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Arc<Families>);
@@ -41,13 +39,13 @@ pub struct Metrics(Arc<Families>);
 #[derive(Debug, Default)]
 struct Families {
     functions: Mutex<BTreeMap<FunctionName, Arc<FunctionMetrics>>>,
-    unrouted: Codes,
+    unrouted: StatusCodes,
 }
 
 /// The metrics of one function.
 #[derive(Debug, Default)]
 pub struct FunctionMetrics {
-    codes: Codes,
+    codes: StatusCodes,
     took: Histogram,
     queue_full: AtomicU64,
     queue_timeout: AtomicU64,
@@ -60,31 +58,7 @@ pub struct FunctionMetrics {
     outbound: [AtomicU64; OUTCOMES.len()],
     /// Admission controls of every deployment that has or may get requests.
     admissions: Mutex<Vec<Weak<Admission>>>,
-}
-
-/// Requests by status code.
-#[derive(Debug)]
-struct Codes(Box<[AtomicU64]>);
-
-impl Default for Codes {
-    fn default() -> Self {
-        Self((0..CODES).map(|_| AtomicU64::new(0)).collect())
-    }
-}
-
-impl Codes {
-    fn count(&self, code: u16) {
-        // `http::StatusCode` ranges from 100 to 999.
-        if let Some(count) = self.0.get(usize::from(code.wrapping_sub(FIRST_CODE))) {
-            count.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// The codes that have occurred, with their counts.
-    fn counted(&self) -> impl Iterator<Item = (u16, u64)> {
-        let counts = self.0.iter().map(|count| count.load(Relaxed));
-        (FIRST_CODE..).zip(counts).filter(|(_, count)| *count > 0)
-    }
+    last_request: LastRequest,
 }
 
 impl Metrics {
@@ -121,6 +95,21 @@ impl Metrics {
 }
 
 impl FunctionMetrics {
+    /// Requests in progress and in the queue, of all deployments of the function.
+    pub fn in_flight(&self) -> u64 {
+        self.sum(|admission| admission.in_progress() + admission.waiting())
+    }
+
+    /// When the last request arrived; `None` if none did.
+    pub fn last_request(&self) -> Option<Instant> {
+        self.last_request.get()
+    }
+
+    /// Records the arrival of a request.
+    pub(crate) fn arrived(&self, at: Instant) {
+        self.last_request.set(at);
+    }
+
     /// Counts a completed request.
     pub(crate) fn answered(&self, code: u16, took: Duration) {
         self.codes.count(code);

@@ -93,7 +93,8 @@ impl<F: Callee> Deployed<F> {
         &self.admission
     }
 
-    pub(crate) fn metrics(&self) -> &FunctionMetrics {
+    /// The function's metrics, which its other deployments share.
+    pub fn metrics(&self) -> &Arc<FunctionMetrics> {
         &self.metrics
     }
 }

@@ -33,6 +33,12 @@ pub enum Entry<F = LoadedFunction> {
     Failed(String),
 }
 
+impl<F> From<Arc<Deployed<F>>> for Entry<F> {
+    fn from(deployed: Arc<Deployed<F>>) -> Self {
+        Self::Ready(deployed)
+    }
+}
+
 impl<F> Clone for Entry<F> {
     fn clone(&self) -> Self {
         match self {
@@ -52,8 +58,8 @@ pub struct Routes<F = LoadedFunction> {
 
 #[derive(Debug)]
 enum Kind<F> {
-    /// One function serves every path, as in a pod.
-    Single(Arc<Deployed<F>>),
+    /// One function serves every path, as in a pod or on a port of a pool.
+    Single(Entry<F>),
     /// Functions by name, as in local mode.
     Named(BTreeMap<FunctionName, Entry<F>>),
 }
@@ -70,9 +76,9 @@ pub(crate) enum RouteMatch<'a, F> {
 }
 
 impl<F: Callee> Routes<F> {
-    /// Routes every path to one function.
-    pub fn single(deployed: Arc<Deployed<F>>) -> Self {
-        Self::new(Kind::Single(deployed))
+    /// Routes every path to one function, which may be one that is not ready.
+    pub fn single(entry: impl Into<Entry<F>>) -> Self {
+        Self::new(Kind::Single(entry.into()))
     }
 
     /// Routes `/function/NAME/...` and `NAME.localhost` to functions, and `/` to their list.
@@ -81,21 +87,17 @@ impl<F: Callee> Routes<F> {
     }
 
     fn new(kind: Kind<F>) -> Self {
-        let allowed = |deployed: &Deployed<F>| {
+        let allowed = |entry: &Entry<F>| match entry {
             // The specification's range fits any `usize`.
-            usize::try_from(deployed.function().limits.request_headers.bytes())
-                .unwrap_or(usize::MAX)
+            Entry::Ready(deployed) => {
+                usize::try_from(deployed.function().limits.request_headers.bytes())
+                    .unwrap_or(usize::MAX)
+            }
+            Entry::Compiling | Entry::Failed(_) => 0,
         };
         let most = match &kind {
-            Kind::Single(deployed) => allowed(deployed),
-            Kind::Named(entries) => entries
-                .values()
-                .map(|entry| match entry {
-                    Entry::Ready(deployed) => allowed(deployed),
-                    Entry::Compiling | Entry::Failed(_) => 0,
-                })
-                .max()
-                .unwrap_or(0),
+            Kind::Single(entry) => allowed(entry),
+            Kind::Named(entries) => entries.values().map(allowed).max().unwrap_or(0),
         };
         Self {
             kind,
@@ -110,7 +112,7 @@ impl<F: Callee> Routes<F> {
 
     pub(crate) fn find<B>(&self, request: &Request<B>) -> RouteMatch<'_, F> {
         let entries = match &self.kind {
-            Kind::Single(deployed) => return RouteMatch::Function(deployed, PathOffset(0)),
+            Kind::Single(entry) => return entry.route_match(PathOffset(0)),
             Kind::Named(entries) => entries,
         };
         if let Some(name) = host(request).and_then(name_of_host) {

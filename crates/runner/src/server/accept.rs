@@ -1,83 +1,77 @@
-//! Accept loop: accepts connections until the server stops, and backs off on errors.
+//! Accept loop of one listener: accepts connections until it stops, and backs off on errors.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::config::ServerConfig;
-use super::connection;
-use super::connections::Connections;
+use super::connection::{self, canonical};
+use super::connections::{ConnectionSlot, Group};
 use super::handler::Handler;
 
 /// The first and the longest pause after a failed `accept`.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// State that all connections share.
+/// State that all connections of a listener share.
 pub(super) struct Service<H> {
     pub(super) handler: Arc<H>,
     pub(super) config: Arc<ServerConfig>,
-    pub(super) connections: Arc<Connections>,
+    pub(super) group: Arc<Group>,
 }
 
-impl<H> Clone for Service<H> {
-    fn clone(&self) -> Self {
-        Self {
-            handler: Arc::clone(&self.handler),
-            config: Arc::clone(&self.config),
-            connections: Arc::clone(&self.connections),
-        }
-    }
-}
-
-/// Accepts from `listener` until `stop` is true. Also serves connections that the kernel has
+/// Accepts from `listener` until `stop` is ready. Also serves connections that the kernel has
 /// accepted by then.
 pub(super) async fn accept<H: Handler>(
     listener: TcpListener,
-    service: Service<H>,
-    mut stop: watch::Receiver<bool>,
+    service: &Arc<Service<H>>,
+    stop: impl Future<Output = ()>,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             biased;
-            // The sender outlives this task; if it did not, stopping would be right as well.
-            _ = stop.wait_for(|stop| *stop) => break,
-            accepted = next(&listener, &service.connections) => accepted,
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                service.spawn(stream, peer);
+                // A client that waits for room has its connection already, so stopping serves it.
+                let slot = tokio::select! {
+                    biased;
+                    slot = service.group.enter() => slot,
+                    () = &mut stop => {
+                        service.spawn(stream, peer, service.group.enter_beyond_limit());
+                        break;
+                    }
+                };
+                service.spawn(stream, peer, slot);
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 if pause == FIRST_PAUSE {
                     tracing::warn!(%error, "accepting connections failed; trying again");
                 }
-                sleep(pause).await;
+                tokio::select! {
+                    () = &mut stop => break,
+                    () = sleep(pause) => {}
+                }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
     while let Some((stream, peer)) = waiting(&listener).await {
-        service.spawn(stream, peer);
+        service.spawn(stream, peer, service.group.enter_beyond_limit());
     }
-}
-
-async fn next(
-    listener: &TcpListener,
-    connections: &Connections,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    connections.room().await;
-    listener.accept().await
 }
 
 /// Returns a connection that the kernel has already accepted.
@@ -104,17 +98,15 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 impl<H: Handler> Service<H> {
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
-        let service = self.clone();
-        let slot = Arc::new(service.connections.enter());
+    fn spawn(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, slot: ConnectionSlot) {
+        let service = Arc::clone(self);
+        let slot = Arc::new(slot);
         // With Nagle's algorithm, the last packet of a response would wait for the client's
         // acknowledgement. This call fails only on a closed connection.
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
-            let Service {
-                handler, config, ..
-            } = service;
-            connection::serve(stream, peer, handler, &config, &slot).await;
+            let handler = Arc::clone(&service.handler);
+            connection::serve(stream, canonical(peer), handler, &service.config, &slot).await;
         });
     }
 }

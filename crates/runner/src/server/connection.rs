@@ -67,6 +67,12 @@ struct ConnectionContext<H> {
     body_timeout: Duration,
 }
 
+/// An address as its client knows it: a socket for both versions of the protocol has IPv4's in the
+/// form of IPv6.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// Serves a connection.
 pub(super) async fn serve<H: Handler>(
     stream: TcpStream,
@@ -77,7 +83,7 @@ pub(super) async fn serve<H: Handler>(
 ) {
     let watch = slot.watch();
     let local = match stream.local_addr() {
-        Ok(local) => local,
+        Ok(local) => canonical(local),
         Err(error) => return tracing::debug!(%peer, %error, "a connection failed"),
     };
     let mut socket = Socket::new(stream, Arc::clone(watch));

@@ -1,18 +1,25 @@
-//! Registry of open connections: limits their number and sends orders to all of them.
+//! Registry of open connections: limits their number and sends orders to all of them, or to those
+//! of one group.
+//!
+//! A group is the connections of one listener, or of all listeners that stop together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Turns, Notify};
 
 use super::watch::{Order, Watch};
 
+/// The connections of all groups.
 #[derive(Debug)]
 pub(super) struct Connections {
     open: Mutex<Open>,
     most: usize,
     /// Notifies when a connection has closed.
     closed: Notify,
+    /// The first of the connections that wait for room holds it. Only that one looks for idle
+    /// connections, however many listeners wait.
+    turn: Turns<()>,
 }
 
 #[derive(Debug, Default)]
@@ -24,10 +31,26 @@ struct Open {
     order: Order,
 }
 
+/// The connections of one group.
+#[derive(Debug)]
+pub(super) struct Group {
+    connections: Arc<Connections>,
+    members: Mutex<Members>,
+    /// Notifies when a connection of this group has closed.
+    closed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    watches: HashMap<u64, Arc<Watch>>,
+    /// The order to all connections of this group, including later ones.
+    order: Order,
+}
+
 /// An open connection in the registry, until dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
-    connections: Arc<Connections>,
+    group: Arc<Group>,
     key: u64,
     watch: Arc<Watch>,
 }
@@ -38,38 +61,17 @@ impl Connections {
             open: Mutex::default(),
             most,
             closed: Notify::new(),
+            turn: Turns::default(),
         })
     }
 
-    /// Waits until another connection may be open. At the limit, asks connections without a request
-    /// in progress to close.
-    pub(super) async fn room(&self) {
-        loop {
-            let closed = self.closed.notified();
-            {
-                let open = self.open();
-                if open.watches.len() < self.most {
-                    return;
-                }
-                let idle = open.watches.values().filter(|watch| watch.is_idle());
-                idle.for_each(|watch| watch.order(Order::Drain));
-            }
-            closed.await;
-        }
-    }
-
-    /// Registers a connection.
-    pub(super) fn enter(self: &Arc<Self>) -> ConnectionSlot {
-        let mut open = self.open();
-        let key = open.opened;
-        open.opened += 1;
-        let watch = Arc::new(Watch::new(open.order));
-        open.watches.insert(key, Arc::clone(&watch));
-        ConnectionSlot {
+    /// Makes a group without connections.
+    pub(super) fn group(self: &Arc<Self>) -> Arc<Group> {
+        Arc::new(Group {
             connections: Arc::clone(self),
-            key,
-            watch,
-        }
+            members: Mutex::default(),
+            closed: Notify::new(),
+        })
     }
 
     /// Sends an order to all connections, open and later ones. Returns the number of open ones.
@@ -101,6 +103,74 @@ impl Connections {
     }
 }
 
+impl Group {
+    /// Waits until another connection may be open, and registers it. At the limit, asks
+    /// connections without a request in progress to close.
+    pub(super) async fn enter(self: &Arc<Self>) -> ConnectionSlot {
+        let connections = &self.connections;
+        let _turn = connections.turn.lock().await;
+        loop {
+            let closed = connections.closed.notified();
+            {
+                let open = connections.open();
+                if open.watches.len() < connections.most {
+                    break;
+                }
+                let idle = open.watches.values().filter(|watch| watch.is_idle());
+                idle.for_each(|watch| watch.order(Order::Drain));
+            }
+            closed.await;
+        }
+        self.enter_beyond_limit()
+    }
+
+    /// Registers a connection that cannot wait for room.
+    pub(super) fn enter_beyond_limit(self: &Arc<Self>) -> ConnectionSlot {
+        let mut open = self.connections.open();
+        let key = open.opened;
+        open.opened += 1;
+        let watch = Arc::new(Watch::new(open.order));
+        open.watches.insert(key, Arc::clone(&watch));
+        drop(open);
+        let mut members = self.members();
+        watch.order(members.order);
+        members.watches.insert(key, Arc::clone(&watch));
+        drop(members);
+        ConnectionSlot {
+            group: Arc::clone(self),
+            key,
+            watch,
+        }
+    }
+
+    /// Sends an order to the connections of this group, open and later ones. Returns the number of
+    /// open ones.
+    pub(super) fn order(&self, order: Order) -> usize {
+        let mut members = self.members();
+        members.order = members.order.max(order);
+        members
+            .watches
+            .values()
+            .for_each(|watch| watch.order(order));
+        members.watches.len()
+    }
+
+    /// Waits until no connection of this group is open.
+    pub(super) async fn all_closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.members().watches.is_empty() {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl ConnectionSlot {
     pub(super) fn watch(&self) -> &Arc<Watch> {
         &self.watch
@@ -109,7 +179,10 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.connections.open().watches.remove(&self.key);
-        self.connections.closed.notify_waiters();
+        self.group.members().watches.remove(&self.key);
+        self.group.closed.notify_waiters();
+        let connections = &self.group.connections;
+        connections.open().watches.remove(&self.key);
+        connections.closed.notify_waiters();
     }
 }

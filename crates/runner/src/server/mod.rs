@@ -6,6 +6,7 @@
 //! In the order of a request:
 //!
 //! - `config.rs`, `listen.rs` and `accept.rs`: from the addresses to a connection; `connections.rs` limits their number.
+//!   `listeners.rs` is the set of listeners, which may change while it serves.
 //! - `connection.rs`: one connection. `driver.rs` polls it together with its `watchdog.rs`, and `watch.rs` is the state
 //!   that they share with its requests.
 //! - `socket.rs`: the bytes of a connection. `frames.rs` reads the heads of HTTP/2 frames, and `half_close.rs` handles
@@ -27,6 +28,7 @@ mod frames;
 mod half_close;
 mod handler;
 mod listen;
+mod listeners;
 mod normalize;
 mod outgoing_body;
 mod request_body;
@@ -37,30 +39,21 @@ mod watch;
 mod watchdog;
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch as value;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use self::accept::{Service, accept};
-use self::connections::Connections;
-use self::watch::Order;
+use self::listeners::local_address;
 
 pub use self::check::Malformed;
 pub(crate) use self::config::FIELD_OVERHEAD;
 pub use self::config::{MAX_URI_BYTES, MINIMUM_PROGRESS, ServerConfig};
 pub use self::handler::Handler;
 pub use self::listen::BindError;
+pub use self::listeners::{Listener, Listeners, Summary};
 pub use self::request_body::{BodyFault, RequestBody};
 pub use self::scheduler_load::on_thread_park;
-
-/// Time limit for cut connections to close.
-const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A listening server that does not accept yet: the kernel queues new connections.
 #[derive(Debug)]
@@ -70,19 +63,6 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
 }
 
-/// Statistics of a stopped server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Connections that were accepted.
-    pub connections: u64,
-    /// Connections that did not finish in time and were cut.
-    pub cut: usize,
-    /// Requests that were still working after their responses at the end of the drain, and were cut.
-    pub work_cut: usize,
-    /// The duration of the drain.
-    pub drained_in: Duration,
-}
-
 impl Server {
     /// Listens on all configured addresses.
     pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
@@ -90,11 +70,7 @@ impl Server {
         let mut addresses = Vec::new();
         for address in &config.listen {
             let listener = listen::listen(*address)?;
-            let actual: io::Result<SocketAddr> = listener.local_addr();
-            addresses.push(actual.map_err(|source| BindError {
-                address: *address,
-                source,
-            })?);
+            addresses.push(local_address(&listener, *address)?);
             listeners.push(listener);
         }
         Ok(Self {
@@ -118,65 +94,35 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Summary {
         let Self {
-            config, listeners, ..
+            config,
+            listeners,
+            addresses,
         } = self;
-        let drain = config.drain;
-        let connections = Connections::new(config.max_connections);
+        let all = Listeners::new(config);
         let _cut = CutOnDrop {
             handler: Arc::clone(&handler),
-            connections: Arc::clone(&connections),
+            listeners: all.clone(),
         };
-        let service = Service {
-            handler: Arc::clone(&handler),
-            config: Arc::new(config),
-            connections: Arc::clone(&connections),
-        };
-        let (stop, stopped) = value::channel(false);
-        let mut accepting = JoinSet::new();
-        for listener in listeners {
-            accepting.spawn(accept(listener, service.clone(), stopped.clone()));
-        }
-        drop(service);
+        let accepting: Vec<Listener> = listeners
+            .into_iter()
+            .zip(addresses)
+            .map(|(socket, address)| all.serve(socket, address, Arc::clone(&handler)))
+            .collect();
         shutdown.await;
-        let begun = Instant::now();
-        connections.order(Order::Drain);
-        // The receivers live in the tasks that the next line awaits.
-        let _ = stop.send(true);
-        while accepting.join_next().await.is_some() {}
-        let ended = timeout(drain, all_ended(&connections, &*handler)).await;
-        let (work_cut, cut) = if ended.is_ok() {
-            (0, 0)
-        } else {
-            // The handler first, so that it can report requests that are then dropped.
-            (handler.cut_work(), connections.order(Order::Cut))
-        };
-        let ended = timeout(CUT_TIMEOUT, all_ended(&connections, &*handler)).await;
-        if ended.is_err() {
-            tracing::warn!("cut connections or requests have not ended");
-        }
-        Summary {
-            connections: connections.opened(),
-            cut,
-            work_cut,
-            drained_in: begun.elapsed(),
-        }
+        let summary = all.drain(&*handler).await;
+        drop(accepting);
+        summary
     }
-}
-
-/// Waits for the end of all connections, and then for the work that their requests have begun.
-async fn all_ended<H: Handler>(connections: &Connections, handler: &H) {
-    connections.all_closed().await;
-    handler.work_ended().await;
 }
 
 struct CutOnDrop<H: Handler> {
     handler: Arc<H>,
-    connections: Arc<Connections>,
+    listeners: Listeners,
 }
 
 impl<H: Handler> Drop for CutOnDrop<H> {
     fn drop(&mut self) {
         self.handler.cut_work();
-        self.connections.order(Order::Cut);
+        self.listeners.cut();
     }
 }
