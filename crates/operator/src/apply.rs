@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
@@ -24,6 +23,7 @@ use crate::caches::Observed;
 use crate::difference;
 use crate::failure::{Failure, ReconcileError, Request};
 use crate::history::{Change, History};
+use crate::placement::PodsAction;
 use crate::refusal::Refusal;
 use decision::{Decision, decide, version};
 
@@ -38,6 +38,8 @@ const APPLIED: &str = "sampan.dev/applied";
 pub(crate) struct Applied {
     /// The current Deployment, if it was written.
     pub(crate) deployment: Option<Deployment>,
+    /// Whether the Service is as desired now.
+    pub(crate) has_service: bool,
     /// The first refusal.
     pub(crate) refusal: Option<Refusal>,
     /// The time after which an object must be checked again.
@@ -52,7 +54,7 @@ pub(crate) struct Applier<'a> {
 }
 
 /// The result for one object.
-enum Outcome<K> {
+pub(crate) enum Outcome<K> {
     Kept,
     Written(Box<K>),
     Later(Duration),
@@ -63,6 +65,7 @@ impl Applier<'_> {
     pub(crate) async fn apply(
         &self,
         desired: Desired,
+        pods: PodsAction,
         observed: &Observed,
     ) -> Result<Applied, Failure> {
         let Desired {
@@ -71,11 +74,20 @@ impl Applier<'_> {
             ingress,
         } = desired;
         let mut applied = Applied::default();
-        applied.record(self.apply_object(&service, observed.service.as_ref()).await)?;
-        let deployment = self
-            .apply_object(&deployment, observed.deployment.as_ref())
-            .await;
-        applied.deployment = applied.record(deployment)?;
+        let outcome = self.apply_object(&service, observed.service.as_ref()).await;
+        applied.has_service = matches!(outcome, Ok(Outcome::Kept | Outcome::Written(_)));
+        applied.record(outcome)?;
+        let there = observed.deployment.as_ref();
+        match pods {
+            PodsAction::Apply => {
+                let deployment = self.apply_object(&deployment, there).await;
+                applied.deployment = applied.record(deployment)?;
+            }
+            PodsAction::Leave => {}
+            PodsAction::Remove => {
+                applied.record(self.remove(there).await)?;
+            }
+        }
         match ingress {
             Some(ingress) => {
                 applied.record(self.apply_object(&ingress, observed.ingress.as_ref()).await)?;
@@ -87,7 +99,8 @@ impl Applier<'_> {
         Ok(applied)
     }
 
-    async fn apply_object<K>(
+    /// Applies one object.
+    pub(crate) async fn apply_object<K>(
         &self,
         desired: &K,
         observed: Option<&Arc<K>>,
@@ -169,27 +182,34 @@ impl Applier<'_> {
         Ok(Outcome::Written(Box::new(written)))
     }
 
-    /// Deletes an object that is no longer desired.
-    async fn remove(
+    /// Deletes an object that is no longer desired, and what it owns.
+    pub(crate) async fn remove<K>(
         &self,
-        observed: Option<&Arc<Ingress>>,
-    ) -> Result<Outcome<Ingress>, ReconcileError> {
-        let Some(ingress) = observed else {
+        observed: Option<&Arc<K>>,
+    ) -> Result<Outcome<K>, ReconcileError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let Some(object) = observed else {
             return Ok(Outcome::Kept);
         };
         let value =
-            serde_json::to_value(&**ingress).expect("an object of Kubernetes can be written");
-        let leaving = ingress.metadata.deletion_timestamp.is_some();
+            serde_json::to_value(&**object).expect("an object of Kubernetes can be written");
+        let leaving = object.meta().deletion_timestamp.is_some();
         if leaving || !decision::is_owned(&value, &self.identity.uid) {
             return Ok(Outcome::Kept);
         }
         // Does not delete a new object with the same name.
-        let parameters = DeleteParams::default().preconditions(Preconditions {
-            uid: ingress.metadata.uid.clone(),
+        let parameters = DeleteParams::background().preconditions(Preconditions {
+            uid: object.meta().uid.clone(),
             resource_version: None,
         });
         match self
-            .api::<Ingress>()
+            .api::<K>()
             .delete(&self.identity.name, &parameters)
             .await
         {
@@ -198,8 +218,22 @@ impl Applier<'_> {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Outcome::Kept),
             Err(error) => Err(self
                 .request("delete")
-                .classify::<Ingress>(self.client, error)
+                .classify::<K>(self.client, error)
                 .await),
+        }
+    }
+
+    /// Reads an object that no watch follows.
+    pub(crate) async fn read<K>(&self) -> Result<Option<Arc<K>>, ReconcileError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        match self.api::<K>().get_opt(&self.identity.name).await {
+            Ok(found) => Ok(found.map(Arc::new)),
+            Err(error) => Err(self.request("get").classify::<K>(self.client, error).await),
         }
     }
 
@@ -228,7 +262,7 @@ impl Applier<'_> {
 
 impl Applied {
     /// Records the result of one object.
-    fn record<K>(
+    pub(crate) fn record<K>(
         &mut self,
         outcome: Result<Outcome<K>, ReconcileError>,
     ) -> Result<Option<K>, Failure> {

@@ -1,10 +1,12 @@
-//! Builds the desired objects of a function: its Deployment, its Service, its Ingress.
+//! Builds the desired objects of a function: its Deployment, its Service, its Ingress; and those of
+//! a pool.
 //!
-//! A pure function of the validated resource.
+//! Pure functions of the validated resource, its place, and the settings.
 
 mod deployment;
 mod ingress;
 mod pod;
+mod pool;
 mod resources;
 mod service;
 
@@ -17,7 +19,11 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use sampan_crd::{FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
 
+pub use pool::{PoolObjects, PoolSettings, pool};
 pub(crate) use resources::memory_advice;
+pub use service::service;
+
+use crate::placement::Backend;
 
 /// The identity of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,11 +55,12 @@ pub struct Desired {
     pub ingress: Option<Ingress>,
 }
 
-/// Builds the objects of one function.
+/// Builds the objects of one function that is served by pods of its own. The Service of a pooled
+/// one is [`service`].
 pub fn build(identity: &Identity, function: &ValidFunction, settings: Settings) -> Desired {
     Desired {
         deployment: deployment::deployment(identity, function, settings),
-        service: service::service(identity),
+        service: service(identity, Backend::Pods),
         ingress: (function.ingress.as_ref()).map(|ingress| ingress::ingress(identity, ingress)),
     }
 }

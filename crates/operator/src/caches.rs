@@ -6,31 +6,34 @@
 mod grouping;
 mod watch_failures;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event as Warning, Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::Api;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, reflector};
 use kube::{Client, Resource};
-use sampan_crd::{MANAGED_BY, WasmFunction};
+use sampan_crd::{MANAGED_BY, POOL};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::build::Identity;
 use crate::grouped::{Grouped, Key};
+use crate::placement::Backend;
+use crate::pool_changes::PoolChanges;
+use crate::pool_ports::Resident;
 use crate::refusal::Refusal;
+use crate::watched::WatchedFunction;
 pub(crate) use watch_failures::WatchFailures;
-
-/// A resource that this operator may be unable to parse; its metadata is always available.
-pub(crate) type Guarded = DeserializeGuard<WasmFunction>;
 
 /// The cached objects of one function.
 pub(crate) struct Observed {
@@ -41,15 +44,27 @@ pub(crate) struct Observed {
     pub(crate) warnings: Vec<Arc<Warning>>,
 }
 
+/// The cached objects of a pool.
+pub(crate) struct ObservedPool {
+    pub(crate) deployment: Option<Arc<Deployment>>,
+    pub(crate) pods: Vec<Arc<Pod>>,
+    pub(crate) warnings: Vec<Arc<Warning>>,
+}
+
 /// The caches of all functions.
 pub(crate) struct Caches {
-    pub(crate) functions: Store<Guarded>,
+    pub(crate) functions: Store<WatchedFunction>,
     deployments: Grouped<Deployment>,
     services: Grouped<Service>,
     ingresses: Grouped<Ingress>,
     pods: Grouped<Pod>,
     warnings: Grouped<Warning>,
     watch_failures: WatchFailures,
+    /// The namespaces whose pool must be looked at.
+    pub(crate) pool_changes: PoolChanges,
+    /// Whether the first list of functions was read. The store's own notice wakes one waiter only,
+    /// and that is the control loop.
+    has_functions: AtomicBool,
 }
 
 impl Caches {
@@ -57,7 +72,7 @@ impl Caches {
     pub(crate) fn start(
         client: &Client,
         namespace: Option<&str>,
-        touched: &mpsc::Sender<ObjectRef<Guarded>>,
+        touched: &mpsc::Sender<ObjectRef<WatchedFunction>>,
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
         let (functions, writer) = reflector::store();
@@ -69,6 +84,8 @@ impl Caches {
             pods: Grouped::new(grouping::by_label),
             warnings: Grouped::new(grouping::by_regarding),
             watch_failures: WatchFailures::default(),
+            pool_changes: PoolChanges::default(),
+            has_functions: AtomicBool::new(false),
         });
         let (managed_by, operator) = MANAGED_BY;
         let ours = || watcher::Config::default().labels(&format!("{managed_by}={operator}"));
@@ -109,6 +126,11 @@ impl Caches {
             && self.warnings.is_ready())
     }
 
+    /// Whether the first list of functions was read.
+    pub(crate) fn has_functions(&self) -> bool {
+        self.has_functions.load(Ordering::Acquire)
+    }
+
     /// The cached objects of a function.
     pub(crate) fn observe(&self, identity: &Identity) -> Observed {
         let key = (identity.namespace.clone(), identity.name.clone());
@@ -126,7 +148,78 @@ impl Caches {
         }
     }
 
-    fn all(&self) -> Vec<ObjectRef<Guarded>> {
+    /// The cached objects of a namespace's pool.
+    pub(crate) fn observe_pool(&self, namespace: &str) -> ObservedPool {
+        let identity = Identity {
+            namespace: namespace.to_owned(),
+            name: POOL.to_owned(),
+            uid: String::new(),
+        };
+        let Observed {
+            deployment,
+            pods,
+            warnings,
+            ..
+        } = self.observe(&identity);
+        ObservedPool {
+            deployment,
+            pods,
+            warnings,
+        }
+    }
+
+    /// All other functions of a namespace.
+    pub(crate) fn residents(&self, identity: &Identity) -> Vec<Resident> {
+        let state = self.functions.state();
+        let others = state.iter().filter_map(|function| {
+            let metadata = function.meta();
+            let uid = metadata.uid.clone()?;
+            let here = metadata.namespace.as_deref() == Some(identity.namespace.as_str());
+            (here && uid != identity.uid).then(|| Resident::of(uid, function))
+        });
+        others.collect()
+    }
+
+    /// The ports of the pool that Services of other functions point at.
+    pub(crate) fn pool_targets(&self, identity: &Identity) -> BTreeSet<u16> {
+        let services = self.services.all_of(&identity.namespace).into_iter();
+        let others =
+            services.filter(|service| service.metadata.name != Some(identity.name.clone()));
+        others
+            .filter_map(|service| match Backend::of(&service) {
+                Some(Backend::Pool(port)) => Some(port),
+                Some(Backend::Pods) | None => None,
+            })
+            .collect()
+    }
+
+    /// Namespaces that have a pool, or need one.
+    fn with_pools(&self) -> BTreeSet<String> {
+        let mut namespaces = self.needing_pools();
+        namespaces.extend(self.deployments.namespaces_with(POOL));
+        namespaces
+    }
+
+    /// Namespaces with functions that need a pool.
+    pub(crate) fn needing_pools(&self) -> BTreeSet<String> {
+        let state = self.functions.state();
+        let needing = state.iter().filter(|function| function.needs_pool());
+        needing
+            .filter_map(|function| function.meta().namespace.clone())
+            .collect()
+    }
+
+    /// The names of a namespace's functions that need its pool.
+    pub(crate) fn pooled(&self, namespace: &str) -> Vec<String> {
+        let state = self.functions.state();
+        let here = state.iter().filter(|function| {
+            function.meta().namespace.as_deref() == Some(namespace) && function.needs_pool()
+        });
+        here.filter_map(|function| function.meta().name.clone())
+            .collect()
+    }
+
+    fn all(&self) -> Vec<ObjectRef<WatchedFunction>> {
         let state = self.functions.state();
         state
             .iter()
@@ -134,17 +227,20 @@ impl Caches {
             .collect()
     }
 
-    /// The function of a group of pods, or of a pod's event.
-    fn function_of(&self, kind: &str, key: &Key) -> Option<ObjectRef<Guarded>> {
+    /// The function of a group of pods, or of a pod's event. The pool's objects have none: they
+    /// are a change of the pool.
+    fn function_of(&self, kind: &str, key: &Key) -> Option<ObjectRef<WatchedFunction>> {
         let (namespace, name) = key;
-        match kind {
+        let (namespace, name) = match kind {
             // The group of an event is its pod.
-            "events" => {
-                let (namespace, function) = self.pods.group_with(namespace, name)?;
-                Some(ObjectRef::new(&function).within(&namespace))
-            }
-            _ => Some(ObjectRef::new(name).within(namespace)),
+            "events" => self.pods.group_with(namespace, name)?,
+            _ => (namespace.clone(), name.clone()),
+        };
+        if name == POOL {
+            self.pool_changes.mark(namespace);
+            return None;
         }
+        Some(ObjectRef::new(&name).within(&namespace))
     }
 }
 
@@ -153,7 +249,7 @@ struct Watch<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
     caches: &'a Arc<Caches>,
-    touched: &'a mpsc::Sender<ObjectRef<Guarded>>,
+    touched: &'a mpsc::Sender<ObjectRef<WatchedFunction>>,
 }
 
 impl Watch<'_> {
@@ -167,14 +263,27 @@ impl Watch<'_> {
         }
     }
 
-    fn functions(&self, mut writer: Writer<Guarded>) -> impl Future<Output = ()> + Send + use<> {
-        let events = watcher(self.api::<Guarded>(), watcher::Config::default()).default_backoff();
+    fn functions(
+        &self,
+        mut writer: Writer<WatchedFunction>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let events =
+            watcher(self.api::<WatchedFunction>(), watcher::Config::default()).default_backoff();
         let (caches, touched) = (Arc::clone(self.caches), self.touched.clone());
+        let inner = Arc::clone(self.caches);
         async move {
             let events = events.map(move |event| {
                 let event = event.map(|event| event.modify(slim));
                 if let Ok(event) = &event {
                     writer.apply_watcher_event(event);
+                    if matches!(event, Event::InitDone) {
+                        inner.has_functions.store(true, Ordering::Release);
+                    }
+                    if let Event::Apply(function) | Event::Delete(function) = event
+                        && let Some(namespace) = &function.meta().namespace
+                    {
+                        inner.pool_changes.mark(namespace.clone());
+                    }
                 }
                 event
             });
@@ -244,8 +353,8 @@ async fn follow<T>(
     resource: &'static str,
     events: impl Stream<Item = Result<Event<T>, watcher::Error>>,
     caches: &Caches,
-    touched: &mpsc::Sender<ObjectRef<Guarded>>,
-    one: impl Fn(&Event<T>) -> Vec<ObjectRef<Guarded>>,
+    touched: &mpsc::Sender<ObjectRef<WatchedFunction>>,
+    one: impl Fn(&Event<T>) -> Vec<ObjectRef<WatchedFunction>>,
 ) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -254,6 +363,11 @@ async fn follow<T>(
             Ok(event) => caches.watch_failures.clear(resource) || matches!(event, Event::InitDone),
             Err(error) => caches.watch_failures.note(resource, error),
         };
+        if all {
+            for namespace in caches.with_pools() {
+                caches.pool_changes.mark(namespace);
+            }
+        }
         let references = match &event {
             _ if all => caches.all(),
             Ok(event) => one(event),

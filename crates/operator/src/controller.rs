@@ -12,12 +12,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::caches::{Caches, Guarded};
+use crate::caches::Caches;
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::options::Plan;
+use crate::pool_controller::PoolController;
+use crate::pools::Pools;
 use crate::reconcile::{Context, reconcile, retry};
 use crate::status_writer::StatusWriter;
+use crate::touched::Touched;
+use crate::watched::WatchedFunction;
 
 /// Changes that may wait for a reconcile; beyond them the watches wait.
 const QUEUE_SIZE: usize = 1_024;
@@ -35,9 +39,21 @@ pub(crate) async fn run(
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) {
-    let (touched, mut changes) = mpsc::channel::<ObjectRef<Guarded>>(QUEUE_SIZE);
+    let (touched, mut changes) = mpsc::channel::<ObjectRef<WatchedFunction>>(QUEUE_SIZE);
     let mut watches = JoinSet::new();
     let caches = Caches::start(&client, plan.namespace.as_deref(), &touched, &mut watches);
+    let pools = Arc::new(Pools::new());
+    let queue = Touched::new(&touched);
+    let controller = PoolController::new(
+        client.clone(),
+        Arc::clone(&caches),
+        Arc::clone(&pools),
+        plan.pool.clone(),
+        queue.clone(),
+        metrics.clone(),
+        plan.resync,
+    );
+    watches.spawn(controller.run());
     let context = Arc::new(Context {
         status_writer: StatusWriter::new(client.clone(), plan.identity.clone()),
         client,
@@ -45,6 +61,8 @@ pub(crate) async fn run(
         history: History::default(),
         metrics: metrics.clone(),
         settings: plan.settings,
+        pools,
+        touched: queue,
         resync: plan.resync,
     });
     let waiting = touched.downgrade();

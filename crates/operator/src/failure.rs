@@ -28,6 +28,10 @@ pub(crate) enum Failure {
     /// The status cannot be written without an intervention.
     #[error("the status cannot be written: {0}")]
     StatusNotWritten(String),
+    /// The resource's status is of a later version. It may have the function's place, so nothing is
+    /// changed.
+    #[error("the status cannot be parsed: {0}")]
+    StatusNotParsed(String),
     /// The reconcile as a whole took too long.
     #[error("the API server did not answer within {} s", .0.as_secs())]
     Timeout(Duration),

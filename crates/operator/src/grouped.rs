@@ -67,6 +67,25 @@ impl<K: Resource> Grouped<K> {
         self.read().groups.get(key)?.get(&key.1).cloned()
     }
 
+    /// The objects of all groups of a namespace.
+    pub(crate) fn all_of(&self, namespace: &str) -> Vec<Arc<K>> {
+        let state = self.read();
+        let groups = state
+            .groups
+            .iter()
+            .filter(|((there, _), _)| there == namespace);
+        groups
+            .flat_map(|(_, group)| group.values().cloned())
+            .collect()
+    }
+
+    /// The namespaces that have a group of this name.
+    pub(crate) fn namespaces_with(&self, name: &str) -> Vec<String> {
+        let state = self.read();
+        let groups = state.groups.keys().filter(|(_, there)| there == name);
+        groups.map(|(namespace, _)| namespace.clone()).collect()
+    }
+
     /// The group of the object with that name. Searches all groups.
     pub(crate) fn group_with(&self, namespace: &str, name: &str) -> Option<Key> {
         let state = self.read();

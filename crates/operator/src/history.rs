@@ -82,6 +82,14 @@ impl History {
         newer.then(|| status.clone())
     }
 
+    /// The resource version after the last written status, if `version` is older.
+    pub(crate) fn newest_version(&self, uid: &str, version: Option<u64>) -> Option<u64> {
+        let history = self.lock();
+        let entry = history.get(uid);
+        let written = entry.and_then(|entry| entry.status.as_ref()?.0);
+        version.max(written)
+    }
+
     /// Records a written status.
     pub(crate) fn set_status(&self, uid: &str, version: Option<u64>, status: WasmFunctionStatus) {
         self.lock().entry(uid.to_owned()).or_default().status = Some((version, status));

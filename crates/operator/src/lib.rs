@@ -16,6 +16,11 @@
 //! - The cause of a function that does not answer: `diagnose.rs` and `status.rs`, with their tests.
 //! - Crashes, interrupted watches, old lists and storms: `reconcile.rs` and `caches.rs`; tests in
 //!   `tests/scenarios/crashes.rs` and `tests/scenarios/watches.rs`.
+//! - The place of a function, its port in a pool, and moves between places: `placement.rs`,
+//!   `place.rs` and `pool_ports.rs`, with their tests; `cluster_pooled` of the package
+//!   `sampan-cluster-tests`.
+//! - Pools and what their pods report: `build/pool.rs`, `pool_controller.rs`, `pool_poll.rs` and
+//!   `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
 //! - The active one of several operators: `lease.rs` and `election.rs`, with their tests, and
 //!   `tests/scenarios/crashes.rs`.
 //! - Rights of the operator: `deploy/rbac/operator.yaml`; tests in `tests/rights.rs` and `tests/scenarios/rights.rs`.
@@ -35,16 +40,29 @@ mod lease;
 mod metrics;
 mod operate;
 mod options;
+mod place;
+mod placement;
+mod pool_changes;
+mod pool_controller;
+mod pool_poll;
+mod pool_pollers;
+mod pool_ports;
+mod pool_reports;
+mod pool_view;
+mod pools;
 mod reconcile;
 mod refusal;
 mod start;
 mod status;
 mod status_writer;
+mod touched;
+mod watched;
 
-pub use build::{Desired, Identity, Settings, build};
+pub use build::{Desired, Identity, PoolObjects, PoolSettings, Settings, build, pool, service};
 pub use election::Lost;
 pub use lease::Terms;
 pub use metrics::Metrics;
 pub use operate::operate;
 pub use options::{LeasePlan, Plan};
+pub use placement::Backend;
 pub use start::main;

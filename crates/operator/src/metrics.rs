@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use sampan_crd::Placement;
 use sampan_telemetry::Registry;
 
 use crate::failure::Failure;
@@ -24,6 +25,11 @@ struct RequestLabels {
     code: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MoveLabel {
+    to: &'static str,
+}
+
 /// The operator's metrics. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Families>);
@@ -37,6 +43,8 @@ struct Families {
     requests: Family<RequestLabels, Counter>,
     leader: Gauge,
     functions: Gauge,
+    moves: Family<MoveLabel, Counter>,
+    pools: Gauge,
 }
 
 impl Metrics {
@@ -52,6 +60,8 @@ impl Metrics {
             requests: Family::default(),
             leader: Gauge::default(),
             functions: Gauge::default(),
+            moves: Family::default(),
+            pools: Gauge::default(),
         };
         registry.register(
             "operator_reconciles",
@@ -88,6 +98,16 @@ impl Metrics {
             "Functions in the cache",
             families.functions.clone(),
         );
+        registry.register(
+            "operator_moves",
+            "Functions that moved, by their new place",
+            families.moves.clone(),
+        );
+        registry.register(
+            "operator_pools",
+            "Namespaces with a pool",
+            families.pools.clone(),
+        );
         Self(Arc::new(families))
     }
 
@@ -122,6 +142,17 @@ impl Metrics {
         self.0
             .waiting
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a function that moved.
+    pub(crate) fn count_move(&self, to: Placement) {
+        let label = MoveLabel { to: to.as_str() };
+        self.0.moves.get_or_create(&label).inc();
+    }
+
+    /// Sets the number of pools.
+    pub(crate) fn set_pools(&self, pools: usize) {
+        self.0.pools.set(i64::try_from(pools).unwrap_or(i64::MAX));
     }
 
     /// The number of successful reconciles, for tests and experiments.

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use sampan_spec::Timespan;
 
-use crate::build::Settings;
+use crate::build::{PoolSettings, Settings};
 use crate::lease::Terms;
 
 /// Turns each `WasmFunction` into a Deployment, a Service and an Ingress.
@@ -41,6 +42,8 @@ pub(crate) struct RunOptions {
     /// seconds; 0s disables the delay.
     #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "3s", env = "SAMPAN_DRAIN_DELAY")]
     drain_delay: Duration,
+    #[command(flatten)]
+    pool: PoolOptions,
     /// The address that serves /metrics, /healthz and /readyz.
     #[arg(
         long,
@@ -69,6 +72,54 @@ pub(crate) struct RunOptions {
     pub(crate) log_filter: Option<String>,
 }
 
+/// Options of the pools of functions.
+#[derive(Debug, Args)]
+struct PoolOptions {
+    /// The image of pools. Without it, no pool is made.
+    #[arg(long = "pool-image", value_name = "IMAGE", env = "SAMPAN_POOL_IMAGE")]
+    image: Option<String>,
+    /// When nodes pull the image of pools: Always, `IfNotPresent` or Never.
+    #[arg(long = "pool-image-pull-policy", value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
+    image_pull_policy: Option<String>,
+    /// A Secret with credentials for the image of pools, in each namespace with a pool; may be given
+    /// several times.
+    #[arg(long = "pool-image-pull-secret", value_name = "NAME")]
+    image_pull_secret: Vec<String>,
+    /// The `RuntimeClass` of pools. Default: none, the cluster's default runtime.
+    #[arg(long = "pool-runtime-class", value_name = "NAME", default_value = "")]
+    runtime_class: String,
+    /// Pods of each pool.
+    #[arg(long = "pool-replicas", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000), default_value = "1")]
+    replicas: u16,
+    /// The resources of each pod of a pool, as JSON, such as `{"limits":{"memory":"8Gi"}}`.
+    #[arg(long = "pool-resources", value_name = "JSON", value_parser = resources, default_value = POOL_RESOURCES)]
+    resources: ResourceRequirements,
+    /// A registry, HOST or HOST:PORT, from which pools pull over HTTP without TLS; may be given
+    /// several times.
+    #[arg(long = "pool-plain-http-registry", value_name = "HOST")]
+    plain_http_registry: Vec<String>,
+}
+
+/// The default resources of a pool's pod. The limit is that of all its functions together.
+const POOL_RESOURCES: &str =
+    r#"{"requests":{"cpu":"50m","memory":"128Mi"},"limits":{"memory":"4Gi"}}"#;
+
+impl PoolOptions {
+    fn settings(&self, drain_delay: Duration) -> Option<PoolSettings> {
+        let image = self.image.clone().filter(|image| !image.is_empty())?;
+        Some(PoolSettings {
+            image,
+            image_pull_policy: self.image_pull_policy.clone(),
+            image_pull_secrets: self.image_pull_secret.clone(),
+            runtime_class: Some(self.runtime_class.clone()).filter(|name| !name.is_empty()),
+            replicas: self.replicas.into(),
+            plain_http_registries: self.plain_http_registry.clone(),
+            resources: self.resources.clone(),
+            drain_delay,
+        })
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
     Text,
@@ -86,6 +137,8 @@ pub struct Plan {
     pub concurrency: u16,
     /// Settings for all functions.
     pub settings: Settings,
+    /// Settings for pools; `None` if this operator makes none.
+    pub pool: Option<PoolSettings>,
     /// The name of this operator among several.
     pub identity: String,
     /// The Lease to hold while working; `None` to work without one.
@@ -113,6 +166,7 @@ impl RunOptions {
             settings: Settings {
                 drain_delay: self.drain_delay,
             },
+            pool: self.pool.settings(self.drain_delay),
             identity: self.identity.clone().unwrap_or_else(|| host.to_owned()),
             lease: self.leader_election.then(|| LeasePlan {
                 namespace: self
@@ -124,6 +178,11 @@ impl RunOptions {
             }),
         }
     }
+}
+
+/// Parses the resources of a container.
+fn resources(text: &str) -> Result<ResourceRequirements, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Parses a time such as 30s or 10m, at least a tenth of a second.
@@ -167,5 +226,35 @@ mod tests {
         check(&["--drain-delay", "500ms"], false);
         check(&["--concurrency", "0"], false);
         check(&["--unknown"], false);
+        check(&["--pool-image", "i", "--pool-replicas", "2"], true);
+        check(&["--pool-replicas", "0"], false);
+        check(
+            &["--pool-resources", r#"{"limits":{"memory":"1Gi"}}"#],
+            true,
+        );
+        check(&["--pool-resources", "1Gi"], false);
+        check(&["--pool-image-pull-policy", "Sometimes"], false);
+    }
+
+    #[test]
+    fn pools_need_an_image() {
+        let plan = |arguments: &[&str]| {
+            let arguments = ["sampan-operator"].iter().chain(arguments);
+            Options::parse_from(arguments).run.plan("ns", "host")
+        };
+        assert_eq!(plan(&[]).pool, None);
+        assert_eq!(plan(&["--pool-image", ""]).pool, None);
+        let pool = plan(&[
+            "--pool-image",
+            "i",
+            "--pool-plain-http-registry",
+            "one:80",
+            "--pool-plain-http-registry",
+            "two",
+        ]);
+        let pool = pool.pool.expect("a pool");
+        assert_eq!(pool.plain_http_registries, ["one:80", "two"]);
+        assert_eq!((pool.replicas, pool.runtime_class), (1, None));
+        assert!(pool.resources.limits.is_some() && pool.resources.requests.is_some());
     }
 }

@@ -7,20 +7,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Client, Resource as _};
-use sampan_crd::{Invalid, ValidFunction, WasmFunction, WasmFunctionStatus};
+use sampan_crd::{Invalid, ValidFunction, WasmFunctionStatus};
 
 use crate::apply::{Applied, Applier};
-use crate::build::{Identity, Settings, build};
-use crate::caches::{Caches, Guarded};
+use crate::build::{Identity, Settings, build, service};
+use crate::caches::{Caches, Observed};
 use crate::failure::{Failure, backoff};
 use crate::history::History;
 use crate::metrics::Metrics;
-use crate::status::{StatusInput, status};
+use crate::place::{self, Place};
+use crate::placement::{PodsAction, whole_seconds};
+use crate::pool_view::PoolView;
+use crate::pools::Pools;
+use crate::status::{Placed, StatusInput, status};
 use crate::status_writer::StatusWriter;
+use crate::touched::Touched;
+use crate::watched::WatchedFunction;
 
 /// Time limit of a reconcile. The API server answers within a minute, or it is down.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -36,12 +41,14 @@ pub(crate) struct Context {
     pub(crate) status_writer: StatusWriter,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) touched: Touched,
     pub(crate) resync: Duration,
 }
 
 /// Reconciles one function within the time limit.
 pub(crate) async fn reconcile(
-    resource: Arc<Guarded>,
+    resource: Arc<WatchedFunction>,
     context: Arc<Context>,
 ) -> Result<Action, Failure> {
     let timer = context.metrics.begin();
@@ -54,7 +61,10 @@ pub(crate) async fn reconcile(
     result
 }
 
-async fn reconcile_function(resource: &Guarded, context: &Context) -> Result<Action, Failure> {
+async fn reconcile_function(
+    resource: &WatchedFunction,
+    context: &Context,
+) -> Result<Action, Failure> {
     let Some(identity) = identity(resource) else {
         return Ok(Action::await_change());
     };
@@ -70,28 +80,85 @@ async fn reconcile_function(resource: &Guarded, context: &Context) -> Result<Act
 
     let observed = context.caches.observe(&identity);
     let function = validate(resource);
-    let applied = match (&function, forbidden) {
-        (_, Some(refusal)) => Applied {
+    let previous = previous(resource, &identity, context)?;
+    let is_first = previous.is_none();
+    let mut last = previous.unwrap_or_default();
+    if let Some(port) = last.pool_port {
+        // Also for a function that drains, or is invalid: its port is not free.
+        context
+            .pools
+            .ports
+            .claim(&identity.namespace, &identity.uid, port);
+    }
+    let pool = match &function {
+        Ok(function) => place::needs_pool(function.placement, &last),
+        Err(_) => place::is_pooled(&last),
+    };
+    let pool = pool.then(|| context.pools.view(&context.caches, &identity));
+    if pool.as_ref().is_some_and(PoolView::is_unknown) {
+        // The first reports arrive within moments, or the pod counts as silent.
+        return Ok(Action::requeue(CACHE_RETRY));
+    }
+    // A cache that is behind must not take a port away from a function that serves with it.
+    let version = pool.as_ref().and_then(|_| version(resource));
+    let now = whole_seconds(Timestamp::now());
+    let place = match (&function, &forbidden) {
+        (Ok(function), None) => Some(place::decide(
+            &place::PlaceInput {
+                resource,
+                identity: &identity,
+                wanted: function.placement,
+                last: &last,
+                observed: &observed,
+                pool: pool.as_ref(),
+                now: &now,
+            },
+            &context.caches,
+            &context.pools,
+        )),
+        _ => None,
+    };
+    if let Some(place) = &place
+        && place.is_announced(&last)
+    {
+        // A port belongs to the function before its Service points there, and the pool knows that
+        // it is to go on serving before the function's pods end.
+        let announced = WasmFunctionStatus {
+            placement: place.placed.placement,
+            pool_port: place.placed.pool_port,
+            moved_at: place.placed.moved_at.clone(),
+            ..last.clone()
+        };
+        write(&identity, &last, &announced, version, context).await?;
+        last = announced;
+    }
+    if let Some(place) = &place {
+        let losers = place.losers.iter().cloned();
+        context.touched.functions(&identity.namespace, losers).await;
+    }
+    let applied = match (&function, &place, forbidden) {
+        (_, _, Some(refusal)) => Applied {
             refusal: Some(refusal),
             ..Applied::default()
         },
-        // An invalid resource changes nothing: the pods of the last valid version stay.
-        (Err(_), None) => Applied::default(),
-        (Ok(function), None) => {
-            let desired = build(&identity, function, context.settings);
-            let applier = Applier {
-                client: &context.client,
-                history: &context.history,
-                identity: &identity,
-            };
-            Box::pin(applier.apply(desired, &observed)).await?
+        (Ok(function), Some(place), None) => {
+            apply(&identity, function, place, &observed, context).await?
         }
+        // An invalid resource changes nothing: the pods of the last valid version stay.
+        _ => Applied::default(),
     };
 
     let pods: Vec<_> = observed.pods.iter().map(|pod| &**pod).collect();
     let warnings: Vec<_> = observed.warnings.iter().map(|warning| &**warning).collect();
-    let previous = previous(resource, &identity, context);
-    let last = previous.clone().unwrap_or_default();
+    let refusal = applied.refusal.as_ref();
+    let problem = place.as_ref().and_then(|place| place.refusal.as_ref());
+    let placed = match &place {
+        Some(place) if place.is_done(&applied) => place.placed.clone(),
+        _ => Placed::of(&last),
+    };
+    let removed = place
+        .as_ref()
+        .is_some_and(|place| place.pods == PodsAction::Remove);
     let input = StatusInput {
         identity: &identity,
         generation: resource.meta().generation,
@@ -99,15 +166,25 @@ async fn reconcile_function(resource: &Guarded, context: &Context) -> Result<Act
         deployment: applied
             .deployment
             .as_ref()
-            .or(observed.deployment.as_deref()),
+            .or(observed.deployment.as_deref())
+            .filter(|_| !removed),
         pods: &pods,
         warnings: &warnings,
-        refusal: applied.refusal.as_ref(),
+        refusal: refusal.or(problem),
+        placed: &placed,
+        pool: pool.as_ref(),
     };
-    let new = status(input, &last, &now());
-    if previous.as_ref() != Some(&new) {
-        let version = context.status_writer.write(&identity, &last, &new).await?;
-        context.history.set_status(&identity.uid, version, new);
+    let new = status(input, &last, &now);
+    if is_first || last != new {
+        write(&identity, &last, &new, version, context).await?;
+    }
+    if let Some(place) = &place
+        && place.moves
+        && place.is_done(&applied)
+    {
+        let to = place.placed.placement.unwrap_or_default();
+        context.metrics.count_move(to);
+        context.status_writer.publish_move(&identity, to).await;
     }
 
     if applied.refusal.is_some() {
@@ -116,16 +193,55 @@ async fn reconcile_function(resource: &Guarded, context: &Context) -> Result<Act
         )));
     }
     context.history.reset_failures(&identity.uid);
-    let resync = jittered(context.resync);
-    Ok(Action::requeue(
-        applied
-            .requeue_after
-            .map_or(resync, |again| again.min(resync)),
-    ))
+    let waits = [
+        applied.requeue_after,
+        place.as_ref().and_then(|place| place.again),
+        Some(jittered(context.resync)),
+    ];
+    let wait = waits.into_iter().flatten().min();
+    Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Applies the objects of a function at its place.
+async fn apply(
+    identity: &Identity,
+    function: &ValidFunction,
+    place: &Place,
+    observed: &Observed,
+    context: &Context,
+) -> Result<Applied, Failure> {
+    let mut desired = build(identity, function, context.settings);
+    desired.service = service(identity, place.backend);
+    let applier = Applier {
+        client: &context.client,
+        history: &context.history,
+        identity,
+    };
+    Box::pin(applier.apply(desired, place.pods, observed)).await
+}
+
+/// Writes a status; with the version in the cache, only over the newest one that is known.
+async fn write(
+    identity: &Identity,
+    last: &WasmFunctionStatus,
+    new: &WasmFunctionStatus,
+    version: Option<u64>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let newest = || context.history.newest_version(&identity.uid, version);
+    let newest = version.and_then(|_| newest());
+    let version = context
+        .status_writer
+        .write(identity, last, new, newest)
+        .await?;
+    context
+        .history
+        .set_status(&identity.uid, version, new.clone());
+    Ok(())
 }
 
 /// The retry after a failure.
-pub(crate) fn retry(resource: &Guarded, failure: &Failure, context: &Context) -> Action {
+pub(crate) fn retry(resource: &WatchedFunction, failure: &Failure, context: &Context) -> Action {
     let name = resource.meta().name.as_deref().unwrap_or_default();
     let namespace = resource.meta().namespace.as_deref().unwrap_or_default();
     let uid = resource.meta().uid.as_deref().unwrap_or_default();
@@ -135,7 +251,7 @@ pub(crate) fn retry(resource: &Guarded, failure: &Failure, context: &Context) ->
     Action::requeue(wait)
 }
 
-fn identity(resource: &Guarded) -> Option<Identity> {
+fn identity(resource: &WatchedFunction) -> Option<Identity> {
     let metadata = resource.meta();
     Some(Identity {
         namespace: metadata.namespace.clone()?,
@@ -145,38 +261,34 @@ fn identity(resource: &Guarded) -> Option<Identity> {
 }
 
 /// Validates a resource. One that cannot be parsed, perhaps of a later version, is invalid.
-fn validate(resource: &Guarded) -> Result<ValidFunction, Invalid> {
+fn validate(resource: &WatchedFunction) -> Result<ValidFunction, Invalid> {
     match &resource.0 {
         Ok(resource) => ValidFunction::of(resource),
-        Err(unreadable) => Err(Invalid {
+        Err(unparsed) => Err(Invalid {
             field: "spec".to_owned(),
-            message: unreadable.error.clone(),
+            message: unparsed.error.clone(),
         }),
     }
 }
 
-/// The last written status, which the cache may not have yet.
-fn previous(
-    resource: &Guarded,
-    identity: &Identity,
-    context: &Context,
-) -> Option<WasmFunctionStatus> {
-    let version = resource
-        .meta()
-        .resource_version
-        .as_deref()
-        .and_then(|version| version.parse().ok());
-    let status = |resource: &WasmFunction| resource.status.clone();
-    // An unparsable resource hides its status as well.
-    let version = if resource.0.is_ok() { version } else { None };
-    let remembered = context.history.status(&identity.uid, version);
-    remembered.or_else(|| resource.0.as_ref().ok().and_then(status))
+/// The resource version in the cache, which grows with each change.
+fn version(resource: &WatchedFunction) -> Option<u64> {
+    let version = resource.meta().resource_version.as_deref();
+    version.and_then(|version| version.parse().ok())
 }
 
-/// The current time in whole seconds, as conditions have it.
-fn now() -> Time {
-    let now = Timestamp::now();
-    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+/// The last written status, which the cache may not have yet.
+fn previous(
+    resource: &WatchedFunction,
+    identity: &Identity,
+    context: &Context,
+) -> Result<Option<WasmFunctionStatus>, Failure> {
+    let version = version(resource);
+    let shown = resource
+        .status()
+        .map_err(|error| Failure::StatusNotParsed(error.to_owned()))?;
+    let remembered = context.history.status(&identity.uid, version);
+    Ok(remembered.or_else(|| shown.cloned()))
 }
 
 /// Adds or removes up to a twentieth, so that thousands of functions do not resync at once.

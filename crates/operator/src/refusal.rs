@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sampan_crd::Reason;
+use sampan_crd::{POOL_PORTS, Reason};
 
 use crate::diagnose::cut;
 
@@ -45,6 +45,10 @@ pub(crate) enum Refusal {
         /// The object, such as `Service primes`.
         what: String,
     },
+    /// Every port of the namespace's pool is assigned.
+    PoolFull,
+    /// The operator has no image for pools.
+    PoolDisabled,
 }
 
 impl Refusal {
@@ -56,6 +60,8 @@ impl Refusal {
             Self::Rejected { .. } => Reason::Rejected,
             Self::Failed { .. } => Reason::ServerFailed,
             Self::NameTaken { .. } => Reason::NameTaken,
+            Self::PoolFull => Reason::PoolFull,
+            Self::PoolDisabled => Reason::PoolDisabled,
         }
     }
 }
@@ -81,6 +87,14 @@ impl fmt::Display for Refusal {
             Self::NameTaken { what } => write!(
                 f,
                 "{what} exists and is not the function's: delete it, or give the function another name"
+            ),
+            Self::PoolFull => write!(
+                f,
+                "all {} ports of the namespace's pool are assigned: delete pooled functions, or set placement to Pod",
+                POOL_PORTS.len()
+            ),
+            Self::PoolDisabled => f.write_str(
+                "the operator makes no pools: set pool.enabled and pool.image of its chart, or set placement to Pod",
             ),
         }
     }

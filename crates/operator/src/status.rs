@@ -4,16 +4,18 @@
 //! time. Unchanged conditions keep their time, so that a status without changes is not written.
 
 mod conditions;
+mod pooled;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sampan_crd::{
-    CONTAINER, ConditionKind, ConditionState, FUNCTION_LABEL, Invalid, ValidFunction,
+    CONTAINER, ConditionKind, ConditionState, FUNCTION_LABEL, Invalid, Placement, ValidFunction,
     WasmFunctionStatus,
 };
 
 use crate::build::Identity;
+use crate::pool_view::PoolView;
 use crate::refusal::Refusal;
 
 /// The input of a status.
@@ -33,6 +35,45 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) warnings: &'a [&'a Event],
     /// The refusal of the API server or of the cluster's rules.
     pub(crate) refusal: Option<&'a Refusal>,
+    /// Where the function is served.
+    pub(crate) placed: &'a Placed,
+    /// The pool of the namespace; `None` for a function that does not need it.
+    pub(crate) pool: Option<&'a PoolView>,
+}
+
+impl StatusInput<'_> {
+    /// The place that the resource asks for. An invalid one asks for no move.
+    fn wanted(&self) -> Placement {
+        self.function
+            .map_or(self.place(), |function| function.placement)
+    }
+
+    /// The place where it is served now.
+    fn place(&self) -> Placement {
+        self.placed.placement.unwrap_or_default()
+    }
+}
+
+/// The part of a status that says where the function is served. It is never lost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Placed {
+    /// `status.placement`.
+    pub(crate) placement: Option<Placement>,
+    /// `status.poolPort`.
+    pub(crate) pool_port: Option<u16>,
+    /// `status.movedAt`.
+    pub(crate) moved_at: Option<Time>,
+}
+
+impl Placed {
+    /// That of a status.
+    pub(crate) fn of(status: &WasmFunctionStatus) -> Self {
+        Self {
+            placement: status.placement,
+            pool_port: status.pool_port,
+            moved_at: status.moved_at.clone(),
+        }
+    }
 }
 
 /// Computes the new status. `previous` is the one before; `now` is the time of changed conditions.
@@ -42,10 +83,25 @@ pub(crate) fn status(
     now: &Time,
 ) -> WasmFunctionStatus {
     let counts = Counts::of(input.deployment);
-    let conditions = conditions::conditions(input, counts, previous)
+    let pool = pooled::PoolCounts::of(input);
+    let states = match (input.place(), input.wanted()) {
+        (Placement::Pod, Placement::Pod) => conditions::conditions(input, counts, previous),
+        _ => pooled::conditions(input, counts, &pool, previous),
+    };
+    let conditions = states
         .into_iter()
         .map(|(kind, state)| condition(kind, state, input.generation, previous, now))
         .collect();
+    let shown = match input.place() {
+        Placement::Pod => Shown {
+            replicas: [counts.there, counts.available, counts.updated],
+            pods: format!("{}/{}", counts.available, counts.wanted),
+            selector: Some(format!("{FUNCTION_LABEL}={}", input.identity.name)),
+            digest: digest(input.pods),
+        },
+        Placement::Pooled => pool.shown(),
+    };
+    let [replicas, ready_replicas, updated_replicas] = shown.replicas;
     WasmFunctionStatus {
         observed_generation: input.generation,
         conditions,
@@ -53,13 +109,25 @@ pub(crate) fn status(
             Ok(function) => Some(url(input.identity, function)),
             Err(_) => previous.url.clone(),
         },
-        replicas: counts.there,
-        ready_replicas: counts.available,
-        updated_replicas: counts.updated,
-        pods: Some(format!("{}/{}", counts.available, counts.wanted)),
-        selector: Some(format!("{FUNCTION_LABEL}={}", input.identity.name)),
-        digest: digest(input.pods).or_else(|| previous.digest.clone()),
+        replicas,
+        ready_replicas,
+        updated_replicas,
+        pods: Some(shown.pods),
+        selector: shown.selector,
+        placement: input.placed.placement,
+        pool_port: input.placed.pool_port,
+        moved_at: input.placed.moved_at.clone(),
+        digest: shown.digest.or_else(|| previous.digest.clone()),
     }
+}
+
+/// The fields that depend on the place.
+struct Shown {
+    /// Existing pods, those that answer, and those that run the current version.
+    replicas: [i32; 3],
+    pods: String,
+    selector: Option<String>,
+    digest: Option<String>,
 }
 
 /// The Deployment's pod counts.

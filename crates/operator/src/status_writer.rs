@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _, ResourceExt as _};
-use sampan_crd::{ConditionKind, Reason, WasmFunction, WasmFunctionStatus};
+use sampan_crd::{ConditionKind, Placement, Reason, WasmFunction, WasmFunctionStatus};
 use serde_json::json;
 
 use crate::apply::MANAGER;
@@ -33,12 +33,14 @@ impl StatusWriter {
         }
     }
 
-    /// Writes a changed status. Returns the resource version after it.
+    /// Writes a changed status. Returns the resource version after it. With a version, a resource
+    /// that has changed since is not written.
     pub(crate) async fn write(
         &self,
         identity: &Identity,
         previous: &WasmFunctionStatus,
         new: &WasmFunctionStatus,
+        version: Option<u64>,
     ) -> Result<Option<u64>, Failure> {
         // Events come first: an interruption between the two repeats the event instead of losing
         // it.
@@ -53,13 +55,16 @@ impl StatusWriter {
         }
         let functions: Api<WasmFunction> =
             Api::namespaced(self.client.clone(), &identity.namespace);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": WasmFunction::api_version(&()),
             "kind": WasmFunction::kind(&()),
             // Does not write to a new resource with the same name.
             "metadata": { "name": identity.name, "uid": identity.uid },
             "status": new,
         });
+        if let Some(version) = version {
+            body["metadata"]["resourceVersion"] = version.to_string().into();
+        }
         let parameters = PatchParams::apply(MANAGER).force();
         match functions
             .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
@@ -85,6 +90,24 @@ impl StatusWriter {
                 }
             }
         }
+    }
+
+    /// Publishes that a function has moved.
+    pub(crate) async fn publish_move(&self, identity: &Identity, to: Placement) {
+        let note = match to {
+            Placement::Pod => "pods of its own serve it; the pool goes on for some seconds",
+            Placement::Pooled => {
+                "the pool of the namespace serves it; its pods go on for some seconds"
+            }
+        };
+        let event = Event {
+            type_: EventType::Normal,
+            reason: "Moved".to_owned(),
+            note: Some(note.to_owned()),
+            action: "Move".to_owned(),
+            secondary: None,
+        };
+        self.publish(identity, &event).await;
     }
 
     async fn publish(&self, identity: &Identity, event: &Event) {

@@ -1,5 +1,6 @@
 //! Tests that the operator's permissions are minimal.
 
+use sampan_crd::POOL;
 use serde_json::Value;
 
 fn documents() -> Vec<Value> {
@@ -29,10 +30,32 @@ fn no_permission_is_a_wildcard_or_covers_secrets() {
                 assert!(!word.contains('*'), "{rule}");
                 assert!(!word.starts_with("secrets"), "{rule}");
                 assert!(
-                    !["escalate", "bind", "impersonate", "deletecollection"].contains(&word),
+                    !["escalate", "impersonate", "deletecollection"].contains(&word),
                     "{rule}"
                 );
+                // What it may give to others is what a pool may do.
+                if word == "bind" {
+                    assert_eq!(rule["resources"], serde_json::json!(["clusterroles"]));
+                    assert_eq!(rule["resourceNames"], serde_json::json!([POOL]));
+                }
             }
+        }
+    }
+}
+
+#[test]
+fn accounts_and_grants_are_limited_to_those_of_pools() {
+    let documents = documents();
+    let rules = documents[0]["rules"].as_array().expect("rules");
+    for resource in ["serviceaccounts", "rolebindings"] {
+        let about = rules.iter().filter(|rule| {
+            let resources = rule["resources"].as_array().expect("resources");
+            resources.contains(&Value::from(resource))
+        });
+        let about: Vec<&Value> = about.collect();
+        assert!(!about.is_empty(), "{resource}");
+        for rule in about {
+            assert_eq!(rule["resourceNames"], serde_json::json!([POOL]), "{rule}");
         }
     }
 }

@@ -205,7 +205,7 @@ fn grace_period(function: &ValidFunction, settings: Settings) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn seccomp_default() -> SeccompProfile {
+pub(super) fn seccomp_default() -> SeccompProfile {
     SeccompProfile {
         type_: "RuntimeDefault".to_owned(),
         ..SeccompProfile::default()
@@ -213,6 +213,6 @@ fn seccomp_default() -> SeccompProfile {
 }
 
 /// The list, or `None` if it is empty: an empty list would be a value as well.
-fn filled<T>(items: Vec<T>) -> Option<Vec<T>> {
+pub(super) fn filled<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Resource;
-use sampan_crd::FUNCTION_LABEL;
+use sampan_crd::{FUNCTION_LABEL, POOL, POOL_LABEL};
 
 use crate::grouped::Key;
 
@@ -24,10 +24,15 @@ pub(super) fn by_name<K: Resource>(object: &K) -> Option<Key> {
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }
 
-/// A pod: its label is the function's name.
+/// A pod: its label is the function's name, or that of a pool's pods.
 pub(super) fn by_label(pod: &Pod) -> Option<Key> {
-    let function = pod.metadata.labels.as_ref()?.get(FUNCTION_LABEL)?;
-    Some((pod.metadata.namespace.clone()?, function.clone()))
+    let labels = pod.metadata.labels.as_ref()?;
+    let (label, pool) = POOL_LABEL;
+    let is_pool = labels.get(label).is_some_and(|value| value == pool);
+    // A function cannot have this name.
+    let pool = || is_pool.then(|| POOL.to_owned());
+    let group = labels.get(FUNCTION_LABEL).cloned().or_else(pool)?;
+    Some((pod.metadata.namespace.clone()?, group))
 }
 
 /// An event: its pod, if the event says what the pod's status does not.

@@ -23,7 +23,7 @@ pub(super) fn conditions(
     ]
 }
 
-fn state(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
+pub(super) fn state(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
     ConditionState {
         holds,
         reason,
@@ -31,7 +31,7 @@ fn state(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionSt
     }
 }
 
-fn accepted(input: StatusInput<'_>) -> ConditionState {
+pub(super) fn accepted(input: StatusInput<'_>) -> ConditionState {
     match (input.function, input.refusal) {
         (Err(invalid), _) => state(
             false,
@@ -46,7 +46,7 @@ fn accepted(input: StatusInput<'_>) -> ConditionState {
 }
 
 /// The cause of a function that is not as requested, with advice where only the operator has it.
-fn cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Option<Cause> {
+pub(super) fn cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Option<Cause> {
     if let Some(refusal) = input.refusal {
         return Some(Cause {
             reason: refusal.reason(),
@@ -79,7 +79,11 @@ fn cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Option<Cause>
     Some(cause)
 }
 
-fn ready(input: StatusInput<'_>, counts: Counts, cause: Option<&Cause>) -> ConditionState {
+pub(super) fn ready(
+    input: StatusInput<'_>,
+    counts: Counts,
+    cause: Option<&Cause>,
+) -> ConditionState {
     let Counts {
         wanted, available, ..
     } = counts;
@@ -108,7 +112,11 @@ fn ready(input: StatusInput<'_>, counts: Counts, cause: Option<&Cause>) -> Condi
     }
 }
 
-fn progressing(input: StatusInput<'_>, counts: Counts, cause: Option<&Cause>) -> ConditionState {
+pub(super) fn progressing(
+    input: StatusInput<'_>,
+    counts: Counts,
+    cause: Option<&Cause>,
+) -> ConditionState {
     let Counts {
         wanted,
         there,

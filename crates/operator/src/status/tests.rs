@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use sampan_crd::{ConditionKind, ValidFunction, WasmFunction, WasmFunctionStatus};
 use serde_json::{Value, json};
 
-use super::{StatusInput, status};
+use super::{Placed, StatusInput, status};
 use crate::build::Identity;
 use crate::refusal::Refusal;
 
@@ -86,6 +86,8 @@ fn make_of(
         pods,
         warnings: &[],
         refusal,
+        placed: &Placed::default(),
+        pool: None,
     };
     status(input, previous, &time(now))
 }

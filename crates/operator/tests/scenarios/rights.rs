@@ -1,11 +1,12 @@
 //! Tests of the operator's permissions: they suffice, and a missing one is reported.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role};
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use sampan_crd::ConditionKind;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use sampan_crd::{ConditionKind, POOL, WasmFunction};
 use serde_json::{Value, json};
 
-use crate::support::cluster::cluster;
+use crate::support::cluster::{cluster, until};
 use crate::support::fault::FaultInjector;
 use crate::support::operator::{Operator, TestNamespace, message, reason};
 
@@ -108,4 +109,61 @@ async fn revoke(roles: &Api<ClusterRole>, resource: &str, verb: &str) {
         )
         .await
         .expect("permission revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenario_31_the_permissions_suffice_for_a_pool() {
+    let cluster = cluster().await;
+    let namespace = TestNamespace::new(cluster, "pool-rights").await;
+    let name = format!("operator-of-{}", namespace.name);
+    let roles: Api<ClusterRole> = Api::all(namespace.client.clone());
+    let mut operator = role();
+    operator.metadata.name = Some(name.clone());
+    roles
+        .create(&PostParams::default(), &operator)
+        .await
+        .expect("the operator's role");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac/pool.yaml");
+    let text = std::fs::read_to_string(path).expect("the pool's permissions");
+    let pool: ClusterRole = serde_saphyr::from_str(&text).expect("a role");
+    roles
+        .create(&PostParams::default(), &pool)
+        .await
+        .expect("the pool's role");
+    // In this namespace only, as for an operator of one namespace.
+    let bindings = namespace.api::<RoleBinding>();
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": { "name": "operator" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
+        "subjects": [{ "kind": "User", "name": "operator" }],
+    }))
+    .expect("a binding");
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .expect("the binding");
+
+    let user = cluster.user("operator");
+    let operator = Operator::start(&user, &FaultInjector::clear(), &namespace.name, None);
+    let spec = json!({ "image": "registry.example/f:1", "placement": "Pooled" });
+    namespace.make("f", spec).await.expect("it is accepted");
+    namespace.wait_for_status("f").await;
+    until("the pool is there", async || {
+        let deployment = namespace.api::<Deployment>().get_opt(POOL).await;
+        let bound = bindings.get_opt(POOL).await.expect("an answer");
+        deployment.expect("an answer").is_some() && bound.is_some()
+    })
+    .await;
+    let functions = namespace.api::<WasmFunction>();
+    functions
+        .delete("f", &DeleteParams::default())
+        .await
+        .expect("it is deleted");
+    until("the pool is gone", async || {
+        let deployment = namespace.api::<Deployment>().get_opt(POOL).await;
+        let bound = bindings.get_opt(POOL).await.expect("an answer");
+        deployment.expect("an answer").is_none() && bound.is_none()
+    })
+    .await;
+    operator.stop().await.expect("it ends");
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ResourceRequirements, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use sampan_crd::{ConditionKind, WasmFunction};
-use sampan_operator::{LeasePlan, Lost, Metrics, Plan, Settings, Terms, operate};
+use sampan_operator::{LeasePlan, Lost, Metrics, Plan, PoolSettings, Settings, Terms, operate};
 use sampan_telemetry::{Health, Registry};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -16,6 +16,20 @@ use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, User, until};
 use super::fault::FaultInjector;
+
+/// The pools of the tests' operators. No kubelet runs them.
+pub(crate) fn pool() -> PoolSettings {
+    PoolSettings {
+        image: "registry.example/pool:1".to_owned(),
+        image_pull_policy: None,
+        image_pull_secrets: Vec::new(),
+        runtime_class: None,
+        replicas: 1,
+        plain_http_registries: Vec::new(),
+        resources: ResourceRequirements::default(),
+        drain_delay: Duration::from_secs(3),
+    }
+}
 
 /// A running operator. Dropping it is like killing it.
 pub(crate) struct Operator {
@@ -41,6 +55,7 @@ impl Operator {
             settings: Settings {
                 drain_delay: Duration::from_secs(3),
             },
+            pool: Some(pool()),
             identity: lease.unwrap_or("only").to_owned(),
             lease: lease.map(|_| LeasePlan {
                 namespace: namespace.to_owned(),

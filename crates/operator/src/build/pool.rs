@@ -1,0 +1,308 @@
+//! Builds the objects of a namespace's pool: its service account, its grant, its Deployment.
+//!
+//! The pool is an ordinary container that any cluster admits: Pod Security `restricted`, a
+//! read-only root, no `RuntimeClass` of its own. It has no port for each function, because a
+//! container's list of ports opens none.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SecurityContext,
+    ServiceAccount, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+};
+use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sampan_crd::{MANAGED_BY, METRICS_PORT, POOL, POOL_LABEL};
+
+use super::pod::{filled, seccomp_default};
+
+/// The container of a pool's pod.
+const CONTAINER: &str = "pool";
+
+/// Where a pod keeps what it serves, so that a restarted container needs no API server.
+const STATE: (&str, &str, &str) = ("state", "/run/sampan", "64Mi");
+
+/// Where a pod keeps compiled modules.
+const CACHE: (&str, &str, &str) = ("cache", "/var/cache/sampan", "10Gi");
+
+/// The user and group of the pool, which own nothing.
+const USER: i64 = 65_532;
+
+/// How long requests may take to end when a pod ends.
+const GRACE: Duration = Duration::from_mins(5);
+
+/// Time beyond that until a pod that does not end is killed.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The variables with fields of the pod, which functions may ask for.
+const FIELDS: [(&str, &str); 8] = [
+    ("POD_NAME", "metadata.name"),
+    ("POD_NAMESPACE", "metadata.namespace"),
+    ("POD_UID", "metadata.uid"),
+    ("NODE_NAME", "spec.nodeName"),
+    ("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+    ("HOST_IP", "status.hostIP"),
+    ("POD_IP", "status.podIP"),
+    ("POD_IPS", "status.podIPs"),
+];
+
+/// The settings of all pools.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolSettings {
+    /// The image of the program `sampan-pool`.
+    pub image: String,
+    /// When a node pulls it; `None` for Kubernetes' default.
+    pub image_pull_policy: Option<String>,
+    /// Secrets with credentials for it, in each namespace with a pool.
+    pub image_pull_secrets: Vec<String>,
+    /// The `RuntimeClass`; `None` for the cluster's default runtime.
+    pub runtime_class: Option<String>,
+    /// Pods of each pool.
+    pub replicas: i32,
+    /// Registries from which functions are pulled over HTTP without TLS.
+    pub plain_http_registries: Vec<String>,
+    /// Resources of each pod.
+    pub resources: ResourceRequirements,
+    /// How long a terminating pod accepts requests. Whole seconds.
+    pub drain_delay: Duration,
+}
+
+/// The objects of one pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolObjects {
+    /// Its identity towards the API server.
+    pub service_account: ServiceAccount,
+    /// The grant of the `ClusterRole`, in its namespace only.
+    pub role_binding: RoleBinding,
+    /// Its pods.
+    pub deployment: Deployment,
+}
+
+/// Builds the pool of a namespace.
+pub fn pool(namespace: &str, settings: &PoolSettings) -> PoolObjects {
+    PoolObjects {
+        service_account: ServiceAccount {
+            metadata: metadata(namespace),
+            ..ServiceAccount::default()
+        },
+        role_binding: RoleBinding {
+            metadata: metadata(namespace),
+            role_ref: RoleRef {
+                api_group: Some("rbac.authorization.k8s.io".to_owned()),
+                kind: "ClusterRole".to_owned(),
+                name: POOL.to_owned(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: POOL.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                api_group: None,
+            }]),
+        },
+        deployment: deployment(namespace, settings),
+    }
+}
+
+/// The selector of a pool's pods, in the pool's Deployment and in the Services of its functions.
+pub(super) fn selector() -> BTreeMap<String, String> {
+    let (label, pool) = POOL_LABEL;
+    BTreeMap::from([(label.to_owned(), pool.to_owned())])
+}
+
+fn labels() -> BTreeMap<String, String> {
+    let (managed_by, operator) = MANAGED_BY;
+    let mut labels = selector();
+    labels.insert(managed_by.to_owned(), operator.to_owned());
+    labels.insert("app.kubernetes.io/name".to_owned(), POOL.to_owned());
+    labels
+}
+
+/// No function owns the pool: it goes with the last one.
+fn metadata(namespace: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(POOL.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        labels: Some(labels()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn deployment(namespace: &str, settings: &PoolSettings) -> Deployment {
+    let selector = LabelSelector {
+        match_labels: Some(selector()),
+        ..LabelSelector::default()
+    };
+    Deployment {
+        metadata: metadata(namespace),
+        spec: Some(DeploymentSpec {
+            replicas: Some(settings.replicas),
+            revision_history_limit: Some(3),
+            selector: selector.clone(),
+            // A pod has loaded every function before another one stops.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels()),
+                    annotations: Some(BTreeMap::from([
+                        ("prometheus.io/scrape".to_owned(), "true".to_owned()),
+                        ("prometheus.io/port".to_owned(), METRICS_PORT.to_string()),
+                    ])),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(spec(settings, selector)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn spec(settings: &PoolSettings, selector: LabelSelector) -> PodSpec {
+    let grace = settings
+        .drain_delay
+        .saturating_add(GRACE + MARGIN)
+        .as_secs();
+    let secrets = settings.image_pull_secrets.iter();
+    PodSpec {
+        runtime_class_name: settings.runtime_class.clone(),
+        service_account_name: Some(POOL.to_owned()),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(i64::try_from(grace).unwrap_or(i64::MAX)),
+        image_pull_secrets: filled(
+            secrets
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect(),
+        ),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            seccomp_profile: Some(seccomp_default()),
+            ..PodSecurityContext::default()
+        }),
+        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(selector),
+            ..TopologySpreadConstraint::default()
+        }]),
+        volumes: Some(vec![volume(STATE, Some("Memory")), volume(CACHE, None)]),
+        containers: vec![container(settings)],
+        ..PodSpec::default()
+    }
+}
+
+fn container(settings: &PoolSettings) -> Container {
+    let mut arguments = vec![
+        format!("--state={}", STATE.1),
+        format!("--cache={}", CACHE.1),
+        // The kubelet waits before it stops the container.
+        "--drain-delay=0s".to_owned(),
+        format!("--drain-timeout={}s", GRACE.as_secs()),
+    ];
+    let registries = settings.plain_http_registries.iter();
+    arguments.extend(registries.map(|host| format!("--plain-http-registry={host}")));
+    let pause = i64::try_from(settings.drain_delay.as_secs()).unwrap_or(i64::MAX);
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: settings.image_pull_policy.clone(),
+        args: Some(arguments),
+        env: Some(FIELDS.into_iter().map(field).collect()),
+        ports: Some(vec![ContainerPort {
+            name: Some("metrics".to_owned()),
+            container_port: METRICS_PORT.into(),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        resources: Some(settings.resources.clone()),
+        volume_mounts: Some(vec![mount(STATE), mount(CACHE)]),
+        // It answers before it has read its cache.
+        startup_probe: Some(probe("/healthz", 1, 60)),
+        liveness_probe: Some(probe("/healthz", 10, 6)),
+        readiness_probe: Some(probe("/readyz", 1, 3)),
+        lifecycle: (pause > 0).then(|| Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: pause }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        security_context: Some(SecurityContext {
+            run_as_non_root: Some(true),
+            read_only_root_filesystem: Some(true),
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            seccomp_profile: Some(seccomp_default()),
+            ..SecurityContext::default()
+        }),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        ..Container::default()
+    }
+}
+
+fn field((name, path): (&str, &str)) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.to_owned(),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+fn volume((name, _, limit): (&str, &str, &str), medium: Option<&str>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            medium: medium.map(str::to_owned),
+            size_limit: Some(Quantity(limit.to_owned())),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn mount((name, path, _): (&str, &str, &str)) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        ..VolumeMount::default()
+    }
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(METRICS_PORT.into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        failure_threshold: Some(failures),
+        timeout_seconds: Some(5),
+        ..Probe::default()
+    }
+}

@@ -1,0 +1,287 @@
+//! Finds the place of one function: gathers what the decision needs, and assigns its port.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource as _;
+use sampan_crd::{Placement, WasmFunctionStatus};
+
+use crate::apply::Applied;
+use crate::build::Identity;
+use crate::caches::{Caches, Observed};
+use crate::placement::{self, Backend, PlacementInput, PodsAction, PodsState};
+use crate::pool_ports::{Assignment, Resident};
+use crate::pool_view::PoolView;
+use crate::pools::Pools;
+use crate::refusal::Refusal;
+use crate::status::Placed;
+use crate::watched::WatchedFunction;
+
+/// The wait for a port while all are assigned.
+const FULL_RETRY: Duration = Duration::from_secs(30);
+
+/// What is known of the function.
+pub(crate) struct PlaceInput<'a> {
+    pub(crate) resource: &'a WatchedFunction,
+    pub(crate) identity: &'a Identity,
+    /// The place that the resource asks for.
+    pub(crate) wanted: Placement,
+    /// The last status, empty if there is none.
+    pub(crate) last: &'a WasmFunctionStatus,
+    pub(crate) observed: &'a Observed,
+    /// The pool; `None` for a function that does not need it.
+    pub(crate) pool: Option<&'a PoolView>,
+    pub(crate) now: &'a Time,
+}
+
+/// The place of a function.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// What the Service has to point at.
+    pub(crate) backend: Backend,
+    /// What to do with the Deployment.
+    pub(crate) pods: PodsAction,
+    /// The part of the status.
+    pub(crate) placed: Placed,
+    /// Whether the function moves now.
+    pub(crate) moves: bool,
+    /// The time after which another decision is due.
+    pub(crate) again: Option<Duration>,
+    /// Why the pool cannot serve it.
+    pub(crate) refusal: Option<Refusal>,
+    /// Younger functions that have the same port, and have to get another one.
+    pub(crate) losers: Vec<String>,
+}
+
+impl Place {
+    /// Whether the status must have the place before any object is changed: a port that is new, or
+    /// a move into the pool. A move out of it is the other way round, because the pool stops to
+    /// serve what the status does not name.
+    pub(crate) fn is_announced(&self, last: &WasmFunctionStatus) -> bool {
+        let into_pool = self.placed.placement == Some(Placement::Pooled)
+            && last.placement != Some(Placement::Pooled);
+        let new_port = self.placed.pool_port.is_some() && self.placed.pool_port != last.pool_port;
+        into_pool || new_port
+    }
+
+    /// Whether the status may have the place after the objects were applied. A move out of the pool
+    /// counts only once the Service has moved: the pool ends to serve what it leaves.
+    pub(crate) fn is_done(&self, applied: &Applied) -> bool {
+        let out_of_pool = self.moves && self.placed.placement == Some(Placement::Pod);
+        !out_of_pool || applied.has_service
+    }
+}
+
+/// Whether a function needs the pool of its namespace.
+pub(crate) fn needs_pool(wanted: Placement, last: &WasmFunctionStatus) -> bool {
+    wanted == Placement::Pooled || is_pooled(last) || last.pool_port.is_some()
+}
+
+/// Whether the pool serves a function.
+pub(crate) fn is_pooled(last: &WasmFunctionStatus) -> bool {
+    last.placement == Some(Placement::Pooled)
+}
+
+/// Decides.
+pub(crate) fn decide(input: &PlaceInput<'_>, caches: &Caches, pools: &Pools) -> Place {
+    let last = input.last;
+    // Pods that were counted show a function from before there were placements.
+    let known = last.placement.is_some() || last.replicas > 0;
+    let asks = input.wanted == Placement::Pooled || is_pooled(last);
+    let mut wait = None;
+    let mut refusal = None;
+    let mut losers = Vec::new();
+    let port = if asks {
+        match port(input, caches, pools, &mut losers) {
+            Assignment::Port(port) => Some(port),
+            Assignment::Full => {
+                refusal = Some(Refusal::PoolFull);
+                wait = Some(FULL_RETRY);
+                None
+            }
+            Assignment::Later(after) => {
+                wait = Some(after);
+                None
+            }
+        }
+    } else {
+        last.pool_port
+    };
+    let decision = placement::decide(&PlacementInput {
+        wanted: input.wanted,
+        placement: last.placement,
+        known,
+        pool_port: port,
+        moved_at: last.moved_at.clone(),
+        service: input.observed.service.as_deref().and_then(Backend::of),
+        pods: pods_state(input.observed.deployment.as_deref()),
+        pool_serves: input
+            .pool
+            .is_some_and(|pool| pool.serves(input.resource.meta().generation, port)),
+        now: input.now.clone(),
+    });
+    if input.wanted == Placement::Pooled {
+        refusal = refusal.or_else(|| pools.problem(&input.identity.namespace));
+    }
+    // A function that has waited for its port in vain has no place yet.
+    let unplaced = asks && port.is_none() && !known;
+    Place {
+        backend: decision.backend,
+        pods: decision.pods,
+        placed: Placed {
+            placement: (!unplaced).then_some(decision.placement),
+            pool_port: decision.pool_port,
+            moved_at: decision.moved_at,
+        },
+        moves: decision.moves,
+        again: decision.again.into_iter().chain(wait).min(),
+        refusal,
+        losers,
+    }
+}
+
+fn port(
+    input: &PlaceInput<'_>,
+    caches: &Caches,
+    pools: &Pools,
+    losers: &mut Vec<String>,
+) -> Assignment {
+    let Identity { namespace, uid, .. } = input.identity;
+    if let Some(port) = input.last.pool_port
+        && pools.ports.claim(namespace, uid, port)
+    {
+        return Assignment::Port(port);
+    }
+    let mut own = Resident::of(uid.clone(), input.resource);
+    own.port = input.last.pool_port;
+    let residents = caches.residents(input.identity);
+    let targets = caches.pool_targets(input.identity);
+    let had_pool = caches.observe_pool(namespace).deployment.is_some();
+    let now = Instant::now();
+    let ports = &pools.ports;
+    let assigned = ports.assign(namespace, &own, &residents, &targets, had_pool, now);
+    if let Assignment::Port(port) = assigned {
+        let same = residents.iter().filter(|other| other.port == Some(port));
+        losers.extend(same.map(|other| other.name.clone()));
+    }
+    assigned
+}
+
+fn pods_state(deployment: Option<&Deployment>) -> PodsState {
+    let Some(deployment) = deployment else {
+        return PodsState::Absent;
+    };
+    let status = deployment.status.clone().unwrap_or_default();
+    let spec = deployment.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let current = status.observed_generation >= deployment.metadata.generation;
+    let updated = status.updated_replicas.unwrap_or(0) >= wanted;
+    let available = status.available_replicas.unwrap_or(0) >= wanted;
+    if current && updated && available && deployment.metadata.deletion_timestamp.is_none() {
+        PodsState::Available
+    } else {
+        PodsState::Starting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use sampan_crd::Placement::{self, Pod, Pooled};
+    use sampan_crd::WasmFunctionStatus;
+    use serde_json::{Value, json};
+
+    use super::{Place, pods_state};
+    use crate::apply::Applied;
+    use crate::placement::{Backend, PodsAction, PodsState};
+    use crate::status::Placed;
+
+    #[test]
+    fn pods_are_available_when_all_of_the_current_version_are() {
+        #[expect(
+            clippy::needless_pass_by_value,
+            reason = "callers pass temporary `json!` values"
+        )]
+        fn check(replicas: Value, status: Value, expected: PodsState) {
+            let deployment: Deployment = serde_json::from_value(json!({
+                "metadata": { "generation": 2 },
+                "spec": { "replicas": replicas, "selector": {}, "template": {} }, "status": status,
+            }))
+            .expect("a Deployment");
+            assert_eq!(pods_state(Some(&deployment)), expected, "{deployment:?}");
+        }
+        let status = |observed, updated, available| json!({ "observedGeneration": observed, "updatedReplicas": updated, "availableReplicas": available });
+        check(json!(null), json!({}), PodsState::Starting);
+        check(json!(null), status(2, 1, 1), PodsState::Available);
+        check(json!(2), status(2, 2, 1), PodsState::Starting);
+        check(json!(2), status(2, 1, 2), PodsState::Starting);
+        check(json!(2), status(1, 2, 2), PodsState::Starting);
+        check(json!(2), status(2, 2, 2), PodsState::Available);
+        check(json!(0), status(2, 0, 0), PodsState::Available);
+        assert_eq!(pods_state(None), PodsState::Absent);
+    }
+
+    #[test]
+    fn a_new_port_and_a_move_into_the_pool_are_announced() {
+        fn check(
+            last: (Option<Placement>, Option<u16>),
+            new: (Placement, Option<u16>),
+            expected: bool,
+        ) {
+            let last = WasmFunctionStatus {
+                placement: last.0,
+                pool_port: last.1,
+                ..WasmFunctionStatus::default()
+            };
+            let place = Place {
+                backend: Backend::Pods,
+                pods: PodsAction::Leave,
+                placed: Placed {
+                    placement: Some(new.0),
+                    pool_port: new.1,
+                    moved_at: None,
+                },
+                moves: false,
+                again: None,
+                refusal: None,
+                losers: Vec::new(),
+            };
+            assert_eq!(place.is_announced(&last), expected, "{last:?} {new:?}");
+        }
+        check((None, None), (Pod, None), false);
+        check((None, None), (Pooled, Some(1)), true);
+        check((Some(Pod), None), (Pod, Some(1)), true);
+        check((Some(Pod), Some(1)), (Pod, Some(1)), false);
+        check((Some(Pod), Some(1)), (Pooled, Some(1)), true);
+        check((Some(Pooled), Some(1)), (Pooled, Some(2)), true);
+        check((Some(Pooled), Some(1)), (Pod, Some(1)), false);
+        check((Some(Pod), Some(1)), (Pod, None), false);
+    }
+    #[test]
+    fn a_move_out_of_the_pool_counts_only_with_its_service() {
+        let check = |placement, moves, has_service, expected| {
+            let place = Place {
+                backend: Backend::Pods,
+                pods: PodsAction::Apply,
+                placed: Placed {
+                    placement: Some(placement),
+                    ..Placed::default()
+                },
+                moves,
+                again: None,
+                refusal: None,
+                losers: Vec::new(),
+            };
+            let applied = Applied {
+                has_service,
+                ..Applied::default()
+            };
+            assert_eq!(place.is_done(&applied), expected, "{place:?}");
+        };
+        check(Pod, true, true, true);
+        check(Pod, true, false, false);
+        check(Pod, false, false, true);
+        check(Pooled, true, false, true);
+    }
+}

@@ -1,0 +1,88 @@
+//! The pool of one namespace as one function sees it: its pods, and what each says of the function.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use sampan_crd::pool_report::Serving;
+
+use crate::pool_reports::{FunctionReport, Reach};
+
+/// A pool.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PoolView {
+    /// Its pods that are not ending.
+    pub(crate) pods: Vec<PoolPod>,
+    /// Its Deployment, if it exists.
+    pub(crate) deployment: Option<Arc<Deployment>>,
+    /// All of its pods, as the cluster has them.
+    pub(crate) objects: Vec<Arc<Pod>>,
+    /// Events about pods that cannot be set up.
+    pub(crate) warnings: Vec<Arc<Event>>,
+}
+
+/// A pod of the pool.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolPod {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether Services send it requests.
+    pub(crate) ready: bool,
+    /// What it says of the function.
+    pub(crate) report: FunctionReport,
+}
+
+impl PoolPod {
+    /// What the pod serves at this port.
+    pub(crate) fn serving(&self, port: Option<u16>) -> Option<&Serving> {
+        let answers = self.report.reach == Reach::Answers;
+        let serving = self.report.function.as_ref()?.serving.as_ref()?;
+        (answers && Some(serving.port) == port).then_some(serving)
+    }
+}
+
+impl PoolView {
+    /// The pods that get requests.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = &PoolPod> {
+        self.pods.iter().filter(|pod| pod.ready)
+    }
+
+    /// Whether a pod that gets requests has not been asked long enough.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.ready().any(|pod| pod.report.reach == Reach::Unknown)
+    }
+
+    /// Whether every pod that gets requests, and at least one, serves this version at this port.
+    pub(crate) fn serves(&self, generation: Option<i64>, port: Option<u16>) -> bool {
+        let current = |pod: &PoolPod| {
+            let serving = pod.serving(port);
+            serving.is_some_and(|serving| Some(serving.generation) >= generation)
+        };
+        self.ready().next().is_some() && self.ready().all(current)
+    }
+}
+
+/// Whether a pod is ready, and is not ending.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    !is_ending(pod)
+        && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether a pod is being deleted, or has ended.
+pub(crate) fn is_ending(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// The address at which a pod reports.
+pub(crate) fn address(pod: &Pod) -> Option<IpAddr> {
+    let address = pod.status.as_ref()?.pod_ip.as_ref()?;
+    address.parse().ok()
+}

@@ -1,0 +1,173 @@
+//! Tests of the objects of a pool, and of the Service of a pooled function.
+
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use sampan_crd::{POOL, POOL_FIELDS};
+use sampan_operator::{Backend, Identity, PoolSettings, pool, service};
+use serde_json::{Value, json};
+
+fn settings() -> PoolSettings {
+    PoolSettings {
+        image: "registry.example/pool:1.0".to_owned(),
+        image_pull_policy: None,
+        image_pull_secrets: Vec::new(),
+        runtime_class: None,
+        replicas: 2,
+        plain_http_registries: vec!["one.example:5000".to_owned(), "two.example".to_owned()],
+        resources: ResourceRequirements::default(),
+        drain_delay: Duration::from_secs(3),
+    }
+}
+
+fn built(settings: &PoolSettings) -> Value {
+    let objects = pool("functions", settings);
+    json!({
+        "serviceAccount": objects.service_account,
+        "roleBinding": objects.role_binding,
+        "deployment": objects.deployment,
+    })
+}
+
+#[test]
+fn every_object_of_a_pool_has_its_name_and_no_owner() {
+    let built = built(&settings());
+    for object in built.as_object().expect("objects").values() {
+        assert_eq!(object["metadata"]["name"], POOL, "{object}");
+        assert_eq!(object["metadata"]["namespace"], "functions", "{object}");
+        assert_eq!(object["metadata"].get("ownerReferences"), None, "{object}");
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/managed-by"], "sampan-operator");
+        assert_eq!(labels["sampan.dev/pool"], "default");
+    }
+    let binding = &built["roleBinding"];
+    assert_eq!(binding["roleRef"]["kind"], "ClusterRole");
+    assert_eq!(binding["roleRef"]["name"], POOL);
+    let subjects = json!([{ "kind": "ServiceAccount", "name": POOL, "namespace": "functions" }]);
+    assert_eq!(binding["subjects"], subjects);
+}
+
+#[test]
+fn a_pool_is_admitted_where_pods_are_restricted() {
+    let built = built(&settings());
+    let pod = &built["deployment"]["spec"]["template"]["spec"];
+    assert_eq!(pod.get("runtimeClassName"), None);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    let expected = json!({
+        "runAsNonRoot": true, "readOnlyRootFilesystem": true, "allowPrivilegeEscalation": false,
+        "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
+    });
+    assert_eq!(pod["containers"][0]["securityContext"], expected);
+    // Nothing is written but to folders of the pod, each with a limit.
+    for volume in pod["volumes"].as_array().expect("volumes") {
+        assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{volume}");
+    }
+    assert_eq!(pod["volumes"][0]["emptyDir"]["medium"], "Memory");
+}
+
+#[test]
+fn a_pool_loses_no_request_when_its_pods_are_replaced() {
+    let built = built(&settings());
+    let spec = &built["deployment"]["spec"];
+    assert_eq!(spec["replicas"], 2);
+    let update = json!({ "maxSurge": 1, "maxUnavailable": 0 });
+    assert_eq!(spec["strategy"]["rollingUpdate"], update);
+    let pod = &spec["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 3);
+    assert_eq!(pod["terminationGracePeriodSeconds"], 308);
+    for (probe, path) in [
+        ("startupProbe", "/healthz"),
+        ("livenessProbe", "/healthz"),
+        ("readinessProbe", "/readyz"),
+    ] {
+        let expected = json!({ "path": path, "port": 9090 });
+        assert_eq!(container[probe]["httpGet"], expected, "{probe}");
+    }
+    // A list of 20,000 ports would be in every pod.
+    assert_eq!(container["ports"].as_array().expect("ports").len(), 1);
+}
+
+#[test]
+fn a_pod_of_the_pool_has_every_field_that_functions_may_ask_for() {
+    let built = built(&settings());
+    let container = &built["deployment"]["spec"]["template"]["spec"]["containers"][0];
+    let variables = container["env"].as_array().expect("variables");
+    let paths: Vec<&Value> = variables
+        .iter()
+        .map(|variable| &variable["valueFrom"]["fieldRef"]["fieldPath"])
+        .collect();
+    assert_eq!(paths, POOL_FIELDS);
+    let expected = json!([
+        "--state=/run/sampan",
+        "--cache=/var/cache/sampan",
+        "--drain-delay=0s",
+        "--drain-timeout=300s",
+        "--plain-http-registry=one.example:5000",
+        "--plain-http-registry=two.example",
+    ]);
+    assert_eq!(container["args"], expected);
+}
+
+#[test]
+fn the_settings_of_pools_are_in_their_pods() {
+    let settings = PoolSettings {
+        image_pull_policy: Some("Never".to_owned()),
+        image_pull_secrets: vec!["s".to_owned()],
+        runtime_class: Some("gvisor".to_owned()),
+        drain_delay: Duration::ZERO,
+        ..settings()
+    };
+    let built = built(&settings);
+    let pod = &built["deployment"]["spec"]["template"]["spec"];
+    assert_eq!(pod["runtimeClassName"], "gvisor");
+    assert_eq!(pod["imagePullSecrets"], json!([{ "name": "s" }]));
+    assert_eq!(pod["containers"][0]["imagePullPolicy"], "Never");
+    assert_eq!(pod["containers"][0].get("lifecycle"), None);
+}
+
+#[test]
+fn a_service_keeps_its_name_and_port_when_its_function_moves() {
+    let identity = Identity {
+        namespace: "functions".to_owned(),
+        name: "f".to_owned(),
+        uid: "u".to_owned(),
+    };
+    let spec = |backend| {
+        let service = service(&identity, backend);
+        assert_eq!(service.metadata.name.as_deref(), Some("f"));
+        let spec = serde_json::to_value(service.spec).expect("JSON");
+        assert_eq!(spec["ports"][0]["port"], 80);
+        (
+            spec["selector"].clone(),
+            spec["ports"][0]["targetPort"].clone(),
+        )
+    };
+    let own = (json!({ "sampan.dev/function": "f" }), json!("http"));
+    assert_eq!(spec(Backend::Pods), own);
+    let pool = (json!({ "sampan.dev/pool": "default" }), json!(10_007));
+    assert_eq!(spec(Backend::Pool(10_007)), pool);
+}
+
+/// The rules of a role in `deploy/rbac`.
+fn rules(file: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac");
+    let text = std::fs::read_to_string(folder.join(file)).expect("the file of permissions");
+    let role: Value = serde_saphyr::from_str(&text).expect("YAML");
+    assert_eq!(role["kind"], "ClusterRole");
+    assert_eq!(role["metadata"]["name"], POOL);
+    role["rules"].as_array().expect("rules").clone()
+}
+
+#[test]
+fn a_pool_may_only_read() {
+    let mut resources = Vec::new();
+    for rule in rules("pool.yaml") {
+        for verb in rule["verbs"].as_array().expect("verbs") {
+            assert!(["get", "list", "watch"].contains(&verb.as_str().expect("a verb")));
+        }
+        resources.extend(rule["resources"].as_array().expect("resources").clone());
+    }
+    assert_eq!(resources, ["wasmfunctions", "configmaps", "secrets"]);
+}
