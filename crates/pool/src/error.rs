@@ -1,0 +1,255 @@
+//! Reasons why the pool does not serve a version of a function, and their one mapping to the
+//! report's causes.
+
+use std::error::Error;
+use std::time::Duration;
+
+use sampan_artifact::ReferenceError;
+use sampan_crd::Invalid;
+use sampan_crd::pool_report::{PoolCause, PoolFailure};
+use sampan_engine::{CallError, LoadError};
+use sampan_runner::BindError;
+
+use crate::objects::{ObjectKey, ObjectKind};
+
+/// The most bytes of a message, which may contain foreign text.
+const MAX_MESSAGE_BYTES: usize = 700;
+
+/// Why a version is not served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PoolError {
+    /// A field of the resource is not allowed.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The resource cannot be parsed, by an older definition than this program's.
+    #[error("the resource cannot be read: {0}")]
+    Unreadable(String),
+    /// The image's name is malformed.
+    #[error("spec.image {image:?}")]
+    ImageName {
+        image: String,
+        source: ReferenceError,
+    },
+    /// An object does not exist.
+    #[error("{0} does not exist: create it, or make the reference optional")]
+    NoObject(ObjectKey),
+    /// An object lacks a key.
+    #[error("there is no key {key:?} in {object}: add it, or make the reference optional")]
+    NoKey { object: ObjectKey, key: String },
+    /// A value cannot be that of a variable.
+    #[error("the value of {variable} in {object} is no text without NUL characters in UTF-8")]
+    NoText { object: ObjectKey, variable: String },
+    /// The pool's pod lacks a field.
+    #[error("the pool's pod has no value for the fieldRef {path}")]
+    NoField { path: String },
+    /// The pool's account lacks a permission.
+    #[error("the pool may not get, list and watch objects of kind {0}: its Role must allow it")]
+    Forbidden(ObjectKind),
+    /// The credentials of an image cannot be read.
+    #[error(transparent)]
+    Credentials(#[from] sampan_artifact::CredentialsError),
+    /// The image cannot be pulled.
+    #[error("the image cannot be pulled{hint}")]
+    Pull {
+        hint: String,
+        source: Box<sampan_artifact::Error>,
+    },
+    /// The image is not here, and must not be pulled.
+    #[error("the image is not in this pod, and imagePullPolicy Never forbids to pull it")]
+    NeverPulled,
+    /// The image cannot be kept.
+    #[error("the image cannot be kept in {folder}")]
+    Keep {
+        folder: String,
+        source: std::io::Error,
+    },
+    /// The kept image has changed.
+    #[error("the kept module has the digest {found} and not {expected}; it is pulled again")]
+    Damaged { expected: String, found: String },
+    /// The module cannot be compiled or linked.
+    #[error("the module cannot be loaded")]
+    Load(#[from] LoadError),
+    /// The first instance fails.
+    #[error("no instance of the module can be made")]
+    Instance(#[source] CallError),
+    /// The port cannot be opened.
+    #[error("the pod's port {port} cannot be opened")]
+    Port { port: u16, source: BindError },
+}
+
+/// When a failed version is tried again without a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Only after a change of the resource or of its objects.
+    Never,
+    Later,
+}
+
+impl PoolError {
+    /// The report's cause, on which users and programs rely.
+    pub(crate) fn cause(&self) -> PoolCause {
+        match self {
+            Self::Invalid(_) | Self::Unreadable(_) => PoolCause::Invalid,
+            Self::ImageName { .. } => PoolCause::InvalidImageName,
+            Self::NoObject(_) | Self::NoKey { .. } | Self::NoText { .. } | Self::NoField { .. } => {
+                PoolCause::ConfigurationMissing
+            }
+            Self::Forbidden(_) => PoolCause::Forbidden,
+            Self::Credentials(_)
+            | Self::Pull { .. }
+            | Self::NeverPulled
+            | Self::Keep { .. }
+            | Self::Damaged { .. } => PoolCause::ImagePullFailed,
+            Self::Load(_) | Self::Instance(_) => PoolCause::StartFailed,
+            Self::Port { .. } => PoolCause::PortUnavailable,
+        }
+    }
+
+    /// Whether the same version may load later. A registry may get what it lacks, so every pull is
+    /// repeated, as by the kubelet.
+    pub(crate) fn retry(&self) -> Retry {
+        match self {
+            Self::Pull { .. }
+            | Self::NeverPulled
+            | Self::Keep { .. }
+            | Self::Damaged { .. }
+            | Self::Port { .. } => Retry::Later,
+            Self::Load(error) => match error {
+                LoadError::Read { .. }
+                | LoadError::Compiler(_)
+                | LoadError::Cache { .. }
+                | LoadError::Engine(_)
+                | LoadError::CompileKilled { .. } => Retry::Later,
+                _ => Retry::Never,
+            },
+            Self::Invalid(_)
+            | Self::Unreadable(_)
+            | Self::ImageName { .. }
+            | Self::NoObject(_)
+            | Self::NoKey { .. }
+            | Self::NoText { .. }
+            | Self::NoField { .. }
+            | Self::Forbidden(_)
+            | Self::Credentials(_)
+            | Self::Instance(_) => Retry::Never,
+        }
+    }
+
+    /// The failure for the report, in one line.
+    pub(crate) fn failure(&self) -> PoolFailure {
+        PoolFailure {
+            cause: self.cause(),
+            message: one_line(self),
+        }
+    }
+}
+
+/// The wait before another attempt, after so many failed ones: it doubles up to five minutes, as
+/// the kubelet's. The part that is random lets the pods of a pool ask at different times.
+pub(crate) fn backoff(failed: u32, random: u64) -> Duration {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_mins(5);
+    let wait = FIRST.saturating_mul(1 << failed.saturating_sub(1).min(16));
+    let wait = wait.min(LONGEST);
+    // Six to ten tenths.
+    wait / 10 * (10 - u32::try_from(random % 5).unwrap_or(0))
+}
+
+/// An error with its causes, in one line of limited length.
+fn one_line(error: &PoolError) -> String {
+    let mut line = error.to_string();
+    // A parser's error could show a part of a Secret.
+    let is_secret = matches!(error, PoolError::Credentials(_));
+    let mut source = error.source().filter(|_| !is_secret);
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let mut line: String = line
+        .chars()
+        .map(|character| match character {
+            control if control.is_control() => ' ',
+            other => other,
+        })
+        .collect();
+    if line.len() > MAX_MESSAGE_BYTES {
+        let end = (0..=MAX_MESSAGE_BYTES).rev();
+        let mut ends = end.filter(|end| line.is_char_boundary(*end));
+        line.truncate(ends.next().unwrap_or(0));
+        line.push_str("...");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use sampan_artifact::DockerConfig;
+
+    use super::*;
+
+    #[test]
+    fn each_error_has_a_cause_and_a_time_for_the_next_attempt() {
+        fn check(error: &PoolError, cause: PoolCause, retry: Retry) {
+            assert_eq!((error.cause(), error.retry()), (cause, retry), "{error}");
+        }
+        let object = || ObjectKey::secret("a");
+        let io = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let configuration = PoolCause::ConfigurationMissing;
+        check(&PoolError::NoObject(object()), configuration, Retry::Never);
+        let key = "k".to_owned();
+        let no_key = PoolError::NoKey {
+            object: object(),
+            key,
+        };
+        check(&no_key, configuration, Retry::Never);
+        let forbidden = PoolError::Forbidden(ObjectKind::Secret);
+        check(&forbidden, PoolCause::Forbidden, Retry::Never);
+        let (pull, start) = (PoolCause::ImagePullFailed, PoolCause::StartFailed);
+        check(&PoolError::NeverPulled, pull, Retry::Later);
+        let (folder, source) = ("/c".to_owned(), io());
+        check(&PoolError::Keep { folder, source }, pull, Retry::Later);
+        let compile = PoolError::Load(LoadError::Compile("x".to_owned()));
+        check(&compile, start, Retry::Never);
+        let compiler = PoolError::Load(LoadError::Compiler("x".to_owned()));
+        check(&compiler, start, Retry::Later);
+        let instance = PoolError::Instance(CallError::NoResponse);
+        check(&instance, start, Retry::Never);
+    }
+
+    #[test]
+    fn a_failure_is_one_bounded_line_with_its_causes() {
+        fn check(text: &str, expected: &str) {
+            let error = PoolError::Load(LoadError::Compile(text.to_owned()));
+            assert_eq!(error.failure().message, expected);
+        }
+        let before = "the module cannot be loaded: compilation failed: ";
+        check("a\nb\x1b", &format!("{before}a b "));
+        let long = "é".repeat(1000);
+        let kept = (MAX_MESSAGE_BYTES - before.len()) / 2;
+        check(&long, &format!("{before}{}...", "é".repeat(kept)));
+    }
+
+    #[test]
+    fn a_failure_shows_nothing_of_a_secret() {
+        let parsed = DockerConfig::parse("Secret pull", br#"{"auths": "hidden"}"#);
+        let error = PoolError::from(parsed.expect_err("it has no logins"));
+        let message = error.failure().message;
+        assert_eq!(message, "Secret pull is not Docker's configuration");
+    }
+
+    #[test]
+    fn waits_double_and_are_bounded() {
+        fn check(failed: u32, random: u64, expected: u64) {
+            let wait = backoff(failed, random);
+            assert_eq!(wait, Duration::from_millis(expected), "{failed} {random}");
+        }
+        check(1, 0, 1000);
+        check(2, 0, 2000);
+        check(5, 0, 16_000);
+        check(10, 0, 300_000);
+        check(u32::MAX, 0, 300_000);
+        check(1, 4, 600);
+        check(10, 7, 240_000);
+    }
+}

@@ -1,0 +1,159 @@
+//! Command line of the pool.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use sampan_artifact::Trust;
+use sampan_engine::CompileCommand;
+use sampan_runner::ServerConfig;
+use sampan_spec::Timespan;
+
+use crate::fields::PodFields;
+use crate::serve::Settings;
+
+/// This program, even if its file has been replaced since the start: the compiling child must have
+/// the version of its parent.
+const SELF_EXE: &str = "/proc/self/exe";
+
+/// Serves the pooled functions of a namespace, each on the port in its status.poolPort.
+///
+/// The operator makes the Deployment sampan-pool in each namespace with functions of
+/// spec.placement Pooled, so this program is not started by hand. It reads the functions, config
+/// maps and Secrets of its namespace and writes nothing. What it serves goes on without the API
+/// server, also after a restart.
+#[derive(Debug, Parser)]
+#[command(name = "sampan-pool", version, max_term_width = 100)]
+pub(crate) struct Options {
+    /// The namespace. Default: that of the pod's service account, or of the kubeconfig.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The folder that remembers what is served, for a restart without the API server. It contains
+    /// values of Secrets: mount an emptyDir of medium Memory.
+    #[arg(long, value_name = "FOLDER", default_value = "/run/sampan")]
+    state: PathBuf,
+    /// The folder of pulled images and compiled modules: mount an emptyDir.
+    #[arg(long, value_name = "FOLDER", default_value = "/var/cache/sampan")]
+    cache: PathBuf,
+    /// The address that serves /metrics, /healthz, /readyz and /functions.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "[::]:9090",
+        env = "SAMPAN_ADMIN"
+    )]
+    pub(crate) admin: SocketAddr,
+    /// A registry that is asked over HTTP without TLS, as HOST or HOST:PORT. Repeatable; several
+    /// are separated by commas.
+    #[arg(
+        long,
+        value_name = "HOST",
+        value_delimiter = ',',
+        env = "SAMPAN_PLAIN_HTTP_REGISTRIES"
+    )]
+    plain_http_registry: Vec<String>,
+    /// How long the pod accepts requests after SIGTERM, until every proxy has removed it.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5s", env = "SAMPAN_DRAIN_DELAY")]
+    pub(crate) drain_delay: Duration,
+    /// How long requests in progress may then take. The rest is cut.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s", env = "SAMPAN_DRAIN_TIMEOUT")]
+    drain_timeout: Duration,
+    /// How long the pod waits for functions that load before it counts as ready without them.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "2m", env = "SAMPAN_READY_TIMEOUT")]
+    ready_timeout: Duration,
+    /// How many images are downloaded, and how many modules are loaded, concurrently. Of these, one
+    /// for each processor compiles.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), default_value = "8", env = "SAMPAN_LOADS")]
+    loads: u16,
+    /// The most instances of all functions at once. Further requests get 503.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000), default_value = "1000", env = "SAMPAN_INSTANCES")]
+    instances: u32,
+    /// The most open connections of all functions. At the limit, idle ones are closed.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value = "10000", env = "SAMPAN_CONNECTIONS")]
+    connections: u32,
+    /// Format of log lines.
+    #[arg(long, value_enum, default_value = "json", env = "SAMPAN_LOG_FORMAT")]
+    pub(crate) log_format: Format,
+    /// A log filter, such as info or `info,sampan_pool=debug`. Default: `RUST_LOG`, or info.
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_filter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Options {
+    /// The settings of the pool. `trust` is for registries, `compile` the argument with which this
+    /// program compiles.
+    pub(crate) fn settings(&self, trust: Trust, compile: &str, fields: PodFields) -> Settings {
+        Settings {
+            state: self.state.clone(),
+            cache: self.cache.clone(),
+            compiler: CompileCommand {
+                program: Path::new(SELF_EXE).to_owned(),
+                arguments: vec![compile.to_owned()],
+                // The allocator reserves address space in steps of a gibibyte, which would count
+                // against limits.compileMemory.
+                environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
+            },
+            instances: self.instances,
+            server: ServerConfig {
+                drain: self.drain_timeout,
+                max_connections: usize::try_from(self.connections).unwrap_or(usize::MAX),
+                ..ServerConfig::new(Vec::new())
+            },
+            plain_http_registries: self.plain_http_registry.clone(),
+            trust,
+            loads: self.loads.into(),
+            ready_timeout: self.ready_timeout,
+            fields,
+        }
+    }
+}
+
+/// Parses a time such as 500ms, 30s or 10m.
+fn time(text: &str) -> Result<Duration, String> {
+    let Timespan(time) = text.parse().map_err(|error| format!("{error}"))?;
+    if time > Duration::from_hours(24) {
+        return Err("it is more than a day".to_owned());
+    }
+    Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_are_parsed() {
+        fn check(arguments: &[&str], accepted: bool) {
+            let parsed = Options::try_parse_from(["sampan-pool"].iter().chain(arguments));
+            assert_eq!(parsed.is_ok(), accepted, "{arguments:?}: {parsed:?}");
+        }
+        check(&[], true);
+        check(&["--drain-delay", "0s", "--ready-timeout", "500ms"], true);
+        check(&["--drain-delay", "5"], false);
+        check(&["--drain-delay", "25h"], false);
+        check(&["--loads", "0"], false);
+        check(&["--admin", "9090"], false);
+        check(&["--unknown"], false);
+    }
+
+    #[test]
+    fn registries_without_tls_are_a_list() {
+        let arguments = [
+            "sampan-pool",
+            "--plain-http-registry",
+            "a:1,b",
+            "--plain-http-registry",
+            "c",
+        ];
+        let options = Options::parse_from(arguments);
+        let settings = options.settings(Trust::Public, "compile", PodFields::default());
+        assert_eq!(settings.plain_http_registries, ["a:1", "b", "c"]);
+    }
+}

@@ -1,0 +1,163 @@
+//! The pool without its watches: everything that serves functions, fed with events.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sampan_allocator::release_memory;
+use sampan_artifact::Trust;
+use sampan_engine::{CompileCommand, Engine, EngineConfig, EngineError};
+use sampan_runner::{Metrics, Ports, ServerConfig, Summary};
+use sampan_telemetry::{Health, Registry};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::artifacts::Artifacts;
+use crate::event::Event;
+use crate::fields::PodFields;
+use crate::load::Loader;
+use crate::metrics::PoolMetrics;
+use crate::objects::ObjectKey;
+use crate::pool::{Parts, Pool};
+use crate::readiness::Readiness;
+use crate::report::Reports;
+use crate::snapshot::Snapshot;
+use crate::wanted_objects::WantedObjects;
+
+/// Events that wait for the pool; a watch that is ahead waits.
+const MAX_EVENTS: usize = 1024;
+
+/// Settings of a pool.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder of the snapshot, which contains secrets: in memory.
+    pub state: PathBuf,
+    /// The folder of images and compiled modules: on a disk.
+    pub cache: PathBuf,
+    /// The program that compiles.
+    pub compiler: CompileCommand,
+    /// The most instances at once, over all functions.
+    pub instances: u32,
+    /// Limits of connections, and the time of the drain.
+    pub server: ServerConfig,
+    /// Registries without TLS.
+    pub plain_http_registries: Vec<String>,
+    /// The certificate authorities of registries.
+    pub trust: Trust,
+    /// The most concurrent downloads, loads of new modules, and loads of known ones.
+    pub loads: usize,
+    /// How long readiness waits for functions that load.
+    pub ready_timeout: Duration,
+    /// The fields of the pool's pod.
+    pub fields: PodFields,
+}
+
+/// Reasons why a pool could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine did not start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A folder cannot be used.
+    #[error("the folder {} cannot be used: mount a writable volume there, or choose another with {option}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The option that chooses it.
+        option: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// A pool that serves.
+pub struct Serving {
+    /// Takes what the watches see. The pool ends after the last sender.
+    pub events: mpsc::Sender<Event>,
+    /// The names of the objects whose data the pool wants.
+    pub wanted: WantedObjects,
+    /// The reports of its functions.
+    pub reports: Reports,
+    readiness: Readiness,
+    ports: Ports,
+    task: JoinHandle<()>,
+}
+
+/// Starts a pool, which first serves what its folder says that it served before. The receiver gets
+/// the name of each object whose data the pool wants from then on.
+///
+/// # Errors
+///
+/// [`StartError`], which names the folder or the engine's fault.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn serve(
+    settings: Settings,
+    registry: &Registry,
+    health: Health,
+) -> Result<(Serving, UnboundedReceiver<ObjectKey>), StartError> {
+    let mut config = EngineConfig::new(settings.cache.join("compiled"), settings.compiler);
+    config.instances = settings.instances;
+    config.release_memory = release_memory;
+    let engine = Engine::new(&config)?;
+    let images = settings.cache.join("pulled");
+    let plain_http = settings.plain_http_registries;
+    let loads = settings.loads;
+    let artifacts = Artifacts::open(images.clone(), plain_http, settings.trust, loads);
+    let artifacts = artifacts.map_err(|source| StartError::Folder {
+        folder: images,
+        option: "--cache",
+        source,
+    })?;
+    let opened = Snapshot::open(&settings.state);
+    let (snapshot, records) = opened.map_err(|source| StartError::Folder {
+        folder: settings.state,
+        option: "--state",
+        source,
+    })?;
+    tracing::info!(functions = records.len(), "restored from the snapshot");
+
+    let function_metrics = Metrics::register(registry);
+    let metrics = PoolMetrics::register(registry);
+    let guests = engine.guests().clone();
+    let ports = Ports::new(settings.server, function_metrics.clone(), guests);
+    let loader = Loader::new(engine, artifacts, function_metrics, metrics.clone(), loads);
+    let (wanted, added) = WantedObjects::new();
+    let (reports, readiness) = (Reports::default(), Readiness::new(health));
+    let parts = Parts {
+        fields: settings.fields,
+        loader,
+        ports: ports.clone(),
+        reports: reports.clone(),
+        metrics,
+        snapshot,
+        wanted: wanted.clone(),
+        readiness: readiness.clone(),
+        ready_timeout: settings.ready_timeout,
+    };
+    let (events, received) = mpsc::channel(MAX_EVENTS);
+    let task = tokio::spawn(Pool::new(parts, records).run(received));
+    let serving = Serving {
+        events,
+        wanted,
+        reports,
+        readiness,
+        ports,
+        task,
+    };
+    Ok((serving, added))
+}
+
+impl Serving {
+    /// Gets unready, serves on for `delay`, until every proxy knows, and then drains.
+    pub async fn stop(self, delay: Duration) -> Summary {
+        self.readiness.stop();
+        sleep(delay).await;
+        let summary = self.ports.drain().await;
+        self.task.abort();
+        summary
+    }
+}

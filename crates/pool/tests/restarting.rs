@@ -1,0 +1,74 @@
+//! Tests of a pool that begins again, with neither API server nor registry.
+
+mod support;
+
+use sampan_crd::pool_report::PoolCause;
+use sampan_pool::{Event, ObjectKey};
+use serde_json::json;
+
+use support::registry::Registry;
+use support::{Fixture, check, free_port, function, guest, pooled, resource};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_pool_serves_before_it_has_listed() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, digest) = registry.push("f", "latest", guest("here"));
+    let (port, gone) = (free_port(), free_port());
+    let from = json!({ "secretKeyRef": { "name": "keys", "key": "token" } });
+    let env = json!({ "env": [{ "name": "TOKEN", "valueFrom": from }] });
+    pool.apply(resource("f", 4, port, &image, env.clone()))
+        .await;
+    pool.apply(resource("gone", 1, gone, &image, json!({})))
+        .await;
+    let keys = ObjectKey::secret("keys");
+    pool.set(keys.clone(), Some(&[("token", "t1")])).await;
+    pool.until_serving("f", 4).await;
+    pool.until_serving("gone", 1).await;
+    pool.send(Event::Deleted {
+        uid: "uid-of-gone".to_owned(),
+    })
+    .await;
+    pool.until_removed("gone").await;
+    // A version that fails is not what is restored.
+    pool.apply(resource("f", 5, port, "not-an-image", env.clone()))
+        .await;
+    pool.until_failed("f", PoolCause::InvalidImageName).await;
+    let folder = pool.stop().await;
+
+    let asked = registry.count("");
+    let pool = Fixture::start_in(folder);
+    let served = pool.until_serving("f", 4).await.serving.expect("it serves");
+    assert_eq!(served.digest, digest);
+    check(port, 200, &["here", "TOKEN=t1"], &[]).await;
+    let report = pool.until("it restarts", |_| true).await;
+    assert!(
+        !report.listed && function(&report, "gone").is_none(),
+        "{report:?}"
+    );
+    assert_eq!(pool.health.reason(), None);
+
+    // The list says what has changed since. The same image is not asked for again.
+    let listed = vec![pooled(resource("f", 4, port, &image, env))];
+    pool.send(Event::Listed(listed)).await;
+    pool.until("it is listed", |report| report.listed).await;
+    check(port, 200, &["TOKEN=t1"], &[]).await;
+    pool.set(keys, Some(&[("token", "t2")])).await;
+    while !support::get(port).await.contains("TOKEN=t2") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(registry.count(""), asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_has_lost_its_disk_pulls_again() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("f", "1", guest("here"));
+    let port = free_port();
+    pool.apply(resource("f", 1, port, &image, json!({}))).await;
+    pool.until_serving("f", 1).await;
+    let folder = pool.stop().await;
+    std::fs::remove_dir_all(folder.path().join("cache")).expect("it is removed");
+    let pool = Fixture::start_in(folder);
+    pool.until_serving("f", 1).await;
+    check(port, 200, &["here"], &[]).await;
+}
