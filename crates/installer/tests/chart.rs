@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const IMAGES: [&str; 2] = [
+const IMAGES: [&str; 3] = [
     "--set=operator.image=r.example/operator:1",
     "--set=installer.image=r.example/node-installer:1",
+    "--set=pool.image=r.example/pool:1",
 ];
 
 fn helm(words: &[&str]) -> Output {
@@ -81,6 +82,7 @@ fn all_objects_of_an_installation_are_rendered() {
         ("CustomResourceDefinition", "wasmfunctions.sampan.dev"),
         ("RuntimeClass", "sampan"),
         ("ClusterRole", "sampan-operator"),
+        ("ClusterRole", "sampan-pool"),
         ("Role", "sampan-operator-leader"),
         ("Deployment", "sampan-operator"),
         ("PodDisruptionBudget", "sampan-operator"),
@@ -156,11 +158,38 @@ fn values_change_the_rendered_objects() {
         "sampan-operator",
         &["--resync=1m"],
     );
+    check(
+        &[
+            "--set=pool.replicas=2",
+            "--set=pool.plainHttpRegistries={one.example:5000,two.example}",
+            "--set=pool.imagePullPolicy=Never",
+        ],
+        "Deployment",
+        "sampan-operator",
+        &[
+            "--pool-image=r.example/pool:1",
+            "--pool-replicas=2",
+            "\"--pool-plain-http-registry=one.example:5000\"",
+            "\"--pool-plain-http-registry=two.example\"",
+            "--pool-image-pull-policy=Never",
+            "--pool-resources={\\\"limits\\\":{\\\"memory\\\":\\\"4Gi\\\"}",
+        ],
+    );
+    check(
+        &["--set=operator.namespace=team"],
+        "ClusterRole",
+        "sampan-pool",
+        &["secrets"],
+    );
     let off = [
         "--set=installer.enabled=false",
         "--set=crd.install=false",
         "--set=operator.replicas=1",
     ];
+    let without_pools = template(&["--set=pool.enabled=false", "--set=pool.image="]);
+    let without_pools = without_pools.expect("rendered");
+    assert!(!without_pools.contains("--pool-"), "{without_pools}");
+    assert!(!without_pools.contains("\n  name: sampan-pool\n"));
     let rendered = template(&off).expect("rendered");
     for kind in [
         "DaemonSet",
@@ -180,6 +209,12 @@ fn wrong_values_are_rejected_by_name() {
     };
     check("--set=operator.image=", "operator.image is empty");
     check("--set=installer.image=", "installer.image is empty");
+    check("--set=pool.image=", "pool.image is empty");
+    check("--set=pool.replicas=0", "replicas");
+    check(
+        "--set=pool.plainHttpRegistries={a/b}",
+        "plainHttpRegistries",
+    );
     check("--set=operator.replica=1", "replica");
     check("--set=operator.replicas=0", "replicas");
     check("--set=operator.resync=10", "resync");

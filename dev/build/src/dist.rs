@@ -34,9 +34,37 @@ pub struct Dist {
     pub folder: Option<PathBuf>,
 }
 
-/// Makes only the operator's image, in a folder of its own, from programs that are built.
-pub fn operator(
+/// An image of a cluster's own workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterImage {
+    /// That of the operator.
+    Operator,
+    /// That of pools.
+    Pool,
+}
+
+impl ClusterImage {
+    /// The image's name, without a registry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Pool => "pool",
+        }
+    }
+
+    /// The program that it runs.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Operator => "sampan-operator",
+            Self::Pool => "sampan-pool",
+        }
+    }
+}
+
+/// Makes only one image, in a folder of its own, from programs that are built.
+pub fn image(
     repository: &Repository,
+    which: ClusterImage,
     folder: &Path,
     archive: &Path,
     reference: &str,
@@ -44,7 +72,10 @@ pub fn operator(
     remove(folder)?;
     let programs = programs::strip(repository, &folder.join("bin"))?;
     let version = version(repository)?;
-    let image = images::operator(&programs)?;
+    let image = match which {
+        ClusterImage::Operator => images::operator(&programs)?,
+        ClusterImage::Pool => images::pool(&programs)?,
+    };
     image.write(folder, reference, &version)?;
     let packed = folder.join(image.archive_name(&version));
     fs::rename(&packed, archive).with_context(|| format!("failed to move {}", packed.display()))

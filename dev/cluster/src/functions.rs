@@ -135,6 +135,7 @@ fn named(backend: &Backend, node: &Node) -> [Value; 2] {
 /// Pushes the functions, creates their resources and waits until all are ready.
 pub(super) fn deploy(
     repository: &Repository,
+    layout: &Layout,
     saved: &SavedState,
     processes: &Processes,
     kubectl: &Kubectl,
@@ -144,9 +145,12 @@ pub(super) fn deploy(
     let resources = functions
         .iter()
         .map(|function| {
-            let image = format!("{}/functions/{}:latest", saved.registry, function.name);
+            let name = format!("functions/{}:latest", function.name);
+            let image = format!("{}/{name}", saved.registry);
             let digest = push(repository, &function.staged(repository), &image, &[])?;
-            Ok(resource(function, &format!("{image}@{digest}")))
+            // A pool pulls in a pod, where the registry has this name only.
+            let registry = SavedState::registry_in_cluster(layout);
+            Ok(resource(function, &format!("{registry}/{name}@{digest}")))
         })
         .collect::<Result<Vec<_>>>()?;
     kubectl.apply(&list(&resources))?;

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use sampan_build::dist;
+use sampan_build::dist::{self, ClusterImage};
 use sampan_checkout::cache::content_key;
 use sampan_checkout::cargo::shown;
 use sampan_checkout::repository::Repository;
 
 use super::images;
 use super::layout::{Layout, Node};
+use super::state::SavedState;
 
 /// The release, and its namespace.
 const RELEASE: &str = "sampan";
@@ -21,34 +22,67 @@ const NAMESPACE: &str = "sampan-system";
 /// How long helm waits for the resources to become ready.
 const HELM_TIMEOUT: &str = "180s";
 
-/// Imports the operator's image into every node and installs or upgrades the chart.
+/// Imports the images of the operator and of pools into every node, and installs or upgrades the
+/// chart.
 pub(super) fn install(
     repository: &Repository,
     layout: &Layout,
     nodes: &[Node],
     resync: Option<&str>,
 ) -> Result<()> {
-    let program = repository.program("sampan-operator");
+    let operator = provide(repository, layout, nodes, ClusterImage::Operator)?;
+    let pool = provide(repository, layout, nodes, ClusterImage::Pool)?;
+    let mut values = vec![
+        format!("operator.image={operator}"),
+        "operator.imagePullPolicy=Never".to_owned(),
+        format!("operator.replicas={}", nodes.len().min(2)),
+        format!("pool.image={pool}"),
+        "pool.imagePullPolicy=Never".to_owned(),
+        // The cluster's registry has no certificate. Pods reach it by this name only.
+        format!(
+            "pool.plainHttpRegistries={{{}}}",
+            SavedState::registry_in_cluster(layout)
+        ),
+        "installer.enabled=false".to_owned(),
+    ];
+    values.extend(resync.map(|resync| format!("operator.resync={resync}")));
+    upgrade(repository, layout, &values)
+}
+
+/// Makes an image and imports it into every node. Returns its name.
+fn provide(
+    repository: &Repository,
+    layout: &Layout,
+    nodes: &[Node],
+    which: ClusterImage,
+) -> Result<String> {
+    let program = repository.program(which.program());
     let bytes =
         fs::read(&program).with_context(|| format!("failed to read {}", program.display()))?;
     // A changed program gets another image name, so that its pods are replaced.
-    let image = format!("sampan.test/operator:{}", content_key(&bytes));
-    let folder = layout.state().join("operator");
+    let image = format!("sampan.test/{}:{}", which.name(), content_key(&bytes));
+    let folder = layout.state().join(which.name());
     let archive = folder.join("image.tar");
     let made = folder.join("made");
     if !fs::read_to_string(&made).is_ok_and(|made| made == image) {
-        dist::operator(repository, &folder, &archive, &image)?;
+        dist::image(repository, which, &folder, &archive, &image)?;
         fs::write(&made, &image).with_context(|| format!("failed to write {}", made.display()))?;
     }
     for node in nodes {
-        import(layout, node, &archive, &image)?;
+        import(layout, node, which, &archive, &image)?;
     }
-    upgrade(repository, layout, &image, nodes.len(), resync)
+    Ok(image)
 }
 
 /// Imports the image into a node, unless the node has it.
-fn import(layout: &Layout, node: &Node, archive: &Path, image: &str) -> Result<()> {
-    let note = node.state().join("operator-image");
+fn import(
+    layout: &Layout,
+    node: &Node,
+    which: ClusterImage,
+    archive: &Path,
+    image: &str,
+) -> Result<()> {
+    let note = node.state().join(format!("{}-image", which.name()));
     if fs::read_to_string(&note).is_ok_and(|noted| noted == image) {
         return Ok(());
     }
@@ -56,13 +90,7 @@ fn import(layout: &Layout, node: &Node, archive: &Path, image: &str) -> Result<(
     fs::write(&note, image).with_context(|| format!("failed to write {}", note.display()))
 }
 
-fn upgrade(
-    repository: &Repository,
-    layout: &Layout,
-    image: &str,
-    nodes: usize,
-    resync: Option<&str>,
-) -> Result<()> {
+fn upgrade(repository: &Repository, layout: &Layout, values: &[String]) -> Result<()> {
     let chart = repository.root().join("deploy/chart/sampan");
     // helm's own files are removed with the cluster.
     let own = layout.state().join("helm");
@@ -71,18 +99,12 @@ fn upgrade(
         .arg(&chart)
         .args(["--namespace", NAMESPACE, "--create-namespace"])
         .args(["--wait", "--timeout", HELM_TIMEOUT])
-        .args(["--set", &format!("operator.image={image}")])
-        .args(["--set", "operator.imagePullPolicy=Never"])
-        .args(["--set", &format!("operator.replicas={}", nodes.min(2))])
-        .args(["--set", "installer.enabled=false"])
+        .args(values.iter().map(|value| format!("--set={value}")))
         .env("KUBECONFIG", layout.kubeconfig())
         .env("HELM_CACHE_HOME", own.join("cache"))
         .env("HELM_CONFIG_HOME", own.join("config"))
         .env("HELM_DATA_HOME", own.join("data"))
         .stdin(Stdio::null());
-    if let Some(resync) = resync {
-        helm.args(["--set", &format!("operator.resync={resync}")]);
-    }
     let output = helm
         .output()
         .with_context(|| format!("failed to start {}", shown(&helm)))?;

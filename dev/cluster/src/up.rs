@@ -170,7 +170,7 @@ pub(crate) fn run(
     }
     if up.functions() {
         let functions = step("the nine functions", || {
-            functions::deploy(repository, &saved, &processes, &kubectl)
+            functions::deploy(repository, layout, &saved, &processes, &kubectl)
         })?;
         functions::print_examples(repository, &functions)?;
     }

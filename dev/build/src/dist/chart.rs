@@ -44,11 +44,11 @@ pub(super) fn package(
     fs::remove_dir_all(&staged).context("failed to remove the copy of the chart")
 }
 
-/// The values with the built images in place of the two empty ones.
+/// The values with the built images in place of the three empty ones.
 fn with_images(values: &str, prefix: &str, version: &str) -> Result<String> {
     let empty = "\n  image: \"\"\n";
     let mut text = values.to_owned();
-    for name in ["operator", "node-installer"] {
+    for name in ["operator", "pool", "node-installer"] {
         if !text.contains(empty) {
             bail!("values.yaml of the chart has no empty image for the {name}");
         }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_values_of_the_chart_get_both_images() {
+    fn the_values_of_the_chart_get_all_images() {
         let values = include_str!("../../../../deploy/chart/sampan/values.yaml");
         let text = with_images(values, "r.example/sampan", "1.2.3").unwrap();
         let images: Vec<_> = text
@@ -117,6 +117,7 @@ mod tests {
             .collect();
         let expected = [
             "  image: r.example/sampan/operator:1.2.3",
+            "  image: r.example/sampan/pool:1.2.3",
             "  image: r.example/sampan/node-installer:1.2.3",
         ];
         assert_eq!(images, expected);

@@ -55,6 +55,7 @@ pub(super) fn all(programs: &[Program]) -> Result<Vec<Image>> {
     }
     Ok(vec![
         operator(programs)?,
+        pool(programs)?,
         Image {
             name: "node-installer",
             about: "Puts Sampan's containerd shim on a node",
@@ -81,6 +82,18 @@ pub(super) fn operator(programs: &[Program]) -> Result<Image> {
         main: "sampan-operator",
         user: NON_ROOT_USER,
         layer: tree(named(programs, "sampan-operator")?)?,
+    })
+}
+
+/// The image of pools. The program compiles modules in a child process, which is the program
+/// itself, so nothing else is in the image.
+pub(super) fn pool(programs: &[Program]) -> Result<Image> {
+    Ok(Image {
+        name: "pool",
+        about: "Sampan's pool: serves the pooled functions of a namespace",
+        main: "sampan-pool",
+        user: NON_ROOT_USER,
+        layer: tree(named(programs, "sampan-pool")?)?,
     })
 }
 

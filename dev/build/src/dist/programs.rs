@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use sampan_checkout::repository::Repository;
 
 /// The programs of a release.
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 5] = [
     "sampan",
     "sampan-operator",
+    "sampan-pool",
     "sampan-node-installer",
     "containerd-shim-sampan-v1",
 ];
