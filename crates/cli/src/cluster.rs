@@ -11,6 +11,8 @@ mod kubeconfig;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod pods;
+mod pool;
+mod serving_pods;
 mod watch;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
+use sampan_crd::Placement;
 
 use super::{Output, RegistryAccess};
 use crate::values::{self, Payload, Target};
@@ -43,6 +44,7 @@ pub(crate) struct ClusterChoice {
   sampan deploy hello/function.yaml --image registry.example/hello:1.0
   sampan deploy hello/function.yaml --image registry.example/hello:1.0 --push
   sampan deploy functions.yaml -n shop --timeout 5m
+  sampan deploy hello/function.yaml --image registry.example/hello:1.0 --placement pooled
   sampan deploy hello/function.yaml --image registry.example/hello:1.0 --dry-run=client > wasmfunction.yaml
   sampan convert wasmapp.yaml | sampan deploy -
 
@@ -63,6 +65,12 @@ pub(crate) struct Deploy {
     /// Number of pods; default: that of FILE, or else the current one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(crate) replicas: Option<i32>,
+    /// Where the functions are served: by pods of their own, or by the pool of their namespace
+    ///
+    /// Default: that of FILE, or else `pod`. The place of a running function changes without a lost
+    /// request.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) placement: Option<Place>,
     /// Wait until the functions answer; this is the default
     #[arg(long, overrides_with = "no_wait")]
     pub(crate) wait: bool,
@@ -87,6 +95,24 @@ pub(crate) struct Deploy {
     pub(crate) cluster: ClusterChoice,
 }
 
+/// Place of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// Pods of its own
+    Pod,
+    /// The pool of its namespace, whose pods serve many functions
+    Pooled,
+}
+
+impl From<Place> for Placement {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Pod => Self::Pod,
+            Place::Pooled => Self::Pooled,
+        }
+    }
+}
+
 /// Place of a dry run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DryRun {
@@ -99,14 +125,17 @@ pub(crate) enum DryRun {
 /// Lists the functions of a cluster
 ///
 /// READY is yes when requests are answered, no when not, and ? before the operator has reported.
-/// The lines below the table give the causes of functions that are not ready.
+/// With pooled functions, IN-FLIGHT and LAST are their requests in progress and the time since the
+/// last one, from the pods of their pools. The lines below the table give the causes of functions
+/// that are not ready, and of pools that cannot be asked.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan list
   sampan list -A
   sampan list -o json | jq -r '.[] | select(.ready == false) | .name'
 
-Needs the verb list for wasmfunctions.")]
+Needs the verb list for wasmfunctions. For the requests of pooled functions: list for pods, and get for
+pods/proxy.")]
 pub(crate) struct List {
     /// Functions of all namespaces
     #[arg(short = 'A', long, conflicts_with = "namespace")]
@@ -122,6 +151,8 @@ pub(crate) struct List {
 ///
 /// When there are several pods, each line begins with its pod's name. With --follow, pods that come
 /// later and containers that start again are followed too, until it is interrupted.
+///
+/// For a pooled function these are the pods of its pool, and the lines that name the function.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sampan logs hello
@@ -161,7 +192,8 @@ pub(crate) struct Logs {
 
 /// Calls a function through the API server
 ///
-/// The request goes to the newest ready pod, through a port that the API server forwards. It needs
+/// The request goes to the newest ready pod, its own or one of its pool, through a port that the API
+/// server forwards. It needs
 /// no Ingress, no address in the cluster's network and no kubectl. It is sent unchanged, with the
 /// Host NAME.NAMESPACE.svc, and the response's body is written as it arrives.
 ///

@@ -74,6 +74,9 @@ fn prepare(arguments: &Deploy) -> Result<Vec<Manifest>, Failure> {
         if let Some(replicas) = arguments.replicas {
             manifest.set_replicas(replicas);
         }
+        if let Some(placement) = arguments.placement {
+            manifest.set_placement(placement.into());
+        }
         manifest.check()?;
     }
     if let (true, Some(image)) = (arguments.push, &arguments.image) {

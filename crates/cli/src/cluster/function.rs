@@ -3,7 +3,7 @@
 //! It reads only fields that commands show and ignores all others, without validation.
 
 use kube::api::DynamicObject;
-use sampan_crd::{ConditionKind, WasmFunctionStatus};
+use sampan_crd::{ConditionKind, Placement, WasmFunctionStatus};
 use serde::Deserialize;
 
 use crate::exit::Exit;
@@ -76,6 +76,11 @@ impl ClusterFunction {
             "False" => Some(false),
             _ => None,
         }
+    }
+
+    /// Whether the pool of its namespace serves it.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.status.placement == Some(Placement::Pooled)
     }
 
     /// The reason and the message of the first condition that is not met.

@@ -19,11 +19,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
-use sampan_crd::{CONTAINER, PORT};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::function::ClusterFunction;
+use super::serving_pods::ServingPods;
 use super::{Cluster, block_on, end, pods};
 use crate::arguments::{Invoke, Output};
 use crate::exit::Exit;
@@ -52,14 +51,15 @@ async fn run(arguments: &Invoke) -> Result<Option<Failure>, Failure> {
     let deadline = begun + arguments.timeout;
     let cluster = Cluster::find(&arguments.cluster).await?;
     let function = cluster.function(&arguments.name).await?;
-    let mut found = cluster.pods_of(&function.namespace, &function.name).await?;
+    let serving = ServingPods::of(&function);
+    let mut found = serving.list(&cluster).await?;
     pods::by_age(&mut found);
     let pod = found
         .iter()
         .rev()
         .find(|pod| pods::is_ready(pod))
         .ok_or_else(|| no_ready_pod(&function))?;
-    let (name, port) = (pods::name(pod), port(pod));
+    let (name, port) = (pods::name(pod), serving.port(pod));
     let action = format!("reach port {port} of pod {name}");
     let api = cluster.pods(&function.namespace);
     let mut forwarder = cluster
@@ -155,28 +155,25 @@ async fn write_response(
     Ok(())
 }
 
-/// The port of the function's container.
-fn port(pod: &Pod) -> u16 {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let own = containers.filter(|container| container.name == CONTAINER);
-    let mut ports = own.flat_map(|container| container.ports.iter().flatten());
-    let http = ports.find(|port| port.name.as_deref() == Some("http"));
-    http.and_then(|port| u16::try_from(port.container_port).ok())
-        .unwrap_or(PORT)
-}
-
 fn no_ready_pod(function: &ClusterFunction) -> Failure {
     let why = function
         .complaint()
         .map_or_else(String::new, |(reason, message)| {
             format!(": {reason}: {message}")
         });
+    let (name, namespace) = (&function.name, &function.namespace);
+    if function.is_pooled() {
+        return Failure::new(
+            Exit::NoAnswer,
+            format!("no pod of the pool in namespace {namespace} is ready{why}"),
+            format!("kubectl -n {namespace} describe pods -l sampan.dev/pool shows why"),
+        );
+    }
     Failure::new(
         Exit::NoAnswer,
-        format!("no pod of {} is ready{why}", function.name),
+        format!("no pod of {name} is ready{why}"),
         format!(
-            "`sampan list` shows its state; to scale it up: kubectl scale wfn {} --replicas 1",
-            function.name
+            "`sampan list` shows its state; to scale it up: kubectl scale wfn {name} --replicas 1"
         ),
     )
 }
@@ -191,26 +188,10 @@ fn connection_broke(function: &ClusterFunction, why: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use sampan_crd::Placement;
 
     use super::*;
     use crate::cluster::function::tests::function;
-
-    #[test]
-    fn the_port_is_the_one_named_http() {
-        let check = |containers, expected| {
-            let pod = json!({ "metadata": {}, "spec": { "containers": containers } });
-            let pod: Pod = serde_json::from_value(pod).expect("a pod");
-            assert_eq!(port(&pod), expected);
-        };
-        check(json!([{ "name": "function" }]), PORT);
-        let ports = json!([{ "name": "admin", "containerPort": 1 }, { "name": "http", "containerPort": 9000 }]);
-        check(json!([{ "name": "function", "ports": ports }]), 9000);
-        check(
-            json!([{ "name": "sidecar", "ports": ports }, { "name": "function" }]),
-            PORT,
-        );
-    }
 
     #[test]
     fn a_function_without_pods_has_a_cause() {
@@ -228,5 +209,9 @@ mod tests {
             failure.help.contains("kubectl scale wfn hello"),
             "{failure:?}"
         );
+        let mut pooled = zero;
+        pooled.status.placement = Some(Placement::Pooled);
+        let failure = no_ready_pod(&pooled);
+        assert!(failure.message.contains("the pool in namespace shop"));
     }
 }

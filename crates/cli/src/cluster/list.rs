@@ -7,9 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
+use sampan_crd::Placement;
 use serde::Serialize;
 
 use super::function::ClusterFunction;
+use super::pool::{self, PoolLoad};
 use super::{Cluster, block_on, end};
 use crate::arguments::{List, Output};
 use crate::failure::Failure;
@@ -24,7 +26,7 @@ pub(crate) fn list(arguments: &List) -> Result<ExitCode, Failure> {
 
 fn run(arguments: &List) -> Result<(), Failure> {
     let all = arguments.all_namespaces;
-    let (namespace, functions) = block_on(async {
+    let (namespace, functions, load) = block_on(async {
         let cluster = Cluster::find(&arguments.cluster).await?;
         let namespace = cluster.namespace.clone();
         let (api, action) = if all {
@@ -39,11 +41,16 @@ fn run(arguments: &List) -> Result<(), Failure> {
         let objects = cluster.list(&action, &api, ListParams::default()).await?;
         let functions: Result<Vec<ClusterFunction>, Failure> =
             objects.iter().map(ClusterFunction::of).collect();
-        Ok((namespace, functions?))
+        let functions = functions?;
+        let load = pool::gather(&cluster, &functions).await;
+        Ok((namespace, functions, load))
     })?;
     let text = match arguments.output {
         Output::Json => {
-            let rows: Vec<Row<'_>> = functions.iter().map(Row::of).collect();
+            let rows: Vec<Row<'_>> = functions
+                .iter()
+                .map(|function| Row::of(function, &load))
+                .collect();
             pretty_json(&rows)?
         }
         Output::Text => {
@@ -52,7 +59,7 @@ fn run(arguments: &List) -> Result<(), Failure> {
                 .unwrap_or_default();
             let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
             let place = (!all).then_some(namespace.as_str());
-            text(&functions, place, now, Style::of(&io::stdout()))
+            text(&functions, &load, place, now, Style::of(&io::stdout()))
         }
     };
     print(&text)
@@ -74,12 +81,18 @@ struct Row<'a> {
     digest: Option<&'a str>,
     url: Option<&'a str>,
     created: Option<String>,
+    placement: Option<&'static str>,
+    in_flight: Option<u64>,
+    last_request: Option<String>,
+    pool_error: Option<&'a str>,
 }
 
 impl<'a> Row<'a> {
-    fn of(function: &'a ClusterFunction) -> Self {
+    fn of(function: &'a ClusterFunction, pools: &'a PoolLoad) -> Self {
         let status = &function.status;
         let complaint = function.complaint();
+        let load = pools.of(function).filter(|_| function.is_pooled());
+        let note = pools.notes.get(&function.namespace);
         let created = function
             .created
             .and_then(|second| Timestamp::from_second(second).ok());
@@ -97,13 +110,25 @@ impl<'a> Row<'a> {
             digest: status.digest.as_deref(),
             url: status.url.as_deref(),
             created: created.map(|time| time.to_string()),
+            placement: status.placement.map(Placement::as_str),
+            in_flight: load.map(|load| load.in_flight),
+            last_request: load
+                .and_then(|load| load.last_request)
+                .map(|time| time.to_string()),
+            pool_error: note.filter(|_| function.is_pooled()).map(String::as_str),
         }
     }
 }
 
 /// A table, followed by the causes of functions that are not ready. `place` is the only namespace,
 /// if there is one.
-fn text(functions: &[ClusterFunction], place: Option<&str>, now: i64, style: Style) -> String {
+fn text(
+    functions: &[ClusterFunction],
+    pools: &PoolLoad,
+    place: Option<&str>,
+    now: i64,
+    style: Style,
+) -> String {
     if functions.is_empty() {
         return match place {
             Some(place) => {
@@ -112,7 +137,12 @@ fn text(functions: &[ClusterFunction], place: Option<&str>, now: i64, style: Sty
             None => "no functions in this cluster\n".to_owned(),
         };
     }
-    let mut columns = vec!["NAME", "READY", "PODS", "AGE", "URL", "IMAGE"];
+    let pooled = functions.iter().any(ClusterFunction::is_pooled);
+    let mut columns = vec!["NAME", "READY", "PODS", "PLACEMENT"];
+    if pooled {
+        columns.extend(["IN-FLIGHT", "LAST"]);
+    }
+    columns.extend(["AGE", "URL", "IMAGE"]);
     if place.is_none() {
         columns.insert(0, "NAMESPACE");
     }
@@ -134,10 +164,12 @@ fn text(functions: &[ClusterFunction], place: Option<&str>, now: i64, style: Sty
             function.name.clone(),
             ready.to_owned(),
             shown(status.pods.as_deref()),
-            age,
-            shown(status.url.as_deref()),
-            one_line(&function.image),
+            shown(status.placement.map(Placement::as_str)),
         ];
+        if pooled {
+            row.extend(load(function, pools, now));
+        }
+        row.extend([age, shown(status.url.as_deref()), one_line(&function.image)]);
         let mut name = function.name.clone();
         if place.is_none() {
             row.insert(0, function.namespace.clone());
@@ -159,11 +191,25 @@ fn text(functions: &[ClusterFunction], place: Option<&str>, now: i64, style: Sty
             one_line(&complaint)
         );
     }
+    for (namespace, note) in &pools.notes {
+        let name = format!("the pool in namespace {namespace}");
+        let _ = writeln!(complaints, "{}: {}", style.strong(&name), one_line(note));
+    }
     let mut text = table(&rows, style);
     if !complaints.is_empty() {
         let _ = write!(text, "\n{complaints}");
     }
     text
+}
+
+/// The requests in flight of a pooled function, and the time since the last one.
+fn load(function: &ClusterFunction, pools: &PoolLoad, now: i64) -> [String; 2] {
+    let none = || "-".to_owned();
+    let Some(load) = pools.of(function).filter(|_| function.is_pooled()) else {
+        return [none(), none()];
+    };
+    let last = load.last_request.map(|last| age(now - last.as_second()));
+    [load.in_flight.to_string(), last.unwrap_or_else(none)]
 }
 
 /// Formats columns as wide as their widest cell; the last one is not padded.
@@ -220,7 +266,8 @@ mod tests {
 
     #[test]
     fn the_table_lists_functions_and_causes() {
-        let well = function(1, &[("Ready", "True", "AllReady", "", 1)]);
+        let mut well = function(1, &[("Ready", "True", "AllReady", "", 1)]);
+        well.status.placement = Some(Placement::Pod);
         let mut bad = function(
             1,
             &[("Ready", "False", "ImagePullFailed", "not\nfound\u{1b}", 1)],
@@ -231,32 +278,70 @@ mod tests {
         new.name = "new".to_owned();
         (new.status.pods, new.status.url) = (None, None);
         let functions = [well, bad, new];
+        let text = |place| super::text(&functions, &PoolLoad::default(), place, NOW, Style::PLAIN);
         assert_eq!(
-            text(&functions, Some("shop"), NOW, Style::PLAIN),
-            "NAME           READY  PODS  AGE  URL                    IMAGE
-hello          yes    1/1   60m  http://hello.shop.svc  r.example/hello:1
-prime-numbers  no     0/12  60m  http://hello.shop.svc  r.example/hello:1
-new            ?      -     60m  -                      r.example/hello:1
+            text(Some("shop")),
+            "NAME           READY  PODS  PLACEMENT  AGE  URL                    IMAGE
+hello          yes    1/1   Pod        60m  http://hello.shop.svc  r.example/hello:1
+prime-numbers  no     0/12  -          60m  http://hello.shop.svc  r.example/hello:1
+new            ?      -     -          60m  -                      r.example/hello:1
 
 prime-numbers: ImagePullFailed: not found\\u{1b}
 new: the operator has not looked at it yet
 "
         );
-        let everywhere = text(&functions, None, NOW, Style::PLAIN);
+        let everywhere = text(None);
         assert!(everywhere.starts_with("NAMESPACE  NAME"), "{everywhere}");
         assert!(everywhere.contains("\nshop/new: "), "{everywhere}");
     }
 
     #[test]
     fn an_empty_list_is_a_sentence() {
-        assert!(text(&[], Some("shop"), NOW, Style::PLAIN).contains("shop"));
-        assert!(text(&[], None, NOW, Style::PLAIN).contains("cluster"));
+        let empty = |place| text(&[], &PoolLoad::default(), place, NOW, Style::PLAIN);
+        assert!(empty(Some("shop")).contains("shop"));
+        assert!(empty(None).contains("cluster"));
+    }
+
+    #[test]
+    fn pooled_functions_have_their_requests_and_a_pool_that_is_silent_is_named() {
+        let mut pooled = function(1, &[("Ready", "True", "AllReady", "", 1)]);
+        pooled.status.placement = Some(Placement::Pooled);
+        let mut own = pooled.clone();
+        (own.name, own.status.placement) = ("own".to_owned(), Some(Placement::Pod));
+        let last = Timestamp::from_second(NOW - 5).expect("a time");
+        let mut pools = PoolLoad::default();
+        pools
+            .notes
+            .insert("shop".to_owned(), "no answer".to_owned());
+        let functions = [pooled, own];
+        let silent = text(&functions, &pools, Some("shop"), NOW, Style::PLAIN);
+        assert!(
+            silent.contains("\nthe pool in namespace shop: no answer\n"),
+            "{silent}"
+        );
+        let pools = PoolLoad::with("u", 3, last);
+        let text = text(&functions, &pools, Some("shop"), NOW, Style::PLAIN);
+        assert_eq!(
+            text,
+            "NAME   READY  PODS  PLACEMENT  IN-FLIGHT  LAST  AGE  URL                    IMAGE
+hello  yes    1/1   Pooled     3          5s    60m  http://hello.shop.svc  r.example/hello:1
+own    yes    1/1   Pod        -          -     60m  http://hello.shop.svc  r.example/hello:1
+"
+        );
+        let rows = functions
+            .each_ref()
+            .map(|function| Row::of(function, &pools));
+        let rows = serde_json::to_value(rows).expect("JSON");
+        assert_eq!(rows[0]["in_flight"], 3);
+        assert_eq!(rows[0]["last_request"], last.to_string());
+        assert_eq!(rows[1]["in_flight"], serde_json::Value::Null);
     }
 
     #[test]
     fn the_fields_are_those_of_the_documentation() {
         let function = function(1, &[("Ready", "False", "Starting", "m", 1)]);
-        let row = serde_json::to_value(Row::of(&function)).expect("JSON");
+        let row = serde_json::to_value(Row::of(&function, &PoolLoad::default()));
+        let row = row.expect("JSON");
         let page = include_str!("../../../../docs/cli.md");
         for field in row.as_object().expect("an object").keys() {
             assert!(

@@ -12,13 +12,16 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
+use sampan_crd::CONTAINER;
 
+use super::function::ClusterFunction;
+use super::serving_pods::ServingPods;
 use super::{Cluster, block_on, end, pods};
 use crate::arguments::{Logs, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::print_part;
-use line::{Lines, Printer};
+use line::{Line, Lines, Printer};
 
 /// Prints the existing logs, or follows them.
 pub(crate) fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
@@ -26,10 +29,11 @@ pub(crate) fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
         let cluster = Cluster::find(&arguments.cluster).await?;
         // Distinguishes a missing function from one without pods.
         let function = cluster.function(&arguments.name).await?;
+        let source = LogSource::new(&function, arguments);
         if arguments.follow {
-            return follow::follow(&cluster, arguments).await;
+            return follow::follow(&cluster, arguments, &source).await;
         }
-        let mut found = cluster.pods_of(&function.namespace, &function.name).await?;
+        let mut found = source.pods.list(&cluster).await?;
         pods::by_age(&mut found);
         if found.is_empty() {
             let why = function
@@ -43,16 +47,46 @@ pub(crate) fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
                 "`sampan logs -f` waits for them; `sampan list` shows how the function stands",
             ));
         }
-        print_all(&cluster, &found, arguments).await
+        print_all(&cluster, &found, arguments, &source).await
     });
     // Lines are printed as they arrive, so a failure goes to standard error only.
     end(outcome, Output::Text)
 }
 
+/// Where the lines of a function are.
+#[derive(Clone, Debug)]
+struct LogSource {
+    pods: ServingPods,
+    container: String,
+    /// Only lines about this function are shown: the container has those of others as well.
+    only: Option<String>,
+}
+
+impl LogSource {
+    fn new(function: &ClusterFunction, arguments: &Logs) -> Self {
+        let pods = ServingPods::of(function);
+        let own = arguments.container == CONTAINER;
+        Self {
+            container: if own {
+                pods.container.to_owned()
+            } else {
+                arguments.container.clone()
+            },
+            only: (pods.shared && own).then(|| function.name.clone()),
+            pods,
+        }
+    }
+
+    fn shows(&self, line: &Line) -> bool {
+        let only = self.only.as_deref();
+        only.is_none_or(|function| line.is_about(function))
+    }
+}
+
 /// The log request's parameters, except for its start time.
-fn parameters(arguments: &Logs) -> LogParams {
+fn parameters(arguments: &Logs, source: &LogSource) -> LogParams {
     LogParams {
-        container: Some(arguments.container.clone()),
+        container: Some(source.container.clone()),
         follow: arguments.follow,
         previous: arguments.previous,
         since_seconds: arguments.since.map(seconds),
@@ -88,20 +122,25 @@ fn silence(pod: &Pod, container: &str, previous: bool) -> Option<String> {
     Some(pods::waits_for(status).unwrap_or_else(|| "it has not started".to_owned()))
 }
 
-async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result<(), Failure> {
-    let mut printer = Printer::new(arguments);
+async fn print_all(
+    cluster: &Cluster,
+    found: &[Pod],
+    arguments: &Logs,
+    source: &LogSource,
+) -> Result<(), Failure> {
+    let mut printer = Printer::new(arguments, &source.container);
     printer.set_several_pods(found.len() > 1);
     let mut printed = false;
     for pod in found {
         let name = pods::name(pod);
-        if let Some(why) = silence(pod, &arguments.container, arguments.previous) {
+        if let Some(why) = silence(pod, &source.container, arguments.previous) {
             note(name, &why);
             continue;
         }
         printed = true;
         let action = format!("read what {name} printed");
         let api = cluster.pods(&cluster.namespace);
-        let parameters = parameters(arguments);
+        let parameters = parameters(arguments, source);
         let reader = cluster
             .request(action.clone(), api.log_stream(name, &parameters))
             .await?;
@@ -111,6 +150,9 @@ async fn print_all(cluster: &Cluster, found: &[Pod], arguments: &Logs) -> Result
             .await
             .map_err(|error| broken(&action, &error))?
         {
+            if !source.shows(&line) {
+                continue;
+            }
             if print_part(printer.show(name, &line).as_bytes())? == ControlFlow::Break(()) {
                 return Ok(());
             }

@@ -10,6 +10,7 @@ use sampan_crd::CONTAINER;
 use serde::Serialize;
 
 use crate::cluster::function::ClusterFunction;
+use crate::cluster::serving_pods::ServingPods;
 use crate::cluster::{Cluster, pods};
 
 /// The most warnings shown.
@@ -59,14 +60,9 @@ pub(super) struct PodLog {
 
 /// Collects all information. A query that is forbidden becomes a note.
 pub(super) async fn gather(cluster: &Cluster, function: &ClusterFunction) -> Diagnosis {
-    let ClusterFunction {
-        name,
-        namespace,
-        uid,
-        ..
-    } = function;
+    let ClusterFunction { namespace, uid, .. } = function;
     let mut diagnosis = Diagnosis::default();
-    let mut found = match cluster.pods_of(namespace, name).await {
+    let mut found = match ServingPods::of(function).list(cluster).await {
         Ok(pods) => pods,
         Err(failure) => {
             diagnosis.notes.push(failure.message);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kube::api::DynamicObject;
-use sampan_crd::{GROUP, ValidFunction, WasmFunction};
+use sampan_crd::{GROUP, Placement, ValidFunction, WasmFunction};
 use sampan_spec::Function;
 use serde_json::{Value, json};
 
@@ -287,6 +287,11 @@ impl Manifest {
     /// Sets the number of pods.
     pub(super) fn set_replicas(&mut self, replicas: i32) {
         set(&mut self.resource, "replicas", replicas);
+    }
+
+    /// Sets the place where it is served.
+    pub(super) fn set_placement(&mut self, placement: Placement) {
+        set(&mut self.resource, "placement", placement.as_str());
     }
 
     /// Checks the resource without a cluster.

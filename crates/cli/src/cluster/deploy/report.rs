@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use sampan_crd::Reason;
+use sampan_crd::{Placement, Reason};
 use serde::Serialize;
 
 use super::diagnosis::Diagnosis;
@@ -41,6 +41,7 @@ pub(super) struct Deployed {
     image: String,
     digest: Option<String>,
     pods: Option<String>,
+    placement: Option<&'static str>,
     url: Option<String>,
     milliseconds: u64,
     pub(super) diagnosis: Option<Diagnosis>,
@@ -71,6 +72,7 @@ impl Deployed {
             image: function.image.clone(),
             digest: None,
             pods: None,
+            placement: None,
             url: None,
             milliseconds: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
             diagnosis: None,
@@ -115,6 +117,7 @@ impl Deployed {
             self.image = function.image;
             self.digest = function.status.digest;
             self.pods = function.status.pods;
+            self.placement = function.status.placement.map(Placement::as_str);
             self.url = function.status.url;
         }
         self.ready = Some(failed.is_none());
@@ -152,6 +155,9 @@ fn advice(reason: &str) -> &'static str {
             "correct the value that is named; `kubectl explain wfn.spec` says what it takes"
         }
         Some(Reason::Forbidden) => "give the operator the role that its Helm chart has",
+        Some(Reason::PoolFull | Reason::PoolDisabled) => {
+            "deploy it with --placement pod, or change what the message names"
+        }
         Some(Reason::NameTaken) => "rename the function, or delete the object that has its name",
         _ => "`kubectl describe wfn NAME` shows more",
     }
@@ -175,9 +181,11 @@ pub(super) fn text(functions: &[Deployed]) -> String {
             let url = function.url.as_deref().unwrap_or("no address");
             let pods = function.pods.as_deref().unwrap_or("?");
             let seconds = Duration::from_millis(function.milliseconds).as_secs_f64();
+            let pooled = function.placement == Some(Placement::Pooled.as_str());
+            let whose = if pooled { "pods of the pool" } else { "pods" };
             let _ = writeln!(
                 text,
-                "{name} is ready at {} ({pods} pods, {seconds:.1} s)",
+                "{name} is ready at {} ({pods} {whose}, {seconds:.1} s)",
                 one_line(url)
             );
             let _ = writeln!(text, "call it: {}", invocation(function));

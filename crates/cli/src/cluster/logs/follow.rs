@@ -19,10 +19,10 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::line::{Line, Lines, Printer};
-use super::{Cluster, parameters};
+use super::{Cluster, LogSource, parameters};
 use crate::arguments::Logs;
+use crate::cluster::pods;
 use crate::cluster::watch::{WatchFailure, classify};
-use crate::cluster::{pods, selector};
 use crate::failure::Failure;
 use crate::output::print_part;
 
@@ -39,34 +39,37 @@ enum ReaderMessage {
 }
 
 /// Follows until standard output is closed.
-pub(super) async fn follow(cluster: &Cluster, arguments: &Logs) -> Result<(), Failure> {
+pub(super) async fn follow(
+    cluster: &Cluster,
+    arguments: &Logs,
+    source: &LogSource,
+) -> Result<(), Failure> {
     let (sender, mut receiver) = mpsc::channel(MAX_QUEUED_LINES);
     let api = cluster.pods(&cluster.namespace);
-    let watch =
-        watcher(api, Config::default().labels(&selector(&arguments.name))).default_backoff();
+    let watch = watcher(api, Config::default().labels(&source.pods.selector)).default_backoff();
     pin_mut!(watch);
-    let mut printer = Printer::new(arguments);
+    let mut printer = Printer::new(arguments, &source.container);
     let mut instances = Instances::default();
     let mut names = HashSet::new();
     loop {
         tokio::select! {
             event = watch.next() => match event {
                 Some(Ok(event)) => {
-                    if let Some((pod, first)) = instances.take(event, &arguments.container) {
+                    if let Some((pod, first)) = instances.take(event, &source.container) {
                         let name = pods::name(&pod).to_owned();
                         names.insert(name.clone());
                         printer.set_several_pods(names.len() > 1);
                         let parameters = if first {
-                            parameters(arguments)
+                            parameters(arguments, source)
                         } else {
                             // Later pods are read from their beginning.
-                            LogParams { tail_lines: None, since_seconds: None, ..parameters(arguments) }
+                            LogParams { tail_lines: None, since_seconds: None, ..parameters(arguments, source) }
                         };
                         let reader = Reader {
                             cluster: cluster.clone(),
-                            function: arguments.name.clone(),
+                            source: source.clone(),
                             pod: name,
-                            instance: instance(&pod, &arguments.container),
+                            instance: instance(&pod, &source.container),
                             parameters,
                         };
                         tokio::spawn(reader.run(sender.clone()));
@@ -129,7 +132,7 @@ impl Instances {
 /// Reads the logs of one instance of a container.
 struct Reader {
     cluster: Cluster,
-    function: String,
+    source: LogSource,
     pod: String,
     instance: Option<String>,
     parameters: LogParams,
@@ -150,6 +153,9 @@ impl Reader {
                             continue;
                         }
                         last = line.time.or(last);
+                        if !self.source.shows(&line) {
+                            continue;
+                        }
                         if sender
                             .send(ReaderMessage::Line(self.pod.clone(), line))
                             .await
@@ -182,8 +188,7 @@ impl Reader {
     /// Whether the same instance still runs. Also true when the cluster cannot be reached, to try
     /// again.
     async fn is_running(&self) -> bool {
-        let namespace = &self.cluster.namespace;
-        let Ok(found) = self.cluster.pods_of(namespace, &self.function).await else {
+        let Ok(found) = self.source.pods.list(&self.cluster).await else {
             return true;
         };
         let container = self.parameters.container.as_deref().unwrap_or_default();

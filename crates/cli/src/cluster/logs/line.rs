@@ -43,6 +43,19 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Whether a line of a pool's log is about a function. Such a line is a JSON object with the
+    /// field `function`, or a text with `function=NAME`.
+    pub(super) fn is_about(&self, function: &str) -> bool {
+        let message = self.message.trim();
+        if let Ok(fields) = serde_json::from_str::<serde_json::Value>(message) {
+            return fields["function"] == function;
+        }
+        let mut words = message.split(' ');
+        words.any(|word| word.strip_prefix("function=") == Some(function))
+    }
+}
+
 /// The lines of a stream.
 pub(super) struct Lines<R> {
     reader: std::pin::Pin<Box<R>>,
@@ -101,12 +114,12 @@ struct Fields<'a> {
 }
 
 impl Printer {
-    pub(super) fn new(arguments: &Logs) -> Self {
+    pub(super) fn new(arguments: &Logs, container: &str) -> Self {
         let stdout = io::stdout();
         Self {
             output: arguments.output,
             timestamps: arguments.timestamps,
-            container: arguments.container.clone(),
+            container: container.to_owned(),
             several_pods: false,
             terminal: stdout.is_terminal(),
             style: Style::of(&stdout),
@@ -200,6 +213,22 @@ mod tests {
             &[line(None, &"x".repeat(MAX_LINE)), line(None, "xxx")],
         )
         .await;
+    }
+
+    #[test]
+    fn a_line_of_a_pool_names_its_function() {
+        let check = |message: &str, expected| {
+            assert_eq!(line(None, message).is_about("hello"), expected, "{message}");
+        };
+        check(r#"{"level":"INFO","function":"hello","message":"m"}"#, true);
+        check(
+            r#"{"level":"INFO","function":"other","message":"hello"}"#,
+            false,
+        );
+        check(r#"{"level":"INFO","message":"hello"}"#, false);
+        check("INFO guest: m function=hello stream=stdout", true);
+        check("INFO guest: m function=hello-2", false);
+        check("hello", false);
     }
 
     #[test]

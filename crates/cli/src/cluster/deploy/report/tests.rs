@@ -40,6 +40,17 @@ call it: sampan invoke hello -n shop '/?n=%271%27'
 }
 
 #[test]
+fn a_function_in_the_pool_is_reported_as_such() {
+    let mut pooled = function(1, &[]);
+    pooled.status.placement = Some(Placement::Pooled);
+    let pooled = deployed(Some(Outcome::Ready(Box::new(pooled))));
+    let said = text(std::slice::from_ref(&pooled));
+    assert!(said.contains("(1/1 pods of the pool, 2.1 s)"), "{said}");
+    let value = serde_json::to_value(&pooled).expect("JSON");
+    assert_eq!(value["placement"], "Pooled");
+}
+
+#[test]
 fn a_failure_is_reported_with_its_diagnosis() {
     let mut function = deployed(Some(failed("CrashLoop")));
     function.diagnosis = Some(Diagnosis {
