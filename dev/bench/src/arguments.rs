@@ -32,6 +32,12 @@ pub(crate) enum Command {
     /// take. Also measures the cost that the pod adds to a request. Both kinds are taken in turns
     /// on the same node.
     Pods(Pods),
+    /// Measure the pool of functions, against a real API server and a real registry
+    ///
+    /// The operator and the pool run as processes beside them; there is no kubelet. Measures the
+    /// memory of many idle functions, the first request of one that was never called, the time from
+    /// a resource to its first answer, and requests a second against `sampan up`.
+    Pool(Pool),
     /// Start and stop many pods, and check that nothing stays behind
     ///
     /// Both kinds, in batches. It fails when a process, a mount, a control group, a network
@@ -159,6 +165,46 @@ pub(crate) enum PodMeasure {
     /// Many pods at once
     Burst,
     /// Requests a second in a pod against `sampan up`
+    Throughput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pool {
+    /// Measure only these; all when none is named
+    #[arg(value_enum, value_name = "MEASURE")]
+    pub(crate) measures: Vec<PoolMeasure>,
+
+    /// How many functions the pool has; memory is also measured with a tenth of them
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
+    pub(crate) functions: usize,
+
+    /// How many distinct modules they have
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub(crate) modules: u64,
+
+    /// How often throughput is measured, in turns
+    #[arg(long, value_name = "COUNT", default_value_t = 7)]
+    pub(crate) repeats: usize,
+
+    /// How long one load lasts, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    pub(crate) seconds: u64,
+
+    /// The file of the samples
+    #[arg(long, value_name = "FILE", default_value = "bench-pool.json")]
+    pub(crate) json: PathBuf,
+}
+
+/// The measurements of `pool`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PoolMeasure {
+    /// Memory of idle functions
+    Memory,
+    /// The first request of a function that was never called
+    First,
+    /// From a created resource to its first answer
+    Created,
+    /// Requests a second against `sampan up`
     Throughput,
 }
 

@@ -9,14 +9,17 @@
 //!
 //! - `paper` and its report: `sampan-experiments`; the report in a browser is tested by `tests/report_page.rs`.
 //! - `churn`, the leftovers of pods: `churn/node_snapshot.rs`, with its tests.
-//! - `engine`, `pods`, `operator` and `soak`: a file and a folder of each.
+//! - `engine`, `pods`, `pool`, `operator` and `soak`: a file and a folder of each.
 
+mod api_server;
 mod arguments;
 mod churn;
 mod engine;
+mod kill_on_exit;
 mod load;
 mod operator;
 mod pods;
+mod pool;
 mod programs;
 mod report;
 mod soak;
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
             Command::Churn(churn) => churn::run(churn).await,
             Command::Paper(paper) => sampan_experiments::run(paper).await,
             Command::Report(report) => sampan_experiments::report(report),
+            Command::Pool(pool) => pool::run(pool).await,
             Command::Operator(operator) => operator::run(operator).await,
         }
     });

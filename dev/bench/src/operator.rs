@@ -3,8 +3,6 @@
 //! None of their pods runs: there is neither a kubelet nor another controller. Every counted
 //! request is thus the operator's or this program's.
 
-mod kill_on_exit;
-mod server;
 mod traffic;
 
 use std::process::ExitCode;
@@ -20,11 +18,11 @@ use sampan_measure::http_client::Connection;
 use sampan_measure::process::Process;
 use serde_json::{Value, json};
 
+use crate::api_server::Server;
 use crate::arguments::Operator;
+use crate::kill_on_exit::KillOnExit;
 use crate::programs::free_address;
 use crate::report::{Goal, Machine, Report, Row, Unit};
-use kill_on_exit::KillOnExit;
-use server::Server;
 use traffic::{Requests, reconciles};
 
 /// The namespace of the functions.

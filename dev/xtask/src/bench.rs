@@ -64,7 +64,7 @@ impl Environment {
         match name {
             _ if arguments.iter().any(asks) => Environment::Machine,
             "pods" | "churn" | "paper" => Environment::Cluster,
-            "operator" => Environment::Programs,
+            "operator" | "pool" => Environment::Programs,
             _ => Environment::Machine,
         }
     }
@@ -165,6 +165,7 @@ mod tests {
         check("paper", &["--scale", "0.2"], Environment::Cluster);
         check("paper", &["--help"], Environment::Machine);
         check("operator", &[], Environment::Programs);
+        check("pool", &["memory"], Environment::Programs);
         check("engine", &[], Environment::Machine);
         check("report", &["folder"], Environment::Machine);
         check("help", &[], Environment::Machine);

@@ -13,7 +13,7 @@ use kube::config::AuthInfo;
 use kube::{Client, Config};
 use tempfile::TempDir;
 
-use super::kill_on_exit::KillOnExit;
+use crate::kill_on_exit::KillOnExit;
 use crate::programs::free_address;
 
 /// The variable with the folder of the programs.
@@ -25,7 +25,7 @@ const TOKEN: &str = "bench";
 
 /// A server that answers.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     tools: PathBuf,
     address: SocketAddr,
@@ -34,11 +34,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn start() -> Result<Server> {
-        let tools = std::env::var_os(TOOLS).map(PathBuf::from);
-        let tools = tools.with_context(|| {
-            format!("{TOOLS} is not set; start this with `cargo xtask bench operator`")
-        })?;
+    pub(crate) async fn start() -> Result<Server> {
+        let tools = tools()?;
         let folder = tempfile::Builder::new().prefix("sampan-bench-").tempdir()?;
         let file = |name: &str| folder.path().join(name);
         let key = rcgen::KeyPair::generate().context("failed to make a key")?;
@@ -100,7 +97,7 @@ impl Server {
     }
 
     /// A client with all rights.
-    pub(super) fn client(&self) -> Result<Client> {
+    pub(crate) fn client(&self) -> Result<Client> {
         let mut config = Config::new(format!("https://{}", self.address).parse()?);
         config.accept_invalid_certs = true;
         config.auth_info = AuthInfo {
@@ -111,17 +108,17 @@ impl Server {
     }
 
     /// The kubeconfig for other programs.
-    pub(super) fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
     }
 
     /// The file for the output of a program.
-    pub(super) fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }
 
     /// Creates the custom resource definition, as the operator's program prints it.
-    pub(super) fn define(&self, operator: &Path) -> Result<()> {
+    pub(crate) fn define(&self, operator: &Path) -> Result<()> {
         let definition = Command::new(operator).arg("crd").output();
         let definition = definition.context("failed to start sampan-operator")?;
         ensure!(
@@ -158,6 +155,12 @@ impl Server {
             }
         }
     }
+}
+
+/// The folder of the programs.
+pub(crate) fn tools() -> Result<PathBuf> {
+    let tools = std::env::var_os(TOOLS).map(PathBuf::from);
+    tools.with_context(|| format!("{TOOLS} is not set; start this with `cargo xtask bench`"))
 }
 
 fn kubeconfig(address: SocketAddr) -> String {

@@ -20,14 +20,14 @@ wait
 
 /// A running process.
 #[derive(Debug)]
-pub(super) struct KillOnExit {
+pub(crate) struct KillOnExit {
     shell: Child,
     pid: u32,
 }
 
 impl KillOnExit {
     /// Starts a program with its output in a file.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         program: &Path,
         arguments: &[String],
         environment: &[(&str, String)],
@@ -53,12 +53,12 @@ impl KillOnExit {
     }
 
     /// The process number.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Kills it, and waits until it is gone.
-    pub(super) async fn end(mut self) -> Result<()> {
+    pub(crate) async fn end(mut self) -> Result<()> {
         drop(self.shell.stdin.take());
         self.shell
             .wait()
