@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use sampan_artifact::Reference;
-use sampan_spec::{ByteSize, Timespan};
+use sampan_spec::{ByteSize, Timespan, is_object_name};
 
 /// The path and query of a request.
 pub(crate) type Target = PathAndQuery;
@@ -138,6 +138,16 @@ pub(crate) fn positive_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
         Duration::ZERO => Err("it must be more than zero".to_owned()),
         time => Ok(time),
+    }
+}
+
+/// Parses the name of a cluster's object or namespace. It becomes a part of a URL, where another
+/// text could ask for something else: `?` for all objects.
+pub(crate) fn object_name(text: &str) -> Result<String, String> {
+    if is_object_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has only a-z, 0-9, hyphens and dots".to_owned())
     }
 }
 

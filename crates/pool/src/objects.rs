@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use sampan_spec::is_object_name;
+
 /// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectKind {
@@ -45,6 +47,12 @@ impl ObjectKey {
     pub fn secret(name: impl Into<String>) -> Self {
         let (kind, name) = (ObjectKind::Secret, name.into());
         Self { kind, name }
+    }
+
+    /// Whether an object can have this name. Another one is never asked for: it would change the
+    /// URL of the request.
+    pub(crate) fn can_exist(&self) -> bool {
+        is_object_name(&self.name)
     }
 }
 
@@ -114,6 +122,9 @@ struct Seen {
 
 impl Objects {
     pub(crate) fn get(&self, key: &ObjectKey) -> Known<'_> {
+        if !key.can_exist() {
+            return Known::Absent;
+        }
         match self.seen.get(key) {
             Some(Seen {
                 data: Some(data), ..
@@ -275,6 +286,14 @@ mod tests {
         assert_eq!(value(&objects, &ObjectKey::config_map("a")), "unknown");
         assert!(objects.set_forbidden(ObjectKind::Secret, false));
         assert_eq!(value(&objects, &key), "unknown");
+    }
+
+    #[test]
+    fn an_impossible_name_is_absent_without_an_answer() {
+        for name in ["?limit=20", "a/b", "..", "", "A"] {
+            let objects = Objects::default();
+            assert_eq!(value(&objects, &ObjectKey::secret(name)), "absent", "{name}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use file::{EnvironmentVariable, FunctionFile, InstancesFile, OutboundFile, R
 pub use function::{Function, HttpMode, InstancePolicy, REUSE_IDLE, REUSE_REQUESTS};
 pub use limits::{LIMITS, Limit, Limits, LimitsFile};
 pub use located::{Located, Scalar};
-pub use name::{FunctionName, NameError};
+pub use name::{FunctionName, NameError, is_object_name};
 pub use outbound::{
     HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_resolve_to,
 };

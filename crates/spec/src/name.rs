@@ -127,9 +127,41 @@ pub enum NameError {
     },
 }
 
+/// Whether a text can be the name of an object in a cluster: a DNS subdomain of RFC 1123, at most 253
+/// characters.
+///
+/// Check a name from a user or a resource before it becomes a part of a URL: clients of the API
+/// server do not escape it, so that `?limit=20` would ask for a list.
+pub fn is_object_name(text: &str) -> bool {
+    const MAX_LENGTH: usize = 253;
+    let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        bytes.first().is_some_and(inner)
+            && bytes.last().is_some_and(inner)
+            && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
+    };
+    text.len() <= MAX_LENGTH && text.split('.').all(is_label)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FunctionName, NameError};
+    use super::{FunctionName, NameError, is_object_name};
+
+    #[test]
+    fn names_of_objects_cannot_change_a_url() {
+        let check = |text: &str, expected: bool| assert_eq!(is_object_name(text), expected, "{text:?}");
+        check("a", true);
+        check("a-b.c1", true);
+        check(&"a".repeat(253), true);
+        check(&"a".repeat(254), false);
+        for text in [
+            "", ".", "..", "a.", ".a", "a..b", "-a", "a-", "A", "a_b", "a/b", "../b", "?limit=20", "a?x", "a#b",
+            "a%2fb", "a b", "a\n", "é",
+        ] {
+            check(text, false);
+        }
+    }
 
     fn check(input: &str, accepted: bool) {
         let parsed = input.parse::<FunctionName>();

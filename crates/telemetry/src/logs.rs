@@ -7,7 +7,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use tracing::subscriber::SetGlobalDefaultError;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
@@ -29,6 +30,10 @@ const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// Time limit for flushing to a slow stderr at the end of a program.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The client of the API server. Its warnings show a whole body that it cannot parse, and such a body
+/// may have Secrets.
+const SHOWS_BODIES: &str = "kube_client::client";
 
 /// The format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +124,7 @@ impl LogOptions {
                 .with_current_span(false)
                 .boxed(),
         };
+        let filter = filter.and(filter_fn(is_discreet));
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
         tracing::subscriber::set_global_default(subscriber).map_err(LogsError::AlreadySetUp)?;
         Ok(Logs { queue })
@@ -161,6 +167,11 @@ impl<'a> MakeWriter<'a> for LineWriter {
     }
 }
 
+/// Whether an event shows no body. No option allows the others.
+fn is_discreet(event: &Metadata<'_>) -> bool {
+    !event.target().starts_with(SHOWS_BODIES) || *event.level() == Level::ERROR
+}
+
 fn parse_filter(filter: String) -> Result<EnvFilter, LogsError> {
     EnvFilter::try_new(&filter).map_err(|source| LogsError::Filter { filter, source })
 }
@@ -199,7 +210,51 @@ fn colored(color: Color, environment: &ColorEnvironment) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Color, ColorEnvironment, LogsError, colored, parse_filter};
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::{Color, ColorEnvironment, LogsError, colored, is_discreet, parse_filter};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_filter_shows_bodies_of_the_api_server() {
+        for filter in ["info", "kube_client=trace", "kube_client::client=warn"] {
+            let lines = Lines::default();
+            let written = lines.clone();
+            let layer = tracing_subscriber::fmt::layer().with_writer(move || written.clone());
+            let parsed = parse_filter(filter.to_owned()).expect("a filter");
+            let layer = layer.with_filter(parsed.and(filter_fn(is_discreet)));
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(target: "kube_client::client", "hidden body");
+                tracing::debug!(target: "kube_client::client::builder", "hidden request");
+                tracing::error!(target: "kube_client::client::builder", "shown failure");
+                tracing::warn!(target: "kube_client::config", "shown warning");
+            });
+            let shown = String::from_utf8(lines.0.lock().expect("no panic").clone());
+            let shown = shown.expect("text");
+            assert!(!shown.contains("hidden"), "{filter}: {shown}");
+            assert!(shown.contains("shown failure"), "{filter}: {shown}");
+            let warns = !filter.contains("::client");
+            assert_eq!(shown.contains("shown warning"), warns, "{filter}: {shown}");
+        }
+    }
 
     #[test]
     fn colours_are_for_terminals_that_want_them() {

@@ -22,7 +22,7 @@ pub(crate) struct ClusterChoice {
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// The namespace; default: the context's
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = values::object_name)]
     pub(crate) namespace: Option<String>,
 }
 
@@ -163,7 +163,7 @@ pub(crate) struct List {
 Needs the verbs get for wasmfunctions and pods/log and list for pods; watch for pods to follow.")]
 pub(crate) struct Logs {
     /// The function
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = values::object_name)]
     pub(crate) name: String,
     /// Continue with new lines
     #[arg(short, long, conflicts_with = "previous")]
@@ -208,7 +208,7 @@ pub(crate) struct Logs {
 Needs the verbs get for wasmfunctions, list for pods, and get and create for pods/portforward.")]
 pub(crate) struct Invoke {
     /// The function
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = values::object_name)]
     pub(crate) name: String,
     /// The path and query
     #[arg(value_name = "PATH?QUERY", value_parser = values::target, default_value = "/")]
@@ -250,7 +250,7 @@ pub(crate) struct Invoke {
 Needs the verbs get and delete for wasmfunctions; with --wait also list for pods.")]
 pub(crate) struct Delete {
     /// The functions
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, value_parser = values::object_name)]
     pub(crate) names: Vec<String>,
     /// Wait until the last pod is gone
     #[arg(long)]
@@ -266,4 +266,32 @@ pub(crate) struct Delete {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) cluster: ClusterChoice,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Deletion {
+        #[command(flatten)]
+        delete: Delete,
+    }
+
+    /// A DELETE of `wasmfunctions/?` would be one of all functions.
+    #[test]
+    fn a_name_is_checked_before_it_is_a_part_of_a_url() {
+        fn check(arguments: &[&str], accepted: bool) {
+            let parsed = Deletion::try_parse_from(["delete"].iter().chain(arguments));
+            assert_eq!(parsed.is_ok(), accepted, "{arguments:?}: {parsed:?}");
+        }
+        check(&["hello", "a.b"], true);
+        check(&["hello", "-n", "shop"], true);
+        check(&["?"], false);
+        check(&["hello", "?labelSelector="], false);
+        check(&[".."], false);
+        check(&["hello", "-n", "shop/wasmfunctions/x?"], false);
+    }
 }

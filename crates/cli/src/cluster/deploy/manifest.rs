@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use kube::api::DynamicObject;
 use sampan_crd::{GROUP, Placement, ValidFunction, WasmFunction};
-use sampan_spec::Function;
+use sampan_spec::{Function, is_object_name};
 use serde_json::{Value, json};
 
 use super::mapping;
@@ -306,6 +306,10 @@ impl Manifest {
                 &self.origin,
                 "metadata.name: a WasmFunction has no name",
             ));
+        }
+        // It becomes a part of a URL before the API server sees it.
+        if self.namespace().is_some_and(|name| !is_object_name(name)) {
+            return Err(named(&"metadata.namespace cannot be a namespace's name"));
         }
         ValidFunction::of(&typed)
             .map(drop)
