@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource};
 
 use crate::error::PoolError;
-use crate::expansion::expand;
+use crate::expansion::{Budget, OverBudget, expand};
 use crate::fields::PodFields;
 use crate::objects::{Known, ObjectData, ObjectKey, Objects};
 
@@ -30,6 +30,12 @@ impl From<PoolError> for Unresolved {
     }
 }
 
+impl From<OverBudget> for Unresolved {
+    fn from(OverBudget: OverBudget) -> Self {
+        Self::Failed(PoolError::EnvironmentTooLarge)
+    }
+}
+
 /// The objects to which an environment refers, in order and with repetitions.
 pub(crate) fn references<'a>(
     env: &'a [EnvVar],
@@ -46,13 +52,14 @@ pub(crate) fn references<'a>(
     whole.chain(single)
 }
 
-/// Makes the environment. `envFrom` comes first, in order; `env` replaces its variables, and refers
+/// Makes the environment within a budget. `envFrom` comes first, in order; `env` replaces its variables, and refers
 /// to them and to those before.
 pub(crate) fn resolve(
     env: &[EnvVar],
     env_from: &[EnvFromSource],
     objects: &Objects,
     fields: &PodFields,
+    budget: &mut Budget,
 ) -> Result<Variables, Unresolved> {
     let mut variables = Variables::new();
     for source in env_from {
@@ -64,13 +71,16 @@ pub(crate) fn resolve(
         };
         let prefix = source.prefix.as_deref().unwrap_or_default();
         for (name, value) in data.iter() {
+            budget.take(prefix.len().saturating_add(name.len()))?;
+            budget.take(value.len())?;
             let name = format!("{prefix}{name}");
             let value = text(value, &key, &name)?;
             variables.insert(name, value);
         }
     }
     for variable in env {
-        if let Some(value) = value(variable, &variables, objects, fields)? {
+        budget.take(variable.name.len())?;
+        if let Some(value) = value(variable, &variables, objects, fields, budget)? {
             variables.insert(variable.name.clone(), value);
         }
     }
@@ -78,8 +88,13 @@ pub(crate) fn resolve(
 }
 
 /// Expands references to variables in an argument.
-pub(crate) fn expand_argument(argument: &str, variables: &Variables) -> String {
-    expand(argument, |name| variables.get(name).map(String::as_str))
+pub(crate) fn expand_argument(
+    argument: &str,
+    variables: &Variables,
+    budget: &mut Budget,
+) -> Result<String, OverBudget> {
+    let value_of = |name: &str| variables.get(name).map(String::as_str);
+    expand(argument, value_of, budget)
 }
 
 /// The value of a variable; `None` for one whose optional source does not exist.
@@ -88,18 +103,18 @@ fn value(
     before: &Variables,
     objects: &Objects,
     fields: &PodFields,
+    budget: &mut Budget,
 ) -> Result<Option<String>, Unresolved> {
     let literal = variable.value.as_deref().unwrap_or_default();
     let Some(source) = &variable.value_from else {
-        return Ok(Some(expand(literal, |name| {
-            before.get(name).map(String::as_str)
-        })));
+        return Ok(Some(expand_argument(literal, before, budget)?));
     };
     if let Some(field) = &source.field_ref {
         let path = &field.field_path;
         let value = fields
             .get(path)
             .ok_or_else(|| PoolError::NoField { path: path.clone() })?;
+        budget.take(value.len())?;
         return Ok(Some(value.to_owned()));
     }
     let Some((object, key, optional)) = object_key(source) else {
@@ -110,7 +125,10 @@ fn value(
         return Ok(None);
     };
     match data.get(key) {
-        Some(value) => Ok(Some(text(value, &object, &variable.name)?)),
+        Some(value) => {
+            budget.take(value.len())?;
+            Ok(Some(text(value, &object, &variable.name)?))
+        }
         None if optional => Ok(None),
         None => Err(PoolError::NoKey {
             object,

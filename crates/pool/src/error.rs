@@ -10,6 +10,7 @@ use sampan_crd::pool_report::{PoolCause, PoolFailure};
 use sampan_engine::{CallError, LoadError};
 use sampan_runner::BindError;
 
+use crate::expansion::Budget;
 use crate::objects::{ObjectKey, ObjectKind};
 
 /// The most bytes of a message, which may contain foreign text.
@@ -39,6 +40,9 @@ pub(crate) enum PoolError {
     /// A value cannot be that of a variable.
     #[error("the value of {variable} in {object} is no text without NUL characters in UTF-8")]
     NoText { object: ObjectKey, variable: String },
+    /// The environment is larger than any process may have.
+    #[error("environment and arguments have more than {} bytes", Budget::MAX_BYTES)]
+    EnvironmentTooLarge,
     /// The pool's pod lacks a field.
     #[error("the pool's pod has no value for the fieldRef {path}")]
     NoField { path: String },
@@ -89,7 +93,9 @@ impl PoolError {
     /// The report's cause, on which users and programs rely.
     pub(crate) fn cause(&self) -> PoolCause {
         match self {
-            Self::Invalid(_) | Self::Unreadable(_) => PoolCause::Invalid,
+            Self::Invalid(_) | Self::Unreadable(_) | Self::EnvironmentTooLarge => {
+                PoolCause::Invalid
+            }
             Self::ImageName { .. } => PoolCause::InvalidImageName,
             Self::NoObject(_) | Self::NoKey { .. } | Self::NoText { .. } | Self::NoField { .. } => {
                 PoolCause::ConfigurationMissing
@@ -124,6 +130,7 @@ impl PoolError {
             },
             Self::Invalid(_)
             | Self::Unreadable(_)
+            | Self::EnvironmentTooLarge
             | Self::ImageName { .. }
             | Self::NoObject(_)
             | Self::NoKey { .. }

@@ -1,16 +1,48 @@
 //! Expansion of `$(NAME)` in values and arguments, as the kubelet does it.
 //!
 //! `$$` is a dollar sign. A reference to an unknown name, an unclosed one and any other dollar sign
-//! stay as they are.
+//! stay as they are. The result is bounded before it is made: references to long values multiply.
+
+/// The bytes that an environment and its arguments may still take.
+#[derive(Debug)]
+pub(crate) struct Budget(usize);
+
+/// A text is longer than its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OverBudget;
+
+impl Budget {
+    /// The most bytes of an environment and its arguments: an object of Kubernetes has no more.
+    pub(crate) const MAX_BYTES: usize = 1 << 20;
+
+    pub(crate) fn new() -> Self {
+        Self(Self::MAX_BYTES)
+    }
+
+    /// Takes bytes for a text that is made next.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        self.0 = self.0.checked_sub(bytes).ok_or(OverBudget)?;
+        Ok(())
+    }
+}
 
 /// Replaces each reference to a name that `value_of` knows.
-pub(crate) fn expand<'a>(text: &str, value_of: impl Fn(&str) -> Option<&'a str>) -> String {
-    let mut expanded = String::with_capacity(text.len());
+pub(crate) fn expand<'a>(
+    text: &str,
+    value_of: impl Fn(&str) -> Option<&'a str>,
+    budget: &mut Budget,
+) -> Result<String, OverBudget> {
+    let mut expanded = String::new();
+    let mut push = |part: &str| {
+        budget.take(part.len())?;
+        expanded.push_str(part);
+        Ok(())
+    };
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
-        expanded.push_str(before);
+        push(before)?;
         if let Some(escaped) = after.strip_prefix('$') {
-            expanded.push('$');
+            push("$")?;
             rest = escaped;
             continue;
         }
@@ -18,24 +50,42 @@ pub(crate) fn expand<'a>(text: &str, value_of: impl Fn(&str) -> Option<&'a str>)
             .strip_prefix('(')
             .and_then(|name| name.split_once(')'));
         let Some((name, following)) = reference else {
-            expanded.push('$');
+            push("$")?;
             rest = after;
             continue;
         };
         if let Some(value) = value_of(name) {
-            expanded.push_str(value);
+            push(value)?;
         } else {
-            expanded.extend(["$(", name, ")"]);
+            ["$(", name, ")"].into_iter().try_for_each(&mut push)?;
         }
         rest = following;
     }
-    expanded.push_str(rest);
-    expanded
+    push(rest)?;
+    Ok(expanded)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::expand;
+    use super::{Budget, OverBudget, expand};
+
+    #[test]
+    fn an_expansion_ends_with_its_budget() {
+        fn check(bytes: usize, text: &str, expected: Result<(&str, usize), OverBudget>) {
+            let mut budget = Budget(bytes);
+            let found = expand(text, |_| Some("long value"), &mut budget);
+            let found = found.map(|text| (text, budget.0));
+            let expected = expected.map(|(text, left)| (text.to_owned(), left));
+            assert_eq!(found, expected, "{bytes} {text}");
+        }
+        check(3, "abc", Ok(("abc", 0)));
+        check(2, "abc", Err(OverBudget));
+        check(10, "$(A)", Ok(("long value", 0)));
+        check(19, "$(A)$(A)", Err(OverBudget));
+        check(21, "$(A)$(A)$$", Ok(("long valuelong value$", 0)));
+        // A value of 10 bytes, 400,000 times.
+        check(Budget::MAX_BYTES, &"$(A)".repeat(400_000), Err(OverBudget));
+    }
 
     /// The rows are those of the kubelet's own tests, and some more.
     #[test]
@@ -50,7 +100,8 @@ mod tests {
                 "" => Some("empty name"),
                 _ => None,
             };
-            assert_eq!(expand(text, value_of), expected, "{text}");
+            let expanded = expand(text, value_of, &mut Budget::new());
+            assert_eq!(expanded.as_deref(), Ok(expected), "{text}");
         }
         check("$(VAR_A)", "A");
         check("___$(VAR_B)___", "___B___");

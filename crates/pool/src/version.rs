@@ -10,6 +10,7 @@ use sampan_spec::Function;
 
 use crate::environment::{Unresolved, expand_argument, references, resolve};
 use crate::error::PoolError;
+use crate::expansion::Budget;
 use crate::fields::PodFields;
 use crate::objects::{Known, ObjectKey, Objects};
 use crate::resource::Resource;
@@ -63,7 +64,7 @@ impl Version {
     }
 }
 
-/// All objects to which a resource refers.
+/// All objects to which a resource refers, but for names that none can have.
 pub(crate) fn objects_of(resource: &Resource) -> HashSet<ObjectKey> {
     let spec = &resource.spec;
     let env_from = spec.template.as_ref().map(|template| &template.env_from);
@@ -71,6 +72,7 @@ pub(crate) fn objects_of(resource: &Resource) -> HashSet<ObjectKey> {
     let secrets = spec.image_pull_secrets.iter();
     references(&spec.env, env_from)
         .chain(secrets.map(|secret| ObjectKey::secret(&secret.name)))
+        .filter(ObjectKey::can_exist)
         .collect()
 }
 
@@ -81,10 +83,12 @@ pub(crate) fn wanted(
     fields: &PodFields,
 ) -> Result<Version, Unresolved> {
     let valid = validated(resource)?;
-    let variables = resolve(&valid.env, &valid.template.env_from, objects, fields)?;
+    let (env, env_from) = (&valid.env, &valid.template.env_from);
+    let mut budget = Budget::new();
+    let variables = resolve(env, env_from, objects, fields, &mut budget)?;
     let mut function = valid.function;
     for argument in &mut function.arguments {
-        *argument = expand_argument(argument, &variables);
+        *argument = expand_argument(argument, &variables, &mut budget)?;
     }
     function.environment = variables.into_iter().collect();
     let reference = reference(&valid.image)?;

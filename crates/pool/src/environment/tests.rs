@@ -44,7 +44,7 @@ fn resolved(env: &Value, env_from: &Value) -> Result<Variables, Unresolved> {
     let env: Vec<EnvVar> = serde_json::from_value(env.clone()).unwrap();
     let env_from: Vec<EnvFromSource> = serde_json::from_value(env_from.clone()).unwrap();
     let fields = PodFields::of(|name| (name == "POD_NAME").then(|| "pool-0".to_owned()));
-    resolve(&env, &env_from, &objects(), &fields)
+    resolve(&env, &env_from, &objects(), &fields, &mut Budget::new())
 }
 
 fn check(env: &Value, env_from: &Value, expected: &[(&str, &str)]) {
@@ -210,12 +210,48 @@ fn an_object_that_was_not_seen_is_waited_for() {
     let mut objects = Objects::default();
     objects.set_forbidden(ObjectKind::Secret, true);
     let env: Vec<EnvVar> = serde_json::from_value(from(&secret("other", "A"))).unwrap();
-    let found = resolve(&env, &[], &objects, &PodFields::default());
+    let found = resolve(
+        &env,
+        &[],
+        &objects,
+        &PodFields::default(),
+        &mut Budget::new(),
+    );
     let is_forbidden = matches!(
         found,
         Err(Unresolved::Failed(PoolError::Forbidden(ObjectKind::Secret)))
     );
     assert!(is_forbidden, "{found:?}");
+}
+
+#[test]
+fn an_environment_is_bounded_before_it_is_made() {
+    let too_large = |env: &Value, env_from: &Value| {
+        let found = resolved(env, env_from);
+        let is_refused = matches!(
+            found,
+            Err(Unresolved::Failed(PoolError::EnvironmentTooLarge))
+        );
+        assert!(is_refused, "{:?}", found.map(|variables| variables.len()));
+    };
+    let none = json!([]);
+    let long = "x".repeat(200_000);
+    // Each refers to the one before: gigabytes.
+    too_large(
+        &json!([{"name": "A", "value": long}, {"name": "B", "value": "$(A)".repeat(40_000)}]),
+        &none,
+    );
+    too_large(&json!([{"name": "A", "value": long.repeat(6)}]), &none);
+    let prefix = "P".repeat(Budget::MAX_BYTES / 2);
+    too_large(
+        &none,
+        &json!([{"prefix": prefix, "configMapRef": {"name": "settings"}}]),
+    );
+    // A name that is set again counts again.
+    let repeated: Vec<_> = vec![json!({"name": "A", "value": long}); 6];
+    too_large(&repeated.into(), &none);
+    let fits = json!([{"name": "A", "value": long}, {"name": "B", "value": "$(A)$(A)"}]);
+    assert!(resolved(&fits, &none).is_ok());
 }
 
 #[test]

@@ -101,6 +101,12 @@ fn a_resource_that_a_pool_cannot_serve_is_refused() {
         &json!({ "placement": "Pod", "template": volumes }),
         Some("spec.template.volumes"),
     );
+    let arguments = json!({
+        "placement": "Pooled",
+        "env": [{ "name": "A", "value": "x".repeat(200_000) }],
+        "args": ["$(A)".repeat(5)],
+    });
+    check(&arguments, Some("environment and arguments"));
     let image = json!({ "placement": "Pooled", "image": "hello" });
     check(&image, Some("spec.image \"hello\""));
 }
@@ -172,6 +178,7 @@ fn all_objects_of_a_resource_are_found() {
         "env": [
             { "name": "A", "valueFrom": { "secretKeyRef": { "name": "keys", "key": "a" } } },
             { "name": "B", "valueFrom": { "secretKeyRef": { "name": "keys", "key": "b" } } },
+            { "name": "C", "valueFrom": { "secretKeyRef": { "name": "?limit=20", "key": "c" } } },
         ],
         "template": { "envFrom": [{ "configMapRef": { "name": "settings" } }] },
     });
