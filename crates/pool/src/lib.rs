@@ -10,14 +10,15 @@
 //!
 //! In the order of an event:
 //!
-//! - `watches.rs` and `lists.rs`: from the API server to events of `event.rs`. `wanted_objects.rs` says whose data they
+//! - `watches.rs`, `lookups.rs` and `lists.rs`: from the API server to events of `event.rs`. `wanted_objects.rs` says whose data they
 //!   keep.
 //! - `resource.rs`: the part of a resource that concerns a pool.
 //! - `pool.rs`: the task with the state of all functions; `function.rs` is the state of one. `objects.rs` is what is
 //!   known of `ConfigMap`s and Secrets.
 //! - `version.rs`: the version that a resource asks for. `environment.rs`, `expansion.rs` and `fields.rs` make its
 //!   environment.
-//! - `load.rs`: from a version to a function that accepts requests; `artifacts.rs` has the images.
+//! - `load.rs`: from a version to a function that accepts requests; `artifacts.rs` has the images, `leases.rs` those that
+//!   stay on the disk.
 //! - `report.rs`, `metrics.rs`, `readiness.rs` and `snapshot.rs`: what others see of it.
 //! - `error.rs`: why a version is not served, and when it is tried again.
 //! - `serve.rs` joins all of this, `options.rs` is the command line, and `start.rs` is the program.
@@ -49,8 +50,10 @@ mod event;
 mod expansion;
 mod fields;
 mod function;
+mod leases;
 mod lists;
 mod load;
+mod lookups;
 mod metrics;
 mod objects;
 mod options;

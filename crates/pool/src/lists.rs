@@ -3,7 +3,7 @@
 //! A list that breaks off begins again, and what it had sent is forgotten: a part of a list deletes
 //! nothing. Of `ConfigMap`s and Secrets, only those to which a function refers are passed on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -84,7 +84,7 @@ impl FunctionList {
 pub(crate) struct ObjectList {
     wanted: WantedObjects,
     /// The names that were wanted when the list began: it answers for them.
-    asked: Vec<String>,
+    asked: HashSet<String>,
     found: HashMap<String, SeenObject>,
 }
 
@@ -92,7 +92,7 @@ impl ObjectList {
     pub(crate) fn new(wanted: WantedObjects) -> Self {
         Self {
             wanted,
-            asked: Vec::new(),
+            asked: HashSet::new(),
             found: HashMap::new(),
         }
     }
@@ -101,13 +101,14 @@ impl ObjectList {
         let kind = K::KIND;
         match event {
             watcher::Event::Init => {
-                self.asked = self.wanted.of_kind(kind);
+                self.asked = self.wanted.of_kind(kind).into_iter().collect();
                 self.found.clear();
                 None
             }
             watcher::Event::InitApply(object) => {
                 let (key, seen) = seen(object);
-                if self.wanted.is_wanted(&key) {
+                // One that no function wants at this moment may be wanted again before the end.
+                if self.asked.contains(&key.name) || self.wanted.is_wanted(&key) {
                     self.found.insert(key.name, seen);
                 }
                 None
@@ -121,6 +122,7 @@ impl ObjectList {
                     let name = name.clone();
                     self.wanted.answer(&ObjectKey { kind, name });
                 }
+                let asked = asked.into_iter().collect();
                 Some(Event::ObjectsListed { kind, asked, found })
             }
             watcher::Event::Apply(object) => {
@@ -251,5 +253,25 @@ mod tests {
         check(vec![Apply(secret("b")), Delete(secret("b"))], &[], &both);
         check(vec![Apply(secret("a"))], &["+a"], &["gone"]);
         check(vec![Delete(secret("gone"))], &["-gone"], &["a"]);
+    }
+
+    #[test]
+    fn an_object_that_is_wanted_again_during_a_list_exists() {
+        let (wanted, _added) = WantedObjects::new();
+        let key = ObjectKey::secret("a");
+        wanted.add(key.clone());
+        let mut list = ObjectList::new(wanted.clone());
+        assert!(list.translate(Init::<Secret>).is_none());
+        // Its only function is replaced while its page passes.
+        wanted.remove(&key);
+        assert!(list.translate(InitApply(secret("a"))).is_none());
+        wanted.add(key);
+        match list.translate(InitDone::<Secret>) {
+            Some(Event::ObjectsListed { asked, found, .. }) => {
+                assert_eq!(asked, ["a"]);
+                assert!(found.contains_key("a"));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
