@@ -5,7 +5,8 @@
 //! verified from [`sampan_artifact`]; when they are read again, the engine's digest is compared.
 //!
 //! Layout of the folder: `images/DIGEST` has the digest of the module of an image, and
-//! `modules/DIGEST.wasm` is that module.
+//! `modules/DIGEST.wasm` is that module. Images without a lease are removed at times, and the modules
+//! that only they have.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
@@ -23,6 +24,7 @@ use tokio::sync::{Mutex as Turns, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::error::PoolError;
+use crate::leases::{Lease, Leases};
 use crate::version::Image;
 
 /// Images that are asked for at once at one registry.
@@ -31,8 +33,8 @@ const REQUESTS: usize = 4;
 /// A module of an image, on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Artifact {
-    /// The digest of the image.
-    pub(crate) image: Digest,
+    /// The image, which stays on the disk meanwhile.
+    pub(crate) image: Lease,
     /// The digest of the module.
     pub(crate) module: Digest,
     pub(crate) path: PathBuf,
@@ -41,6 +43,9 @@ pub(crate) struct Artifact {
 /// The images of a pod.
 pub(crate) struct Artifacts {
     folder: PathBuf,
+    leases: Leases,
+    /// Held while files are written or removed.
+    changing: Arc<Mutex<()>>,
     /// Registries without TLS.
     plain_http: HashSet<String>,
     trust: Trust,
@@ -68,6 +73,8 @@ impl Artifacts {
         builder.create(folder.join("modules"))?;
         Ok(Self {
             folder,
+            leases: Leases::default(),
+            changing: Arc::default(),
             plain_http: plain_http.into_iter().collect(),
             trust,
             allowed: Mutex::default(),
@@ -83,7 +90,7 @@ impl Artifacts {
         let _turn = turn.lock().await;
         if image.policy != PullPolicy::Always
             && let Some(digest) = self.allowed_digest(image)
-            && let Some(artifact) = self.find(digest).await?
+            && let Some(artifact) = self.find(self.lease(digest)).await?
         {
             return Ok(artifact);
         }
@@ -97,12 +104,7 @@ impl Artifacts {
         for login in logins(image) {
             match self.pull(image, login, most).await {
                 Ok(artifact) => return Ok(artifact),
-                // The next credentials may be the right ones.
-                Err(PoolError::Pull { hint, source })
-                    if matches!(*source, Error::Unauthorized { .. }) =>
-                {
-                    refused = Some(PoolError::Pull { hint, source });
-                }
+                Err(error) if is_answer(&error) => refused = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -110,17 +112,16 @@ impl Artifacts {
         Err(refused.unwrap_or(PoolError::NeverPulled))
     }
 
+    /// Keeps an image on the disk, if it is there.
+    pub(crate) fn lease(&self, image: Digest) -> Lease {
+        self.leases.lease(image)
+    }
+
     /// The module of an image that was pulled before, if it is still there.
-    pub(crate) async fn find(&self, image: Digest) -> Result<Option<Artifact>, PoolError> {
+    pub(crate) async fn find(&self, image: Lease) -> Result<Option<Artifact>, PoolError> {
         let (index, modules) = (self.index(&image), self.folder.join("modules"));
-        let found = spawn_blocking(move || -> io::Result<Option<Artifact>> {
-            let module = match fs::read_to_string(&index) {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            // A file that was written in part counts as missing, and is written again.
-            let Ok(module) = module.parse::<Digest>() else {
+        self.blocking(move || {
+            let Some(module) = read_index(&index)? else {
                 return Ok(None);
             };
             let path = module_path(&modules, &module);
@@ -129,18 +130,14 @@ impl Artifacts {
                 module,
                 path,
             }))
-        });
-        let found = found
-            .await
-            .map_err(io::Error::other)
-            .and_then(|found| found);
-        found.map_err(|source| self.keep_failed(source))
+        })
+        .await
     }
 
     /// Removes a module that was damaged, so that it is pulled again.
     pub(crate) async fn remove(&self, artifact: &Artifact) -> Result<(), PoolError> {
         let (index, module) = (self.index(&artifact.image), artifact.path.clone());
-        let removed = spawn_blocking(move || -> io::Result<()> {
+        self.blocking(move || {
             for path in [index, module] {
                 match fs::remove_file(path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -148,38 +145,38 @@ impl Artifacts {
                 }
             }
             Ok(())
-        });
-        let removed = removed.await.map_err(io::Error::other);
-        let removed = removed.and_then(|removed| removed);
-        removed.map_err(|source| self.keep_failed(source))
+        })
+        .await
     }
 
-    /// Removes all images but these. Call it while nothing is pulled.
-    pub(crate) async fn retain(&self, used: Vec<Artifact>) -> Result<(), PoolError> {
-        let images: HashSet<Digest> = used.iter().map(|one| one.image.clone()).collect();
-        self.allowed().retain(|_, image| images.contains(image));
-        let indexes = images.iter().map(|image| self.index(image));
-        let modules = used.into_iter().map(|one| one.path);
-        let kept: HashSet<PathBuf> = indexes.chain(modules).collect();
-        let folders = ["images", "modules"].map(|folder| self.folder.join(folder));
-        let removed = spawn_blocking(move || -> io::Result<()> {
-            for entry in folders
+    /// Removes all images without a lease, and modules without an image. Returns the modules that
+    /// stay. Functions may be loaded meanwhile.
+    pub(crate) async fn collect(&self) -> Result<Vec<Digest>, PoolError> {
+        let is_leased = |image: &mut Digest| self.leases.has(image);
+        self.allowed().retain(|_, image| is_leased(image));
+        let [images, modules] = ["images", "modules"].map(|folder| self.folder.join(folder));
+        let (leases, changing) = (self.leases.clone(), Arc::clone(&self.changing));
+        self.blocking(move || {
+            let _changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
+            for (name, path) in files(&images)? {
+                leases.remove_unleased(&name, || fs::remove_file(path))?;
+            }
+            let mut used = HashSet::new();
+            for (_, path) in files(&images)? {
+                used.extend(read_index(&path)?);
+            }
+            let kept: HashSet<PathBuf> = used
                 .iter()
-                .map(fs::read_dir)
-                .collect::<Result<Vec<_>, _>>()?
-            {
-                for entry in entry {
-                    let path = entry?.path();
-                    if !kept.contains(&path) {
-                        fs::remove_file(&path)?;
-                    }
+                .map(|module| module_path(&modules, module))
+                .collect();
+            for (_, path) in files(&modules)? {
+                if !kept.contains(&path) {
+                    fs::remove_file(&path)?;
                 }
             }
-            Ok(())
-        });
-        let removed = removed.await.map_err(io::Error::other);
-        let removed = removed.and_then(|removed| removed);
-        removed.map_err(|source| self.keep_failed(source))
+            Ok(used.into_iter().collect())
+        })
+        .await
     }
 
     async fn pull(
@@ -196,7 +193,8 @@ impl Artifacts {
             .registry(image.reference.clone(), login)
             .map_err(failed)?;
         let digest = resolve(&registry).await.map_err(failed)?;
-        let artifact = if let Some(artifact) = self.find(digest.clone()).await? {
+        let lease = self.lease(digest.clone());
+        let artifact = if let Some(artifact) = self.find(lease.clone()).await? {
             artifact
         } else {
             let exact = image.reference.at(&digest);
@@ -204,36 +202,50 @@ impl Artifacts {
             let _permit = self.downloads.acquire().await.ok();
             let silent: sampan_artifact::Observer = Arc::new(|_| {});
             let pulled = pull(&registry, most, &silent).await.map_err(failed)?;
-            self.keep(digest, pulled.wasm_digest, pulled.wasm.to_vec())
+            self.keep(lease, pulled.wasm_digest, pulled.wasm.to_vec())
                 .await?
         };
         let key = (image.reference.clone(), login.cloned());
-        self.allowed().insert(key, artifact.image.clone());
+        self.allowed().insert(key, digest);
         Ok(artifact)
     }
 
     async fn keep(
         &self,
-        image: Digest,
+        image: Lease,
         module: Digest,
         bytes: Vec<u8>,
     ) -> Result<Artifact, PoolError> {
         let (index, modules) = (self.index(&image), self.folder.join("modules"));
-        let kept = spawn_blocking(move || {
+        let changing = Arc::clone(&self.changing);
+        let failed = |error: StoreError| match error {
+            StoreError::Write { source, .. } => source,
+            StoreError::Exists { .. } => io::Error::other(error),
+        };
+        self.blocking(move || {
+            let _changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
             let path = module_path(&modules, &module);
-            store(&path, &bytes, true)?;
-            store(&index, module.as_str().as_bytes(), true)?;
-            Ok::<_, StoreError>(Artifact {
+            store(&path, &bytes, true).map_err(failed)?;
+            store(&index, module.as_str().as_bytes(), true).map_err(failed)?;
+            Ok(Artifact {
                 image,
                 module,
                 path,
             })
-        });
-        let kept = kept.await.map_err(io::Error::other);
-        kept.map_err(|source| self.keep_failed(source))?
-            .map_err(|error| match error {
-                StoreError::Write { source, .. } => self.keep_failed(source),
-                StoreError::Exists { .. } => self.keep_failed(io::Error::other(error)),
+        })
+        .await
+    }
+
+    /// Works with the folder's files beside the other tasks.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let done = spawn_blocking(work).await.map_err(io::Error::other);
+        done.and_then(|done| done)
+            .map_err(|source| PoolError::Keep {
+                folder: self.folder.display().to_string(),
+                source,
             })
     }
 
@@ -283,17 +295,40 @@ impl Artifacts {
         self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn index(&self, image: &Digest) -> PathBuf {
-        self.folder
-            .join("images")
-            .join(image.as_str().replace(':', "-"))
+    fn index(&self, image: &Lease) -> PathBuf {
+        self.folder.join("images").join(image.file_name())
     }
+}
 
-    fn keep_failed(&self, source: io::Error) -> PoolError {
-        PoolError::Keep {
-            folder: self.folder.display().to_string(),
-            source,
-        }
+/// The files of a folder, by name.
+fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.push((name, entry.path()));
+    }
+    Ok(files)
+}
+
+/// The module of an image. A file that was written in part counts as missing, and is written again.
+fn read_index(index: &Path) -> io::Result<Option<Digest>> {
+    match fs::read_to_string(index) {
+        Ok(text) => Ok(text.parse().ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the registry has answered, so that other credentials may change the answer: some answer
+/// that a private image does not exist. The kubelet tries all of them as well.
+fn is_answer(error: &PoolError) -> bool {
+    match error {
+        PoolError::Pull { source, .. } => !matches!(
+            **source,
+            Error::Client(_) | Error::Unreachable { .. } | Error::Slow { .. }
+        ),
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sampan_artifact::ReferenceError;
 use sampan_crd::Invalid;
 use sampan_crd::pool_report::{PoolCause, PoolFailure};
-use sampan_engine::{CallError, LoadError};
+use sampan_engine::{CallError, LoadError, TrapCause};
 use sampan_runner::BindError;
 
 use crate::expansion::Budget;
@@ -76,6 +76,9 @@ pub(crate) enum PoolError {
     /// The first instance fails.
     #[error("no instance of the module can be made")]
     Instance(#[source] CallError),
+    /// A fault of this program.
+    #[error("the load has panicked; the log of the pod has the place")]
+    Panicked,
     /// The port cannot be opened.
     #[error("the pod's port {port} cannot be opened")]
     Port { port: u16, source: BindError },
@@ -106,26 +109,44 @@ impl PoolError {
             | Self::NeverPulled
             | Self::Keep { .. }
             | Self::Damaged { .. } => PoolCause::ImagePullFailed,
-            Self::Load(_) | Self::Instance(_) => PoolCause::StartFailed,
+            Self::Load(_) | Self::Instance(_) | Self::Panicked => PoolCause::StartFailed,
             Self::Port { .. } => PoolCause::PortUnavailable,
         }
     }
 
     /// Whether the same version may load later. A registry may get what it lacks, so every pull is
-    /// repeated, as by the kubelet.
+    /// repeated, as by the kubelet. So is what a busy host may cause: limits of time, and errors of
+    /// the operating system.
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Pull { .. }
             | Self::NeverPulled
             | Self::Keep { .. }
             | Self::Damaged { .. }
+            | Self::Panicked
             | Self::Port { .. } => Retry::Later,
             Self::Load(error) => match error {
                 LoadError::Read { .. }
                 | LoadError::Compiler(_)
                 | LoadError::Cache { .. }
                 | LoadError::Engine(_)
-                | LoadError::CompileKilled { .. } => Retry::Later,
+                | LoadError::CompileKilled { .. }
+                | LoadError::CompileTime { .. }
+                | LoadError::Link(_) => Retry::Later,
+                _ => Retry::Never,
+            },
+            Self::Instance(error) => match error {
+                CallError::Deadline { .. }
+                | CallError::OutboundConnections { .. }
+                | CallError::ProcessorTime { .. }
+                | CallError::Reload(_)
+                | CallError::Stopped
+                | CallError::Host(_)
+                // Also of a mapping for which the host has no memory.
+                | CallError::Trap {
+                    cause: TrapCause::Other,
+                    ..
+                } => Retry::Later,
                 _ => Retry::Never,
             },
             Self::Invalid(_)
@@ -137,8 +158,19 @@ impl PoolError {
             | Self::NoText { .. }
             | Self::NoField { .. }
             | Self::Forbidden(_)
-            | Self::Credentials(_)
-            | Self::Instance(_) => Retry::Never,
+            | Self::Credentials(_) => Retry::Never,
+        }
+    }
+
+    /// Whether no wait is likely to help, so that a pod's readiness does not wait for this version.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::NeverPulled => true,
+            Self::Pull { source, .. } => matches!(
+                **source,
+                sampan_artifact::Error::NotFound(_) | sampan_artifact::Error::Unauthorized { .. }
+            ),
+            other => other.retry() == Retry::Never,
         }
     }
 
@@ -220,8 +252,69 @@ mod tests {
         check(&compile, start, Retry::Never);
         let compiler = PoolError::Load(LoadError::Compiler("x".to_owned()));
         check(&compiler, start, Retry::Later);
-        let instance = PoolError::Instance(CallError::NoResponse);
-        check(&instance, start, Retry::Never);
+        check(&PoolError::Panicked, start, Retry::Later);
+        let too_large = PoolError::EnvironmentTooLarge;
+        check(&too_large, PoolCause::Invalid, Retry::Never);
+    }
+
+    #[test]
+    fn what_a_busy_host_may_cause_is_tried_again() {
+        fn check(error: impl Into<Failed>, expected: Retry) {
+            let Failed(error) = error.into();
+            assert_eq!(error.retry(), expected, "{error:?}");
+        }
+        struct Failed(PoolError);
+        impl From<LoadError> for Failed {
+            fn from(error: LoadError) -> Self {
+                Self(PoolError::Load(error))
+            }
+        }
+        impl From<CallError> for Failed {
+            fn from(error: CallError) -> Self {
+                Self(PoolError::Instance(error))
+            }
+        }
+        let (limit, text) = (Duration::from_secs(1), || "x".to_owned());
+        let trap = |cause| CallError::Trap {
+            cause,
+            message: String::new(),
+        };
+        check(LoadError::CompileTime { limit }, Retry::Later);
+        check(LoadError::Link(text()), Retry::Later);
+        check(LoadError::NotWasm(text()), Retry::Never);
+        check(CallError::Deadline { limit }, Retry::Later);
+        check(CallError::ProcessorTime { limit }, Retry::Later);
+        check(CallError::Host(text()), Retry::Later);
+        check(trap(TrapCause::Other), Retry::Later);
+        check(trap(TrapCause::Unreachable), Retry::Never);
+        check(CallError::Exit(1), Retry::Never);
+        check(CallError::NoResponse, Retry::Never);
+    }
+
+    #[test]
+    fn a_readiness_waits_for_what_may_change_without_a_change() {
+        fn check(error: &PoolError, expected: bool) {
+            assert_eq!(error.is_lasting(), expected, "{error:?}");
+        }
+        let pull = |source: sampan_artifact::Error| PoolError::Pull {
+            hint: String::new(),
+            source: Box::new(source),
+        };
+        let reference = "r.example/a:1".parse().expect("a reference");
+        check(
+            &pull(sampan_artifact::Error::NotFound(Box::new(reference))),
+            true,
+        );
+        let slow = sampan_artifact::Error::Slow {
+            address: String::new(),
+            attempts: 1,
+            limit: Duration::ZERO,
+        };
+        check(&pull(slow), false);
+        check(&PoolError::NeverPulled, true);
+        check(&PoolError::NoObject(ObjectKey::secret("a")), true);
+        check(&PoolError::Panicked, false);
+        check(&PoolError::Load(LoadError::Compiler(String::new())), false);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use sampan_runner::{Entry, Listener, RouteTable, Routes};
 use tokio::task::AbortHandle;
 
 use crate::error::PoolError;
-use crate::load::Live;
+use crate::load::{Live, Origin};
 use crate::metrics::FunctionState;
 use crate::objects::ObjectKey;
+use crate::readiness::Progress;
 use crate::report::Reported;
 use crate::resource::Resource;
 use crate::version::{Version, objects_of};
@@ -33,9 +34,12 @@ pub(crate) struct PooledFunction {
     pub(crate) attempt: Option<Attempt>,
     /// Why the newest version is not served.
     pub(crate) failure: Option<PoolError>,
+    /// A newer generation that cannot be read. Until the next one, the last that could be read
+    /// follows its objects.
+    pub(crate) unreadable: Option<Unreadable>,
     /// Attempts that have failed since the last change.
     pub(crate) failed: u32,
-    /// The newest generation that was tried.
+    /// The newest readable generation that was tried.
     pub(crate) generation: i64,
     /// The state in which the metrics count it.
     pub(crate) counted: Option<FunctionState>,
@@ -54,11 +58,20 @@ pub(crate) struct Port {
     pub(crate) retry: Option<Task>,
 }
 
+/// A generation that cannot be read.
+pub(crate) struct Unreadable {
+    pub(crate) generation: i64,
+    pub(crate) error: PoolError,
+}
+
 /// An attempt to load a version: it runs, or it waits for its time.
 pub(crate) struct Attempt {
     pub(crate) number: u64,
     pub(crate) version: Version,
+    pub(crate) origin: Origin,
     pub(crate) is_running: bool,
+    /// The version of the same image to load after the running one.
+    pub(crate) next: Option<Version>,
     /// Held: dropping it ends the attempt.
     pub(crate) _task: Task,
 }
@@ -83,6 +96,7 @@ impl PooledFunction {
             live: None,
             attempt: None,
             failure: None,
+            unreadable: None,
             failed: 0,
             counted: None,
             leaving: None,
@@ -91,10 +105,25 @@ impl PooledFunction {
 
     /// Sets why the newest version is not served. Without an older one, requests get the cause.
     pub(crate) fn fail(&mut self, error: PoolError) {
+        self.show(&error, self.generation);
+        self.failure = Some(error);
+    }
+
+    /// Sets that a generation cannot be read. What is served or loaded stays as it is.
+    pub(crate) fn set_unreadable(&mut self, generation: i64, message: String) {
+        let error = PoolError::Unreadable(message);
+        if self.attempt.is_none() {
+            self.show(&error, generation);
+        }
+        self.unreadable = Some(Unreadable { generation, error });
+    }
+
+    /// Shows a failure in the log and, without a served version, to clients.
+    fn show(&self, error: &PoolError, generation: i64) {
         let failure = error.failure();
         tracing::warn!(
             function = %self.resource.name,
-            generation = self.generation,
+            generation,
             cause = ?failure.cause,
             reason = failure.message,
             "a version is not served"
@@ -104,20 +133,29 @@ impl PooledFunction {
             let cause = format!("{:?}", failure.cause);
             self.routes.set(Routes::single(Entry::Failed(cause)));
         }
-        self.failure = Some(error);
     }
 
-    /// Serves a loaded version from the next request on.
-    pub(crate) fn deploy(&mut self, live: Live) {
+    /// Serves a loaded version from the next request on. Returns the one before.
+    pub(crate) fn deploy(&mut self, live: Live) -> Option<Live> {
         let deployed = Arc::clone(&live.deployed);
         self.routes.set(Routes::single(deployed));
-        self.live = Some(live);
         (self.failure, self.attempt, self.failed) = (None, None, 0);
+        self.live.replace(live)
     }
 
-    /// Whether it was loaded or has failed.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.live.is_some() || self.failure.is_some()
+    /// How far it is, for the readiness of the pod.
+    pub(crate) fn progress(&self) -> Progress {
+        if self.live.is_some() && self.port.open.is_some() {
+            return Progress::Serving;
+        }
+        let waits_for_port = self.live.is_some();
+        match &self.failure {
+            Some(error) if !waits_for_port && error.is_lasting() => Progress::Failed,
+            None if !waits_for_port && self.attempt.is_none() && self.unreadable.is_some() => {
+                Progress::Failed
+            }
+            _ => Progress::Loading,
+        }
     }
 
     pub(crate) fn state(&self) -> FunctionState {
@@ -130,22 +168,25 @@ impl PooledFunction {
     }
 
     pub(crate) fn reported(&self) -> Reported {
-        let failure = self.failure.as_ref().or(self.port.failure.as_ref());
+        let unreadable = self.unreadable.as_ref();
+        let failure = unreadable.map(|unreadable| &unreadable.error);
+        let failure = failure.or(self.failure.as_ref());
+        let failure = failure.or(self.port.failure.as_ref());
         let serving = self.live.as_ref().zip(self.port.open.as_ref());
         Reported {
             name: self.resource.name.clone(),
-            generation: self.generation,
+            generation: unreadable.map_or(self.generation, |unreadable| unreadable.generation),
             serving: serving.map(|(live, (port, _))| Serving {
                 generation: live.version.resource.generation,
                 port: *port,
-                digest: live.artifact.image.to_string(),
+                digest: live.artifact.image.digest().to_string(),
             }),
             failure: failure.map(PoolError::failure),
         }
     }
 
     fn is_failing(&self) -> bool {
-        self.failure.is_some() || self.port.failure.is_some()
+        self.unreadable.is_some() || self.failure.is_some() || self.port.failure.is_some()
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use crate::artifacts::{Artifact, Artifacts};
 use crate::error::PoolError;
+use crate::leases::Lease;
 use crate::metrics::PoolMetrics;
 use crate::version::Version;
 
@@ -29,9 +30,9 @@ pub(crate) enum Origin {
     /// The registry, or the pod's disk, as the version's policy says.
     Image,
     /// The image of the version before: only the rest has changed.
-    Same(Artifact),
+    Same(Lease),
     /// The image with which the pod has served this version before its restart.
-    Restored(Digest),
+    Restored(Lease),
 }
 
 /// Loads versions. Clones share it.
@@ -73,20 +74,26 @@ impl Loader {
         &self.0.function_metrics
     }
 
-    /// Removes all images and compiled modules but these. Call it while nothing is loaded.
-    pub(crate) async fn collect(&self, used: Vec<Artifact>) {
-        let engine = self.0.engine.clone();
-        let modules: Vec<Digest> = used.iter().map(|one| one.module.clone()).collect();
-        let compiled = spawn_blocking(move || {
-            let digests: Vec<&str> = modules.iter().map(Digest::as_str).collect();
-            engine.retain(&digests)
-        });
-        let compiled = compiled
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-            .map_err(PoolError::from);
-        let images = self.0.artifacts.retain(used).await;
-        for error in [compiled, images].into_iter().filter_map(Result::err) {
+    /// Keeps an image on the disk, if it is there.
+    pub(crate) fn lease(&self, image: Digest) -> Lease {
+        self.0.artifacts.lease(image)
+    }
+
+    /// Removes all images without a lease, and the compiled modules that only they have.
+    pub(crate) async fn collect(&self) {
+        let collected = async {
+            let kept = self.0.artifacts.collect().await?;
+            let engine = self.0.engine.clone();
+            let compiled = spawn_blocking(move || {
+                let digests: Vec<&str> = kept.iter().map(Digest::as_str).collect();
+                engine.retain(&digests)
+            });
+            let compiled = compiled
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+            compiled.map_err(PoolError::from)
+        };
+        if let Err(error) = collected.await {
             // The next time may succeed; until then the disk is fuller than it must be.
             tracing::error!(
                 reason = error.failure().message,
@@ -99,14 +106,15 @@ impl Loader {
     pub(crate) async fn load(&self, version: Version, origin: Origin) -> Result<Live, PoolError> {
         let artifacts = &self.0.artifacts;
         let most = version.function.limits.artifact.bytes();
-        let (artifact, newness) = match origin {
-            Origin::Image => (artifacts.get(&version.image, most).await?, Newness::New),
-            Origin::Same(artifact) => (artifact, Newness::Known),
-            Origin::Restored(image) => match artifacts.find(image).await? {
-                Some(artifact) => (artifact, Newness::Restored),
-                // The disk was lost, and the memory with the snapshot was not.
-                None => (artifacts.get(&version.image, most).await?, Newness::New),
-            },
+        let kept = match origin {
+            Origin::Image => None,
+            Origin::Same(image) => artifacts.find(image).await?.zip(Some(Newness::Known)),
+            Origin::Restored(image) => artifacts.find(image).await?.zip(Some(Newness::Restored)),
+        };
+        let (artifact, newness) = match kept {
+            Some(kept) => kept,
+            // It is pulled, also if the disk has lost what was there before.
+            None => (artifacts.get(&version.image, most).await?, Newness::New),
         };
         let permits = match newness {
             Newness::New => &self.0.new,

@@ -17,6 +17,10 @@ use crate::serve::Settings;
 /// the version of its parent.
 const SELF_EXE: &str = "/proc/self/exe";
 
+/// How long a restarted pod waits for the list of functions before it is ready with what it served
+/// before. A list takes seconds, and without an API server there is none.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Serves the pooled functions of a namespace, each on the port in its status.poolPort.
 ///
 /// The operator makes the Deployment sampan-pool in each namespace with functions of
@@ -59,7 +63,8 @@ pub(crate) struct Options {
     /// How long requests in progress may then take. The rest is cut.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s", env = "SAMPAN_DRAIN_TIMEOUT")]
     drain_timeout: Duration,
-    /// How long the pod waits for functions that load before it counts as ready without them.
+    /// How long a starting pod waits for the next function that is loaded. Then it is ready without
+    /// the rest, if it serves at least one.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "2m", env = "SAMPAN_READY_TIMEOUT")]
     ready_timeout: Duration,
     /// How many images are downloaded, and how many modules are loaded, concurrently. Of these, one
@@ -110,6 +115,7 @@ impl Options {
             trust,
             loads: self.loads.into(),
             ready_timeout: self.ready_timeout,
+            list_timeout: LIST_TIMEOUT,
             fields,
         }
     }

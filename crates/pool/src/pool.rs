@@ -4,36 +4,36 @@
 //! One task owns all state and receives events in order. It waits for nothing: loads and timers run
 //! beside it and report back. It has no client of the API server, so no failure of one reaches it.
 
+mod functions;
+mod ports;
 mod versions;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_crd::MOVE_DRAIN;
 use sampan_runner::Ports;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at};
 
 use crate::error::PoolError;
 use crate::event::Event;
 use crate::fields::PodFields;
 use crate::function::PooledFunction;
-use crate::load::{Live, Loader, Origin};
+use crate::load::{Live, Loader};
 use crate::metrics::PoolMetrics;
 use crate::objects::{ObjectKey, Objects};
 use crate::readiness::{Readiness, Settling};
 use crate::report::Reports;
-use crate::resource::{Resource, Seen, Uid};
-use crate::snapshot::{Record, Snapshot};
-use crate::version::{objects_of, restored};
+use crate::resource::Uid;
+use crate::snapshot::{Restored, Snapshot};
 use crate::wanted_objects::WantedObjects;
 
 /// How often images that no function uses are removed.
 const COLLECT_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Functions of a list that are handled before other tasks get their turn.
-const TURN: usize = 64;
+/// The wait after a function has left an image, in which others may leave theirs.
+const COLLECT_WAIT: Duration = Duration::from_mins(1);
 
 /// What the pool uses.
 pub(crate) struct Parts {
@@ -45,8 +45,10 @@ pub(crate) struct Parts {
     pub(crate) snapshot: Snapshot,
     pub(crate) wanted: WantedObjects,
     pub(crate) readiness: Readiness,
-    /// How long readiness waits for functions that load.
+    /// How long readiness waits for the next function that is loaded.
     pub(crate) ready_timeout: Duration,
+    /// How long it waits for a list, if the pod was ready before.
+    pub(crate) list_timeout: Duration,
 }
 
 /// A message of a task that runs beside the pool.
@@ -66,8 +68,12 @@ enum Inner {
         uid: Uid,
         number: u64,
     },
-    /// Readiness has waited for long enough.
+    /// Readiness may have waited for long enough.
     Overdue,
+    /// A restarted pod has waited for a list for long enough.
+    Unlisted,
+    /// Images may be left that no function uses.
+    Collect,
 }
 
 /// The state of all functions.
@@ -77,7 +83,15 @@ pub(crate) struct Pool {
     /// The functions that refer to each object.
     users: HashMap<ObjectKey, HashSet<Uid>>,
     functions: HashMap<Uid, PooledFunction>,
+    /// The function that listens on each port.
+    holders: HashMap<u16, Uid>,
     settling: Settling,
+    /// Whether the snapshot has the mark of a pod that was ready.
+    is_marked: bool,
+    /// The last removal of images, which may be under way.
+    collection: Option<JoinHandle<()>>,
+    /// Whether another one is planned.
+    is_collection_due: bool,
     /// Numbers attempts and times.
     number: u64,
     inner: mpsc::UnboundedSender<Inner>,
@@ -85,24 +99,30 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Makes the pool. Serves what was served before a restart.
-    pub(crate) fn new(parts: Parts, records: Vec<Record>) -> Self {
+    /// Makes the pool. Serves what was served before a restart. A pod that was ready then gets ready
+    /// without a list, but only after a wait for one: meanwhile a port may have gone to another
+    /// function.
+    pub(crate) fn new(parts: Parts, restored: Restored) -> Self {
         let (inner, received) = mpsc::unbounded_channel();
         let mut pool = Self {
             objects: Objects::default(),
             users: HashMap::new(),
             functions: HashMap::new(),
-            settling: Settling::new(parts.readiness.clone()),
+            holders: HashMap::new(),
+            settling: Settling::new(parts.readiness.clone(), parts.ready_timeout),
             parts,
+            is_marked: false,
+            collection: None,
+            is_collection_due: false,
             number: 0,
             inner,
             received,
         };
-        if !records.is_empty() {
-            for record in records {
-                pool.restore(record);
-            }
-            pool.know();
+        for record in restored.records {
+            pool.restore(record);
+        }
+        if restored.is_complete {
+            pool.later(pool.parts.list_timeout, Inner::Unlisted);
         }
         pool
     }
@@ -115,25 +135,36 @@ impl Pool {
                 // The results of loads are few, and let requests be answered.
                 biased;
                 Some(inner) = self.received.recv() => self.handle_inner(inner),
-                _ = collect.tick() => self.collect().await,
+                _ = collect.tick() => self.collect(),
                 event = events.recv() => match event {
                     Some(event) => self.handle(event).await,
                     None => return,
                 },
             }
+            if self.settling.is_done() && !self.is_marked {
+                self.is_marked = true;
+                self.parts.snapshot.complete();
+            }
         }
     }
 
-    /// Removes images that no function uses. Only this task starts loads, and none is under way, so
-    /// what is used is known.
-    async fn collect(&mut self) {
-        let mut attempts = self.functions.values().filter_map(|f| f.attempt.as_ref());
-        if attempts.any(|attempt| attempt.is_running) {
-            return;
+    /// Removes images that no function uses, beside this task.
+    fn collect(&mut self) {
+        self.is_collection_due = false;
+        if self.collection.as_ref().is_none_or(JoinHandle::is_finished) {
+            let loader = self.parts.loader.clone();
+            self.collection = Some(tokio::spawn(async move { loader.collect().await }));
+        } else {
+            self.collect_later();
         }
-        let live = self.functions.values().filter_map(|f| f.live.as_ref());
-        let used = live.map(|live| live.artifact.clone()).collect();
-        self.parts.loader.collect(used).await;
+    }
+
+    /// Plans to remove images, because a function has left one.
+    fn collect_later(&mut self) {
+        if !self.is_collection_due {
+            self.is_collection_due = true;
+            self.later(COLLECT_WAIT, Inner::Collect);
+        }
     }
 
     async fn handle(&mut self, event: Event) {
@@ -183,8 +214,8 @@ impl Pool {
                 let function = self.functions.get(&uid);
                 let attempt = function.and_then(|function| function.attempt.as_ref());
                 if let Some(attempt) = attempt.filter(|attempt| attempt.number == number) {
-                    let version = attempt.version.clone();
-                    self.start(&uid, version, Origin::Image);
+                    let (version, origin) = (attempt.version.clone(), attempt.origin.clone());
+                    self.start(&uid, version, origin);
                 }
             }
             Inner::RetryPort(uid) => {
@@ -198,186 +229,19 @@ impl Pool {
                 }
             }
             Inner::Overdue => {
-                let left = self.settling.give_up();
-                if left > 0 {
-                    tracing::warn!(left, "the pod gets ready without these functions");
+                if let Some(wait) = self.settling.look(Instant::now()) {
+                    self.later(wait, Inner::Overdue);
                 }
             }
-        }
-    }
-
-    /// A complete list: what it does not have was deleted.
-    async fn see_all(&mut self, all: Vec<Seen>) {
-        let listed: HashSet<&str> = all.iter().map(Seen::uid).collect();
-        let gone = self.functions.keys();
-        let gone: Vec<_> = gone
-            .filter(|uid| !listed.contains(uid.as_str()))
-            .cloned()
-            .collect();
-        // First, so that another function of the same name has its port and its metrics.
-        for uid in gone {
-            self.remove(&uid);
-        }
-        for (index, seen) in all.into_iter().enumerate() {
-            self.see(seen);
-            if index % TURN == TURN - 1 {
-                tokio::task::yield_now().await;
-            }
-        }
-        self.parts.reports.set_listed();
-        self.parts.metrics.set_listed();
-        self.know();
-    }
-
-    fn see(&mut self, seen: Seen) {
-        match seen {
-            Seen::Elsewhere { uid } => self.remove(&uid),
-            Seen::Unreadable {
-                uid,
-                generation,
-                message,
-            } => {
-                let Some(function) = self.functions.get_mut(&uid) else {
-                    tracing::warn!(uid, reason = message, "a resource cannot be read");
-                    return;
-                };
-                function.attempt = None;
-                function.generation = generation;
-                function.fail(PoolError::Unreadable(message));
-                self.publish(&uid);
-            }
-            Seen::Served {
-                resource,
-                leaves_in,
-            } => self.serve(*resource, leaves_in),
-        }
-    }
-
-    /// A function was made or changed, or only its status was.
-    fn apply(&mut self, resource: Resource) {
-        let uid = resource.uid.clone();
-        let resource = Arc::new(resource);
-        let (before, after);
-        if let Some(function) = self.functions.get_mut(&uid) {
-            let is_same = *function.resource == *resource;
-            if is_same && !matches!(function.failure, Some(PoolError::Unreadable(_))) {
-                return;
-            }
-            after = objects_of(&resource);
-            before = std::mem::replace(&mut function.objects, after.clone());
-            function.resource = resource;
-        } else {
-            let function = PooledFunction::new(resource);
-            (before, after) = (HashSet::new(), function.objects.clone());
-            self.functions.insert(uid.clone(), function);
-        }
-        self.refer(&uid, before, &after);
-        self.reconcile(&uid);
-    }
-
-    /// Serves a function, or one that has moved away for some more time. That time begins when this
-    /// pod sees the move, whatever its clock says; only a pod that begins with it goes by the
-    /// operator's.
-    fn serve(&mut self, resource: Resource, leaves_in: Option<Duration>) {
-        let uid = resource.uid.clone();
-        let known = self.functions.get(&uid);
-        let leaving = known.and_then(|function| function.leaving);
-        let left = match (known, leaves_in) {
-            (None, Some(Duration::ZERO)) => return,
-            (None, left) => left,
-            (Some(_), left) => left.map(|_| MOVE_DRAIN),
-        };
-        self.apply(resource);
-        let leaving = left.map(|left| {
-            leaving.unwrap_or_else(|| {
-                self.number += 1;
-                let (uid, number) = (uid.clone(), self.number);
-                self.later(left, Inner::Left { uid, number });
-                number
-            })
-        });
-        if let Some(function) = self.functions.get_mut(&uid) {
-            function.leaving = leaving;
-        }
-    }
-
-    fn restore(&mut self, record: Record) {
-        let Record {
-            resource,
-            environment,
-            arguments,
-            image,
-        } = record;
-        let name = resource.name.clone();
-        let version = match restored(resource, environment, arguments) {
-            Ok(version) => version,
-            Err(error) => {
-                // Another version of this program may refuse what it had accepted.
-                tracing::warn!(function = name, %error, "a served version cannot be restored");
-                return;
-            }
-        };
-        let uid = version.resource.uid.clone();
-        let function = PooledFunction::new(Arc::clone(&version.resource));
-        let objects = function.objects.clone();
-        self.functions.insert(uid.clone(), function);
-        self.refer(&uid, HashSet::new(), &objects);
-        self.open_port(&uid);
-        self.start(&uid, version, Origin::Restored(image));
-        self.publish(&uid);
-    }
-
-    /// Removes a function; its requests in progress finish.
-    fn remove(&mut self, uid: &str) {
-        let Some(function) = self.functions.remove(uid) else {
-            return;
-        };
-        self.refer(uid, function.objects, &HashSet::new());
-        self.settling.set(uid, true);
-        self.parts.metrics.moved(function.counted, None);
-        self.parts.reports.remove(uid);
-        self.parts.snapshot.removed(uid);
-        if let Ok(name) = function.resource.name.parse() {
-            self.parts.loader.function_metrics().forget(&name);
-        }
-        tracing::info!(function = %function.resource.name, "removed");
-    }
-
-    fn reconcile_users(&mut self, key: &ObjectKey) {
-        let users = self.users.get(key).cloned().unwrap_or_default();
-        for uid in users {
-            self.reconcile(&uid);
-        }
-    }
-
-    /// Changes the objects to which a function refers.
-    fn refer(&mut self, uid: &str, before: HashSet<ObjectKey>, after: &HashSet<ObjectKey>) {
-        for key in after {
-            let users = self.users.entry(key.clone()).or_default();
-            if users.is_empty() {
-                self.parts.wanted.add(key.clone());
-            }
-            users.insert(uid.to_owned());
-        }
-        for key in before {
-            if after.contains(&key) {
-                continue;
-            }
-            if let Some(users) = self.users.get_mut(&key) {
-                users.remove(uid);
-                if users.is_empty() {
-                    self.users.remove(&key);
-                    self.parts.wanted.remove(&key);
-                    self.objects.forget(&key);
-                }
-            }
+            Inner::Unlisted => self.know(),
+            Inner::Collect => self.collect(),
         }
     }
 
     /// The functions are known, so readiness waits for them alone.
     fn know(&mut self) {
-        if self.settling.set_known() {
-            self.later(self.parts.ready_timeout, Inner::Overdue);
+        if let Some(wait) = self.settling.set_known(Instant::now()) {
+            self.later(wait, Inner::Overdue);
         }
     }
 }

@@ -47,8 +47,10 @@ pub struct Settings {
     pub trust: Trust,
     /// The most concurrent downloads, loads of new modules, and loads of known ones.
     pub loads: usize,
-    /// How long readiness waits for functions that load.
+    /// How long readiness waits for the next function that is loaded, if another one is served.
     pub ready_timeout: Duration,
+    /// How long a restarted pod waits for the list of functions before it gets ready without one.
+    pub list_timeout: Duration,
     /// The fields of the pool's pod.
     pub fields: PodFields,
 }
@@ -113,12 +115,16 @@ pub fn serve(
         source,
     })?;
     let opened = Snapshot::open(&settings.state);
-    let (snapshot, records) = opened.map_err(|source| StartError::Folder {
+    let (snapshot, restored) = opened.map_err(|source| StartError::Folder {
         folder: settings.state,
         option: "--state",
         source,
     })?;
-    tracing::info!(functions = records.len(), "restored from the snapshot");
+    tracing::info!(
+        functions = restored.records.len(),
+        complete = restored.is_complete,
+        "restored from the snapshot"
+    );
 
     let function_metrics = Metrics::register(registry);
     let metrics = PoolMetrics::register(registry);
@@ -137,9 +143,10 @@ pub fn serve(
         wanted: wanted.clone(),
         readiness: readiness.clone(),
         ready_timeout: settings.ready_timeout,
+        list_timeout: settings.list_timeout,
     };
     let (events, received) = mpsc::channel(MAX_EVENTS);
-    let task = tokio::spawn(Pool::new(parts, records).run(received));
+    let task = tokio::spawn(Pool::new(parts, restored).run(received));
     let serving = Serving {
         events,
         wanted,
@@ -152,6 +159,13 @@ pub fn serve(
 }
 
 impl Serving {
+    /// Ready when the pool has ended, which only a fault of this program causes while its events
+    /// have a sender.
+    pub async fn ended(&mut self) {
+        // A panic is in the log already.
+        let _ = (&mut self.task).await;
+    }
+
     /// Gets unready, serves on for `delay`, until every proxy knows, and then drains.
     pub async fn stop(self, delay: Duration) -> Summary {
         self.readiness.stop();

@@ -2,7 +2,7 @@
 //!
 //! Each function has a file in a memory-backed folder, so that a change of one writes no other. A
 //! file contains resolved secrets, and only its owner can read it. One thread writes the files, in
-//! order.
+//! order. Once the pod was ready, a mark says that the snapshot has all that a container needs.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
@@ -17,6 +17,9 @@ use tempfile::NamedTempFile;
 
 use crate::load::Live;
 use crate::resource::{Resource, Uid};
+
+/// The name of the mark.
+const COMPLETE: &str = "complete";
 
 /// The end of a file's name; files being written have another one.
 const EXTENSION: &str = "json";
@@ -33,10 +36,17 @@ pub(crate) struct Record {
 /// Writes the snapshot.
 pub(crate) struct Snapshot(Sender<Change>);
 
-struct Change {
-    uid: Uid,
-    /// `None` removes the file.
-    record: Option<Box<Record>>,
+enum Change {
+    Served(Box<Record>),
+    Removed(Uid),
+    Complete,
+}
+
+/// What a container finds when it starts.
+pub(crate) struct Restored {
+    pub(crate) records: Vec<Record>,
+    /// Whether the pod was ready before, so that these are all functions of that time.
+    pub(crate) is_complete: bool,
 }
 
 impl Record {
@@ -46,39 +56,45 @@ impl Record {
             resource: Resource::clone(&live.version.resource),
             environment: function.environment.clone(),
             arguments: function.arguments.clone(),
-            image: live.artifact.image.clone(),
+            image: live.artifact.image.digest().clone(),
         }
     }
 }
 
 impl Snapshot {
     /// Opens the folder, makes it if it is missing, and reads what it has.
-    pub(crate) fn open(folder: &Path) -> io::Result<(Self, Vec<Record>)> {
-        let folder = folder.join("functions");
+    pub(crate) fn open(folder: &Path) -> io::Result<(Self, Restored)> {
+        let folders = Folders {
+            functions: folder.join("functions"),
+            mark: folder.join(COMPLETE),
+        };
         let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&folder)?;
-        let records = read(&folder)?;
+        let builder = builder.recursive(true).mode(0o700);
+        builder.create(&folders.functions)?;
+        let restored = Restored {
+            records: read(&folders.functions)?,
+            is_complete: folders.mark.try_exists()?,
+        };
         let (sender, receiver) = channel();
         thread::Builder::new()
             .name("snapshot".to_owned())
-            .spawn(move || write_all(&folder, &receiver))?;
-        Ok((Self(sender), records))
+            .spawn(move || write_all(&folders, &receiver))?;
+        Ok((Self(sender), restored))
     }
 
     /// Records that a version is served.
     pub(crate) fn served(&self, live: &Live) {
-        self.send(Change {
-            uid: live.version.resource.uid.clone(),
-            record: Some(Box::new(Record::of(live))),
-        });
+        self.send(Change::Served(Box::new(Record::of(live))));
     }
 
     /// Records that a function is served no more.
     pub(crate) fn removed(&self, uid: &str) {
-        self.send(Change {
-            uid: uid.to_owned(),
-            record: None,
-        });
+        self.send(Change::Removed(uid.to_owned()));
+    }
+
+    /// Records that the pod is ready with what was recorded before.
+    pub(crate) fn complete(&self) {
+        self.send(Change::Complete);
     }
 
     fn send(&self, change: Change) {
@@ -87,6 +103,11 @@ impl Snapshot {
             tracing::error!("the snapshot is not written any more");
         }
     }
+}
+
+struct Folders {
+    functions: PathBuf,
+    mark: PathBuf,
 }
 
 /// Reads all files. One that does not parse is of another version of this program, or damaged: its
@@ -113,15 +134,24 @@ fn read(folder: &Path) -> io::Result<Vec<Record>> {
     Ok(records)
 }
 
-fn write_all(folder: &Path, changes: &Receiver<Change>) {
-    while let Ok(Change { uid, record }) = changes.recv() {
-        let path = path(folder, &uid);
-        let written = match record {
-            Some(record) => write(folder, &path, &record),
-            None => match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+fn write_all(folders: &Folders, changes: &Receiver<Change>) {
+    while let Ok(change) = changes.recv() {
+        let (path, written) = match change {
+            Change::Served(record) => {
+                let path = path(&folders.functions, &record.resource.uid);
+                let written = replace(&path, |file| Ok(serde_json::to_writer(file, &record)?));
+                (path, written)
+            }
+            Change::Removed(uid) => {
+                let path = path(&folders.functions, &uid);
+                let removed = remove(&path);
+                (path, removed)
+            }
+            Change::Complete => {
+                let path = folders.mark.clone();
+                let written = File::create(&path).map(drop);
+                (path, written)
+            }
         };
         if let Err(error) = written {
             // A restarted container then waits for the API server before it serves this function.
@@ -130,14 +160,43 @@ fn write_all(folder: &Path, changes: &Receiver<Change>) {
     }
 }
 
-fn write(folder: &Path, path: &Path, record: &Record) -> io::Result<()> {
+/// Replaces a file whole. If that fails, none is left: the old one has a port and Secrets of before.
+fn replace(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
+    let replaced = write_new(path, write);
+    if replaced.is_err() {
+        remove(path)?;
+    }
+    replaced
+}
+
+fn write_new(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     // Made with mode 0600.
     let mut file = NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(io::BufWriter::new(file.as_file_mut()), record)?;
-    file.flush()?;
+    write_buffered(file.as_file_mut(), write)?;
     file.persist(path)
         .map(|_: File| ())
         .map_err(|error| error.error)
+}
+
+fn write_buffered(
+    file: &mut File,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffered = io::BufWriter::new(file);
+    write(&mut buffered)?;
+    // Dropping it would ignore an error: a full folder would keep an empty file.
+    buffered.flush()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A UID is hexadecimal digits and hyphens; another character cannot lead out of the folder.
@@ -190,18 +249,13 @@ mod tests {
     fn what_was_served_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let (snapshot, before) = Snapshot::open(folder.path()).unwrap();
-        assert!(before.is_empty());
+        assert!(before.records.is_empty() && !before.is_complete);
         for (uid, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("../c", "4")] {
-            let record = Some(Box::new(record(uid, value)));
-            let uid = uid.to_owned();
-            snapshot.send(Change { uid, record });
+            snapshot.send(Change::Served(Box::new(record(uid, value))));
         }
         snapshot.removed("b");
         snapshot.removed("never-there");
-        snapshot.send(Change {
-            uid: "last".to_owned(),
-            record: Some(Box::new(record("last", "5"))),
-        });
+        snapshot.send(Change::Served(Box::new(record("last", "5"))));
         let files = folder.path().join("functions");
         until(|| files.join("last.json").exists());
         let mode = fs::metadata(files.join("a.json"))
@@ -211,8 +265,10 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         fs::write(files.join("damaged.json"), "{").unwrap();
         fs::write(files.join(".tmp123"), "{").unwrap();
-        let (_, records) = Snapshot::open(folder.path()).unwrap();
-        let mut found: Vec<_> = records
+        let (snapshot, restored) = Snapshot::open(folder.path()).unwrap();
+        assert!(!restored.is_complete);
+        let mut found: Vec<_> = restored
+            .records
             .iter()
             .map(|record| {
                 (
@@ -224,5 +280,33 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, [("../c", "4"), ("a", "3"), ("last", "5")]);
         assert_eq!(fs::read_dir(&files).unwrap().count(), 3);
+        // The pod gets ready, and its container restarts.
+        snapshot.complete();
+        until(|| folder.path().join(COMPLETE).exists());
+        let (_, restored) = Snapshot::open(folder.path()).unwrap();
+        assert!(restored.is_complete && restored.records.len() == 3);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_of_before() {
+        fn check(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>, expected: Option<&[u8]>) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.json");
+            fs::write(&path, "old").unwrap();
+            let written = replace(&path, write);
+            assert_eq!(written.is_ok(), expected.is_some(), "{written:?}");
+            assert_eq!(fs::read(&path).ok().as_deref(), expected);
+            let left = fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, usize::from(expected.is_some()));
+        }
+        check(|file| file.write_all(b"new"), Some(b"new"));
+        check(|_| Err(io::ErrorKind::StorageFull.into()), None);
+    }
+
+    #[test]
+    fn an_error_of_the_last_bytes_is_an_error() {
+        let full = File::options().write(true).open("/dev/full");
+        let written = write_buffered(&mut full.unwrap(), |file| file.write_all(b"few bytes"));
+        assert!(written.is_err());
     }
 }

@@ -45,6 +45,8 @@ enum Failure {
     },
     #[error("the pool cannot start")]
     Start(#[from] StartError),
+    #[error("{0} has ended, which is a fault of this program; the container has to restart")]
+    Ended(&'static str),
 }
 
 /// Runs the program with the arguments of this process.
@@ -115,8 +117,8 @@ async fn run(options: &Options) -> Result<(), Failure> {
         .await
         .map_err(|source| Failure::Listen { address, source })?;
     let settings = options.settings(trust(), COMPILE, PodFields::of_process());
-    let (serving, added) = serve(settings, &registry, health.clone())?;
-    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let (mut serving, added) = serve(settings, &registry, health.clone())?;
+    let (finished, end) = tokio::sync::oneshot::channel::<()>();
     let reports = serving.reports.clone();
     let admin = tokio::spawn(admin::serve_with(
         listener,
@@ -129,12 +131,15 @@ async fn run(options: &Options) -> Result<(), Failure> {
         },
     ));
     let (events, wanted) = (serving.events.clone(), serving.wanted.clone());
-    let watching = watches::start(client, namespace, events, wanted, added, reports);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping");
+    let mut watching = watches::start(client, namespace, events, wanted, added, reports);
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        // The pool would serve on without changes, and report nothing of it.
+        () = serving.ended() => Some("the pool's task"),
+        _ = watching.join_next() => Some("a watch"),
+    };
+    tracing::info!(ended, "stopping");
     let summary = serving.stop(options.drain_delay).await;
     tracing::info!(
         connections = summary.connections,
@@ -143,11 +148,11 @@ async fn run(options: &Options) -> Result<(), Failure> {
         drained_in = ?summary.drained_in,
         "stopped"
     );
-    drop((watching, ended));
+    drop((watching, finished));
     if let Err(error) = admin.await {
         tracing::warn!(%error, "the admin server failed");
     }
-    Ok(())
+    ended.map_or(Ok(()), |part| Err(Failure::Ended(part)))
 }
 
 /// A container has no certificate authorities of its own, unless its environment names some.

@@ -56,6 +56,12 @@ impl Version {
             && self.image.logins == wanted.image.logins
     }
 
+    /// Whether an attempt to load `self` gets the image of `wanted` as well, with the credentials of
+    /// `self`.
+    pub(crate) fn gets_image_of(&self, wanted: &Self) -> bool {
+        self.has_image_of(wanted) && self.image.policy == wanted.image.policy
+    }
+
     /// Whether the image of `self` is the one of `wanted`, so that only the rest is loaded anew.
     pub(crate) fn has_image_of(&self, wanted: &Self) -> bool {
         self.image.reference == wanted.image.reference
@@ -76,11 +82,13 @@ pub(crate) fn objects_of(resource: &Resource) -> HashSet<ObjectKey> {
         .collect()
 }
 
-/// The version that a resource asks for.
+/// The version that a resource asks for. Credentials that cannot be had matter only if the image is
+/// another one than that of the `live` version.
 pub(crate) fn wanted(
     resource: &Arc<Resource>,
     objects: &Objects,
     fields: &PodFields,
+    live: Option<&Version>,
 ) -> Result<Version, Unresolved> {
     let valid = validated(resource)?;
     let (env, env_from) = (&valid.env, &valid.template.env_from);
@@ -93,17 +101,25 @@ pub(crate) fn wanted(
     function.environment = variables.into_iter().collect();
     let reference = reference(&valid.image)?;
     let policy = valid.template.image_pull_policy;
-    let (logins, missing_secrets) = logins(&valid.image_pull_secrets, &reference, objects)?;
-    Ok(Version {
+    let logins = logins(&valid.image_pull_secrets, &reference, objects);
+    let mut version = Version {
         resource: Arc::clone(resource),
         function: Arc::new(function),
         image: Image {
             policy: policy.unwrap_or_else(|| default_policy(&valid.image)),
             reference,
-            logins,
-            missing_secrets,
+            logins: Vec::new(),
+            missing_secrets: Vec::new(),
         },
-    })
+    };
+    match logins {
+        Ok((logins, missing)) => {
+            (version.image.logins, version.image.missing_secrets) = (logins, missing);
+        }
+        Err(_) if live.is_some_and(|live| live.has_image_of(&version)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(version)
 }
 
 /// The version of a resource whose environment and arguments were resolved before.

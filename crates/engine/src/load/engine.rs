@@ -45,8 +45,9 @@ impl Engine {
         self.0.engine.guests()
     }
 
-    /// Removes the compiled modules of all files but those with these `sha256:...` digests. Call it
-    /// while nothing is loaded, for a folder that no other engine uses. Blocks.
+    /// Removes the compiled modules of all files but those with these `sha256:...` digests, from a
+    /// folder that no other engine uses. Another one that is loaded meanwhile is compiled again, or
+    /// fails with [`LoadError::Link`]. Blocks.
     ///
     /// # Errors
     ///

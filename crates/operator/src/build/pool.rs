@@ -27,8 +27,9 @@ use super::pod::{filled, seccomp_default};
 /// The container of a pool's pod.
 const CONTAINER: &str = "pool";
 
-/// Where a pod keeps what it serves, so that a restarted container needs no API server.
-const STATE: (&str, &str, &str) = ("state", "/run/sampan", "64Mi");
+/// Where a pod keeps what it serves, so that a restarted container needs no API server. A function
+/// takes a page of 4 KiB at least, and there may be 20,000; only what is written takes memory.
+const STATE: (&str, &str, &str) = ("state", "/run/sampan", "512Mi");
 
 /// Where a pod keeps compiled modules.
 const CACHE: (&str, &str, &str) = ("cache", "/var/cache/sampan", "10Gi");

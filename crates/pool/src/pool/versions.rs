@@ -1,12 +1,14 @@
-//! Versions and ports of the pool's functions: what a resource asks for is compared with what is
-//! served, loaded beside the pool's task, and deployed.
+//! Versions of the pool's functions: what a resource asks for is compared with what is served, loaded
+//! beside the pool's task, and deployed.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sampan_telemetry::random;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Inner, Pool};
 use crate::environment::Unresolved;
@@ -23,7 +25,8 @@ impl Pool {
         let Some(function) = self.functions.get_mut(uid) else {
             return;
         };
-        match wanted(&function.resource, &self.objects, &self.parts.fields) {
+        let live = function.live.as_ref().map(|live| &live.version);
+        match wanted(&function.resource, &self.objects, &self.parts.fields, live) {
             Err(Unresolved::Waiting) => {}
             Err(Unresolved::Failed(error)) => {
                 function.generation = function.resource.generation;
@@ -53,18 +56,29 @@ impl Pool {
             (function.failure, function.attempt) = (None, None);
             return;
         }
-        if let Some(attempt) = &mut function.attempt
-            && attempt.version.loads_as(&version)
-            // A new generation does not wait for the time of the one before.
-            && (attempt.is_running
-                || attempt.version.resource.generation == version.resource.generation)
-        {
-            attempt.version = version;
-            return;
+        let generation = version.resource.generation;
+        let mut origin = Origin::Image;
+        if let Some(attempt) = &mut function.attempt {
+            let is_same_generation = attempt.version.resource.generation == generation;
+            if attempt.version.loads_as(&version) && (attempt.is_running || is_same_generation) {
+                // A new generation does not wait for the time of the one before.
+                (attempt.version, attempt.next) = (version, None);
+                return;
+            }
+            if attempt.version.gets_image_of(&version) {
+                if attempt.is_running {
+                    // Objects may change faster than the first load ends.
+                    attempt.next = Some(version);
+                    return;
+                }
+                origin = attempt.origin.clone();
+            }
         }
-        let same = function.live.as_ref();
-        let same = same.filter(|live| live.version.has_image_of(&version));
-        let origin = same.map_or(Origin::Image, |live| Origin::Same(live.artifact.clone()));
+        if let Some(live) = &function.live
+            && live.version.has_image_of(&version)
+        {
+            origin = Origin::Same(live.artifact.image.clone());
+        }
         (function.failure, function.failed) = (None, 0);
         self.start(uid, version, origin);
     }
@@ -76,9 +90,10 @@ impl Pool {
         self.number += 1;
         let number = self.number;
         let (loader, inner) = (self.parts.loader.clone(), self.inner.clone());
-        let (load, loaded_uid) = (version.clone(), uid.to_owned());
+        let (load, from, loaded_uid) = (version.clone(), origin.clone(), uid.to_owned());
         let task = tokio::spawn(async move {
-            let result = Box::new(loader.load(load, origin).await);
+            let loaded = AssertUnwindSafe(loader.load(load, from)).catch_unwind().await;
+            let result = Box::new(loaded.unwrap_or(Err(PoolError::Panicked)));
             // The pool may have ended.
             let _ = inner.send(Inner::Loaded {
                 uid: loaded_uid,
@@ -89,7 +104,9 @@ impl Pool {
         function.attempt = Some(Attempt {
             number,
             version,
+            origin,
             is_running: true,
+            next: None,
             _task: Task(task.abort_handle()),
         });
     }
@@ -99,7 +116,13 @@ impl Pool {
             return;
         };
         let attempt = function.attempt.take_if(|attempt| attempt.number == number);
-        let Some(Attempt { version, .. }) = attempt else {
+        let Some(Attempt {
+            version,
+            origin,
+            next,
+            ..
+        }) = attempt
+        else {
             // A newer attempt has replaced this one.
             return;
         };
@@ -108,17 +131,28 @@ impl Pool {
                 // Of a later resource that loads in the same way.
                 live.version = version;
                 let resource = &live.version.resource;
-                let (generation, image) = (resource.generation, &live.artifact.image);
+                let (generation, image) = (resource.generation, live.artifact.image.digest());
                 tracing::info!(function = %resource.name, generation, %image, "serving");
                 self.parts.snapshot.served(&live);
-                function.deploy(live);
+                let image = live.artifact.image.clone();
+                let before = function.deploy(live);
+                if before.is_some_and(|before| before.artifact.image != image) {
+                    self.collect_later();
+                }
+                if let Some(next) = next {
+                    self.want(uid, next);
+                }
             }
             Err(error) => {
                 function.failed = function.failed.saturating_add(1);
                 let retry = error.retry();
                 let wait = backoff(function.failed, random());
                 function.fail(error);
-                if retry == Retry::Later {
+                if retry == Retry::Never {
+                    if let Some(next) = next {
+                        self.want(uid, next);
+                    }
+                } else {
                     let retry = Inner::Retry {
                         uid: uid.to_owned(),
                         number,
@@ -127,8 +161,10 @@ impl Pool {
                     if let Some(function) = self.functions.get_mut(uid) {
                         function.attempt = Some(Attempt {
                             number,
-                            version,
+                            version: next.unwrap_or(version),
+                            origin,
                             is_running: false,
+                            next: None,
                             _task: task,
                         });
                     }
@@ -136,35 +172,6 @@ impl Pool {
             }
         }
         self.publish(uid);
-    }
-
-    pub(super) fn open_port(&mut self, uid: &str) {
-        let Some(function) = self.functions.get_mut(uid) else {
-            return;
-        };
-        let wanted = function.resource.port;
-        if !function.port.differs(wanted) {
-            (function.port.failure, function.port.retry) = (None, None);
-            return;
-        }
-        match self.parts.ports.add(wanted, function.routes.clone()) {
-            Ok(listener) => {
-                // The former port, if there is one, drains on its own.
-                function.port.open = Some((wanted, listener));
-                (function.port.failure, function.port.retry) = (None, None);
-                function.port.failed = 0;
-            }
-            Err(source) => {
-                let port = wanted;
-                function.port.failed = function.port.failed.saturating_add(1);
-                function.port.failure = Some(PoolError::Port { port, source });
-                let wait = function.port.wait();
-                let retry = Task(self.later(wait, Inner::RetryPort(uid.to_owned())));
-                if let Some(function) = self.functions.get_mut(uid) {
-                    function.port.retry = Some(retry);
-                }
-            }
-        }
     }
 
     /// Publishes the state of a function in the report, the metrics and the readiness.
@@ -175,7 +182,7 @@ impl Pool {
         let state = Some(function.state());
         self.parts.metrics.moved(function.counted, state);
         function.counted = state;
-        self.settling.set(uid, function.is_settled());
+        self.settling.set(uid, function.progress(), Instant::now());
         let live = function.live.as_ref();
         let metrics = live.map(|live| Arc::clone(live.deployed.metrics()));
         self.parts.reports.set(uid, function.reported(), metrics);

@@ -36,7 +36,7 @@ fn objects(secrets: &[(&str, Option<&str>)]) -> Objects {
 }
 
 fn version(spec: &Value, objects: &Objects) -> Result<Version, Unresolved> {
-    wanted(&resource(spec), objects, &PodFields::default())
+    wanted(&resource(spec), objects, &PodFields::default(), None)
 }
 
 fn made(spec: &Value) -> Version {

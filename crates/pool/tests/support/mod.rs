@@ -186,6 +186,7 @@ fn settings(folder: &Path) -> Settings {
         trust: Trust::Public,
         loads: 4,
         ready_timeout: TEST_TIMEOUT,
+        list_timeout: Duration::from_secs(1),
         fields: PodFields::of(|name| Some(format!("<{name}>"))),
     }
 }
