@@ -17,7 +17,7 @@
 //! - Crashes, interrupted watches, old lists and storms: `reconcile.rs` and `caches.rs`; tests in
 //!   `tests/scenarios/crashes.rs` and `tests/scenarios/watches.rs`.
 //! - The place of a function, its port in a pool, and moves between places: `placement.rs`,
-//!   `place.rs` and `pool_ports.rs`, with their tests; `cluster_pooled` of the package
+//!   `place.rs`, `pool_ports.rs` and `port_use.rs`, with their tests; `cluster_pooled` of the package
 //!   `sampan-cluster-tests`.
 //! - Pools and what their pods report: `build/pool.rs`, `pool_controller.rs`, `pool_poll.rs` and
 //!   `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
@@ -50,6 +50,7 @@ mod pool_ports;
 mod pool_reports;
 mod pool_view;
 mod pools;
+mod port_use;
 mod reconcile;
 mod refusal;
 mod start;

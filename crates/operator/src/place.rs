@@ -156,11 +156,10 @@ fn port(
     let mut own = Resident::of(uid.clone(), input.resource);
     own.port = input.last.pool_port;
     let residents = caches.residents(input.identity);
-    let targets = caches.pool_targets(input.identity);
-    let had_pool = caches.observe_pool(namespace).deployment.is_some();
+    let in_use = pools.port_use(caches, input.identity);
     let now = Instant::now();
     let ports = &pools.ports;
-    let assigned = ports.assign(namespace, &own, &residents, &targets, had_pool, now);
+    let assigned = ports.assign(namespace, &own, &residents, &in_use, now);
     if let Assignment::Port(port) = assigned {
         let same = residents.iter().filter(|other| other.port == Some(port));
         losers.extend(same.map(|other| other.name.clone()));

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sampan_crd::pool_report::{PoolReport, PooledFunction};
 
+use crate::port_use::ServedPorts;
+
 /// Consecutive polls without an answer after which a pod does not count as serving.
 pub(crate) const MAX_FAILURES: u32 = 3;
 
@@ -28,6 +30,8 @@ struct PodReport {
     boot: String,
     revision: u64,
     known: bool,
+    /// Whether it has seen the list of functions since its start.
+    listed: bool,
     failures: u32,
     functions: HashMap<String, PooledFunction>,
 }
@@ -101,6 +105,23 @@ impl PoolReports {
         }
     }
 
+    /// The ports that pods serve, also those that do not answer any more.
+    pub(crate) fn served_ports(&self, pods: impl IntoIterator<Item = PodKey>) -> ServedPorts {
+        let reports = self.lock();
+        let mut served = ServedPorts::default();
+        for pod in pods {
+            let Some(report) = reports.get(&pod).filter(|report| !report.boot.is_empty()) else {
+                (served.is_behind, served.is_unknown) = (true, true);
+                continue;
+            };
+            served.is_behind |= !report.listed;
+            let serving = report.functions.values();
+            let serving = serving.filter_map(|function| function.serving.as_ref());
+            served.ports.extend(serving.map(|serving| serving.port));
+        }
+        served
+    }
+
     /// Where the next poll of a pod continues.
     pub(crate) fn cursor(&self, pod: &PodKey) -> Option<Cursor> {
         let pods = self.lock();
@@ -136,7 +157,7 @@ fn names(report: &PodReport) -> BTreeSet<String> {
 fn merge(last: &mut PodReport, report: PoolReport) -> BTreeSet<String> {
     last.failures = 0;
     if !report.complete && (!last.known || last.boot != report.boot) {
-        last.known = false;
+        (last.known, last.listed) = (false, false);
         return BTreeSet::new();
     }
     let mut changed = BTreeSet::new();
@@ -161,7 +182,7 @@ fn merge(last: &mut PodReport, report: PoolReport) -> BTreeSet<String> {
     }
     last.boot = report.boot;
     last.revision = report.revision;
-    last.known = true;
+    (last.known, last.listed) = (true, report.listed);
     changed
 }
 
@@ -177,7 +198,7 @@ fn says_the_same(left: &PooledFunction, right: &PooledFunction) -> bool {
 mod tests {
     use sampan_crd::pool_report::{PoolReport, PooledFunction, Serving};
 
-    use super::{Cursor, MAX_FAILURES, PodKey, PoolReports, Reach};
+    use super::{Cursor, MAX_FAILURES, PodKey, PoolReports, Reach, ServedPorts};
 
     fn pod() -> PodKey {
         PodKey {
@@ -280,5 +301,40 @@ mod tests {
             reports.of(&pod(), "uid-a"),
             super::FunctionReport::default()
         );
+    }
+
+    #[test]
+    fn a_pod_serves_what_it_has_reported_until_it_reports_otherwise() {
+        let (reports, other) = (PoolReports::default(), "other".to_owned());
+        let check = |ports: &[u16], is_behind: bool, is_unknown: bool| {
+            let found = reports.served_ports([pod()]);
+            let expected = ServedPorts {
+                ports: ports.iter().copied().collect(),
+                is_behind,
+                is_unknown,
+            };
+            assert_eq!(found, expected);
+        };
+        check(&[], true, true);
+        reports.fail(&pod());
+        check(&[], true, true);
+        reports.record(&pod(), report(1, true, &[function("a", 1)]));
+        check(&[10_000], false, false);
+        for _ in 0..=MAX_FAILURES {
+            reports.fail(&pod());
+        }
+        check(&[10_000], false, false);
+        // Its container restarts: first without a whole report, then without a list.
+        let mut restarted = report(1, false, &[]);
+        restarted.boot.clone_from(&other);
+        reports.record(&pod(), restarted);
+        check(&[10_000], true, false);
+        let mut restored = report(2, true, &[]);
+        (restored.boot, restored.listed) = (other, false);
+        reports.record(&pod(), restored.clone());
+        check(&[], true, false);
+        (restored.complete, restored.listed) = (false, true);
+        reports.record(&pod(), restored);
+        check(&[], false, false);
     }
 }

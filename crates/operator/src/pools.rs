@@ -9,7 +9,8 @@ use crate::build::Identity;
 use crate::caches::{Caches, ObservedPool};
 use crate::pool_ports::PoolPorts;
 use crate::pool_reports::{PodKey, PoolReports};
-use crate::pool_view::{PoolPod, PoolView, is_ending, is_ready};
+use crate::pool_view::{PoolPod, PoolView, address, is_ending, is_ready};
+use crate::port_use::PortUse;
 use crate::refusal::Refusal;
 
 /// The pools of all namespaces.
@@ -56,6 +57,22 @@ impl Pools {
             deployment,
             objects: pods,
             warnings,
+        }
+    }
+
+    /// The ports of a function's namespace that are in use. A pod without an address never served.
+    pub(crate) fn port_use(&self, caches: &Caches, identity: &Identity) -> PortUse {
+        let pool = caches.observe_pool(&identity.namespace);
+        let pods = pool.pods.iter();
+        let pods = pods.filter(|pod| !is_ending(pod) && address(pod).is_some());
+        let pods = pods.map(|pod| PodKey {
+            namespace: identity.namespace.clone(),
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
+        });
+        PortUse {
+            targets: caches.pool_targets(identity),
+            served: self.reports.served_ports(pods),
+            has_pool: pool.deployment.is_some(),
         }
     }
 
