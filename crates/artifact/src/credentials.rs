@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
 use crate::reference::Reference;
@@ -23,6 +24,12 @@ use crate::reference::Reference;
 const MAX_BYTES: u64 = 1 << 20;
 /// The user name of a login that is an identity token for the token service.
 const TOKEN_USER: &str = "<token>";
+
+/// Base64 with or without its padding, which some programs leave out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Credentials for a registry.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -225,14 +232,17 @@ impl DockerConfig {
         Ok(Self { path, file })
     }
 
-    /// Returns the credentials for a repository that the configuration itself has. Runs no helper.
+    /// Returns all credentials for a repository that the configuration itself has, the most specific
+    /// first. Runs no helper.
     ///
-    /// The most specific key wins, as in [`DockerConfig::login`].
-    pub fn written_login(&self, reference: &Reference) -> Result<Option<Login>, CredentialsError> {
-        match most_specific(&self.file.auths, reference) {
-            Some((_, key, entry)) => self.written(key, entry.clone()),
-            None => Ok(None),
-        }
+    /// As for the kubelet, a label of a host may contain `*`, which stands for any characters but
+    /// dots.
+    pub fn written_logins(&self, reference: &Reference) -> Result<Vec<Login>, CredentialsError> {
+        let mut found = matching(&self.file.auths, reference, matches_host);
+        found.sort_by_key(|(specific, ..)| std::cmp::Reverse(*specific));
+        let found = found.into_iter();
+        let logins = found.map(|(_, key, entry)| self.written(key, entry.clone()).transpose());
+        logins.flatten().collect()
     }
 
     /// Returns the credentials for a repository, if there are any. May run a helper.
@@ -280,7 +290,7 @@ impl DockerConfig {
             path: self.path.clone(),
             registry: registry.to_owned(),
         };
-        let bytes = STANDARD.decode(entry.auth.trim()).map_err(|_| wrong())?;
+        let bytes = BASE64.decode(entry.auth.trim()).map_err(|_| wrong())?;
         let text = String::from_utf8(bytes).map_err(|_: FromUtf8Error| wrong())?;
         let (user, password) = text.split_once(':').ok_or_else(wrong)?;
         Ok(Some(Login::Password {
@@ -291,21 +301,38 @@ impl DockerConfig {
     }
 }
 
+/// How specific a key is: by the length of its path, then without a pattern, then without a scheme.
+/// Older versions of Docker wrote URLs.
+type Specific = (usize, bool, bool);
+
 /// The key that covers the repository with the longest path, with the length of that path.
 fn most_specific<'a, T>(
     entries: &'a BTreeMap<String, T>,
     reference: &Reference,
 ) -> Option<(usize, &'a str, &'a T)> {
-    entries
-        .iter()
-        .filter_map(|(key, value)| Some((covered_path(key, reference)?, key.as_str(), value)))
-        // Older versions of Docker wrote URLs.
-        .max_by_key(|(path, key, _)| (*path, !key.contains("://")))
+    let matching = matching(entries, reference, |host, registry| host == registry);
+    let found = matching.into_iter().max_by_key(|(specific, ..)| *specific);
+    found.map(|((path, ..), key, value)| (path, key, value))
 }
 
-/// The length of the path in a key that covers the repository: `HOST[:PORT][/PATH]`, as
-/// containers-auth.json(5) has it, or the URL of a registry's API.
-fn covered_path(key: &str, reference: &Reference) -> Option<usize> {
+/// All keys that cover the repository.
+fn matching<'a, T>(
+    entries: &'a BTreeMap<String, T>,
+    reference: &Reference,
+    is_host: impl Fn(&str, &str) -> bool,
+) -> Vec<(Specific, &'a str, &'a T)> {
+    let entries = entries.iter().filter_map(|(key, value)| {
+        let (host, path) = covered(key, reference)?;
+        let registry = canonical(reference.registry());
+        let specific = (path, !host.contains('*'), !key.contains("://"));
+        is_host(canonical(host), registry).then_some((specific, key.as_str(), value))
+    });
+    entries.collect()
+}
+
+/// The host of a key, and the length of its path, if that covers the repository:
+/// `HOST[:PORT][/PATH]`, as containers-auth.json(5) has it, or the URL of a registry's API.
+fn covered<'a>(key: &'a str, reference: &Reference) -> Option<(&'a str, usize)> {
     let (is_url, key) = match key.split_once("://") {
         Some((_, rest)) => (true, rest),
         None => (false, key),
@@ -319,7 +346,41 @@ fn covered_path(key: &str, reference: &Reference) -> Option<usize> {
     let below = reference.repository().strip_prefix(path);
     let covers =
         path.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    (canonical(host) == canonical(reference.registry()) && covers).then_some(path.len())
+    covers.then_some((host, path.len()))
+}
+
+/// Whether a host matches a pattern, label by label. A port must be the same.
+fn matches_host(pattern: &str, host: &str) -> bool {
+    let split = |host: &str| {
+        let (name, port) = host.split_once(':').unwrap_or((host, ""));
+        (name.to_owned(), port.to_owned())
+    };
+    let ((pattern, pattern_port), (name, port)) = (split(pattern), split(host));
+    pattern_port == port
+        && pattern.split('.').count() == name.split('.').count()
+        && std::iter::zip(pattern.split('.'), name.split('.'))
+            .all(|(pattern, label)| matches_label(pattern, label))
+}
+
+/// Whether a label matches a pattern with `*`. Takes time for each part of the pattern once.
+fn matches_label(pattern: &str, label: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = parts.next().and_then(|first| label.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    let Some(mut rest) = rest.strip_suffix(last) else {
+        return false;
+    };
+    parts.all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
 }
 
 /// One name for the registry that has three.

@@ -132,13 +132,14 @@ impl PoolPorts {
             return Assignment::Port(*port);
         }
         let age = now.saturating_duration_since(self.started);
-        if in_use.has_pool && let Some(left) = REST.checked_sub(age).filter(|left| !left.is_zero()) {
+        if in_use.has_pool
+            && let Some(left) = REST.checked_sub(age).filter(|left| !left.is_zero())
+        {
             return Assignment::Later(left);
         }
         let taken: HashSet<u16> = others.iter().filter_map(|other| other.port).collect();
-        let free = |port: &u16| {
-            !ledger.contains_key(port) && !taken.contains(port) && !in_use.has(*port)
-        };
+        let free =
+            |port: &u16| !ledger.contains_key(port) && !taken.contains(port) && !in_use.has(*port);
         let Some(port) = in_use.candidates(&own.uid).find(free) else {
             return Assignment::Full;
         };

@@ -150,14 +150,32 @@ mod tests {
 
     #[test]
     fn names_of_objects_cannot_change_a_url() {
-        let check = |text: &str, expected: bool| assert_eq!(is_object_name(text), expected, "{text:?}");
+        let check =
+            |text: &str, expected: bool| assert_eq!(is_object_name(text), expected, "{text:?}");
         check("a", true);
         check("a-b.c1", true);
         check(&"a".repeat(253), true);
         check(&"a".repeat(254), false);
         for text in [
-            "", ".", "..", "a.", ".a", "a..b", "-a", "a-", "A", "a_b", "a/b", "../b", "?limit=20", "a?x", "a#b",
-            "a%2fb", "a b", "a\n", "é",
+            "",
+            ".",
+            "..",
+            "a.",
+            ".a",
+            "a..b",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "a/b",
+            "../b",
+            "?limit=20",
+            "a?x",
+            "a#b",
+            "a%2fb",
+            "a b",
+            "a\n",
+            "é",
         ] {
             check(text, false);
         }

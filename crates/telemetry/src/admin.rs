@@ -2,14 +2,17 @@
 //! [`Document`].
 //!
 //! Each connection serves one small request, so that a client can block little. Connections are
-//! limited in number, and each has [`CONNECTION_TIME`] from its first byte to its last, besides the
-//! wait for a change of the document. Few connections may wait, so that probes always find one.
+//! limited in number, and each has [`CONNECTION_TIME`] from its first byte to its last; one that may
+//! wait for a change of the document has that time in addition. Metrics and documents may be large:
+//! they are written on threads for blocking work, few of them are in memory at once, and some
+//! connections are left for probes.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -20,7 +23,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::document::{Document, NoDocument};
@@ -32,6 +36,13 @@ pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
 /// The most open connections; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: u32 = 64;
+
+/// The most connections for metrics and documents; the rest is for probes.
+const MAX_LARGE: usize = 48;
+
+/// The most bodies of metrics, and of documents, that are written or being sent.
+const MAX_METRICS: usize = 2;
+const MAX_DOCUMENTS: usize = 8;
 
 /// Time limit for a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,6 +58,9 @@ struct Admin<D> {
     health: Health,
     document: D,
     waiting: Semaphore,
+    large: Semaphore,
+    metrics: Arc<Semaphore>,
+    documents: Arc<Semaphore>,
     /// Becomes true when the server stops, which ends all waits.
     stopping: watch::Sender<bool>,
 }
@@ -74,6 +88,9 @@ pub async fn serve_with<D: Document>(
         health,
         document,
         waiting: Semaphore::new(MAX_WAITING),
+        large: Semaphore::new(MAX_LARGE),
+        metrics: Arc::new(Semaphore::new(MAX_METRICS)),
+        documents: Arc::new(Semaphore::new(MAX_DOCUMENTS)),
         stopping: watch::Sender::new(false),
     });
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
@@ -103,7 +120,7 @@ pub async fn serve_with<D: Document>(
     }
     drop(listener);
     admin.stopping.send_replace(true);
-    // Every connection ends within CONNECTION_TIME, so this does as well.
+    // Every connection ends within CONNECTION_TIME and the wait that has just ended.
     let _all = permits.acquire_many(MAX_CONNECTIONS).await;
 }
 
@@ -120,16 +137,23 @@ async fn accept(
 }
 
 async fn connection<D: Document>(stream: TcpStream, admin: Arc<Admin<D>>) {
+    let waits = Arc::new(AtomicBool::new(false));
+    let has_waited = Arc::clone(&waits);
     let service = service_fn(move |request: Request<Incoming>| {
-        let admin = Arc::clone(&admin);
-        async move { Ok::<_, Infallible>(admin.answer(&request).await) }
+        let (admin, waits) = (Arc::clone(&admin), Arc::clone(&waits));
+        async move { Ok::<_, Infallible>(admin.answer(&request, &waits).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION_TIME + D::LONGEST_WAIT, serving).await {
+    let mut serving = pin!(serving);
+    let mut served = timeout(CONNECTION_TIME, &mut serving).await;
+    if served.is_err() && has_waited.load(Ordering::Relaxed) {
+        served = timeout(D::LONGEST_WAIT, &mut serving).await;
+    }
+    match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin server failed"),
         Err(_elapsed) => tracing::debug!("a connection to the admin server took too long"),
@@ -137,10 +161,28 @@ async fn connection<D: Document>(stream: TcpStream, admin: Arc<Admin<D>>) {
 }
 
 impl<D: Document> Admin<D> {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let mut response = match request.uri().path() {
-            path if Some(path) == D::PATH => self.document(request).await,
-            "/metrics" => self.metrics(),
+    async fn answer(
+        self: &Arc<Self>,
+        request: &Request<Incoming>,
+        waits: &AtomicBool,
+    ) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let is_document = Some(path) == D::PATH;
+        let mut response = match path {
+            _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+                let allowed = HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(ALLOW, allowed);
+                response
+            }
+            path if is_document || path == "/metrics" => match self.large.try_acquire() {
+                Ok(_permit) if is_document => self.document(request, waits).await,
+                Ok(_permit) => self.metrics().await,
+                Err(_) => text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many requests at once\n",
+                ),
+            },
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" => match self.health.reason() {
                 None => text(StatusCode::OK, "ready\n"),
@@ -157,19 +199,17 @@ impl<D: Document> Admin<D> {
                 },
             ),
         };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
         response
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
-    async fn document(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn document(
+        self: &Arc<Self>,
+        request: &Request<Incoming>,
+        waits: &AtomicBool,
+    ) -> Response<Full<Bytes>> {
         let query = match self
             .document
             .parse(request.uri().query().unwrap_or_default())
@@ -180,6 +220,7 @@ impl<D: Document> Admin<D> {
         if *request.method() == Method::GET
             && let Ok(_permit) = self.waiting.try_acquire()
         {
+            waits.store(true, Ordering::Relaxed);
             let mut stopping = self.stopping.subscribe();
             tokio::select! {
                 () = self.document.changed(&query) => {}
@@ -188,10 +229,15 @@ impl<D: Document> Admin<D> {
                 () = sleep(D::LONGEST_WAIT) => {}
             }
         }
-        match self.document.read(&query) {
+        let admin = Arc::clone(self);
+        let written = written(&self.documents, move || {
+            let document = admin.document.read(&query);
+            document.map_err(|error| error.to_string())
+        });
+        match written.await {
             Ok(document) => answer(StatusCode::OK, "application/json", document),
             Err(error) => {
-                tracing::error!(%error, "the document of the admin server cannot be written");
+                tracing::error!(error, "the document of the admin server cannot be written");
                 text(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the document cannot be written\n",
@@ -200,11 +246,15 @@ impl<D: Document> Admin<D> {
         }
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
-        match self.registry.encode() {
+    async fn metrics(&self) -> Response<Full<Bytes>> {
+        let registry = self.registry.clone();
+        let written = written(&self.metrics, move || {
+            registry.encode().map_err(|error| error.to_string())
+        });
+        match written.await {
             Ok(metrics) => answer(StatusCode::OK, MEDIA_TYPE, metrics),
             Err(error) => {
-                tracing::error!(%error, "the metrics cannot be written");
+                tracing::error!(error, "the metrics cannot be written");
                 text(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the metrics cannot be written\n",
@@ -212,6 +262,30 @@ impl<D: Document> Admin<D> {
             }
         }
     }
+}
+
+/// A body with its turn, which the next one gets when this one was sent.
+struct Written {
+    text: String,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Written {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+/// Writes a body when it is its turn, on a thread for blocking work.
+async fn written(
+    turns: &Arc<Semaphore>,
+    write: impl FnOnce() -> Result<String, String> + Send + 'static,
+) -> Result<Bytes, String> {
+    let turn = Arc::clone(turns).acquire_owned().await;
+    let turn = turn.map_err(|error| error.to_string())?;
+    let text = spawn_blocking(write).await;
+    let text = text.map_err(|error| error.to_string())??;
+    Ok(Bytes::from_owner(Written { text, _turn: turn }))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -154,3 +154,22 @@ async fn stopping_finishes_requests_in_progress() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     fixture.serving.await.unwrap();
 }
+
+#[tokio::test]
+async fn metrics_that_nobody_reads_leave_connections_for_probes() {
+    let fixture = start().await;
+    // More than the buffers of a connection.
+    let help = "x".repeat(16 << 20);
+    let counter = Counter::<u64>::default();
+    fixture.registry.register("long", &help, counter);
+    let mut unread = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        unread.push(stream);
+    }
+    let begun = Instant::now();
+    check(&fixture, "GET /healthz", "200 OK", "ok\n").await;
+    assert!(begun.elapsed() < admin::CONNECTION_TIME / 2);
+}

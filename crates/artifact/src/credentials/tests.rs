@@ -174,30 +174,30 @@ fn logins_are_not_shown() {
 
 #[test]
 fn a_clusters_secret_has_logins_and_chooses_no_program() {
-    fn check(config: &str, expected: Result<Option<Login>, &str>) {
+    fn check(config: &str, expected: Result<Vec<Login>, &str>) {
         let reference = "r.example/a/b:1".parse().expect("a reference");
         let parsed = DockerConfig::parse("the Secret pull", config.as_bytes());
-        let found = parsed.and_then(|config| config.written_login(&reference));
+        let found = parsed.and_then(|config| config.written_logins(&reference));
         let found = found.map_err(|error| error.to_string());
         assert_eq!(found, expected.map_err(str::to_owned), "{config}");
     }
-    let me = Some(password("me", "secret"));
-    check("{}", Ok(None));
+    let me = password("me", "secret");
+    check("{}", Ok(Vec::new()));
     check(
         r#"{"auths": {"r.example": {"auth": "bWU6c2VjcmV0"}}}"#,
-        Ok(me.clone()),
+        Ok(vec![me.clone()]),
     );
     check(
         r#"{"auths": {"other.example": {"auth": "bWU6c2VjcmV0"}}}"#,
-        Ok(None),
+        Ok(Vec::new()),
     );
     check(
         r#"{"auths": {"r.example": {"username": "x", "password": "y"}, "r.example/a": {"auth": "bWU6c2VjcmV0"}}}"#,
-        Ok(me),
+        Ok(vec![me, password("x", "y")]),
     );
     check(
         r#"{"credsStore": "nothing", "credHelpers": {"r.example": "nothing"}}"#,
-        Ok(None),
+        Ok(Vec::new()),
     );
     check(
         "auths",
@@ -211,4 +211,56 @@ fn a_clusters_secret_has_logins_and_chooses_no_program() {
         &format!("{{}}{}", " ".repeat(1 << 20)),
         Err("the Secret pull has more than 1048576 bytes"),
     );
+    // Without padding.
+    check(
+        r#"{"auths": {"r.example": {"auth": "YTpiYw"}}}"#,
+        Ok(vec![password("a", "bc")]),
+    );
+}
+
+#[test]
+fn a_clusters_secret_may_have_patterns_of_hosts() {
+    fn check(key: &str, image: &str, expected: bool) {
+        let config = format!(r#"{{"auths": {{"{key}": {{"username": "x", "password": "y"}}}}}}"#);
+        let parsed = DockerConfig::parse("the Secret pull", config.as_bytes());
+        let reference = image.parse().expect("a reference");
+        let found = parsed.and_then(|config| config.written_logins(&reference));
+        assert_eq!(
+            found.is_ok_and(|logins| logins.len() == 1),
+            expected,
+            "{key} {image}"
+        );
+    }
+    check("*.example.com", "eu.example.com/a:1", true);
+    check("*.example.com", "example.com/a:1", false);
+    check("*.example.com", "a.eu.example.com/a:1", false);
+    check("*.*.example.com", "a.eu.example.com/a:1", true);
+    check("eu-*.example.com/team", "eu-1.example.com/team/a:1", true);
+    check("eu-*.example.com/team", "eu-1.example.com/teams/a:1", false);
+    check("*.example.com:5000", "eu.example.com:5000/a:1", true);
+    check("*.example.com", "eu.example.com:5000/a:1", false);
+    check("e*u*.example.com", "eu.example.com/a:1", true);
+    check("e*e.example.com", "e.example.com/a:1", false);
+    check("*a*b*.example.com", "xaxbx.example.com/a:1", true);
+    check("*a*b*.example.com", "xbxax.example.com/a:1", false);
+    check("*", "localhost:5000/a:1", false);
+}
+
+#[test]
+fn the_most_specific_login_comes_first() {
+    let config = r#"{"auths": {
+        "*.example": {"username": "pattern", "password": "p"},
+        "r.example": {"username": "host", "password": "p"},
+        "https://r.example/v1/": {"username": "url", "password": "p"},
+        "*.example/a": {"username": "path", "password": "p"}
+    }}"#;
+    let reference = "r.example/a/b:1".parse().expect("a reference");
+    let config = DockerConfig::parse("the Secret pull", config.as_bytes()).expect("it is one");
+    let found = config.written_logins(&reference).expect("they are logins");
+    let expected = ["path", "host", "url", "pattern"].map(|user| password(user, "p"));
+    assert_eq!(found, expected);
+    // Programs of a user's machine know no patterns.
+    let one = r#"{"auths": {"*.example": {"username": "x", "password": "y"}}}"#;
+    let found = login_for(one, "r.example/a/b:1").expect("a good configuration");
+    assert_eq!(found, None);
 }

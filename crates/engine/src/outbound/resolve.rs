@@ -19,6 +19,12 @@ const HOSTS: &str = "/etc/hosts";
 /// its caller has given up.
 const MAX_LOOKUPS: usize = 4;
 
+/// The lookups of all functions of the process at once: names that do not resolve for long must not
+/// take every thread for blocking work.
+const MAX_ALL_LOOKUPS: usize = 32;
+
+static ALL_LOOKUPS: Semaphore = Semaphore::const_new(MAX_ALL_LOOKUPS);
+
 /// The lookups that a function may still begin.
 pub(super) struct Lookups(Arc<Semaphore>);
 
@@ -29,17 +35,19 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    /// Looks `host` up on a thread for blocking work, once fewer than [`MAX_LOOKUPS`] are in progress.
-    /// Addresses need no lookup.
+    /// Looks `host` up on a thread for blocking work, once fewer than [`MAX_LOOKUPS`] of the
+    /// function and [`MAX_ALL_LOOKUPS`] of all are in progress. Addresses need no lookup.
     async fn run(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(ip) = host.parse() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         let lookup = Arc::clone(&self.0).acquire_owned().await;
         let lookup = lookup.expect("nothing closes the semaphore");
+        let any = ALL_LOOKUPS.acquire().await;
+        let any = any.expect("nothing closes the semaphore");
         let host = host.to_owned();
         let found = tokio::task::spawn_blocking(move || {
-            let _lookup = lookup;
+            let _turns = (lookup, any);
             look_up(&host, port, Path::new(HOSTS))
         });
         // A lookup that has not begun ends with its caller.
@@ -219,5 +227,17 @@ mod tests {
         check(both, "localhost", Some("192.0.2.7:80"));
         check(b"192.0.2.7 localhost\n", "localhost", None);
         check(b"192.0.2.7 127.0.0.1\n", "127.0.0.1", None);
+    }
+
+    #[tokio::test]
+    async fn lookups_of_all_functions_are_limited() {
+        let all = u32::try_from(MAX_ALL_LOOKUPS).expect("it is small");
+        let taken = ALL_LOOKUPS.acquire_many(all).await.expect("it is open");
+        let lookups = Lookups::default();
+        let mut waiting = std::pin::pin!(lookups.run("localhost", 80));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        drop(taken);
+        assert!(!waiting.await.expect("it resolves").is_empty());
     }
 }

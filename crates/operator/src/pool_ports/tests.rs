@@ -35,12 +35,7 @@ impl Test {
         self.assign_with(own, others, &PortUse::default())
     }
 
-    fn assign_with(
-        &self,
-        own: &Resident,
-        others: &[Resident],
-        in_use: &PortUse,
-    ) -> Assignment {
+    fn assign_with(&self, own: &Resident, others: &[Resident], in_use: &PortUse) -> Assignment {
         let in_use = PortUse {
             has_pool: true,
             ..in_use.clone()
@@ -189,8 +184,16 @@ fn a_port_rests_while_a_pod_may_serve_it() {
         others.push(resident(uid, 2, Some(expected)));
         test.now += 2 * REST;
     };
-    check("its function leaves it", &served(&[FIRST], false, false), FIRST + 1);
-    check("a pod serves it", &served(&[FIRST], false, false), FIRST + 2);
+    check(
+        "its function leaves it",
+        &served(&[FIRST], false, false),
+        FIRST + 1,
+    );
+    check(
+        "a pod serves it",
+        &served(&[FIRST], false, false),
+        FIRST + 2,
+    );
     check("a pod restarts", &served(&[], true, false), FIRST + 3);
     check("no pod serves it", &served(&[], false, false), FIRST);
 }

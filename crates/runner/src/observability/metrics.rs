@@ -24,6 +24,10 @@ use super::last_request::LastRequest;
 use super::status_codes::StatusCodes;
 use crate::admission::{Admission, Rejection};
 
+/// The most functions of which those without a request are encoded as well. A function takes some
+/// KiB of each scrape, and most of many are idle.
+const MAX_IDLE: usize = 100;
+
 const OUTCOMES: [Outbound; 5] = [
     Outbound::Answered,
     Outbound::Denied,
@@ -185,11 +189,15 @@ impl Observer for FunctionMetrics {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let functions: Vec<_> = self
-            .functions()
-            .iter()
-            .map(|(name, f)| (name.clone(), Arc::clone(f)))
-            .collect();
+        let functions: Vec<_> = {
+            let functions = self.functions();
+            let are_few = functions.len() <= MAX_IDLE;
+            let shown = functions.iter();
+            shown
+                .filter(|(_, function)| are_few || function.last_request().is_some())
+                .map(|(name, function)| (name.clone(), Arc::clone(function)))
+                .collect()
+        };
         let mut scrape = Scrape {
             encoder: &mut encoder,
             functions: &functions,
@@ -354,4 +362,27 @@ fn family<'a, L: EncodeLabelSet>(
     labels: &'a L,
 ) -> Result<MetricEncoder<'a>, fmt::Error> {
     metric.encode_family(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_functions_only_those_with_requests_are_encoded() {
+        fn check(count: usize, expected: usize) {
+            let registry = Registry::new();
+            let metrics = Metrics::register(&registry);
+            let functions: Vec<_> = (0..count)
+                .map(|number| metrics.function(&format!("f{number}").parse().expect("a name")))
+                .collect();
+            functions[0].arrived(Instant::now());
+            let text = registry.encode().expect("it can be encoded");
+            let line = "sampan_function_requests_in_progress{";
+            let shown = text.lines().filter(|shown| shown.starts_with(line));
+            assert_eq!(shown.count(), expected, "{count}");
+        }
+        check(MAX_IDLE, MAX_IDLE);
+        check(MAX_IDLE + 1, 1);
+    }
 }
