@@ -2,6 +2,7 @@
 //! report's causes.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sampan_artifact::ReferenceError;
@@ -56,7 +57,8 @@ pub(crate) enum PoolError {
     #[error("the image cannot be pulled{hint}")]
     Pull {
         hint: String,
-        source: Box<sampan_artifact::Error>,
+        /// Shared with the other functions that waited for this pull.
+        source: Arc<sampan_artifact::Error>,
     },
     /// The image is not here, and must not be pulled.
     #[error("the image is not in this pod, and imagePullPolicy Never forbids to pull it")]
@@ -298,7 +300,7 @@ mod tests {
         }
         let pull = |source: sampan_artifact::Error| PoolError::Pull {
             hint: String::new(),
-            source: Box::new(source),
+            source: Arc::new(source),
         };
         let reference = "r.example/a:1".parse().expect("a reference");
         check(

@@ -10,15 +10,15 @@
 //!
 //! In the order of an event:
 //!
-//! - `watches.rs`, `lookups.rs` and `lists.rs`: from the API server to events of `event.rs`. `wanted_objects.rs` says whose data they
-//!   keep.
+//! - `watches.rs`, `lookups.rs` and `lists.rs`: from the API server to events of `event.rs`. `wanted_objects.rs` says
+//!   whose data they keep.
 //! - `resource.rs`: the part of a resource that concerns a pool.
 //! - `pool.rs`: the task with the state of all functions; `function.rs` is the state of one. `objects.rs` is what is
 //!   known of `ConfigMap`s and Secrets.
 //! - `version.rs`: the version that a resource asks for. `environment.rs`, `expansion.rs` and `fields.rs` make its
 //!   environment.
-//! - `load.rs`: from a version to a function that accepts requests; `artifacts.rs` has the images, `leases.rs` those that
-//!   stay on the disk.
+//! - `load.rs`: from a version to a function that accepts requests, with `blocking.rs`; `artifacts.rs`
+//!   pulls images, `image_store.rs` has them on disk, and `leases.rs` says which of them stay there.
 //! - `report.rs`, `metrics.rs`, `readiness.rs` and `snapshot.rs`: what others see of it.
 //! - `error.rs`: why a version is not served, and when it is tried again.
 //! - `serve.rs` joins all of this, `options.rs` is the command line, and `start.rs` is the program.
@@ -32,24 +32,27 @@
 //! - Environments, with the kubelet's rules: `environment.rs`, `expansion.rs` and `fields.rs`, with their tests.
 //! - Pull policies and pull secrets: `version.rs`, with its tests, and `artifacts.rs`; tests in `tests/pulling.rs`.
 //! - A change of a resource, a `ConfigMap` or a Secret between two requests: `pool.rs`; tests in `tests/serving.rs`.
+//! - Changes while others load, listen or fail: `pool/versions.rs` and `pool/ports.rs`; tests in `tests/changing.rs`.
 //! - A version that does not load leaves the one before: `function.rs`; tests in `tests/serving.rs`.
 //! - A pool without the API server, a complete list and a part of one, and answers that overtake each other: `pool.rs`,
 //!   `lists.rs` and `objects.rs`, with the tests of the last two, and `tests/serving.rs`.
 //! - A restart of the container: `snapshot.rs`, with its tests, and `tests/restarting.rs`.
 //! - The report, its revisions and the wait for one: `report.rs`, with its tests.
-//! - Readiness: `readiness.rs`, with its tests.
+//! - Readiness: `readiness.rs`, with its tests; tests in `tests/pulling.rs` and `tests/restarting.rs`.
 //! - Causes and repeated attempts: `error.rs`, with its tests.
 //!
 //! Deliberately absent: certificates for private registries, and files. A pooled function has neither
 //! volumes nor an identity of its own.
 
 mod artifacts;
+mod blocking;
 mod environment;
 mod error;
 mod event;
 mod expansion;
 mod fields;
 mod function;
+mod image_store;
 mod leases;
 mod lists;
 mod load;

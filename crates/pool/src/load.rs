@@ -10,8 +10,10 @@ use sampan_runner::{Deployed, FunctionObserver, Metrics};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::artifacts::{Artifact, Artifacts};
+use crate::artifacts::Artifacts;
+use crate::blocking::run_blocking;
 use crate::error::PoolError;
+use crate::image_store::Artifact;
 use crate::leases::Lease;
 use crate::metrics::PoolMetrics;
 use crate::version::Version;
@@ -105,11 +107,12 @@ impl Loader {
     /// Loads a version: gets its image, and loads that when it is its turn.
     pub(crate) async fn load(&self, version: Version, origin: Origin) -> Result<Live, PoolError> {
         let artifacts = &self.0.artifacts;
+        let images = artifacts.store();
         let most = version.function.limits.artifact.bytes();
         let kept = match origin {
             Origin::Image => None,
-            Origin::Same(image) => artifacts.find(image).await?.zip(Some(Newness::Known)),
-            Origin::Restored(image) => artifacts.find(image).await?.zip(Some(Newness::Restored)),
+            Origin::Same(image) => images.find(image).await?.zip(Some(Newness::Known)),
+            Origin::Restored(image) => images.find(image).await?.zip(Some(Newness::Restored)),
         };
         let (artifact, newness) = match kept {
             Some(kept) => kept,
@@ -149,12 +152,11 @@ impl Parts {
         let function = &version.function;
         let observer = FunctionObserver::new(function.name.clone(), &self.function_metrics);
         let wasm = Wasm::File(artifact.path.clone());
-        let loaded = self
-            .engine
-            .load(Arc::clone(function), wasm, Arc::new(observer))
-            .await?;
+        let (engine, specification) = (self.engine.clone(), Arc::clone(function));
+        let load = async move { engine.load(specification, wasm, Arc::new(observer)).await };
+        let loaded = run_blocking(load).await?;
         if loaded.digest() != artifact.module.as_str() {
-            self.artifacts.remove(&artifact).await?;
+            self.artifacts.store().remove(&artifact).await?;
             return Err(PoolError::Damaged {
                 expected: artifact.module.to_string(),
                 found: loaded.digest().to_owned(),

@@ -85,9 +85,7 @@ mod tests {
             let key = ObjectKey::secret(format!("bad-{number}"));
             added.send(key).expect("it receives");
         }
-        added
-            .send(ObjectKey::secret("good"))
-            .expect("it receives");
+        added.send(ObjectKey::secret("good")).expect("it receives");
         let first = async {
             loop {
                 if asked.lock().expect("no panic").contains_key("good") {

@@ -292,7 +292,11 @@ mod tests {
     fn an_impossible_name_is_absent_without_an_answer() {
         for name in ["?limit=20", "a/b", "..", "", "A"] {
             let objects = Objects::default();
-            assert_eq!(value(&objects, &ObjectKey::secret(name)), "absent", "{name}");
+            assert_eq!(
+                value(&objects, &ObjectKey::secret(name)),
+                "absent",
+                "{name}"
+            );
         }
     }
 

@@ -92,6 +92,11 @@ pub(crate) enum Format {
 }
 
 impl Options {
+    /// The most threads that loads occupy: of new modules, and of known ones.
+    pub(crate) fn load_threads(&self) -> usize {
+        2 * usize::from(self.loads)
+    }
+
     /// The settings of the pool. `trust` is for registries, `compile` the argument with which this
     /// program compiles.
     pub(crate) fn settings(&self, trust: Trust, compile: &str, fields: PodFields) -> Settings {

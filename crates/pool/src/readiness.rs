@@ -153,7 +153,11 @@ impl Settling {
     pub(crate) fn look(&mut self, now: Instant) -> Option<Duration> {
         let since = self.since.filter(|_| !self.done)?;
         let waited = now.saturating_duration_since(since);
-        if let Some(rest) = self.limit.checked_sub(waited).filter(|rest| !rest.is_zero()) {
+        if let Some(rest) = self
+            .limit
+            .checked_sub(waited)
+            .filter(|rest| !rest.is_zero())
+        {
             return Some(rest);
         }
         let mut all = self.functions.values();

@@ -161,7 +161,10 @@ fn write_all(folders: &Folders, changes: &Receiver<Change>) {
 }
 
 /// Replaces a file whole. If that fails, none is left: the old one has a port and Secrets of before.
-fn replace(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
+fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
     let replaced = write_new(path, write);
     if replaced.is_err() {
         remove(path)?;
@@ -289,7 +292,10 @@ mod tests {
 
     #[test]
     fn a_failed_write_leaves_nothing_of_before() {
-        fn check(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>, expected: Option<&[u8]>) {
+        fn check(
+            write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+            expected: Option<&[u8]>,
+        ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("a.json");
             fs::write(&path, "old").unwrap();

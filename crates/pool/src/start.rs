@@ -19,7 +19,8 @@ use crate::watches;
 /// The hidden argument with which the engine starts this program to compile a module.
 const COMPILE: &str = "__compile";
 
-/// Threads for blocking work: files, and the addresses of names. Each keeps memory of its own.
+/// Threads for blocking work: files, and the addresses of names. Each keeps memory of its own. Loads
+/// have more, because they wait for files.
 const MAX_BLOCKING_THREADS: usize = 64;
 
 /// Reasons why the program could not start.
@@ -90,7 +91,7 @@ fn start(options: &Options) -> Result<(), Failure> {
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS + options.load_threads())
         .on_thread_park(sampan_runner::on_thread_park)
         .build()
         .map_err(Failure::Runtime)?;

@@ -193,13 +193,16 @@ fn logins(
             Known::Forbidden => return Err(PoolError::Forbidden(key.kind).into()),
             Known::Unknown => return Err(Unresolved::Waiting),
         };
-        let bytes = data.get(DOCKER_CONFIG).ok_or_else(|| PoolError::NoKey {
-            object: key.clone(),
-            key: DOCKER_CONFIG.to_owned(),
-        })?;
+        // As for the kubelet, a Secret of another type has no credentials.
+        let Some(bytes) = data.get(DOCKER_CONFIG) else {
+            continue;
+        };
         let config = DockerConfig::parse(&key.to_string(), bytes).map_err(PoolError::from)?;
-        let login = config.written_login(reference).map_err(PoolError::from)?;
-        logins.extend(login.filter(|login| !logins.contains(login)));
+        for login in config.written_logins(reference).map_err(PoolError::from)? {
+            if !logins.contains(&login) {
+                logins.push(login);
+            }
+        }
     }
     Ok((logins, missing))
 }

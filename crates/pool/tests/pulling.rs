@@ -3,11 +3,11 @@
 mod support;
 
 use sampan_crd::pool_report::PoolCause;
-use sampan_pool::ObjectKey;
+use sampan_pool::{Event, ObjectKey};
 use serde_json::json;
 
 use support::registry::{LOGIN, Registry};
-use support::{Fixture, check, free_port, guest, resource};
+use support::{Fixture, check, free_port, guest, pooled, resource};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_image_takes_a_pull_secret_of_the_function() {
@@ -60,10 +60,46 @@ async fn a_registry_that_fails_is_asked_again() {
     let (image, _) = registry.push("f", "1", guest("here"));
     registry.set_broken(true);
     let port = free_port();
-    pool.apply(resource("f", 1, port, &image, json!({}))).await;
+    let listed = vec![pooled(resource("f", 1, port, &image, json!({})))];
+    pool.send(Event::Listed(listed)).await;
     let failed = pool.until_failed("f", PoolCause::ImagePullFailed).await;
     assert_eq!(failed.generation, 1);
+    // Ready, it would take the place of a pod that serves.
+    assert!(pool.health.reason().is_some());
     registry.set_broken(false);
+    pool.until_serving("f", 1).await;
+    pool.until_ready().await;
+    check(port, 200, &["here"], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_is_ready_with_an_image_that_does_not_exist() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("f", "1", guest("here"));
+    let missing = image.replace("f:1", "f:2");
+    let port = free_port();
+    let listed = vec![pooled(resource("f", 1, port, &missing, json!({})))];
+    pool.send(Event::Listed(listed)).await;
+    pool.until_failed("f", PoolCause::ImagePullFailed).await;
+    pool.until_ready().await;
+}
+
+/// Some registries answer that a private image does not exist.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_credentials_are_tried_whatever_the_registry_answers() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("f", "1", guest("here"));
+    registry.hide();
+    let host = format!("127.0.0.1:{}", registry.port);
+    let config = |auth: &str| json!({ "auths": { &host: { "auth": auth } } }).to_string();
+    let port = free_port();
+    let secrets = json!({ "imagePullSecrets": [{ "name": "wrong" }, { "name": "right" }] });
+    pool.apply(resource("f", 1, port, &image, secrets)).await;
+    for (name, auth) in [("wrong", "bWU6d3Jvbmc="), ("right", LOGIN)] {
+        let key = ".dockerconfigjson";
+        pool.set(ObjectKey::secret(name), Some(&[(key, &config(auth))]))
+            .await;
+    }
     pool.until_serving("f", 1).await;
     check(port, 200, &["here"], &[]).await;
 }
@@ -99,4 +135,27 @@ async fn a_policy_says_when_an_image_is_pulled() {
     let served = pool.until_serving("f", 5).await.serving.expect("it serves");
     assert_eq!(served.digest, second);
     check(port, 200, &["two"], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_wait_for_one_tag_share_a_pull() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, digest) = registry.push("f", "latest", guest("here"));
+    registry.hold(true);
+    let names: Vec<_> = (0..12).map(|number| format!("f{number}")).collect();
+    for name in &names {
+        pool.apply(resource(name, 1, free_port(), &image, json!({})))
+            .await;
+    }
+    while registry.count("/manifests/") == 0 {
+        tokio::task::yield_now().await;
+    }
+    registry.hold(false);
+    for name in &names {
+        let served = pool.until_serving(name, 1).await.serving;
+        assert_eq!(served.expect("it serves").digest, digest);
+    }
+    // One began before the others had asked.
+    let asked = registry.count("/manifests/latest");
+    assert!(asked < 6, "{asked}");
 }

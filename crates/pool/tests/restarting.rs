@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::time::Duration;
+
 use sampan_crd::pool_report::PoolCause;
 use sampan_pool::{Event, ObjectKey};
 use serde_json::json;
 
 use support::registry::Registry;
-use support::{Fixture, check, free_port, function, guest, pooled, resource};
+use support::{Fixture, check, free_port, function, guest, pooled, resource, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_pool_serves_before_it_has_listed() {
@@ -16,14 +18,16 @@ async fn a_restarted_pool_serves_before_it_has_listed() {
     let (port, gone) = (free_port(), free_port());
     let from = json!({ "secretKeyRef": { "name": "keys", "key": "token" } });
     let env = json!({ "env": [{ "name": "TOKEN", "valueFrom": from }] });
-    pool.apply(resource("f", 4, port, &image, env.clone()))
-        .await;
-    pool.apply(resource("gone", 1, gone, &image, json!({})))
-        .await;
+    let listed = vec![
+        pooled(resource("f", 4, port, &image, env.clone())),
+        pooled(resource("gone", 1, gone, &image, json!({}))),
+    ];
+    pool.send(Event::Listed(listed)).await;
     let keys = ObjectKey::secret("keys");
     pool.set(keys.clone(), Some(&[("token", "t1")])).await;
     pool.until_serving("f", 4).await;
     pool.until_serving("gone", 1).await;
+    pool.until_ready().await;
     pool.send(Event::Deleted {
         uid: "uid-of-gone".to_owned(),
     })
@@ -37,15 +41,18 @@ async fn a_restarted_pool_serves_before_it_has_listed() {
 
     let asked = registry.count("");
     let pool = Fixture::start_in(folder);
+    // A list may come, in which the port is another function's.
+    assert!(pool.health.reason().is_some());
     let served = pool.until_serving("f", 4).await.serving.expect("it serves");
     assert_eq!(served.digest, digest);
     check(port, 200, &["here", "TOKEN=t1"], &[]).await;
+    // None comes, and the pod was ready before.
+    pool.until_ready().await;
     let report = pool.until("it restarts", |_| true).await;
     assert!(
         !report.listed && function(&report, "gone").is_none(),
         "{report:?}"
     );
-    assert_eq!(pool.health.reason(), None);
 
     // The list says what has changed since. The same image is not asked for again.
     let listed = vec![pooled(resource("f", 4, port, &image, env))];
@@ -69,6 +76,50 @@ async fn a_pool_that_has_lost_its_disk_pulls_again() {
     let folder = pool.stop().await;
     std::fs::remove_dir_all(folder.path().join("cache")).expect("it is removed");
     let pool = Fixture::start_in(folder);
+    pool.until_serving("f", 1).await;
+    check(port, 200, &["here"], &[]).await;
+}
+
+/// Its snapshot may have some of the functions only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_was_never_ready_waits_for_the_list() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("f", "1", guest("here"));
+    let port = free_port();
+    pool.apply(resource("f", 1, port, &image, json!({}))).await;
+    pool.until_serving("f", 1).await;
+    let folder = pool.stop().await;
+
+    let mut settings = settings(folder.path());
+    settings.list_timeout = Duration::ZERO;
+    settings.ready_timeout = Duration::ZERO;
+    let pool = Fixture::start_with(folder, settings);
+    pool.until_serving("f", 1).await;
+    check(port, 200, &["here"], &[]).await;
+    assert!(pool.health.reason().is_some());
+    let listed = vec![pooled(resource("f", 1, port, &image, json!({})))];
+    pool.send(Event::Listed(listed)).await;
+    pool.until_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_load_after_a_restart_is_repeated_from_the_disk() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("f", "latest", guest("here"));
+    let port = free_port();
+    pool.apply(resource("f", 1, port, &image, json!({}))).await;
+    pool.until_serving("f", 1).await;
+    let folder = pool.stop().await;
+    // The module has to be compiled anew, and there is no compiler yet.
+    drop(registry);
+    let compiled = folder.path().join("cache/compiled");
+    std::fs::remove_dir_all(compiled).expect("it is removed");
+    let mut settings = settings(folder.path());
+    let compiler = folder.path().join("compiler");
+    let program = std::mem::replace(&mut settings.compiler.program, compiler.clone());
+    let pool = Fixture::start_with(folder, settings);
+    pool.until_failed("f", PoolCause::StartFailed).await;
+    std::os::unix::fs::symlink(program, compiler).expect("it is made");
     pool.until_serving("f", 1).await;
     check(port, 200, &["here"], &[]).await;
 }

@@ -92,7 +92,9 @@ impl Pool {
         let (loader, inner) = (self.parts.loader.clone(), self.inner.clone());
         let (load, from, loaded_uid) = (version.clone(), origin.clone(), uid.to_owned());
         let task = tokio::spawn(async move {
-            let loaded = AssertUnwindSafe(loader.load(load, from)).catch_unwind().await;
+            let loaded = AssertUnwindSafe(loader.load(load, from))
+                .catch_unwind()
+                .await;
             let result = Box::new(loaded.unwrap_or(Err(PoolError::Panicked)));
             // The pool may have ended.
             let _ = inner.send(Inner::Loaded {

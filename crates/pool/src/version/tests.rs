@@ -145,6 +145,36 @@ fn credentials_are_those_of_the_repository_in_the_order_of_the_secrets() {
     check(&[("x", Some(first)), ("y", Some(first))], &["a"], &[]);
     check(&[("x", None), ("y", Some(first))], &["a"], &["x"]);
     check(&[("x", Some("{}"))], &[], &[]);
+    let both = r#"{"auths": {"r.example/a": {"auth": "Yzpk"}, "*.example": {"auth": "YTpi"}}}"#;
+    check(&[("x", Some(both))], &["c", "a"], &[]);
+}
+
+#[test]
+fn a_secret_of_another_type_has_no_credentials() {
+    let mut objects = Objects::default();
+    let data = ObjectData::new([("other".to_owned(), b"x".to_vec())]);
+    let (data, version) = (Some(data), None);
+    objects.observe(ObjectKey::secret("x"), SeenObject { data, version });
+    let spec = json!({ "placement": "Pooled", "imagePullSecrets": [{ "name": "x" }] });
+    let found = super::wanted(&resource(&spec), &objects, &PodFields::default(), None);
+    assert!(found.is_ok_and(|version| version.image.logins.is_empty()));
+}
+
+#[test]
+fn credentials_matter_only_for_another_image() {
+    fn check(image: &str, live: Option<&str>, expected: bool) {
+        let spec = |image: &str| json!({ "placement": "Pooled", "image": image });
+        let live = live.map(|image| made(&spec(image)));
+        let mut private = spec(image);
+        private["imagePullSecrets"] = json!([{ "name": "broken" }, { "name": "not-seen" }]);
+        let objects = objects(&[("broken", Some("{"))]);
+        let fields = PodFields::default();
+        let found = super::wanted(&resource(&private), &objects, &fields, live.as_ref());
+        assert_eq!(found.is_ok(), expected, "{image}");
+    }
+    check("r.example/a:1", None, false);
+    check("r.example/a:1", Some("r.example/a:1"), true);
+    check("r.example/a:2", Some("r.example/a:1"), false);
 }
 
 #[test]

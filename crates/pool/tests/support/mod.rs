@@ -71,8 +71,12 @@ impl Fixture {
 
     /// Starts with folders that another pool may have used.
     pub(crate) fn start_in(folder: TempDir) -> Self {
-        let (health, metrics) = (Health::not_ready("starting"), Metrics::new());
         let settings = settings(folder.path());
+        Self::start_with(folder, settings)
+    }
+
+    pub(crate) fn start_with(folder: TempDir, settings: Settings) -> Self {
+        let (health, metrics) = (Health::not_ready("starting"), Metrics::new());
         let (serving, _added) = serve(settings, &metrics, health.clone()).expect("it starts");
         Self {
             serving,
@@ -160,6 +164,16 @@ impl Fixture {
         function(&report, name).expect("it is there").clone()
     }
 
+    /// Waits until the pod is ready.
+    pub(crate) async fn until_ready(&self) {
+        let ready = async {
+            while self.health.reason().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(TEST_TIMEOUT, ready).await.expect("it gets ready");
+    }
+
     pub(crate) async fn until_removed(&self, name: &str) {
         let what = format!("{name} is removed");
         self.until(&what, |report| function(report, name).is_none())
@@ -171,7 +185,8 @@ pub(crate) fn function<'a>(report: &'a PoolReport, name: &str) -> Option<&'a Poo
     report.functions.iter().find(|one| one.name == name)
 }
 
-fn settings(folder: &Path) -> Settings {
+/// Settings with the folders of a pool.
+pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
         state: folder.join("state"),
         cache: folder.join("cache"),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sampan_artifact::{Artifact, Layout, Part, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// `me:secret`, as HTTP and Docker's configuration have it.
@@ -28,8 +29,12 @@ struct Contents {
     seen: Mutex<Vec<String>>,
     /// Whether a request needs [`LOGIN`].
     private: AtomicBool,
+    /// Whether a request without it is answered as if there were no image.
+    hidden: AtomicBool,
     /// Whether all requests fail.
     broken: AtomicBool,
+    /// Whether answers wait.
+    held: watch::Sender<bool>,
 }
 
 impl Drop for Registry {
@@ -94,6 +99,17 @@ impl Registry {
         self.contents.private.store(true, Ordering::SeqCst);
     }
 
+    /// Answers requests without [`LOGIN`] as if there were no image.
+    pub(crate) fn hide(&self) {
+        self.contents.hidden.store(true, Ordering::SeqCst);
+        self.make_private();
+    }
+
+    /// Lets all answers wait, or go.
+    pub(crate) fn hold(&self, held: bool) {
+        self.contents.held.send_replace(held);
+    }
+
     pub(crate) fn set_broken(&self, broken: bool) {
         self.contents.broken.store(broken, Ordering::SeqCst);
     }
@@ -115,6 +131,9 @@ async fn serve(mut stream: TcpStream, contents: &Contents) -> std::io::Result<()
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     contents.seen.lock().expect("the log").push(path.clone());
+    let mut held = contents.held.subscribe();
+    // The sender is a part of the registry.
+    let _ = held.wait_for(|held| !held).await;
     let allowed = format!("authorization: basic {}", LOGIN.to_ascii_lowercase());
     let is_allowed = head
         .to_ascii_lowercase()
@@ -132,6 +151,8 @@ async fn serve(mut stream: TcpStream, contents: &Contents) -> std::io::Result<()
             "retry-after: 31\r\n".to_owned(),
             Bytes::new(),
         )
+    } else if contents.hidden.load(Ordering::SeqCst) && !is_allowed {
+        ("404 Not Found", String::new(), Bytes::new())
     } else if contents.private.load(Ordering::SeqCst) && !is_allowed {
         let more = "www-authenticate: Basic realm=\"registry\"\r\n".to_owned();
         ("401 Unauthorized", more, Bytes::new())
