@@ -150,26 +150,31 @@ impl Pool {
                 let retry = error.retry();
                 let wait = backoff(function.failed, random());
                 function.fail(error);
-                if retry == Retry::Never {
-                    if let Some(next) = next {
-                        self.want(uid, next);
+                // The next version does not wait for what failed without it.
+                let is_other = |next: &Version| next.image.logins != version.image.logins;
+                match next {
+                    Some(next) if retry == Retry::Never || is_other(&next) => {
+                        function.failure = None;
+                        self.start(uid, next, origin);
                     }
-                } else {
-                    let retry = Inner::Retry {
-                        uid: uid.to_owned(),
-                        number,
-                    };
-                    let task = Task(self.later(wait, retry));
-                    if let Some(function) = self.functions.get_mut(uid) {
-                        function.attempt = Some(Attempt {
+                    next if retry == Retry::Later => {
+                        let retry = Inner::Retry {
+                            uid: uid.to_owned(),
                             number,
-                            version: next.unwrap_or(version),
-                            origin,
-                            is_running: false,
-                            next: None,
-                            _task: task,
-                        });
+                        };
+                        let task = Task(self.later(wait, retry));
+                        if let Some(function) = self.functions.get_mut(uid) {
+                            function.attempt = Some(Attempt {
+                                number,
+                                version: next.unwrap_or(version),
+                                origin,
+                                is_running: false,
+                                next: None,
+                                _task: task,
+                            });
+                        }
                     }
+                    _ => {}
                 }
             }
         }
