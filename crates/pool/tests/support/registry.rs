@@ -29,7 +29,7 @@ struct Contents {
     seen: Mutex<Vec<String>>,
     /// Whether a request needs [`LOGIN`].
     private: AtomicBool,
-    /// Whether a request without it is answered as if there were no image.
+    /// Whether a request with another one is answered as if there were no image.
     hidden: AtomicBool,
     /// Whether all requests fail.
     broken: AtomicBool,
@@ -99,7 +99,7 @@ impl Registry {
         self.contents.private.store(true, Ordering::SeqCst);
     }
 
-    /// Answers requests without [`LOGIN`] as if there were no image.
+    /// Answers requests with another login than [`LOGIN`] as if there were no image.
     pub(crate) fn hide(&self) {
         self.contents.hidden.store(true, Ordering::SeqCst);
         self.make_private();
@@ -145,13 +145,14 @@ async fn serve(mut stream: TcpStream, contents: &Contents) -> std::io::Result<()
         .expect("the parts")
         .get(&path)
         .cloned();
+    let is_anonymous = !head.to_ascii_lowercase().contains("\r\nauthorization:");
     let (status, more, body) = if contents.broken.load(Ordering::SeqCst) {
         (
             "503 Service Unavailable",
             "retry-after: 31\r\n".to_owned(),
             Bytes::new(),
         )
-    } else if contents.hidden.load(Ordering::SeqCst) && !is_allowed {
+    } else if contents.hidden.load(Ordering::SeqCst) && !is_allowed && !is_anonymous {
         ("404 Not Found", String::new(), Bytes::new())
     } else if contents.private.load(Ordering::SeqCst) && !is_allowed {
         let more = "www-authenticate: Basic realm=\"registry\"\r\n".to_owned();
