@@ -10,7 +10,7 @@
 //! - Leftovers of pods on a node: `src/leftovers.rs`; tests in `tests/cluster_leftovers.rs`.
 //! - The chart and its installer: tests in `tests/cluster_chart.rs`.
 //! - An ingress controller: tests in `tests/cluster_ingress.rs`.
-//! - Functions in a pool: tests in `tests/cluster_pooled`.
+//! - Functions in a pool: `src/pooled.rs`; tests in `tests/cluster_pooled`, and with faults in `tests/cluster_faults`.
 //! - Pods of a kubelet with systemd's driver: tests in `tests/systemd_pods.rs`.
 #![expect(
     clippy::missing_panics_doc,
@@ -29,6 +29,7 @@ mod leftovers;
 mod load;
 mod namespace;
 mod nginx;
+pub mod pooled;
 mod private_registry;
 mod shell;
 mod wait;

@@ -1,11 +1,12 @@
 //! Tests faults of nodes: restarts of containerd, busy and full disks, stalled readers of logs, and
-//! an API server or an operator that is down.
+//! an API server or an operator that is down, for functions in pods and in a pool.
 
 mod api_server;
 mod calls;
 mod churn;
 mod disk;
 mod operator;
+mod pooled;
 mod readers;
 
 use sampan_cluster_tests::Node;

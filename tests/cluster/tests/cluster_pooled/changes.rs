@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use sampan_cluster_tests::{Load, Namespace, Shell, guest, hello, push, push_bytes};
-
-use crate::support::{
+use sampan_cluster_tests::pooled::{
     POOL, change_place, deploy, in_pods, wait_for_reason, wait_until_gone, wait_until_placed,
 };
+use sampan_cluster_tests::{Load, Namespace, Shell, guest, hello, push, push_bytes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_config_map_or_secret_takes_effect_without_a_restart() {

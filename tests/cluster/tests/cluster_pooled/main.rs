@@ -2,17 +2,15 @@
 
 mod changes;
 mod objects;
-mod support;
 
 use std::process::Command;
 use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use sampan_cluster_tests::pooled::{POOLED, deploy, wait_until_placed};
 use sampan_cluster_tests::{Namespace, Shell, TEST_TIMEOUT, guest, push, staged};
 use sampan_tests::{FUNCTIONS, program};
 use serde_json::Value;
-
-use support::{POOLED, deploy, wait_until_placed};
 
 /// The namespace of the services behind two of the nine functions.
 const SERVICES: &str = "default";

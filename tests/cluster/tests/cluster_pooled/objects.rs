@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use sampan_cluster_tests::pooled::{POOL, deploy, wait_until_gone, wait_until_placed};
 use sampan_cluster_tests::{Namespace, Shell, TEST_TIMEOUT, hello, processes_of, push, signal};
 use serde_json::Value;
-
-use crate::support::{POOL, deploy, wait_until_gone, wait_until_placed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pool_comes_with_the_first_function_and_goes_with_the_last() {

@@ -1,30 +1,31 @@
-//! Deploys pooled functions, and waits for their places.
+//! Deploys functions into the pool of a test's namespace, and waits for their places.
 
 use kube::runtime::wait::conditions::is_deleted;
 use kube::{Resource, ResourceExt as _};
-use sampan_cluster_tests::{Cluster, Namespace};
+
+use crate::{Cluster, Namespace};
 
 /// The name of all objects of a pool.
-pub(crate) const POOL: &str = "sampan-pool";
+pub const POOL: &str = "sampan-pool";
 
 /// The line of a resource that asks for the pool.
-pub(crate) const POOLED: &str = "  placement: Pooled\n";
+pub const POOLED: &str = "  placement: Pooled\n";
 
 /// An image as a pod of the pool pulls it: the registry has another name there.
-pub(crate) fn in_pods(cluster: &Cluster, image: &str) -> String {
+pub fn in_pods(cluster: &Cluster, image: &str) -> String {
     let name = image.strip_prefix(&cluster.registry);
     let name = name.expect("the image is in the cluster's registry");
     format!("{}{name}", cluster.registry_in_cluster)
 }
 
 /// Deploys a pooled function.
-pub(crate) fn deploy(namespace: &Namespace, name: &str, image: &str, more: &str) {
+pub fn deploy(namespace: &Namespace, name: &str, image: &str, more: &str) {
     let image = in_pods(namespace.cluster(), image);
     namespace.deploy(name, &image, &format!("{POOLED}{more}"));
 }
 
 /// Waits until a function is served at a place, and its current version completely.
-pub(crate) fn wait_until_placed(namespace: &Namespace, name: &str, placement: &str) {
+pub fn wait_until_placed(namespace: &Namespace, name: &str, placement: &str) {
     let path = "jsonpath={.metadata.generation} {.status.observedGeneration} {.status.placement} \
                 {.status.conditions[?(@.type==\"Progressing\")].reason}";
     let wfn = format!("wfn/{name}");
@@ -35,7 +36,7 @@ pub(crate) fn wait_until_placed(namespace: &Namespace, name: &str, placement: &s
 }
 
 /// Waits until a condition has this reason and these words.
-pub(crate) fn wait_for_reason(
+pub fn wait_for_reason(
     namespace: &Namespace,
     name: &str,
     condition: &str,
@@ -50,7 +51,7 @@ pub(crate) fn wait_for_reason(
 }
 
 /// Changes the place that a function asks for.
-pub(crate) fn change_place(namespace: &Namespace, name: &str, placement: &str) {
+pub fn change_place(namespace: &Namespace, name: &str, placement: &str) {
     let patch = format!("{{\"spec\":{{\"placement\":\"{placement}\",\"replicas\":null}}}}");
     let wfn = format!("wfn/{name}");
     namespace
@@ -59,7 +60,7 @@ pub(crate) fn change_place(namespace: &Namespace, name: &str, placement: &str) {
 }
 
 /// Waits until an object of this name is gone.
-pub(crate) async fn wait_until_gone<K>(namespace: &Namespace, name: &str)
+pub async fn wait_until_gone<K>(namespace: &Namespace, name: &str)
 where
     K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
         + Clone

@@ -1,0 +1,138 @@
+//! Tests pooled functions while parts of the node and of the cluster are restarted or down.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use sampan_cluster_tests::pooled::{POOL, deploy, wait_until_placed};
+use sampan_cluster_tests::{
+    Load, Namespace, Shell, cluster_command, guest, hello, processes_of, push, signal, until,
+};
+
+use crate::{NODES_LOCK, call};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pooled_functions_lose_no_request_while_parts_of_the_cluster_are_replaced() {
+    let _lock = NODES_LOCK.lock().await;
+    let namespace = Namespace::create("pooled-busy").await;
+    let cluster = namespace.cluster().clone();
+    let images = [
+        push(&cluster, &hello(), "pooled-busy/hello"),
+        push(&cluster, &guest("probe"), "pooled-busy/probe"),
+    ];
+    for (name, image) in ["hello", "probe"].into_iter().zip(&images) {
+        deploy(&namespace, name, image, "");
+        wait_until_placed(&namespace, name, "Pooled");
+        namespace.wait_until_reachable(name);
+    }
+    let shells = [
+        Shell::start(&namespace, None).await,
+        Shell::start(&namespace, None).await,
+    ];
+    let loads = [
+        Load::start(&shells[0], "hello", "/").await,
+        Load::start(&shells[1], "probe", "/").await,
+    ];
+    let go_on = async || {
+        for load in &loads {
+            load.wait_for_requests().await;
+        }
+    };
+
+    let kubectl = namespace.kubectl();
+    let deployment = format!("deployment/{POOL}");
+    kubectl.output(&["rollout", "restart", &deployment]);
+    kubectl.output(&["rollout", "status", &deployment, "--timeout=300s"]);
+    go_on().await;
+    for node in 1..=cluster.nodes.len() {
+        cluster.restart_containerd(node, node % 2 == 1);
+    }
+    go_on().await;
+    let system = cluster.kubectl().within("sampan-system");
+    let operator = ["pod", "-l", "app.kubernetes.io/component=operator"];
+    system.output(&[&["delete", "--grace-period=0", "--force"][..], &operator].concat());
+    let available = ["rollout", "status", "deployment/sampan-operator"];
+    system.output(&[&available[..], &["--timeout=120s"]].concat());
+    go_on().await;
+    // A new version, of which the new operator hears.
+    let env = "  env: [{ name: VERSION, value: '2' }]\n";
+    deploy(&namespace, "probe", &images[1], env);
+    wait_until_placed(&namespace, "probe", "Pooled");
+    go_on().await;
+    for load in loads {
+        let outcome = load.stop().await;
+        assert_eq!(outcome.bad, 0, "{outcome:?}");
+    }
+    let answer = shells[0].get("probe", "/variables").await;
+    assert!(answer.text().contains("(\"VERSION\", \"2\")"), "{answer:?}");
+    namespace.delete().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pooled_functions_answer_while_the_api_server_is_down_also_after_a_kill() {
+    let _lock = NODES_LOCK.lock().await;
+    let namespace = Namespace::create("pooled-away").await;
+    let cluster = namespace.cluster().clone();
+    let image = push(&cluster, &guest("probe"), "pooled-away/probe");
+    namespace.make_secret("secrets", "token", "known to few");
+    let env =
+        "  env: [{ name: TOKEN, valueFrom: { secretKeyRef: { name: secrets, key: token } } }]\n";
+    deploy(&namespace, "probe", &image, env);
+    wait_until_placed(&namespace, "probe", "Pooled");
+    namespace.wait_until_reachable("probe");
+    let pods = namespace.api::<Pod>();
+    let of_pool = ListParams::default().labels("sampan.dev/pool");
+    let pod = pods.list(&of_pool).await.expect("a list").items.remove(0);
+    let pod_name = pod.metadata.name.expect("a pod has a name");
+    let node = pod.spec.and_then(|spec| spec.node_name);
+    let node = cluster.node(&node.expect("the pod runs"));
+    let containers = cluster.containers(node, namespace.name(), Some(&pod_name));
+    let address = namespace.service_address("probe");
+    let kubectl = namespace.kubectl();
+
+    signal(&cluster.process_of("kube-apiserver"), "-KILL");
+    until("the API server is down", || {
+        !kubectl.run(&["get", "--raw", "/readyz"]).status.success()
+    })
+    .await;
+    for _ in 0..50 {
+        assert_eq!(call(node, &address, "/"), Some(200));
+    }
+    // The first process is the pool; the others compile modules, and end with it.
+    let process = processes_of(&containers).into_iter().min();
+    let process = process.expect("the container has a process");
+    signal(&process.to_string(), "-KILL");
+    until("the pool serves again", || {
+        let processes = processes_of(&containers);
+        !processes.contains(&process) && call(node, &address, "/") == Some(200)
+    })
+    .await;
+    let up = cluster_command(&cluster.name, &["up", "--bare"]);
+    assert!(up.status.success(), "{up:?}");
+
+    // It has what it had, in the same pod, and hears of changes again.
+    let shell = Shell::start(&namespace, None).await;
+    let has = async |value: &str| {
+        let pair = format!("(\"TOKEN\", {value:?})");
+        shell
+            .get_until("probe", "/variables", |answer| {
+                answer
+                    .as_ref()
+                    .is_ok_and(|answer| answer.text().contains(&pair))
+            })
+            .await;
+    };
+    has("known to few").await;
+    let restarted = namespace
+        .wait_for::<Pod>(&pod_name, "report its restart", |pod: Option<&Pod>| {
+            let status = pod.and_then(|pod| pod.status.as_ref());
+            let mut containers = status
+                .into_iter()
+                .flat_map(|status| &status.container_statuses);
+            containers.any(|containers| containers.iter().any(|one| one.restart_count == 1))
+        })
+        .await;
+    assert!(restarted.is_some());
+    let changed = "{\"stringData\":{\"token\":\"changed\"}}";
+    kubectl.output(&["patch", "secret", "secrets", "--type=merge", "-p", changed]);
+    has("changed").await;
+    namespace.delete().await;
+}
