@@ -56,6 +56,19 @@ pub(super) enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The last observation of a function that is not ready, if there is one; `None` for a function
+    /// that is.
+    pub(super) fn failed(&self) -> Option<Option<&ClusterFunction>> {
+        match self {
+            Self::Ready(_) => None,
+            Self::Failed { function, .. } | Self::Late { function, .. } => {
+                Some(function.as_deref())
+            }
+        }
+    }
+}
+
 /// The wait for one function.
 #[derive(Debug)]
 pub(super) struct Wait {
