@@ -14,15 +14,18 @@ use crate::refusal::Refusal;
 
 /// The pools of all namespaces.
 pub(crate) struct Pools {
-    pub(crate) ports: PoolPorts,
+    /// Whether this operator makes pools.
+    pub(crate) enabled: bool,
+    pub(crate) ports: Arc<PoolPorts>,
     pub(crate) reports: Arc<PoolReports>,
     problems: Mutex<HashMap<String, Refusal>>,
 }
 
 impl Pools {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(enabled: bool) -> Self {
         Self {
-            ports: PoolPorts::new(Instant::now()),
+            enabled,
+            ports: Arc::new(PoolPorts::new(Instant::now())),
             reports: Arc::default(),
             problems: Mutex::default(),
         }
@@ -59,8 +62,11 @@ impl Pools {
         }
     }
 
-    /// Why the pool of a namespace cannot be made.
+    /// Why the pool of a namespace cannot be made. A pool from before goes on without this operator.
     pub(crate) fn problem(&self, namespace: &str) -> Option<Refusal> {
+        if !self.enabled {
+            return Some(Refusal::PoolDisabled);
+        }
         self.lock().get(namespace).cloned()
     }
 
