@@ -104,8 +104,9 @@ async fn a_watch_that_is_forbidden_is_reported_although_no_pod_reports() {
         "phase": "Running", "podIP": "127.0.77.9", "podIPs": [{ "ip": "127.0.77.9" }],
         "conditions": [{ "type": "Ready", "status": "True" }],
     } });
-    let ready = pods.patch_status("pool-pod", &PatchParams::default(), &Patch::Merge(&status));
-    ready.await.expect("its status");
+    pods.patch_status("pool-pod", &PatchParams::default(), &Patch::Merge(&status))
+        .await
+        .expect("its status");
     let faults = FaultInjector::with(|request| {
         if request.uri().path().ends_with("/ingresses") {
             FaultAction::Answer(403)
