@@ -160,9 +160,7 @@ async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Deploym
                 Deployed::new(&function, change, manifest.example.clone(), begun.elapsed());
             if let Some(outcome) = outcome {
                 // The place of a new function is in its status, and not in what was applied.
-                let failed = outcome
-                    .failed()
-                    .map(|last| last.unwrap_or(&function).clone());
+                let failed = outcome.not_ready(&function).cloned();
                 deployed.set_outcome(outcome, arguments.timeout);
                 if let Some(last) = failed {
                     deployed.diagnosis = Some(diagnosis::gather(&cluster, &last).await);

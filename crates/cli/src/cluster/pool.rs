@@ -189,11 +189,10 @@ async fn ask(
 
 #[cfg(test)]
 mod tests {
-    use sampan_crd::pool_report::{PoolReport, PooledFunction};
-
     use std::future::pending;
 
     use futures_util::{StreamExt as _, stream};
+    use sampan_crd::pool_report::{PoolReport, PooledFunction};
     use tokio::time::Instant;
 
     use super::{CONCURRENCY, DEADLINE, FunctionLoad, PoolLoad, bounded};

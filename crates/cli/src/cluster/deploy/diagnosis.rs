@@ -86,7 +86,7 @@ pub(super) async fn gather(cluster: &Cluster, function: &ClusterFunction) -> Dia
     let silent = found.iter().rev().filter(|pod| !pods::is_ready(pod));
     let container = serving.container;
     let printed = |pod: &&Pod| pods::container(pod, container).is_some_and(pods::has_run);
-    for pod in silent.take(MAX_PODS).filter(|pod| printed(pod)) {
+    for pod in silent.take(MAX_PODS).filter(printed) {
         let pod = pods::name(pod);
         let parameters = LogParams {
             container: Some(container.to_owned()),
