@@ -15,6 +15,9 @@ const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
 
 /// The most characters of a variable's name and of its value, as in Linux.
 const MAX_NAME: u64 = 256;
+
+/// The most characters of a field's path. The longest key of an annotation makes 341.
+const MAX_FIELD_PATH: u64 = 512;
 const MAX_VALUE: u64 = 131_072;
 
 /// The resource definition.
@@ -72,7 +75,7 @@ fn definition_json() -> Value {
     at(
         env,
         "/items/properties/valueFrom/properties/fieldRef/properties/fieldPath",
-    )["maxLength"] = MAX_NAME.into();
+    )["maxLength"] = MAX_FIELD_PATH.into();
     env["x-kubernetes-validations"] = json!([
         {
             "rule": "self.all(variable, variable.name != 'PORT')",

@@ -173,6 +173,9 @@ fn values_change_the_rendered_objects() {
             "\"--pool-plain-http-registry=two.example\"",
             "--pool-image-pull-policy=Never",
             "--pool-resources={\\\"limits\\\":{\\\"memory\\\":\\\"4Gi\\\"}",
+            "--pool-ready-timeout=15m",
+            "--pool-state-size=256Mi",
+            "--pool-cache-size=10Gi",
         ],
     );
     check(
@@ -189,7 +192,15 @@ fn values_change_the_rendered_objects() {
     let without_pools = template(&["--set=pool.enabled=false", "--set=pool.image="]);
     let without_pools = without_pools.expect("rendered");
     assert!(!without_pools.contains("--pool-"), "{without_pools}");
-    assert!(!without_pools.contains("\n  name: sampan-pool\n"));
+    // Pools that run go on, and their pods read with this role.
+    object(&without_pools, "ClusterRole", "sampan-pool");
+    for other in [
+        "--set=pool.clusterRole=false",
+        "--set=operator.enabled=false",
+    ] {
+        let rendered = template(&[other]).expect("rendered");
+        assert!(!rendered.contains("\n  name: sampan-pool\n"), "{other}");
+    }
     let rendered = template(&off).expect("rendered");
     for kind in [
         "DaemonSet",

@@ -40,6 +40,8 @@ pub(crate) struct Applied {
     pub(crate) deployment: Option<Deployment>,
     /// Whether the Service is as desired now.
     pub(crate) has_service: bool,
+    /// Whether the Service was changed for that.
+    pub(crate) service_written: bool,
     /// The first refusal.
     pub(crate) refusal: Option<Refusal>,
     /// The time after which an object must be checked again.
@@ -76,6 +78,7 @@ impl Applier<'_> {
         let mut applied = Applied::default();
         let outcome = self.apply_object(&service, observed.service.as_ref()).await;
         applied.has_service = matches!(outcome, Ok(Outcome::Kept | Outcome::Written(_)));
+        applied.service_written = matches!(outcome, Ok(Outcome::Written(_)));
         applied.record(outcome)?;
         let there = observed.deployment.as_ref();
         match pods {
@@ -292,4 +295,16 @@ fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
 /// The annotation from an object's last write.
 fn applied(object: &Value) -> Option<&str> {
     object["metadata"]["annotations"].get(APPLIED)?.as_str()
+}
+
+/// The digest of the desired Deployment at its last write.
+pub(crate) fn applied_digest(deployment: &Deployment) -> Option<&str> {
+    let annotations = deployment.metadata.annotations.as_ref()?;
+    annotations.get(APPLIED).map(String::as_str)
+}
+
+/// The digest of a desired object, as the annotation has it after a write.
+pub(crate) fn desired_digest(desired: &Deployment) -> String {
+    let desired = serde_json::to_value(desired).expect("an object of Kubernetes can be written");
+    difference::digest(&desired)
 }

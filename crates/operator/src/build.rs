@@ -21,6 +21,7 @@ use sampan_crd::{FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
 
 pub use pool::{PoolObjects, PoolSettings, pool};
 pub(crate) use resources::memory_advice;
+pub(crate) use service::PORT as SERVICE_PORT;
 pub use service::service;
 
 use crate::placement::Backend;

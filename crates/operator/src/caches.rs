@@ -4,6 +4,7 @@
 //! relist it reports every function, since objects that were deleted meanwhile have no event.
 
 mod grouping;
+mod ports;
 mod watch_failures;
 
 use std::collections::BTreeSet;
@@ -28,11 +29,11 @@ use tokio::task::JoinSet;
 
 use crate::build::Identity;
 use crate::grouped::{Grouped, Key};
-use crate::placement::Backend;
 use crate::pool_changes::PoolChanges;
-use crate::pool_ports::Resident;
+use crate::pool_ports::PoolPorts;
 use crate::refusal::Refusal;
 use crate::watched::WatchedFunction;
+use ports::note_and_apply;
 pub(crate) use watch_failures::WatchFailures;
 
 /// The cached objects of one function.
@@ -62,6 +63,8 @@ pub(crate) struct Caches {
     watch_failures: WatchFailures,
     /// The namespaces whose pool must be looked at.
     pub(crate) pool_changes: PoolChanges,
+    /// The ports of pooled functions, which two watches keep up to date.
+    ports: Arc<PoolPorts>,
     /// Whether the first list of functions was read. The store's own notice wakes one waiter only,
     /// and that is the control loop.
     has_functions: AtomicBool,
@@ -73,6 +76,7 @@ impl Caches {
         client: &Client,
         namespace: Option<&str>,
         touched: &mpsc::Sender<ObjectRef<WatchedFunction>>,
+        ports: Arc<PoolPorts>,
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
         let (functions, writer) = reflector::store();
@@ -85,6 +89,7 @@ impl Caches {
             warnings: Grouped::new(grouping::by_regarding),
             watch_failures: WatchFailures::default(),
             pool_changes: PoolChanges::default(),
+            ports,
             has_functions: AtomicBool::new(false),
         });
         let (managed_by, operator) = MANAGED_BY;
@@ -96,17 +101,28 @@ impl Caches {
             touched,
         };
         tasks.spawn(watch.functions(writer));
-        tasks.spawn(watch.children("deployments.apps", ours(), |caches| &caches.deployments));
-        tasks.spawn(watch.children("services", ours(), |caches| &caches.services));
-        tasks.spawn(
-            watch.children("ingresses.networking.k8s.io", ours(), |caches| {
-                &caches.ingresses
-            }),
-        );
-        tasks.spawn(watch.children("pods", ours(), |caches| &caches.pods));
+        tasks.spawn(watch.children(
+            "deployments.apps",
+            ours(),
+            |caches| &caches.deployments,
+            |_, _| {},
+        ));
+        tasks.spawn(watch.children(
+            "services",
+            ours(),
+            |caches| &caches.services,
+            Self::note_service,
+        ));
+        tasks.spawn(watch.children(
+            "ingresses.networking.k8s.io",
+            ours(),
+            |caches| &caches.ingresses,
+            |_, _| {},
+        ));
+        tasks.spawn(watch.children("pods", ours(), |caches| &caches.pods, |_, _| {}));
         // A kubelet's warnings about pods that have no container yet.
         let setup = watcher::Config::default().fields(grouping::POD_WARNINGS);
-        tasks.spawn(watch.children("events", setup, |caches| &caches.warnings));
+        tasks.spawn(watch.children("events", setup, |caches| &caches.warnings, |_, _| {}));
         caches
     }
 
@@ -168,31 +184,6 @@ impl Caches {
         }
     }
 
-    /// All other functions of a namespace.
-    pub(crate) fn residents(&self, identity: &Identity) -> Vec<Resident> {
-        let state = self.functions.state();
-        let others = state.iter().filter_map(|function| {
-            let metadata = function.meta();
-            let uid = metadata.uid.clone()?;
-            let here = metadata.namespace.as_deref() == Some(identity.namespace.as_str());
-            (here && uid != identity.uid).then(|| Resident::of(uid, function))
-        });
-        others.collect()
-    }
-
-    /// The ports of the pool that Services of other functions point at.
-    pub(crate) fn pool_targets(&self, identity: &Identity) -> BTreeSet<u16> {
-        let services = self.services.all_of(&identity.namespace).into_iter();
-        let others =
-            services.filter(|service| service.metadata.name != Some(identity.name.clone()));
-        others
-            .filter_map(|service| match Backend::of(&service) {
-                Some(Backend::Pool(port)) => Some(port),
-                Some(Backend::Pods) | None => None,
-            })
-            .collect()
-    }
-
     /// Namespaces that have a pool, or need one.
     fn with_pools(&self) -> BTreeSet<String> {
         let mut namespaces = self.needing_pools();
@@ -217,6 +208,11 @@ impl Caches {
         });
         here.filter_map(|function| function.meta().name.clone())
             .collect()
+    }
+
+    /// Whether a namespace's pool has pods.
+    pub(crate) fn has_pool_pods(&self, namespace: &str) -> bool {
+        !self.pods.is_empty(&(namespace.to_owned(), POOL.to_owned()))
     }
 
     fn all(&self) -> Vec<ObjectRef<WatchedFunction>> {
@@ -275,8 +271,10 @@ impl Watch<'_> {
             let events = events.map(move |event| {
                 let event = event.map(|event| event.modify(slim));
                 if let Ok(event) = &event {
+                    inner.note_function(event);
                     writer.apply_watcher_event(event);
                     if matches!(event, Event::InitDone) {
+                        inner.note_functions();
                         inner.has_functions.store(true, Ordering::Release);
                     }
                     if let Event::Apply(function) | Event::Delete(function) = event
@@ -307,6 +305,7 @@ impl Watch<'_> {
         resource: &'static str,
         config: watcher::Config,
         index: fn(&Caches) -> &Grouped<K>,
+        note: fn(&Caches, &Event<K>),
     ) -> impl Future<Output = ()> + Send + use<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -335,7 +334,7 @@ impl Watch<'_> {
                         Event::Init | Event::InitApply(_) => Event::Init,
                         Event::Apply(_) | Event::Delete(_) => Event::Apply(key),
                     };
-                    index(&inner).apply(event);
+                    note_and_apply(&inner, event, index, note);
                     touched
                 })
             });

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use kube::runtime::controller::{Config, ReconcileRequest, applier};
@@ -17,6 +17,7 @@ use crate::history::History;
 use crate::metrics::Metrics;
 use crate::options::Plan;
 use crate::pool_controller::PoolController;
+use crate::pool_loop::PoolLoop;
 use crate::pools::Pools;
 use crate::reconcile::{Context, reconcile, retry};
 use crate::status_writer::StatusWriter;
@@ -41,19 +42,25 @@ pub(crate) async fn run(
 ) {
     let (touched, mut changes) = mpsc::channel::<ObjectRef<WatchedFunction>>(QUEUE_SIZE);
     let mut watches = JoinSet::new();
-    let caches = Caches::start(&client, plan.namespace.as_deref(), &touched, &mut watches);
-    let pools = Arc::new(Pools::new());
-    let queue = Touched::new(&touched);
-    let controller = PoolController::new(
-        client.clone(),
-        Arc::clone(&caches),
-        Arc::clone(&pools),
-        plan.pool.clone(),
-        queue.clone(),
-        metrics.clone(),
-        plan.resync,
+    let pools = Arc::new(Pools::new(plan.pool.is_some()));
+    let caches = Caches::start(
+        &client,
+        plan.namespace.as_deref(),
+        &touched,
+        Arc::clone(&pools.ports),
+        &mut watches,
     );
-    watches.spawn(controller.run());
+    let queue = Touched::new(&touched);
+    let controller = PoolController {
+        client: client.clone(),
+        caches: Arc::clone(&caches),
+        pools: Arc::clone(&pools),
+        settings: plan.pool.clone(),
+        touched: queue.clone(),
+        resync: plan.resync,
+        history: History::default(),
+    };
+    watches.spawn(PoolLoop::new(controller, metrics.clone()).run());
     let context = Arc::new(Context {
         status_writer: StatusWriter::new(client.clone(), plan.identity.clone()),
         client,
@@ -93,6 +100,8 @@ pub(crate) async fn run(
                 metrics.set_counts(caches.functions.len(), queued);
                 let uids = || caches.functions.state().iter().filter_map(|it| it.uid()).collect();
                 context.history.prune(caches.functions.len(), uids);
+                let has_pods = |namespace: &str| caches.has_pool_pods(namespace);
+                context.pools.ports.prune(Instant::now(), has_pods);
             }
         }
     }

@@ -67,16 +67,16 @@ impl<K: Resource> Grouped<K> {
         self.read().groups.get(key)?.get(&key.1).cloned()
     }
 
-    /// The objects of all groups of a namespace.
-    pub(crate) fn all_of(&self, namespace: &str) -> Vec<Arc<K>> {
+    /// Whether a group has no object.
+    pub(crate) fn is_empty(&self, key: &Key) -> bool {
+        self.read().groups.get(key).is_none_or(HashMap::is_empty)
+    }
+
+    /// All objects.
+    pub(crate) fn all(&self) -> Vec<Arc<K>> {
         let state = self.read();
-        let groups = state
-            .groups
-            .iter()
-            .filter(|((there, _), _)| there == namespace);
-        groups
-            .flat_map(|(_, group)| group.values().cloned())
-            .collect()
+        let groups = state.groups.values();
+        groups.flat_map(|group| group.values().cloned()).collect()
     }
 
     /// The namespaces that have a group of this name.

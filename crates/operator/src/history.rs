@@ -47,6 +47,8 @@ impl Change {
 struct Entry {
     changes: HashMap<&'static str, Change>,
     status: Option<(Option<u64>, WasmFunctionStatus)>,
+    /// Whether a move of the Service was sent, and no status has its time yet.
+    unconfirmed_move: bool,
     failures: u32,
 }
 
@@ -95,6 +97,22 @@ impl History {
         self.lock().entry(uid.to_owned()).or_default().status = Some((version, status));
     }
 
+    /// Whether a move of the function's Service was sent, and no status has its time yet.
+    pub(crate) fn has_unconfirmed_move(&self, uid: &str) -> bool {
+        let history = self.lock();
+        history.get(uid).is_some_and(|entry| entry.unconfirmed_move)
+    }
+
+    /// Records that a move of the function's Service is sent, or that a status has its time.
+    pub(crate) fn set_unconfirmed_move(&self, uid: &str, unconfirmed: bool) {
+        let mut history = self.lock();
+        if unconfirmed {
+            history.entry(uid.to_owned()).or_default().unconfirmed_move = true;
+        } else if let Some(entry) = history.get_mut(uid) {
+            entry.unconfirmed_move = false;
+        }
+    }
+
     /// Counts a failure. Returns the number of consecutive ones.
     pub(crate) fn count_failure(&self, uid: &str) -> u32 {
         let mut history = self.lock();
@@ -108,6 +126,11 @@ impl History {
         if let Some(entry) = self.lock().get_mut(uid) {
             entry.failures = 0;
         }
+    }
+
+    /// Drops a resource.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
     }
 
     /// Drops deleted resources, once they outnumber the existing ones.

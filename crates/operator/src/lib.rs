@@ -17,10 +17,10 @@
 //! - Crashes, interrupted watches, old lists and storms: `reconcile.rs` and `caches.rs`; tests in
 //!   `tests/scenarios/crashes.rs` and `tests/scenarios/watches.rs`.
 //! - The place of a function, its port in a pool, and moves between places: `placement.rs`,
-//!   `place.rs`, `pool_ports.rs` and `port_use.rs`, with their tests; `cluster_pooled` of the package
+//!   `place.rs` and `pool_ports.rs`, with their tests; `cluster_pooled` of the package
 //!   `sampan-cluster-tests`.
-//! - Pools and what their pods report: `build/pool.rs`, `pool_controller.rs`, `pool_poll.rs` and
-//!   `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
+//! - Pools and what their pods report: `build/pool.rs`, `pool_loop.rs`, `pool_controller.rs`,
+//!   `pool_poll.rs` and `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
 //! - The active one of several operators: `lease.rs` and `election.rs`, with their tests, and
 //!   `tests/scenarios/crashes.rs`.
 //! - Rights of the operator: `deploy/rbac/operator.yaml`; tests in `tests/rights.rs` and `tests/scenarios/rights.rs`.
@@ -44,13 +44,13 @@ mod place;
 mod placement;
 mod pool_changes;
 mod pool_controller;
+mod pool_loop;
 mod pool_poll;
 mod pool_pollers;
 mod pool_ports;
 mod pool_reports;
 mod pool_view;
 mod pools;
-mod port_use;
 mod reconcile;
 mod refusal;
 mod start;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use sampan_spec::Timespan;
 
 use crate::build::{PoolSettings, Settings};
@@ -94,6 +95,17 @@ struct PoolOptions {
     /// The resources of each pod of a pool, as JSON, such as `{"limits":{"memory":"8Gi"}}`.
     #[arg(long = "pool-resources", value_name = "JSON", value_parser = resources, default_value = POOL_RESOURCES)]
     resources: ResourceRequirements,
+    /// How long a starting pod of a pool waits for functions that load before it is ready without
+    /// them. Whole seconds.
+    #[arg(long = "pool-ready-timeout", value_name = "TIME", value_parser = ready_timeout, default_value = "15m")]
+    ready_timeout: Duration,
+    /// The most memory of what each pod of a pool keeps for a restart of its container: a few KiB for
+    /// each function.
+    #[arg(long = "pool-state-size", value_name = "SIZE", value_parser = size, default_value = "256Mi")]
+    state_size: Quantity,
+    /// The most disk of the compiled modules of each pod of a pool.
+    #[arg(long = "pool-cache-size", value_name = "SIZE", value_parser = size, default_value = "10Gi")]
+    cache_size: Quantity,
     /// A registry, HOST or HOST:PORT, from which pools pull over HTTP without TLS; may be given
     /// several times.
     #[arg(long = "pool-plain-http-registry", value_name = "HOST")]
@@ -116,6 +128,9 @@ impl PoolOptions {
             plain_http_registries: self.plain_http_registry.clone(),
             resources: self.resources.clone(),
             drain_delay,
+            ready_timeout: self.ready_timeout,
+            state_size: self.state_size.clone(),
+            cache_size: self.cache_size.clone(),
         })
     }
 }
@@ -185,6 +200,26 @@ fn resources(text: &str) -> Result<ResourceRequirements, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
+/// Parses a size that is more than nothing, such as 256Mi.
+fn size(text: &str) -> Result<Quantity, String> {
+    let digits = text.find(|it: char| !it.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let is_unit = ["", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"].contains(&unit);
+    match number.parse::<u64>() {
+        Ok(number) if number > 0 && is_unit => Ok(Quantity(text.to_owned())),
+        _ => Err("a size such as 256Mi is expected".to_owned()),
+    }
+}
+
+/// Parses the time that a starting pod waits.
+fn ready_timeout(text: &str) -> Result<Duration, String> {
+    let Timespan(time) = text.parse().map_err(|error| format!("{error}"))?;
+    if time.subsec_nanos() > 0 || time.is_zero() || time > Duration::from_hours(24) {
+        return Err("whole seconds are expected, 1s to 24h".to_owned());
+    }
+    Ok(time)
+}
+
 /// Parses a time such as 30s or 10m, at least a tenth of a second.
 fn time(text: &str) -> Result<Duration, String> {
     let Timespan(time) = text.parse().map_err(|error| format!("{error}"))?;
@@ -234,6 +269,15 @@ mod tests {
         );
         check(&["--pool-resources", "1Gi"], false);
         check(&["--pool-image-pull-policy", "Sometimes"], false);
+        check(&["--pool-ready-timeout", "20m"], true);
+        check(&["--pool-ready-timeout", "0s"], false);
+        check(&["--pool-ready-timeout", "1500ms"], false);
+        check(
+            &["--pool-state-size", "1Gi", "--pool-cache-size", "500M"],
+            true,
+        );
+        check(&["--pool-state-size", "0"], false);
+        check(&["--pool-cache-size", "much"], false);
     }
 
     #[test]

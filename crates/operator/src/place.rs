@@ -7,11 +7,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource as _;
 use sampan_crd::{Placement, WasmFunctionStatus};
 
-use crate::apply::Applied;
+use crate::apply::{Applied, applied_digest};
 use crate::build::Identity;
-use crate::caches::{Caches, Observed};
+use crate::caches::Observed;
 use crate::placement::{self, Backend, PlacementInput, PodsAction, PodsState};
-use crate::pool_ports::{Assignment, Resident};
+use crate::pool_ports::{Assignment, Claimant, PodsInput};
 use crate::pool_view::PoolView;
 use crate::pools::Pools;
 use crate::refusal::Refusal;
@@ -30,6 +30,10 @@ pub(crate) struct PlaceInput<'a> {
     /// The last status, empty if there is none.
     pub(crate) last: &'a WasmFunctionStatus,
     pub(crate) observed: &'a Observed,
+    /// Whether a move of the Service was sent, and no status has its time yet.
+    pub(crate) unconfirmed: bool,
+    /// The digest of the desired Deployment; `None` if it does not matter.
+    pub(crate) deployment: Option<&'a str>,
     /// The pool; `None` for a function that does not need it.
     pub(crate) pool: Option<&'a PoolView>,
     pub(crate) now: &'a Time,
@@ -46,6 +50,8 @@ pub(crate) struct Place {
     pub(crate) placed: Placed,
     /// Whether the function moves now.
     pub(crate) moves: bool,
+    /// Whether its Service has to be changed for that.
+    pub(crate) redirects: bool,
     /// The time after which another decision is due.
     pub(crate) again: Option<Duration>,
     /// Why the pool cannot serve it.
@@ -71,6 +77,38 @@ impl Place {
         let out_of_pool = self.moves && self.placed.placement == Some(Placement::Pod);
         !out_of_pool || applied.has_service
     }
+
+    /// The part of the status after the objects were applied at `now`. The old place drains from the
+    /// moment when the Service was changed, however long that took. One that was not changed starts
+    /// no drain, so that a retry changes nothing.
+    pub(crate) fn placed_after(
+        &self,
+        applied: &Applied,
+        last: &WasmFunctionStatus,
+        now: Time,
+    ) -> Placed {
+        let moved_at = match (self.redirects, applied.service_written) {
+            (true, true) => Some(now),
+            (true, false) => last.moved_at.clone(),
+            (false, _) => self.placed.moved_at.clone(),
+        };
+        Placed {
+            moved_at,
+            ..self.placed.clone()
+        }
+    }
+
+    /// Whether the function is served at another place since the objects were applied.
+    pub(crate) fn has_moved(&self, applied: &Applied) -> bool {
+        let redirected = self.redirects && applied.service_written;
+        redirected || (self.moves && applied.has_service)
+    }
+
+    /// Whether the function has objects: one without a place gets none.
+    pub(crate) fn has_objects(&self, observed: &Observed) -> bool {
+        let there = observed.service.is_some() || observed.deployment.is_some();
+        there || self.placed.placement.is_some()
+    }
 }
 
 /// Whether a function needs the pool of its namespace.
@@ -84,7 +122,7 @@ pub(crate) fn is_pooled(last: &WasmFunctionStatus) -> bool {
 }
 
 /// Decides.
-pub(crate) fn decide(input: &PlaceInput<'_>, caches: &Caches, pools: &Pools) -> Place {
+pub(crate) fn decide(input: &PlaceInput<'_>, pools: &Pools) -> Place {
     let last = input.last;
     // Pods that were counted show a function from before there were placements.
     let known = last.placement.is_some() || last.replicas > 0;
@@ -92,9 +130,12 @@ pub(crate) fn decide(input: &PlaceInput<'_>, caches: &Caches, pools: &Pools) -> 
     let mut wait = None;
     let mut refusal = None;
     let mut losers = Vec::new();
-    let port = if asks {
-        match port(input, caches, pools, &mut losers) {
-            Assignment::Port(port) => Some(port),
+    let port = if asks && (pools.enabled || last.pool_port.is_some()) {
+        match port(input, pools) {
+            Assignment::Port(port, others) => {
+                losers = others;
+                Some(port)
+            }
             Assignment::Full => {
                 refusal = Some(Refusal::PoolFull);
                 wait = Some(FULL_RETRY);
@@ -115,7 +156,8 @@ pub(crate) fn decide(input: &PlaceInput<'_>, caches: &Caches, pools: &Pools) -> 
         pool_port: port,
         moved_at: last.moved_at.clone(),
         service: input.observed.service.as_deref().and_then(Backend::of),
-        pods: pods_state(input.observed.deployment.as_deref()),
+        unconfirmed: input.unconfirmed,
+        pods: pods_state(input.observed.deployment.as_deref(), input.deployment),
         pool_serves: input
             .pool
             .is_some_and(|pool| pool.serves(input.resource.meta().generation, port)),
@@ -135,42 +177,40 @@ pub(crate) fn decide(input: &PlaceInput<'_>, caches: &Caches, pools: &Pools) -> 
             moved_at: decision.moved_at,
         },
         moves: decision.moves,
+        redirects: decision.redirects,
         again: decision.again.into_iter().chain(wait).min(),
         refusal,
         losers,
     }
 }
 
-fn port(
-    input: &PlaceInput<'_>,
-    caches: &Caches,
-    pools: &Pools,
-    losers: &mut Vec<String>,
-) -> Assignment {
+fn port(input: &PlaceInput<'_>, pools: &Pools) -> Assignment {
     let Identity { namespace, uid, .. } = input.identity;
-    if let Some(port) = input.last.pool_port
-        && pools.ports.claim(namespace, uid, port)
-    {
-        return Assignment::Port(port);
-    }
-    let mut own = Resident::of(uid.clone(), input.resource);
-    own.port = input.last.pool_port;
-    let residents = caches.residents(input.identity);
-    let in_use = pools.port_use(caches, input.identity);
-    let now = Instant::now();
-    let ports = &pools.ports;
-    let assigned = ports.assign(namespace, &own, &residents, &in_use, now);
-    if let Assignment::Port(port) = assigned {
-        let same = residents.iter().filter(|other| other.port == Some(port));
-        losers.extend(same.map(|other| other.name.clone()));
-    }
-    assigned
+    let Some(own) = Claimant::of(input.resource) else {
+        return Assignment::Later(FULL_RETRY);
+    };
+    let own = Claimant {
+        port: input.last.pool_port,
+        ..own
+    };
+    let pool = input.pool;
+    let pods = PodsInput {
+        had_pool: pool.is_some_and(|pool| pool.deployment.is_some()),
+        all_listed: pool.is_none_or(|pool| pools.reports.have_listed(namespace, &pool.objects)),
+        serves_other: &|port| pools.reports.serves_other(namespace, port, uid),
+    };
+    pools.ports.assign(namespace, &own, &pods, Instant::now())
 }
 
-fn pods_state(deployment: Option<&Deployment>) -> PodsState {
+/// The state of a Deployment. With the digest of the desired one, another version is not available:
+/// it has to be applied first.
+fn pods_state(deployment: Option<&Deployment>, desired: Option<&str>) -> PodsState {
     let Some(deployment) = deployment else {
         return PodsState::Absent;
     };
+    if desired.is_some_and(|desired| applied_digest(deployment) != Some(desired)) {
+        return PodsState::Starting;
+    }
     let status = deployment.status.clone().unwrap_or_default();
     let spec = deployment.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
@@ -187,6 +227,8 @@ fn pods_state(deployment: Option<&Deployment>) -> PodsState {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
     use sampan_crd::Placement::{self, Pod, Pooled};
     use sampan_crd::WasmFunctionStatus;
     use serde_json::{Value, json};
@@ -208,7 +250,8 @@ mod tests {
                 "spec": { "replicas": replicas, "selector": {}, "template": {} }, "status": status,
             }))
             .expect("a Deployment");
-            assert_eq!(pods_state(Some(&deployment)), expected, "{deployment:?}");
+            let found = pods_state(Some(&deployment), None);
+            assert_eq!(found, expected, "{deployment:?}");
         }
         let status = |observed, updated, available| json!({ "observedGeneration": observed, "updatedReplicas": updated, "availableReplicas": available });
         check(json!(null), json!({}), PodsState::Starting);
@@ -218,7 +261,23 @@ mod tests {
         check(json!(2), status(1, 2, 2), PodsState::Starting);
         check(json!(2), status(2, 2, 2), PodsState::Available);
         check(json!(0), status(2, 0, 0), PodsState::Available);
-        assert_eq!(pods_state(None), PodsState::Absent);
+        assert_eq!(pods_state(None, None), PodsState::Absent);
+    }
+
+    #[test]
+    fn pods_of_another_version_are_not_available() {
+        let check = |desired, expected| {
+            let deployment: Deployment = serde_json::from_value(json!({
+                "metadata": { "generation": 2, "annotations": { "sampan.dev/applied": "old" } },
+                "spec": { "replicas": 1, "selector": {}, "template": {} },
+                "status": { "observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 1 },
+            }))
+            .expect("a Deployment");
+            assert_eq!(pods_state(Some(&deployment), desired), expected);
+        };
+        check(None, PodsState::Available);
+        check(Some("old"), PodsState::Available);
+        check(Some("new"), PodsState::Starting);
     }
 
     #[test]
@@ -242,6 +301,7 @@ mod tests {
                     moved_at: None,
                 },
                 moves: false,
+                redirects: false,
                 again: None,
                 refusal: None,
                 losers: Vec::new(),
@@ -257,30 +317,81 @@ mod tests {
         check((Some(Pooled), Some(1)), (Pod, Some(1)), false);
         check((Some(Pod), Some(1)), (Pod, None), false);
     }
+
+    /// A place that a function moves to.
+    fn moving(placement: Placement, moves: bool, redirects: bool) -> Place {
+        Place {
+            backend: Backend::Pods,
+            pods: PodsAction::Apply,
+            placed: Placed {
+                placement: Some(placement),
+                pool_port: None,
+                moved_at: Some(time(2)),
+            },
+            moves,
+            redirects,
+            again: None,
+            refusal: None,
+            losers: Vec::new(),
+        }
+    }
+
+    fn time(second: i64) -> Time {
+        Time(Timestamp::from_second(second).expect("a time"))
+    }
+
+    fn applied(has_service: bool, service_written: bool) -> Applied {
+        Applied {
+            has_service,
+            service_written,
+            ..Applied::default()
+        }
+    }
+
     #[test]
     fn a_move_out_of_the_pool_counts_only_with_its_service() {
         let check = |placement, moves, has_service, expected| {
-            let place = Place {
-                backend: Backend::Pods,
-                pods: PodsAction::Apply,
-                placed: Placed {
-                    placement: Some(placement),
-                    ..Placed::default()
-                },
-                moves,
-                again: None,
-                refusal: None,
-                losers: Vec::new(),
-            };
-            let applied = Applied {
-                has_service,
-                ..Applied::default()
-            };
+            let place = moving(placement, moves, false);
+            let applied = applied(has_service, false);
             assert_eq!(place.is_done(&applied), expected, "{place:?}");
         };
         check(Pod, true, true, true);
         check(Pod, true, false, false);
         check(Pod, false, false, true);
         check(Pooled, true, false, true);
+    }
+
+    #[test]
+    fn the_drain_begins_when_the_service_was_changed() {
+        let last = WasmFunctionStatus {
+            moved_at: Some(time(1)),
+            ..WasmFunctionStatus::default()
+        };
+        let check = |redirects, written, expected| {
+            let place = moving(Pooled, false, redirects);
+            let placed = place.placed_after(&applied(written, written), &last, time(3));
+            assert_eq!(placed.moved_at, Some(time(expected)), "{place:?}");
+        };
+        check(true, true, 3);
+        // Refused: nothing has moved, and the status stays as it is.
+        check(true, false, 1);
+        check(false, false, 2);
+        check(false, true, 2);
+    }
+
+    #[test]
+    fn a_move_is_published_with_its_service() {
+        let check = |moves, redirects, has_service, written, expected| {
+            let place = moving(Pooled, moves, redirects);
+            let moved = place.has_moved(&applied(has_service, written));
+            assert_eq!(moved, expected, "{place:?}");
+        };
+        check(true, true, true, true, true);
+        check(true, true, false, false, false);
+        // Refused before, and announced then.
+        check(false, true, true, true, true);
+        // Interrupted after the Service.
+        check(true, false, true, false, true);
+        check(false, false, true, true, false);
     }
 }

@@ -12,6 +12,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
 use sampan_crd::{FUNCTION_LABEL, MOVE_DRAIN, POOL_LABEL, Placement};
 
+use crate::build::SERVICE_PORT;
+
 /// The drain of an old place, with a margin: times in a status are whole seconds.
 const DRAIN: Duration = MOVE_DRAIN.saturating_add(Duration::from_secs(1));
 
@@ -31,10 +33,10 @@ impl Backend {
         let selector = spec.selector.as_ref()?;
         let (label, pool) = POOL_LABEL;
         if selector.get(label).is_some_and(|value| value == pool) {
-            let [port] = spec.ports.as_deref()? else {
-                return None;
-            };
-            let Some(IntOrString::Int(port)) = port.target_port else {
+            // Other managers may have added ports of their own.
+            let mut ports = spec.ports.iter().flatten();
+            let own = ports.find(|port| port.port == SERVICE_PORT)?;
+            let Some(IntOrString::Int(port)) = own.target_port else {
                 return None;
             };
             return u16::try_from(port).ok().map(Self::Pool);
@@ -58,6 +60,8 @@ pub(crate) struct PlacementInput {
     pub(crate) moved_at: Option<Time>,
     /// What the existing Service points at; `None` without one.
     pub(crate) service: Option<Backend>,
+    /// Whether a change of the Service was sent, and no status has its time: the answer was lost.
+    pub(crate) unconfirmed: bool,
     /// The existing Deployment.
     pub(crate) pods: PodsState,
     /// Whether every ready pod of the pool, and at least one, serves the current version.
@@ -99,10 +103,13 @@ pub(crate) struct PlacementDecision {
     pub(crate) placement: Placement,
     /// `status.poolPort`.
     pub(crate) pool_port: Option<u16>,
-    /// `status.movedAt`.
+    /// `status.movedAt`. If `redirects`, it is the time of the decision: the drain begins when the
+    /// Service was written.
     pub(crate) moved_at: Option<Time>,
     /// Whether the function moves now from one place to the other.
     pub(crate) moves: bool,
+    /// Whether the Service has to be changed while another place has to drain.
+    pub(crate) redirects: bool,
     /// The time after which another decision is due.
     pub(crate) again: Option<Duration>,
 }
@@ -126,7 +133,8 @@ pub(crate) fn decide(input: &PlacementInput) -> PlacementDecision {
         (None, Backend::Pool(_)) => has_old_place,
         (None, Backend::Pods) => false,
     };
-    if redirected && (decision.moves || has_old_place) {
+    if (redirected || input.unconfirmed) && (decision.moves || has_old_place) {
+        decision.redirects = redirected;
         decision.moved_at = Some(input.now.clone());
         decision.again = has_old_place.then_some(DRAIN);
         if decision.pods == PodsAction::Remove {
@@ -158,7 +166,7 @@ fn stay_in_pods(input: &PlacementInput) -> PlacementDecision {
     // A Service that still points at the pool is redirected only now.
     let served_by_pool = matches!(input.service, Some(Backend::Pool(_)));
     let left = drain_left(input).filter(|_| input.pool_port.is_some());
-    let keeps_port = served_by_pool || left.is_some();
+    let keeps_port = served_by_pool || left.is_some() || input.unconfirmed;
     PlacementDecision {
         backend: Backend::Pods,
         pods: PodsAction::Apply,
@@ -166,6 +174,7 @@ fn stay_in_pods(input: &PlacementInput) -> PlacementDecision {
         pool_port: input.pool_port.filter(|_| keeps_port),
         moved_at: input.moved_at.clone(),
         moves: false,
+        redirects: false,
         again: left,
     }
 }
@@ -179,6 +188,7 @@ fn to_pool(input: &PlacementInput) -> PlacementDecision {
             pool_port: Some(port),
             moved_at: Some(input.now.clone()),
             moves: true,
+            redirects: false,
             again: (input.pods != PodsState::Absent).then_some(DRAIN),
         },
         port => PlacementDecision {
@@ -189,6 +199,7 @@ fn to_pool(input: &PlacementInput) -> PlacementDecision {
             pool_port: port,
             moved_at: input.moved_at.clone(),
             moves: false,
+            redirects: false,
             again: None,
         },
     }
@@ -211,6 +222,7 @@ fn stay_in_pool(input: &PlacementInput) -> PlacementDecision {
         pool_port: input.pool_port,
         moved_at,
         moves: false,
+        redirects: false,
         again,
     }
 }
@@ -224,6 +236,7 @@ fn to_pods(input: &PlacementInput) -> PlacementDecision {
             pool_port: input.pool_port,
             moved_at: input.moved_at.clone(),
             moves: false,
+            redirects: false,
             again: None,
         };
     }
@@ -234,6 +247,7 @@ fn to_pods(input: &PlacementInput) -> PlacementDecision {
         pool_port: input.pool_port,
         moved_at: Some(input.now.clone()),
         moves: true,
+        redirects: false,
         again: input.pool_port.map(|_| DRAIN),
     }
 }

@@ -1,10 +1,9 @@
-//! Makes the pool of each namespace with pooled functions, removes it after the last one, and polls
-//! its pods.
+//! Makes the pool of a namespace with pooled functions, and removes it after the last one.
 //!
 //! A pool is removed only when a complete list that was read for this purpose has no function that
 //! needs it. A cache that is behind removes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use kube::{Client, Resource};
 use sampan_crd::{MOVE_DRAIN, POOL};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::Instant;
 
 use crate::apply::{Applied, Applier};
 use crate::build::{Identity, PoolObjects, PoolSettings, pool};
@@ -25,19 +24,11 @@ use crate::caches::{Caches, ObservedPool};
 use crate::diagnose::{Cause, diagnose};
 use crate::failure::{Failure, ReconcileError, Request, backoff};
 use crate::history::History;
-use crate::metrics::Metrics;
-use crate::pool_pollers::PoolPollers;
 use crate::pool_view::is_ready;
 use crate::pools::Pools;
 use crate::refusal::Refusal;
 use crate::touched::Touched;
 use crate::watched::WatchedFunction;
-
-/// The shortest time between two passes, which each read the whole cache.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// Time limit of one namespace in a pass.
-const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How long a pool stays after its last function.
 const LINGER: Duration = MOVE_DRAIN;
@@ -45,28 +36,25 @@ const LINGER: Duration = MOVE_DRAIN;
 /// Functions in one page of the list that confirms that a pool is not needed.
 const PAGE_SIZE: u32 = 500;
 
-/// Looks after all pools.
+/// Looks after the pools, one namespace at a time.
 pub(crate) struct PoolController {
-    client: Client,
-    caches: Arc<Caches>,
-    pools: Arc<Pools>,
-    settings: Option<PoolSettings>,
-    touched: Touched,
-    metrics: Metrics,
-    resync: Duration,
-    history: History,
-    pollers: PoolPollers,
-    namespaces: BTreeMap<String, Namespace>,
+    pub(crate) client: Client,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) settings: Option<PoolSettings>,
+    pub(crate) touched: Touched,
+    pub(crate) resync: Duration,
+    pub(crate) history: History,
 }
 
 /// What is remembered of one namespace.
 #[derive(Default)]
-struct Namespace {
-    /// When it is looked at again.
-    due: Option<Instant>,
+pub(crate) struct Namespace {
     /// Since when no function needs its pool.
-    idle: Option<Instant>,
-    failures: u32,
+    pub(crate) idle: Option<Instant>,
+    pub(crate) failures: u32,
+    /// Whether this operator may have made objects of the pool.
+    made: bool,
     shown: Shown,
 }
 
@@ -79,144 +67,44 @@ struct Shown {
 }
 
 impl PoolController {
-    pub(crate) fn new(
-        client: Client,
-        caches: Arc<Caches>,
-        pools: Arc<Pools>,
-        settings: Option<PoolSettings>,
-        touched: Touched,
-        metrics: Metrics,
-        resync: Duration,
-    ) -> Self {
-        let pollers = PoolPollers::new(Arc::clone(&pools.reports), touched.clone());
-        Self {
-            client,
-            caches,
-            pools,
-            settings,
-            touched,
-            metrics,
-            resync,
-            history: History::default(),
-            pollers,
-            namespaces: BTreeMap::new(),
-        }
-    }
-
-    /// Works until the task is ended.
-    pub(crate) async fn run(mut self) {
-        // Before the first lists are complete, nothing is known to be missing.
-        while !self.caches.has_functions() || self.caches.ready("") != Ok(true) {
-            sleep(PAUSE).await;
-        }
-        loop {
-            self.wait().await;
-            let needing = self.caches.needing_pools();
-            self.metrics.set_pools(needing.len());
-            let due = self.take_due();
-            // Before any request, which may take its time.
-            for namespace in &due {
-                let observed = self.caches.observe_pool(namespace);
-                self.pollers.follow(namespace, &observed.pods);
-            }
-            for namespace in due {
-                let needed = needing.contains(&namespace);
-                let pass = Box::pin(self.pass(&namespace, needed));
-                let again = match timeout(TIMEOUT, pass).await {
-                    Ok(Ok(again)) => again,
-                    Ok(Err(failure)) => Some(self.failed(&namespace, &failure)),
-                    Err(_) => Some(self.failed(&namespace, &Failure::Timeout(TIMEOUT))),
-                };
-                self.schedule(&namespace, again);
-            }
-            sleep(PAUSE).await;
-        }
-    }
-
-    /// Waits for a change, or until a namespace is due.
-    async fn wait(&mut self) {
-        let next = self.namespaces.values().filter_map(|it| it.due).min();
-        let due = async {
-            match next {
-                Some(next) => sleep_until(next).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            changed = self.caches.pool_changes.take() => {
-                for namespace in changed {
-                    self.namespaces.entry(namespace).or_default().due = Some(Instant::now());
-                }
-            }
-            () = due => {}
-        }
-    }
-
-    fn take_due(&mut self) -> Vec<String> {
-        let now = Instant::now();
-        let due = self.namespaces.iter_mut().filter_map(|(name, namespace)| {
-            namespace.due.take_if(|due| *due <= now)?;
-            Some(name.clone())
-        });
-        due.collect()
-    }
-
-    fn schedule(&mut self, namespace: &str, again: Option<Duration>) {
-        let entry = self.namespaces.entry(namespace.to_owned()).or_default();
-        let empty = entry.due.is_none() && entry.idle.is_none();
-        match again {
-            Some(again) => entry.due = Some(Instant::now() + again),
-            None if empty => {
-                self.namespaces.remove(namespace);
-            }
-            None => {}
-        }
-    }
-
-    fn failed(&mut self, namespace: &str, failure: &Failure) -> Duration {
-        let entry = self.namespaces.entry(namespace.to_owned()).or_default();
-        entry.failures = entry.failures.saturating_add(1);
-        let wait = backoff(entry.failures);
-        let source = std::error::Error::source(failure).map(ToString::to_string);
-        tracing::warn!(namespace, %failure, source, ?wait, "a pool could not be made; trying again");
-        wait
-    }
-
     /// Looks at one namespace. Returns when it is due again without a change.
-    async fn pass(&mut self, namespace: &str, needed: bool) -> Result<Option<Duration>, Failure> {
+    pub(crate) async fn pass(
+        &self,
+        namespace: &str,
+        state: &mut Namespace,
+        needed: bool,
+    ) -> Result<Option<Duration>, Failure> {
         let observed = self.caches.observe_pool(namespace);
         let result = if needed {
-            self.make(namespace, &observed).await
+            self.make(namespace, state, &observed).await
         } else {
             self.pools.set_problem(namespace, None);
-            self.remove(namespace, &observed).await
+            self.remove(namespace, state, &observed).await
         };
-        self.touch_if_changed(namespace, &observed).await;
+        self.touch_if_changed(namespace, state, &observed).await;
         if result.is_ok() {
-            let entry = self.namespaces.entry(namespace.to_owned()).or_default();
-            entry.failures = 0;
+            state.failures = 0;
         }
         result
     }
 
+    /// Forgets a namespace without a pool.
+    pub(crate) fn forget(&self, namespace: &str) {
+        self.history.forget(&identity(namespace).uid);
+    }
+
     async fn make(
-        &mut self,
+        &self,
         namespace: &str,
+        state: &mut Namespace,
         observed: &ObservedPool,
     ) -> Result<Option<Duration>, Failure> {
-        self.namespaces
-            .entry(namespace.to_owned())
-            .or_default()
-            .idle = None;
+        state.idle = None;
         let Some(settings) = &self.settings else {
             // A pool from before goes on.
-            let problem = observed
-                .deployment
-                .is_none()
-                .then_some(Refusal::PoolDisabled);
-            self.pools.set_problem(namespace, problem);
             return Ok(Some(self.resync));
         };
+        state.made = true;
         let PoolObjects {
             service_account,
             role_binding,
@@ -226,11 +114,15 @@ impl PoolController {
         let applier = self.applier(&identity);
         let mut applied = Applied::default();
         ensure(&applier, &service_account, &mut applied).await?;
-        ensure(&applier, &role_binding, &mut applied).await?;
-        let outcome = applier
-            .apply_object(&deployment, observed.deployment.as_ref())
-            .await;
-        applied.record(outcome)?;
+        if applied.refusal.is_none() {
+            let there = observed.deployment.as_ref();
+            applied.record(applier.apply_object(&deployment, there).await)?;
+        }
+        // The grant to read Secrets only with the Deployment, which shows that there is something
+        // to remove.
+        if applied.refusal.is_none() {
+            ensure(&applier, &role_binding, &mut applied).await?;
+        }
         let again = match &applied.refusal {
             None => self.resync,
             Some(_) => backoff(self.history.count_failure(&identity.uid)),
@@ -247,16 +139,16 @@ impl PoolController {
     }
 
     async fn remove(
-        &mut self,
+        &self,
         namespace: &str,
+        state: &mut Namespace,
         observed: &ObservedPool,
     ) -> Result<Option<Duration>, Failure> {
-        let entry = self.namespaces.entry(namespace.to_owned()).or_default();
-        if observed.deployment.is_none() {
-            entry.idle = None;
+        if observed.deployment.is_none() && !state.made {
+            state.idle = None;
             return Ok(None);
         }
-        let since = entry.idle.get_or_insert_with(Instant::now).elapsed();
+        let since = state.idle.get_or_insert_with(Instant::now).elapsed();
         if let Some(rest) = LINGER.checked_sub(since).filter(|rest| !rest.is_zero()) {
             return Ok(Some(rest));
         }
@@ -273,6 +165,11 @@ impl PoolController {
         if let Some(refusal) = applied.refusal {
             tracing::warn!(namespace, %refusal, "the pool is not removed");
             return Ok(Some(self.resync));
+        }
+        state.made = false;
+        if observed.deployment.is_none() {
+            state.idle = None;
+            return Ok(None);
         }
         applied.record(applier.remove(observed.deployment.as_ref()).await)?;
         if let Some(refusal) = applied.refusal {
@@ -316,7 +213,12 @@ impl PoolController {
     }
 
     /// Reconciles all functions of the pool when its pods have changed.
-    async fn touch_if_changed(&mut self, namespace: &str, observed: &ObservedPool) {
+    async fn touch_if_changed(
+        &self,
+        namespace: &str,
+        state: &mut Namespace,
+        observed: &ObservedPool,
+    ) {
         let ready = observed.pods.iter().filter(|pod| is_ready(pod));
         let ready: BTreeSet<String> = ready.filter_map(|pod| pod.metadata.uid.clone()).collect();
         let pods: Vec<&Pod> = observed.pods.iter().map(|pod| &**pod).collect();
@@ -331,11 +233,11 @@ impl PoolController {
             cause,
             problem: self.pools.problem(namespace),
         };
-        let entry = self.namespaces.entry(namespace.to_owned()).or_default();
-        if entry.shown != shown {
-            entry.shown = shown;
+        if state.shown != shown {
             let functions = self.caches.pooled(namespace);
             self.touched.functions(namespace, functions).await;
+            // Only now: a pass that ends before is repeated.
+            state.shown = shown;
         }
     }
 

@@ -3,15 +3,27 @@
 //! The pollers write them, and reconciles read them. A pod that does not answer keeps its last
 //! report until the pod is gone, but after [`MAX_FAILURES`] it does not count as serving.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::core::v1::Pod;
+use sampan_crd::POOL_PORTS;
 use sampan_crd::pool_report::{PoolReport, PooledFunction};
 
-use crate::port_use::ServedPorts;
+use crate::diagnose::cut;
+use crate::pool_view::{address, has_ended};
 
 /// Consecutive polls without an answer after which a pod does not count as serving.
 pub(crate) const MAX_FAILURES: u32 = 3;
+
+/// Stands for the failures of a pod that is not polled, since its pool has too many.
+const NOT_POLLED: u32 = u32::MAX;
+
+/// The most bytes of a UID. Those of Kubernetes have 36.
+const MAX_UID: usize = 64;
+
+/// The most bytes of a name or a digest that is kept.
+const MAX_TEXT: usize = 256;
 
 /// A pod of a pool, by its namespace and UID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,9 +32,9 @@ pub(crate) struct PodKey {
     pub(crate) uid: String,
 }
 
-/// The reports of all pools.
+/// The reports of all pools, by namespace and by the pod's UID.
 #[derive(Default)]
-pub(crate) struct PoolReports(Mutex<HashMap<PodKey, PodReport>>);
+pub(crate) struct PoolReports(Mutex<Pods>);
 
 /// What one pod has reported.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +42,15 @@ struct PodReport {
     boot: String,
     revision: u64,
     known: bool,
-    /// Whether it has seen the list of functions since its start.
+    /// Whether the pod has listed the functions since its start.
     listed: bool,
+    /// Whether the pod is ready. Failures of one that is not do not count.
+    ready: bool,
+    /// Consecutive failures, or [`NOT_POLLED`].
     failures: u32,
     functions: HashMap<String, PooledFunction>,
+    /// The UID of the function that the pod serves at each port.
+    ports: HashMap<u16, String>,
 }
 
 /// Whether a pod answers polls.
@@ -65,76 +82,121 @@ pub(crate) struct Cursor {
 }
 
 impl PoolReports {
-    /// Records a report. Returns the names of the functions for which something has changed.
-    pub(crate) fn record(&self, pod: &PodKey, report: PoolReport) -> BTreeSet<String> {
+    /// Expects reports of a pod. Returns whether the pod has become ready, so that it has to be
+    /// polled at once.
+    pub(crate) fn expect(&self, pod: &PodKey, ready: bool) -> bool {
         let mut pods = self.lock();
-        let last = pods.entry(pod.clone()).or_default();
+        let namespace = pods.entry(pod.namespace.clone()).or_default();
+        let last = namespace.entry(pod.uid.clone()).or_default();
+        let became_ready = ready && !last.ready;
+        if became_ready || last.failures == NOT_POLLED {
+            last.failures = 0;
+        }
+        last.ready = ready;
+        became_ready
+    }
+
+    /// Expects no reports of a pod, which counts as silent.
+    pub(crate) fn ignore(&self, pod: &PodKey) {
+        let mut pods = self.lock();
+        let namespace = pods.entry(pod.namespace.clone()).or_default();
+        namespace.entry(pod.uid.clone()).or_default().failures = NOT_POLLED;
+    }
+
+    /// Forgets the pods of a namespace but these.
+    pub(crate) fn retain(&self, namespace: &str, there: &HashSet<&str>) {
+        let mut pods = self.lock();
+        if let Some(reports) = pods.get_mut(namespace) {
+            reports.retain(|uid, _| there.contains(uid.as_str()));
+            if reports.is_empty() {
+                pods.remove(namespace);
+            }
+        }
+    }
+
+    /// Records a report of a pod that is there, with at most this number of functions. Returns the
+    /// UIDs of the functions for which something has changed.
+    pub(crate) fn record(&self, pod: &PodKey, report: PoolReport, most: usize) -> BTreeSet<String> {
+        let mut pods = self.lock();
+        let Some(last) = find(&mut pods, pod) else {
+            return BTreeSet::new();
+        };
         let answered = last.reach() == Reach::Answers;
-        let mut changed = merge(last, report);
+        let mut changed = merge(last, report, most);
         if !answered {
-            changed.extend(names(last));
+            changed.extend(last.functions.keys().cloned());
         }
         changed
     }
 
-    /// Records that a pod did not answer. Returns the names of the functions for which that
+    /// Records that a pod did not answer. Returns the UIDs of the functions for which that
     /// matters: those that it served, once.
     pub(crate) fn fail(&self, pod: &PodKey) -> BTreeSet<String> {
         let mut pods = self.lock();
-        let last = pods.entry(pod.clone()).or_default();
-        last.failures = last.failures.saturating_add(1);
-        if last.failures == MAX_FAILURES {
-            names(last)
-        } else {
-            BTreeSet::new()
+        match find(&mut pods, pod) {
+            Some(last) if last.ready => {
+                last.failures = last.failures.saturating_add(1);
+                if last.failures == MAX_FAILURES {
+                    last.functions.keys().cloned().collect()
+                } else {
+                    BTreeSet::new()
+                }
+            }
+            _ => BTreeSet::new(),
         }
-    }
-
-    /// Forgets a pod that is gone.
-    pub(crate) fn forget(&self, pod: &PodKey) {
-        self.lock().remove(pod);
     }
 
     /// What a pod says about a function.
     pub(crate) fn of(&self, pod: &PodKey, function: &str) -> FunctionReport {
-        let pods = self.lock();
-        let last = pods.get(pod);
+        let mut pods = self.lock();
+        let last = find(&mut pods, pod);
         FunctionReport {
-            reach: last.map_or(Reach::Unknown, PodReport::reach),
+            reach: last.as_ref().map_or(Reach::Unknown, |last| last.reach()),
             function: last.and_then(|last| last.functions.get(function).cloned()),
         }
     }
 
-    /// The ports that pods serve, also those that do not answer any more.
-    pub(crate) fn served_ports(&self, pods: impl IntoIterator<Item = PodKey>) -> ServedPorts {
-        let reports = self.lock();
-        let mut served = ServedPorts::default();
-        for pod in pods {
-            let Some(report) = reports.get(&pod).filter(|report| !report.boot.is_empty()) else {
-                (served.is_behind, served.is_unknown) = (true, true);
-                continue;
-            };
-            served.is_behind |= !report.listed;
-            let serving = report.functions.values();
-            let serving = serving.filter_map(|function| function.serving.as_ref());
-            served.ports.extend(serving.map(|serving| serving.port));
-        }
-        served
-    }
-
     /// Where the next poll of a pod continues.
     pub(crate) fn cursor(&self, pod: &PodKey) -> Option<Cursor> {
-        let pods = self.lock();
-        let last = pods.get(pod).filter(|last| last.known)?;
+        let mut pods = self.lock();
+        let last = find(&mut pods, pod).filter(|last| last.known)?;
         Some(Cursor {
             boot: last.boot.clone(),
             revision: last.revision,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PodKey, PodReport>> {
+    /// Whether a pod of the namespace has last reported that it serves another function at a port.
+    pub(crate) fn serves_other(&self, namespace: &str, port: u16, function: &str) -> bool {
+        let pods = self.lock();
+        let mut reports = pods.get(namespace).into_iter().flat_map(HashMap::values);
+        reports.any(|last| last.ports.get(&port).is_some_and(|uid| uid != function))
+    }
+
+    /// Whether each pod that can serve has listed the functions since its start. Until then, it
+    /// serves what it served before.
+    pub(crate) fn have_listed(&self, namespace: &str, pods: &[Arc<Pod>]) -> bool {
+        let reports = self.lock();
+        let reports = reports.get(namespace);
+        let mut serving = pods
+            .iter()
+            .filter(|pod| address(pod).is_some() && !has_ended(pod));
+        serving.all(|pod| {
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let last = reports.and_then(|reports| reports.get(uid));
+            last.is_some_and(|last| last.listed)
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pods> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+type Pods = HashMap<String, HashMap<String, PodReport>>;
+
+fn find<'a>(pods: &'a mut Pods, pod: &PodKey) -> Option<&'a mut PodReport> {
+    pods.get_mut(&pod.namespace)?.get_mut(&pod.uid)
 }
 
 impl PodReport {
@@ -145,45 +207,81 @@ impl PodReport {
             (false, _) => Reach::Silent,
         }
     }
-}
 
-fn names(report: &PodReport) -> BTreeSet<String> {
-    let functions = report.functions.values();
-    functions.map(|function| function.name.clone()).collect()
-}
-
-/// Adds a report to the last one. A partial one that does not continue it is dropped, and the next
-/// poll asks for the whole.
-fn merge(last: &mut PodReport, report: PoolReport) -> BTreeSet<String> {
-    last.failures = 0;
-    if !report.complete && (!last.known || last.boot != report.boot) {
-        (last.known, last.listed) = (false, false);
-        return BTreeSet::new();
+    /// Forgets the port of a function.
+    fn leave(&mut self, uid: &str) {
+        let serving = self.functions.get(uid).and_then(|it| it.serving.as_ref());
+        if let Some(port) = serving.map(|serving| serving.port)
+            && self.ports.get(&port).is_some_and(|holder| holder == uid)
+        {
+            self.ports.remove(&port);
+        }
     }
+}
+
+/// Adds a report to the last one. A partial one that does not continue it is a failure, and the
+/// next poll asks for the whole.
+fn merge(last: &mut PodReport, report: PoolReport, most: usize) -> BTreeSet<String> {
     let mut changed = BTreeSet::new();
+    if !report.complete && (!last.known || last.boot != report.boot) {
+        last.failures = last.failures.saturating_add(1);
+        last.known = false;
+        last.listed = false;
+        return changed;
+    }
+    last.failures = 0;
+    let functions = report.functions.into_iter();
+    let functions = functions.filter(|function| function.uid.len() <= MAX_UID);
     let mut removed: Vec<String> = report.removed;
+    let mut functions: Vec<PooledFunction> = functions.collect();
     if report.complete {
-        let there: BTreeSet<&str> = report.functions.iter().map(|it| it.uid.as_str()).collect();
-        let gone = last
-            .functions
-            .keys()
-            .filter(|uid| !there.contains(uid.as_str()));
+        let there: BTreeSet<&str> = functions.iter().map(|it| it.uid.as_str()).collect();
+        let known = last.functions.keys();
+        let gone = known.filter(|uid| !there.contains(uid.as_str()));
         removed.extend(gone.cloned());
+        last.ports.clear();
     }
     for uid in removed {
-        changed.extend(last.functions.remove(&uid).map(|function| function.name));
+        last.leave(&uid);
+        if last.functions.remove(&uid).is_some() {
+            changed.insert(uid);
+        }
     }
-    for function in report.functions {
+    functions.iter_mut().for_each(shorten);
+    for function in functions {
+        last.leave(&function.uid);
+        let port = function.serving.as_ref().map(|serving| serving.port);
+        if let Some(port) = port.filter(|port| POOL_PORTS.contains(port)) {
+            last.ports.insert(port, function.uid.clone());
+        }
         let before = last.functions.get(&function.uid);
+        if before.is_none() && last.functions.len() >= most {
+            continue;
+        }
         if before.is_none_or(|before| !says_the_same(before, &function)) {
-            changed.insert(function.name.clone());
+            changed.insert(function.uid.clone());
         }
         last.functions.insert(function.uid.clone(), function);
     }
     last.boot = report.boot;
     last.revision = report.revision;
-    (last.known, last.listed) = (true, report.listed);
+    last.listed = report.listed;
+    last.known = true;
     changed
+}
+
+/// Bounds the texts of a report, which is kept.
+fn shorten(function: &mut PooledFunction) {
+    function
+        .name
+        .truncate(function.name.floor_char_boundary(MAX_TEXT));
+    if let Some(serving) = &mut function.serving {
+        let end = serving.digest.floor_char_boundary(MAX_TEXT);
+        serving.digest.truncate(end);
+    }
+    if let Some(failure) = &mut function.failure {
+        failure.message = cut(&failure.message);
+    }
 }
 
 /// Whether a status is the same for both. Requests change all the time, and no status has them.
@@ -195,146 +293,4 @@ fn says_the_same(left: &PooledFunction, right: &PooledFunction) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use sampan_crd::pool_report::{PoolReport, PooledFunction, Serving};
-
-    use super::{Cursor, MAX_FAILURES, PodKey, PoolReports, Reach, ServedPorts};
-
-    fn pod() -> PodKey {
-        PodKey {
-            namespace: "ns".to_owned(),
-            uid: "pod".to_owned(),
-        }
-    }
-
-    fn function(name: &str, generation: i64) -> PooledFunction {
-        PooledFunction {
-            uid: format!("uid-{name}"),
-            name: name.to_owned(),
-            generation,
-            serving: Some(Serving {
-                generation,
-                port: 10_000,
-                digest: "sha256:0".to_owned(),
-            }),
-            ..PooledFunction::default()
-        }
-    }
-
-    fn report(revision: u64, complete: bool, functions: &[PooledFunction]) -> PoolReport {
-        PoolReport {
-            boot: "boot".to_owned(),
-            revision,
-            complete,
-            listed: true,
-            functions: functions.to_vec(),
-            removed: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn only_changes_touch_functions() {
-        let reports = PoolReports::default();
-        let check = |report: PoolReport, expected: &[&str]| {
-            let changed: Vec<String> = reports.record(&pod(), report).into_iter().collect();
-            assert_eq!(changed, expected);
-        };
-        check(
-            report(1, true, &[function("a", 1), function("b", 1)]),
-            &["a", "b"],
-        );
-        check(report(1, false, &[]), &[]);
-        let busy = PooledFunction {
-            in_flight: 7,
-            ..function("a", 1)
-        };
-        check(report(2, false, &[busy]), &[]);
-        check(report(3, false, &[function("a", 2)]), &["a"]);
-        let mut removal = report(4, false, &[]);
-        removal.removed.push("uid-b".to_owned());
-        check(removal, &["b"]);
-        check(report(5, true, &[function("c", 1)]), &["a", "c"]);
-        let found = reports.of(&pod(), "uid-c");
-        assert_eq!(found.reach, Reach::Answers);
-        assert_eq!(found.function, Some(function("c", 1)));
-        assert_eq!(reports.of(&pod(), "uid-a").function, None);
-    }
-
-    #[test]
-    fn a_restarted_pod_is_asked_for_everything() {
-        let reports = PoolReports::default();
-        assert_eq!(reports.cursor(&pod()), None);
-        reports.record(&pod(), report(3, true, &[function("a", 1)]));
-        let cursor = Cursor {
-            boot: "boot".to_owned(),
-            revision: 3,
-        };
-        assert_eq!(reports.cursor(&pod()), Some(cursor));
-        let other = PoolReport {
-            boot: "other".to_owned(),
-            ..report(1, false, &[])
-        };
-        assert!(reports.record(&pod(), other).is_empty());
-        assert_eq!(reports.cursor(&pod()), None);
-        assert_eq!(reports.of(&pod(), "uid-a").reach, Reach::Unknown);
-    }
-
-    #[test]
-    fn a_pod_that_does_not_answer_keeps_its_report_and_stops_to_count() {
-        let reports = PoolReports::default();
-        reports.record(&pod(), report(1, true, &[function("a", 1)]));
-        for _ in 1..MAX_FAILURES {
-            assert!(reports.fail(&pod()).is_empty());
-            assert_eq!(reports.of(&pod(), "uid-a").reach, Reach::Answers);
-        }
-        assert_eq!(reports.fail(&pod()).into_iter().collect::<Vec<_>>(), ["a"]);
-        assert!(reports.fail(&pod()).is_empty());
-        let silent = reports.of(&pod(), "uid-a");
-        assert_eq!(silent.reach, Reach::Silent);
-        assert!(silent.function.is_some());
-        // It answers again, and nothing has changed.
-        let changed = reports.record(&pod(), report(1, false, &[]));
-        assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["a"]);
-        assert_eq!(reports.of(&pod(), "uid-a").reach, Reach::Answers);
-        reports.forget(&pod());
-        assert_eq!(
-            reports.of(&pod(), "uid-a"),
-            super::FunctionReport::default()
-        );
-    }
-
-    #[test]
-    fn a_pod_serves_what_it_has_reported_until_it_reports_otherwise() {
-        let (reports, other) = (PoolReports::default(), "other".to_owned());
-        let check = |ports: &[u16], is_behind: bool, is_unknown: bool| {
-            let found = reports.served_ports([pod()]);
-            let expected = ServedPorts {
-                ports: ports.iter().copied().collect(),
-                is_behind,
-                is_unknown,
-            };
-            assert_eq!(found, expected);
-        };
-        check(&[], true, true);
-        reports.fail(&pod());
-        check(&[], true, true);
-        reports.record(&pod(), report(1, true, &[function("a", 1)]));
-        check(&[10_000], false, false);
-        for _ in 0..=MAX_FAILURES {
-            reports.fail(&pod());
-        }
-        check(&[10_000], false, false);
-        // Its container restarts: first without a whole report, then without a list.
-        let mut restarted = report(1, false, &[]);
-        restarted.boot.clone_from(&other);
-        reports.record(&pod(), restarted);
-        check(&[10_000], true, false);
-        let mut restored = report(2, true, &[]);
-        (restored.boot, restored.listed) = (other, false);
-        reports.record(&pod(), restored.clone());
-        check(&[], true, false);
-        (restored.complete, restored.listed) = (false, true);
-        reports.record(&pod(), restored);
-        check(&[], false, false);
-    }
-}
+mod tests;

@@ -34,11 +34,11 @@ pub(crate) struct PoolPod {
 }
 
 impl PoolPod {
-    /// What the pod serves at this port.
+    /// What the pod serves at this port, by its last report. A ready pod goes on serving when the
+    /// operator cannot reach it.
     pub(crate) fn serving(&self, port: Option<u16>) -> Option<&Serving> {
-        let answers = self.report.reach == Reach::Answers;
         let serving = self.report.function.as_ref()?.serving.as_ref()?;
-        (answers && Some(serving.port) == port).then_some(serving)
+        (Some(serving.port) == port).then_some(serving)
     }
 }
 
@@ -53,10 +53,12 @@ impl PoolView {
         self.ready().any(|pod| pod.report.reach == Reach::Unknown)
     }
 
-    /// Whether every pod that gets requests, and at least one, serves this version at this port.
+    /// Whether every pod that gets requests, and at least one, serves this version at this port. A
+    /// Service moves only on what is known now.
     pub(crate) fn serves(&self, generation: Option<i64>, port: Option<u16>) -> bool {
         let current = |pod: &PoolPod| {
-            let serving = pod.serving(port);
+            let answers = pod.report.reach == Reach::Answers;
+            let serving = pod.serving(port).filter(|_| answers);
             serving.is_some_and(|serving| Some(serving.generation) >= generation)
         };
         self.ready().next().is_some() && self.ready().all(current)
@@ -74,11 +76,14 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
 
 /// Whether a pod is being deleted, or has ended.
 pub(crate) fn is_ending(pod: &Pod) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Failed" | "Succeeded"))
+    pod.metadata.deletion_timestamp.is_some() || has_ended(pod)
+}
+
+/// Whether all containers of a pod have ended for good.
+pub(crate) fn has_ended(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// The address at which a pod reports.

@@ -9,21 +9,23 @@ use crate::build::Identity;
 use crate::caches::{Caches, ObservedPool};
 use crate::pool_ports::PoolPorts;
 use crate::pool_reports::{PodKey, PoolReports};
-use crate::pool_view::{PoolPod, PoolView, address, is_ending, is_ready};
-use crate::port_use::PortUse;
+use crate::pool_view::{PoolPod, PoolView, is_ending, is_ready};
 use crate::refusal::Refusal;
 
 /// The pools of all namespaces.
 pub(crate) struct Pools {
-    pub(crate) ports: PoolPorts,
+    /// Whether this operator makes pools.
+    pub(crate) enabled: bool,
+    pub(crate) ports: Arc<PoolPorts>,
     pub(crate) reports: Arc<PoolReports>,
     problems: Mutex<HashMap<String, Refusal>>,
 }
 
 impl Pools {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(enabled: bool) -> Self {
         Self {
-            ports: PoolPorts::new(Instant::now()),
+            enabled,
+            ports: Arc::new(PoolPorts::new(Instant::now())),
             reports: Arc::default(),
             problems: Mutex::default(),
         }
@@ -60,24 +62,11 @@ impl Pools {
         }
     }
 
-    /// The ports of a function's namespace that are in use. A pod without an address never served.
-    pub(crate) fn port_use(&self, caches: &Caches, identity: &Identity) -> PortUse {
-        let pool = caches.observe_pool(&identity.namespace);
-        let pods = pool.pods.iter();
-        let pods = pods.filter(|pod| !is_ending(pod) && address(pod).is_some());
-        let pods = pods.map(|pod| PodKey {
-            namespace: identity.namespace.clone(),
-            uid: pod.metadata.uid.clone().unwrap_or_default(),
-        });
-        PortUse {
-            targets: caches.pool_targets(identity),
-            served: self.reports.served_ports(pods),
-            has_pool: pool.deployment.is_some(),
-        }
-    }
-
-    /// Why the pool of a namespace cannot be made.
+    /// Why the pool of a namespace cannot be made. A pool from before goes on without this operator.
     pub(crate) fn problem(&self, namespace: &str) -> Option<Refusal> {
+        if !self.enabled {
+            return Some(Refusal::PoolDisabled);
+        }
         self.lock().get(namespace).cloned()
     }
 

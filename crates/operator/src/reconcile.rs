@@ -10,10 +10,10 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Client, Resource as _};
-use sampan_crd::{Invalid, ValidFunction, WasmFunctionStatus};
+use sampan_crd::{Invalid, Placement, ValidFunction, WasmFunctionStatus};
 
-use crate::apply::{Applied, Applier};
-use crate::build::{Identity, Settings, build, service};
+use crate::apply::{Applied, Applier, desired_digest};
+use crate::build::{Desired, Identity, Settings, build, service};
 use crate::caches::{Caches, Observed};
 use crate::failure::{Failure, backoff};
 use crate::history::History;
@@ -32,6 +32,9 @@ const RECONCILE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The wait for the first lists.
 const CACHE_RETRY: Duration = Duration::from_millis(200);
+
+/// The wait for the first reports of a pool, at least.
+const REPORT_RETRY: Duration = Duration::from_secs(1);
 
 /// The parts that every reconcile uses.
 pub(crate) struct Context {
@@ -83,25 +86,26 @@ async fn reconcile_function(
     let previous = previous(resource, &identity, context)?;
     let is_first = previous.is_none();
     let mut last = previous.unwrap_or_default();
-    if let Some(port) = last.pool_port {
-        // Also for a function that drains, or is invalid: its port is not free.
-        context
-            .pools
-            .ports
-            .claim(&identity.namespace, &identity.uid, port);
-    }
     let pool = match &function {
         Ok(function) => place::needs_pool(function.placement, &last),
         Err(_) => place::is_pooled(&last),
     };
     let pool = pool.then(|| context.pools.view(&context.caches, &identity));
-    if pool.as_ref().is_some_and(PoolView::is_unknown) {
-        // The first reports arrive within moments, or the pod counts as silent.
-        return Ok(Action::requeue(CACHE_RETRY));
+    if forbidden.is_none() && pool.as_ref().is_some_and(PoolView::is_unknown) {
+        // The first reports arrive within moments and reconcile it, or the pod counts as silent.
+        let spread = Duration::from_millis(fastrand::u64(..1_000));
+        return Ok(Action::requeue(REPORT_RETRY + spread));
     }
     // A cache that is behind must not take a port away from a function that serves with it.
     let version = pool.as_ref().and_then(|_| version(resource));
     let now = whole_seconds(Timestamp::now());
+    let desired = function.as_ref().ok();
+    let desired = desired.map(|function| build(&identity, function, context.settings));
+    // A Deployment of an earlier version must not get the requests that the pool serves.
+    let leaves_pool = matches!(&function, Ok(function) if function.placement == Placement::Pod)
+        && place::is_pooled(&last);
+    let digest = desired.as_ref().filter(|_| leaves_pool);
+    let digest = digest.map(|desired| desired_digest(&desired.deployment));
     let place = match (&function, &forbidden) {
         (Ok(function), None) => Some(place::decide(
             &place::PlaceInput {
@@ -110,10 +114,11 @@ async fn reconcile_function(
                 wanted: function.placement,
                 last: &last,
                 observed: &observed,
+                unconfirmed: context.history.has_unconfirmed_move(&identity.uid),
+                deployment: digest.as_deref(),
                 pool: pool.as_ref(),
                 now: &now,
             },
-            &context.caches,
             &context.pools,
         )),
         _ => None,
@@ -132,19 +137,23 @@ async fn reconcile_function(
         write(&identity, &last, &announced, version, context).await?;
         last = announced;
     }
+    if place.as_ref().is_some_and(|place| place.redirects) {
+        context.history.set_unconfirmed_move(&identity.uid, true);
+    }
     if let Some(place) = &place {
         let losers = place.losers.iter().cloned();
         context.touched.functions(&identity.namespace, losers).await;
     }
-    let applied = match (&function, &place, forbidden) {
+    let applied = match (desired, &place, forbidden) {
         (_, _, Some(refusal)) => Applied {
             refusal: Some(refusal),
             ..Applied::default()
         },
-        (Ok(function), Some(place), None) => {
-            apply(&identity, function, place, &observed, context).await?
+        (Some(desired), Some(place), None) if place.has_objects(&observed) => {
+            apply(&identity, desired, place, &observed, context).await?
         }
-        // An invalid resource changes nothing: the pods of the last valid version stay.
+        // An invalid resource changes nothing: the pods of the last valid version stay. A function
+        // that has no place yet has nothing.
         _ => Applied::default(),
     };
 
@@ -153,7 +162,10 @@ async fn reconcile_function(
     let refusal = applied.refusal.as_ref();
     let problem = place.as_ref().and_then(|place| place.refusal.as_ref());
     let placed = match &place {
-        Some(place) if place.is_done(&applied) => place.placed.clone(),
+        Some(place) if place.is_done(&applied) => {
+            let now = whole_seconds(Timestamp::now());
+            place.placed_after(&applied, &last, now)
+        }
         _ => Placed::of(&last),
     };
     let removed = place
@@ -179,8 +191,12 @@ async fn reconcile_function(
         write(&identity, &last, &new, version, context).await?;
     }
     if let Some(place) = &place
-        && place.moves
-        && place.is_done(&applied)
+        && (applied.service_written || !place.redirects)
+    {
+        context.history.set_unconfirmed_move(&identity.uid, false);
+    }
+    if let Some(place) = &place
+        && place.has_moved(&applied)
     {
         let to = place.placed.placement.unwrap_or_default();
         context.metrics.count_move(to);
@@ -205,12 +221,11 @@ async fn reconcile_function(
 /// Applies the objects of a function at its place.
 async fn apply(
     identity: &Identity,
-    function: &ValidFunction,
+    mut desired: Desired,
     place: &Place,
     observed: &Observed,
     context: &Context,
 ) -> Result<Applied, Failure> {
-    let mut desired = build(identity, function, context.settings);
     desired.service = service(identity, place.backend);
     let applier = Applier {
         client: &context.client,

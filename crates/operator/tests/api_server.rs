@@ -6,6 +6,8 @@ mod support;
 mod crashes;
 #[path = "scenarios/fields.rs"]
 mod fields;
+#[path = "scenarios/pool_refusals.rs"]
+mod pool_refusals;
 #[path = "scenarios/pools.rs"]
 mod pools;
 #[path = "scenarios/repairs.rs"]

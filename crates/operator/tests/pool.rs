@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use sampan_crd::{POOL, POOL_FIELDS};
 use sampan_operator::{Backend, Identity, PoolSettings, pool, service};
 use serde_json::{Value, json};
@@ -18,6 +19,9 @@ fn settings() -> PoolSettings {
         plain_http_registries: vec!["one.example:5000".to_owned(), "two.example".to_owned()],
         resources: ResourceRequirements::default(),
         drain_delay: Duration::from_secs(3),
+        ready_timeout: Duration::from_mins(15),
+        state_size: Quantity("256Mi".to_owned()),
+        cache_size: Quantity("10Gi".to_owned()),
     }
 }
 
@@ -60,10 +64,11 @@ fn a_pool_is_admitted_where_pods_are_restricted() {
     });
     assert_eq!(pod["containers"][0]["securityContext"], expected);
     // Nothing is written but to folders of the pod, each with a limit.
-    for volume in pod["volumes"].as_array().expect("volumes") {
-        assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{volume}");
-    }
-    assert_eq!(pod["volumes"][0]["emptyDir"]["medium"], "Memory");
+    let expected = json!([
+        { "name": "state", "emptyDir": { "medium": "Memory", "sizeLimit": "256Mi" } },
+        { "name": "cache", "emptyDir": { "sizeLimit": "10Gi" } },
+    ]);
+    assert_eq!(pod["volumes"], expected);
 }
 
 #[test]
@@ -76,7 +81,10 @@ fn a_pool_loses_no_request_when_its_pods_are_replaced() {
     let pod = &spec["template"]["spec"];
     let container = &pod["containers"][0];
     assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 3);
-    assert_eq!(pod["terminationGracePeriodSeconds"], 308);
+    // The longest timeout of a function is an hour.
+    assert_eq!(pod["terminationGracePeriodSeconds"], 3_608);
+    // A new pod waits for its functions, and the roll-out waits for the pod.
+    assert_eq!(spec["progressDeadlineSeconds"], 3_600);
     for (probe, path) in [
         ("startupProbe", "/healthz"),
         ("livenessProbe", "/healthz"),
@@ -103,7 +111,8 @@ fn a_pod_of_the_pool_has_every_field_that_functions_may_ask_for() {
         "--state=/run/sampan",
         "--cache=/var/cache/sampan",
         "--drain-delay=0s",
-        "--drain-timeout=300s",
+        "--drain-timeout=3600s",
+        "--ready-timeout=900s",
         "--plain-http-registry=one.example:5000",
         "--plain-http-registry=two.example",
     ]);

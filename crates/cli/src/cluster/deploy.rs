@@ -159,10 +159,11 @@ async fn run(arguments: &Deploy, mut manifests: Vec<Manifest>) -> Result<Deploym
             let mut deployed =
                 Deployed::new(&function, change, manifest.example.clone(), begun.elapsed());
             if let Some(outcome) = outcome {
-                let failed = !matches!(outcome, Outcome::Ready(_));
+                // The place of a new function is in its status, and not in what was applied.
+                let failed = outcome.not_ready(&function).cloned();
                 deployed.set_outcome(outcome, arguments.timeout);
-                if failed {
-                    deployed.diagnosis = Some(diagnosis::gather(&cluster, &function).await);
+                if let Some(last) = failed {
+                    deployed.diagnosis = Some(diagnosis::gather(&cluster, &last).await);
                 }
             }
             Ok(deployed)

@@ -12,7 +12,7 @@ use kube::api::ListParams;
 use kube::client::Body;
 use sampan_crd::METRICS_PORT;
 use sampan_crd::pool_report::PoolReport;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::function::ClusterFunction;
 use super::serving_pods::pool_selector;
@@ -21,6 +21,9 @@ use crate::failure::Failure;
 
 /// Time limit of one pod's report.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit of all reports together.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The most bytes of a report.
 const MAX_BYTES: usize = 32 << 20;
@@ -64,6 +67,11 @@ impl PoolLoad {
         }
     }
 
+    /// Records why some pods of a namespace are not counted.
+    fn note(&mut self, namespace: &str, note: String) {
+        self.notes.insert(namespace.to_owned(), note);
+    }
+
     /// Adds a pod's report.
     fn add(&mut self, report: PoolReport) {
         for function in report.functions {
@@ -75,44 +83,64 @@ impl PoolLoad {
     }
 }
 
-/// Asks the pools of all pooled functions.
+/// Asks the pools of all pooled functions, all at the same time. What has not answered by the
+/// deadline becomes a note.
 pub(super) async fn gather(cluster: &Cluster, functions: &[ClusterFunction]) -> PoolLoad {
     let pooled = functions.iter().filter(|function| function.is_pooled());
     let namespaces: BTreeSet<&str> = pooled.map(|it| it.namespace.as_str()).collect();
+    let deadline = Instant::now() + DEADLINE;
     let mut load = PoolLoad::default();
-    for namespace in namespaces {
-        let action = format!("list the pods of the pool in namespace {namespace}");
-        let parameters = ListParams::default().labels(&pool_selector());
-        let found = cluster
-            .list(&action, &cluster.pods(namespace), parameters)
-            .await;
-        let found = match found {
-            Ok(found) => found,
-            Err(failure) => {
-                load.notes.insert(namespace.to_owned(), failure.message);
-                continue;
-            }
-        };
-        let serving = found.iter().filter(|pod| pods::is_ready(pod));
-        let names: Vec<String> = serving.map(|pod| pods::name(pod).to_owned()).collect();
-        if names.is_empty() {
-            let note = "no pod of the pool is ready".to_owned();
-            load.notes.insert(namespace.to_owned(), note);
+    let listed = namespaces
+        .into_iter()
+        .map(|namespace| bounded(deadline, namespace, pods_of(cluster, namespace)));
+    let mut listed = stream::iter(listed).buffer_unordered(CONCURRENCY);
+    let mut asked = Vec::new();
+    while let Some((namespace, found)) = listed.next().await {
+        match found {
+            Ok(pods) => asked.extend(pods.into_iter().map(|pod| (namespace, pod))),
+            Err(note) => load.note(namespace, note),
         }
-        let asked = names
-            .into_iter()
-            .map(|pod| async move { report(cluster, namespace, &pod).await });
-        let mut reports = stream::iter(asked).buffer_unordered(CONCURRENCY);
-        while let Some(report) = reports.next().await {
-            match report {
-                Ok(report) => load.add(report),
-                Err(note) => {
-                    load.notes.insert(namespace.to_owned(), note);
-                }
-            }
+    }
+    let asked = asked
+        .iter()
+        .map(|(namespace, pod)| bounded(deadline, namespace, report(cluster, namespace, pod)));
+    let mut reports = stream::iter(asked).buffer_unordered(CONCURRENCY);
+    while let Some((namespace, report)) = reports.next().await {
+        match report {
+            Ok(report) => load.add(report),
+            Err(note) => load.note(namespace, note),
         }
     }
     load
+}
+
+/// The result for a namespace, or a note when the deadline comes first.
+async fn bounded<'a, T>(
+    deadline: Instant,
+    namespace: &'a str,
+    asked: impl Future<Output = Result<T, String>>,
+) -> (&'a str, Result<T, String>) {
+    let late = |_| Err(format!("no answer within {} s in all", DEADLINE.as_secs()));
+    (
+        namespace,
+        timeout_at(deadline, asked).await.unwrap_or_else(late),
+    )
+}
+
+/// The names of the ready pods of a pool.
+async fn pods_of(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, String> {
+    let action = format!("list the pods of the pool in namespace {namespace}");
+    let parameters = ListParams::default().labels(&pool_selector());
+    let found = cluster
+        .list(&action, &cluster.pods(namespace), parameters)
+        .await
+        .map_err(|failure| failure.message)?;
+    let ready = found.iter().filter(|pod| pods::is_ready(pod));
+    let names: Vec<String> = ready.map(|pod| pods::name(pod).to_owned()).collect();
+    if names.is_empty() {
+        return Err("no pod of the pool is ready".to_owned());
+    }
+    Ok(names)
 }
 
 /// Asks one pod, through the API server's proxy.
@@ -161,10 +189,27 @@ async fn ask(
 
 #[cfg(test)]
 mod tests {
-    use sampan_crd::pool_report::{PoolReport, PooledFunction};
+    use std::future::pending;
 
-    use super::{FunctionLoad, PoolLoad};
+    use futures_util::{StreamExt as _, stream};
+    use sampan_crd::pool_report::{PoolReport, PooledFunction};
+    use tokio::time::Instant;
+
+    use super::{CONCURRENCY, DEADLINE, FunctionLoad, PoolLoad, bounded};
     use crate::cluster::function::tests::function;
+
+    #[tokio::test]
+    async fn all_namespaces_share_one_deadline() {
+        let deadline = Instant::now();
+        let asked = (0..100).map(|_| bounded(deadline, "ns", pending::<Result<(), String>>()));
+        let asked = stream::iter(asked).buffer_unordered(CONCURRENCY);
+        let found: Vec<_> = asked.collect().await;
+        assert_eq!(found.len(), 100);
+        let late = |(namespace, it): &(&str, Result<(), String>)| *namespace == "ns" && it.is_err();
+        assert!(found.iter().all(late), "{found:?}");
+        let (_, found) = bounded(deadline + DEADLINE, "ns", async { Ok(1) }).await;
+        assert_eq!(found, Ok(1));
+    }
 
     #[test]
     fn the_load_of_a_function_is_that_of_all_pods() {

@@ -27,21 +27,25 @@ use super::pod::{filled, seccomp_default};
 /// The container of a pool's pod.
 const CONTAINER: &str = "pool";
 
-/// Where a pod keeps what it serves, so that a restarted container needs no API server. A function
-/// takes a page of 4 KiB at least, and there may be 20,000; only what is written takes memory.
-const STATE: (&str, &str, &str) = ("state", "/run/sampan", "512Mi");
+/// Where a pod keeps what it serves, so that a restarted container needs no API server.
+const STATE: (&str, &str) = ("state", "/run/sampan");
 
 /// Where a pod keeps compiled modules.
-const CACHE: (&str, &str, &str) = ("cache", "/var/cache/sampan", "10Gi");
+const CACHE: (&str, &str) = ("cache", "/var/cache/sampan");
 
 /// The user and group of the pool, which own nothing.
 const USER: i64 = 65_532;
 
-/// How long requests may take to end when a pod ends.
-const GRACE: Duration = Duration::from_mins(5);
+/// How long requests may take to end when a pod ends: the longest `limits.timeout`. A pod without
+/// requests ends at once.
+const GRACE: Duration = Duration::from_hours(1);
 
 /// Time beyond that until a pod that does not end is killed.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// A roll-out counts as stuck when a pod is not ready after this many times the ready timeout, which
+/// begins anew whenever a function is loaded.
+const READY_TIMEOUTS: u32 = 4;
 
 /// The variables with fields of the pod, which functions may ask for.
 const FIELDS: [(&str, &str); 8] = [
@@ -74,6 +78,12 @@ pub struct PoolSettings {
     pub resources: ResourceRequirements,
     /// How long a terminating pod accepts requests. Whole seconds.
     pub drain_delay: Duration,
+    /// How long a starting pod waits for functions that load. Whole seconds.
+    pub ready_timeout: Duration,
+    /// The most memory of what a pod keeps for a restart of its container.
+    pub state_size: Quantity,
+    /// The most disk of a pod's compiled modules.
+    pub cache_size: Quantity,
 }
 
 /// The objects of one pool.
@@ -146,6 +156,7 @@ fn deployment(namespace: &str, settings: &PoolSettings) -> Deployment {
         spec: Some(DeploymentSpec {
             replicas: Some(settings.replicas),
             revision_history_limit: Some(3),
+            progress_deadline_seconds: Some(progress_deadline(settings)),
             selector: selector.clone(),
             // A pod has loaded every function before another one stops.
             strategy: Some(DeploymentStrategy {
@@ -170,6 +181,11 @@ fn deployment(namespace: &str, settings: &PoolSettings) -> Deployment {
         }),
         status: None,
     }
+}
+
+fn progress_deadline(settings: &PoolSettings) -> i32 {
+    let deadline = settings.ready_timeout.saturating_mul(READY_TIMEOUTS);
+    i32::try_from(deadline.as_secs()).unwrap_or(i32::MAX)
 }
 
 fn spec(settings: &PoolSettings, selector: LabelSelector) -> PodSpec {
@@ -203,7 +219,10 @@ fn spec(settings: &PoolSettings, selector: LabelSelector) -> PodSpec {
             label_selector: Some(selector),
             ..TopologySpreadConstraint::default()
         }]),
-        volumes: Some(vec![volume(STATE, Some("Memory")), volume(CACHE, None)]),
+        volumes: Some(vec![
+            volume(STATE, Some("Memory"), &settings.state_size),
+            volume(CACHE, None, &settings.cache_size),
+        ]),
         containers: vec![container(settings)],
         ..PodSpec::default()
     }
@@ -216,6 +235,7 @@ fn container(settings: &PoolSettings) -> Container {
         // The kubelet waits before it stops the container.
         "--drain-delay=0s".to_owned(),
         format!("--drain-timeout={}s", GRACE.as_secs()),
+        format!("--ready-timeout={}s", settings.ready_timeout.as_secs()),
     ];
     let registries = settings.plain_http_registries.iter();
     arguments.extend(registries.map(|host| format!("--plain-http-registry={host}")));
@@ -275,18 +295,18 @@ fn field((name, path): (&str, &str)) -> EnvVar {
     }
 }
 
-fn volume((name, _, limit): (&str, &str, &str), medium: Option<&str>) -> Volume {
+fn volume((name, _): (&str, &str), medium: Option<&str>, limit: &Quantity) -> Volume {
     Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource {
             medium: medium.map(str::to_owned),
-            size_limit: Some(Quantity(limit.to_owned())),
+            size_limit: Some(limit.clone()),
         }),
         ..Volume::default()
     }
 }
 
-fn mount((name, path, _): (&str, &str, &str)) -> VolumeMount {
+fn mount((name, path): (&str, &str)) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),

@@ -7,7 +7,7 @@ use super::{Identity, metadata, pool, selector};
 use crate::placement::Backend;
 
 /// The port of the Service.
-const PORT: i32 = 80;
+pub(crate) const PORT: i32 = 80;
 
 /// Builds the Service of a function. Its name and its port stay when it moves.
 pub fn service(identity: &Identity, backend: Backend) -> Service {

@@ -1,12 +1,12 @@
 //! Tests of each transition, and of an interruption at each point of it.
 
+mod backend;
+
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use sampan_crd::Placement::{self, Pod, Pooled};
-use serde_json::{Value, json};
 
 use super::{Backend, DRAIN, PlacementInput, PodsAction, PodsState, decide};
 
@@ -27,6 +27,7 @@ fn in_pods(wanted: Placement) -> PlacementInput {
         pool_port: (wanted == Pooled).then_some(PORT),
         moved_at: None,
         service: Some(Backend::Pods),
+        unconfirmed: false,
         pods: PodsState::Available,
         pool_serves: false,
         now: time(NOW),
@@ -374,27 +375,26 @@ fn a_function_that_loses_its_port_never_reaches_that_of_another_one() {
 }
 
 #[test]
-fn a_service_shows_what_it_points_at() {
-    fn check(spec: &Value, expected: Option<Backend>) {
-        let service: Service = serde_json::from_value(json!({ "spec": spec })).expect("a Service");
-        assert_eq!(Backend::of(&service), expected, "{spec}");
-    }
-    let port = |target: Value| json!([{ "port": 80, "targetPort": target }]);
-    let own = json!({ "sampan.dev/function": "f" });
-    let pool = json!({ "sampan.dev/pool": "default" });
-    check(
-        &json!({ "selector": own, "ports": port(json!("http")) }),
-        Some(Backend::Pods),
+fn a_drain_begins_when_a_change_of_the_service_is_seen_whose_answer_was_lost() {
+    let into_pool = PlacementInput {
+        unconfirmed: true,
+        ..in_pool(Pooled, 100)
+    };
+    let drains = (POOL, PodsAction::Leave, Pooled, Some(PORT), Some(0), false);
+    check(&into_pool, drains, Some(DRAIN));
+    let out_of_pool = PlacementInput {
+        placement: Some(Pod),
+        service: Some(Backend::Pods),
+        unconfirmed: true,
+        ..in_pool(Pod, 100)
+    };
+    let kept = (
+        Backend::Pods,
+        PodsAction::Apply,
+        Pod,
+        Some(PORT),
+        Some(0),
+        false,
     );
-    check(
-        &json!({ "selector": pool, "ports": port(json!(10_007)) }),
-        Some(POOL),
-    );
-    check(
-        &json!({ "selector": pool, "ports": port(json!("http")) }),
-        None,
-    );
-    check(&json!({ "selector": pool, "ports": [] }), None);
-    check(&json!({ "selector": { "app": "f" } }), None);
-    check(&json!({}), None);
+    check(&out_of_pool, kept, Some(DRAIN));
 }

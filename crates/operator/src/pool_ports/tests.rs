@@ -2,231 +2,263 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Assignment, PoolPorts, REST, Resident};
-use crate::port_use::{PortUse, ServedPorts};
+use k8s_openapi::api::core::v1::Service;
+use serde_json::json;
+
+use super::{Assignment, Claimant, PodsInput, PoolPorts, REST, UNKNOWN_RETRY};
+use crate::watched::WatchedFunction;
 
 const FIRST: u16 = 10_000;
+const LAST: u16 = 29_999;
 
-fn resident(uid: &str, created: i64, port: Option<u16>) -> Resident {
-    Resident {
-        name: uid.to_owned(),
-        uid: uid.to_owned(),
-        created,
-        port,
-    }
+/// A pooled function of the cache. Its UID is its name.
+fn function(name: &str, created: i64, port: Option<u16>) -> WatchedFunction {
+    let created = k8s_openapi::jiff::Timestamp::from_second(created).expect("a time");
+    serde_json::from_value(json!({
+        "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmFunction",
+        "metadata": {
+            "name": name, "namespace": "ns", "uid": name, "creationTimestamp": created.to_string(),
+        },
+        "spec": { "image": "i", "placement": "Pooled" }, "status": { "poolPort": port },
+    }))
+    .expect("a function")
+}
+
+fn service(name: &str, port: u16) -> Service {
+    serde_json::from_value(json!({
+        "metadata": { "name": name, "namespace": "ns" },
+        "spec": {
+            "selector": { "sampan.dev/pool": "default" },
+            "ports": [{ "name": "http", "port": 80, "targetPort": port }],
+        },
+    }))
+    .expect("a Service")
 }
 
 /// Ports of an operator that started long ago.
 struct Test {
     ports: PoolPorts,
     now: Instant,
+    /// Ports at which a pod serves another function.
+    served: Vec<u16>,
+    all_listed: bool,
 }
 
 impl Test {
-    fn new() -> Self {
+    fn new(functions: &[WatchedFunction]) -> Self {
         let started = Instant::now();
-        Self {
+        let test = Self {
             ports: PoolPorts::new(started),
             now: started + 2 * REST,
-        }
-    }
-
-    fn assign(&self, own: &Resident, others: &[Resident]) -> Assignment {
-        self.assign_with(own, others, &PortUse::default())
-    }
-
-    fn assign_with(&self, own: &Resident, others: &[Resident], in_use: &PortUse) -> Assignment {
-        let in_use = PortUse {
-            has_pool: true,
-            ..in_use.clone()
+            served: Vec::new(),
+            all_listed: true,
         };
-        self.ports.assign("ns", own, others, &in_use, self.now)
+        test.ports.set_all(functions.iter(), test.now);
+        test
+    }
+
+    fn set(&self, name: &str, created: i64, port: Option<u16>) {
+        self.ports.set(&function(name, created, port), self.now);
+    }
+
+    fn try_assign(&self, own: &WatchedFunction) -> Assignment {
+        let own = Claimant::of(own).expect("an identity");
+        let pods = PodsInput {
+            had_pool: true,
+            all_listed: self.all_listed,
+            serves_other: &|port| self.served.contains(&port),
+        };
+        self.ports.assign("ns", &own, &pods, self.now)
+    }
+
+    /// Assigns a port to a function that the cache shows without one.
+    fn assign(&self, name: &str) -> u16 {
+        let own = function(name, 9, None);
+        self.ports.set(&own, self.now);
+        match self.try_assign(&own) {
+            Assignment::Port(port, others) if others.is_empty() => port,
+            other => panic!("{other:?}"),
+        }
     }
 }
 
 #[test]
-fn the_smallest_free_port_is_assigned() {
-    fn check(others: &[u16], targets: &[u16], expected: Assignment) {
-        let others: Vec<Resident> = (0..)
-            .zip(others)
-            .map(|(number, port)| resident(&format!("o{number}"), number, Some(*port)))
+fn ports_are_assigned_one_after_the_other() {
+    fn check(taken: &[u16], leads: &[u16], served: &[u16], expected: &[u16]) {
+        let taken: Vec<WatchedFunction> = (0..)
+            .zip(taken)
+            .map(|(number, port)| function(&format!("o{number}"), number, Some(*port)))
             .collect();
-        let in_use = PortUse {
-            targets: targets.iter().copied().collect(),
-            ..PortUse::default()
-        };
-        let own = resident("f", 9, None);
-        assert_eq!(Test::new().assign_with(&own, &others, &in_use), expected);
+        let mut test = Test::new(&taken);
+        test.served = served.to_vec();
+        let leads: Vec<Service> = leads.iter().map(|port| service("gone", *port)).collect();
+        test.ports.set_services(leads.iter());
+        let names = ["f", "g", "h"];
+        let found: Vec<u16> = names.iter().map(|name| test.assign(name)).collect();
+        assert_eq!(found, expected, "{taken:?}");
     }
-    let port = Assignment::Port;
-    check(&[], &[], port(FIRST));
-    check(&[FIRST + 1], &[], port(FIRST));
-    check(&[FIRST, FIRST + 2], &[], port(FIRST + 1));
-    // The Service of a function that was just deleted is still there.
-    check(&[FIRST], &[FIRST + 1], port(FIRST + 2));
-    let all: Vec<u16> = (10_000..=29_999).collect();
-    check(&all, &[], Assignment::Full);
-    check(&all[1..], &[], port(FIRST));
+    check(&[], &[], &[], &[FIRST, FIRST + 1, FIRST + 2]);
+    // After the highest one that is known.
+    check(&[FIRST + 7], &[], &[], &[FIRST + 8, FIRST + 9, FIRST + 10]);
+    // The Service of a function that was deleted is still there.
+    check(
+        &[FIRST],
+        &[FIRST + 1],
+        &[],
+        &[FIRST + 2, FIRST + 3, FIRST + 4],
+    );
+    // A pod still serves another function there.
+    check(
+        &[FIRST],
+        &[],
+        &[FIRST + 2],
+        &[FIRST + 1, FIRST + 3, FIRST + 4],
+    );
+    // From the beginning again.
+    check(&[FIRST + 1, LAST - 1], &[], &[], &[LAST, FIRST, FIRST + 2]);
+}
+
+#[test]
+fn no_port_is_assigned_when_none_is_free() {
+    let all: Vec<WatchedFunction> = (FIRST..=LAST)
+        .map(|port| function(&format!("f-{port}"), 1, Some(port)))
+        .collect();
+    let test = Test::new(&all);
+    let own = function("f", 9, None);
+    test.ports.set(&own, test.now);
+    assert_eq!(test.try_assign(&own), Assignment::Full);
+    test.ports.remove(&all[5], test.now);
+    assert_eq!(test.try_assign(&own), Assignment::Full);
+    let test = Test {
+        now: test.now + REST,
+        ..test
+    };
+    assert_eq!(test.assign("f"), FIRST + 5);
 }
 
 #[test]
 fn a_function_keeps_its_port() {
-    let test = Test::new();
-    let own = resident("f", 1, Some(20_000));
-    assert!(test.ports.claim("ns", "f", 20_000));
-    assert_eq!(test.assign(&own, &[]), Assignment::Port(20_000));
-    assert!(test.ports.claim("ns", "f", 20_000));
+    let own = function("f", 1, Some(20_000));
+    let kept = Assignment::Port(20_000, Vec::new());
+    let test = Test::new(std::slice::from_ref(&own));
+    assert_eq!(test.try_assign(&own), kept);
+    // A list that is behind shows it without a port, and its status was written meanwhile.
+    test.set("f", 1, None);
+    assert_eq!(test.try_assign(&own), kept);
+    assert_eq!(test.assign("g"), 20_001);
+    // Also one that the cache does not have.
+    assert_eq!(Test::new(&[]).try_assign(&own), kept);
+    let unknown = function("f", 1, None);
+    let later = Assignment::Later(UNKNOWN_RETRY);
+    assert_eq!(Test::new(&[]).try_assign(&unknown), later);
 }
 
 #[test]
 fn the_older_one_of_two_with_one_port_keeps_it() {
-    fn check(own: (&str, i64), other: (&str, i64), expected: u16) {
-        let test = Test::new();
-        let other = resident(other.0, other.1, Some(FIRST));
-        assert!(test.ports.claim("ns", &other.uid, FIRST));
-        assert!(!test.ports.claim("ns", own.0, FIRST));
-        let own = resident(own.0, own.1, Some(FIRST));
-        let found = test.assign(&own, &[other]);
-        assert_eq!(found, Assignment::Port(expected), "{own:?}");
+    fn check(own: (&str, i64), other: (&str, i64), expected: u16, losers: &[&str]) {
+        let own = function(own.0, own.1, Some(FIRST));
+        let other = function(other.0, other.1, Some(FIRST));
+        let test = Test::new(&[own.clone(), other]);
+        let losers = losers.iter().map(|name| (*name).to_owned()).collect();
+        let expected = Assignment::Port(expected, losers);
+        assert_eq!(test.try_assign(&own), expected);
+        assert_eq!(test.try_assign(&own), expected);
     }
-    check(("a", 1), ("b", 2), FIRST);
-    check(("a", 2), ("b", 1), FIRST + 1);
-    check(("a", 1), ("b", 1), FIRST);
-    check(("b", 1), ("a", 1), FIRST + 1);
+    check(("a", 1), ("b", 2), FIRST, &["b"]);
+    check(("a", 2), ("b", 1), FIRST + 1, &[]);
+    check(("a", 1), ("b", 1), FIRST, &["b"]);
+    check(("b", 1), ("a", 1), FIRST + 1, &[]);
 }
 
 #[test]
 fn an_assignment_that_the_cache_does_not_show_is_not_repeated() {
-    let test = Test::new();
-    let (one, two) = (resident("one", 1, None), resident("two", 2, None));
-    let both = |test: &Test| {
-        (
-            test.assign(&one, std::slice::from_ref(&two)),
-            test.assign(&two, std::slice::from_ref(&one)),
-        )
-    };
-    let expected = (Assignment::Port(FIRST), Assignment::Port(FIRST + 1));
-    assert_eq!(both(&test), expected);
-    assert_eq!(both(&test), expected);
-    // Another namespace has ports of its own.
-    let other = test
-        .ports
-        .assign("other", &one, &[], &PortUse::default(), test.now);
-    assert_eq!(other, Assignment::Port(FIRST));
+    let test = Test::new(&[]);
+    for _ in 0..2 {
+        assert_eq!([test.assign("one"), test.assign("two")], [FIRST, FIRST + 1]);
+    }
+    // The cache shows it, and later that the function has left it.
+    test.set("one", 9, Some(FIRST));
+    test.set("one", 9, None);
+    assert_eq!(test.assign("one"), FIRST + 2);
+    // A deletion ends it as well.
+    test.ports.remove(&function("two", 9, None), test.now);
+    assert_eq!(test.assign("two"), FIRST + 3);
 }
 
 #[test]
 fn a_port_rests_after_its_function_has_left_it() {
-    let mut test = Test::new();
-    let before = resident("before", 1, Some(FIRST));
-    let own = resident("f", 2, None);
-    assert!(test.ports.claim("ns", "before", FIRST));
-    // Deleted, or moved to pods of its own: in both cases the port is not used at once.
-    for others in [vec![], vec![resident("before", 1, None)]] {
-        assert_eq!(test.assign(&own, &others), Assignment::Port(FIRST + 1));
-    }
     let moment = Duration::from_millis(1);
-    test.now += REST.saturating_sub(moment);
-    let next = resident("g", 3, None);
-    let others = [resident("f", 2, Some(FIRST + 1))];
-    assert_eq!(test.assign(&next, &others), Assignment::Port(FIRST + 2));
-    test.now += moment;
-    let last = resident("h", 4, None);
-    let others = [others[0].clone(), resident("g", 3, Some(FIRST + 2))];
-    assert_eq!(test.assign(&last, &others), Assignment::Port(FIRST));
-    assert_eq!(before.port, Some(FIRST));
+    for deleted in [true, false] {
+        let all: Vec<WatchedFunction> = (FIRST..=LAST)
+            .map(|port| function(&format!("f-{port}"), 1, Some(port)))
+            .collect();
+        let mut test = Test::new(&all);
+        let own = function("f", 9, None);
+        test.ports.set(&own, test.now);
+        if deleted {
+            test.ports.remove(&all[0], test.now);
+        } else {
+            test.set("f-10000", 1, None);
+        }
+        test.now += REST.saturating_sub(moment);
+        assert_eq!(test.try_assign(&own), Assignment::Full);
+        test.now += moment;
+        // A pod that has not listed the functions since its start may serve what it served before.
+        test.all_listed = false;
+        assert_eq!(test.try_assign(&own), Assignment::Full);
+        test.all_listed = true;
+        // A pod whose watch is dead serves the former function.
+        test.served = vec![FIRST];
+        assert_eq!(test.try_assign(&own), Assignment::Full);
+        test.served.clear();
+        assert_eq!(test.assign("f"), FIRST);
+    }
+}
+
+#[test]
+fn a_list_shows_what_was_deleted_meanwhile() {
+    let all = [function("f", 1, Some(FIRST)), function("g", 1, Some(LAST))];
+    let mut test = Test::new(&all);
+    test.ports
+        .set_services([service("f", FIRST), service("g", LAST)].iter());
+    test.ports.set_all(all[1..].iter(), test.now);
+    test.now += REST;
+    assert_eq!(test.ports.name("ns", "f"), None);
+    assert_eq!(test.ports.name("ns", "g").as_deref(), Some("g"));
+    assert_eq!(test.ports.count("ns"), 1);
+    // Its Service is still there.
+    assert_eq!(test.assign("a"), FIRST + 1);
+    test.ports.set_services([service("g", LAST)].iter());
+    test.ports.remove(&function("a", 9, None), test.now);
+    test.ports.set_all([].into_iter(), test.now);
+    test.ports.remove_service(&service("g", LAST));
+    test.ports.prune(test.now, |_| false);
+    assert_eq!(test.ports.lock().len(), 1);
+    test.ports.prune(test.now + REST, |_| true);
+    assert_eq!(test.ports.lock().len(), 1);
+    test.ports.prune(test.now + REST, |_| false);
+    assert_eq!(test.ports.lock().len(), 0);
 }
 
 #[test]
 fn a_new_operator_waits_for_the_ports_that_it_cannot_know() {
     let started = Instant::now();
     let ports = PoolPorts::new(started);
-    let own = resident("f", 1, None);
+    let own = function("f", 1, None);
+    ports.set(&own, started);
     let assign = |had_pool, after| {
-        let now = started + after;
-        let in_use = PortUse {
-            has_pool: had_pool,
-            ..PortUse::default()
+        let own = Claimant::of(&own).expect("an identity");
+        let pods = PodsInput {
+            had_pool,
+            all_listed: true,
+            serves_other: &|_| false,
         };
-        ports.assign("ns", &own, &[], &in_use, now)
+        ports.assign("ns", &own, &pods, started + after)
     };
     let second = Duration::from_secs(1);
-    assert_eq!(
-        assign(true, second),
-        Assignment::Later(REST.saturating_sub(second))
-    );
-    assert_eq!(assign(true, REST), Assignment::Port(FIRST));
-    let ports = PoolPorts::new(started);
-    let first = ports.assign("ns", &own, &[], &PortUse::default(), started);
-    assert_eq!(first, Assignment::Port(FIRST));
-}
-
-fn served(ports: &[u16], is_behind: bool, is_unknown: bool) -> PortUse {
-    PortUse {
-        served: ServedPorts {
-            ports: ports.iter().copied().collect(),
-            is_behind,
-            is_unknown,
-        },
-        ..PortUse::default()
-    }
-}
-
-/// A pod in back-off, or one that has lost the API server, serves on what it served.
-#[test]
-fn a_port_rests_while_a_pod_may_serve_it() {
-    let mut test = Test::new();
-    assert!(test.ports.claim("ns", "before", FIRST));
-    let mut others = Vec::new();
-    let mut check = |uid: &str, in_use: &PortUse, expected: u16| {
-        let found = test.assign_with(&resident(uid, 2, None), &others, in_use);
-        assert_eq!(found, Assignment::Port(expected), "{uid}");
-        others.push(resident(uid, 2, Some(expected)));
-        test.now += 2 * REST;
-    };
-    check(
-        "its function leaves it",
-        &served(&[FIRST], false, false),
-        FIRST + 1,
-    );
-    check(
-        "a pod serves it",
-        &served(&[FIRST], false, false),
-        FIRST + 2,
-    );
-    check("a pod restarts", &served(&[], true, false), FIRST + 3);
-    check("no pod serves it", &served(&[], false, false), FIRST);
-}
-
-#[test]
-fn a_port_that_only_a_report_shows_is_not_assigned() {
-    let found = Test::new().assign_with(
-        &resident("f", 1, None),
-        &[],
-        &served(&[FIRST, FIRST + 1], false, false),
-    );
-    assert_eq!(found, Assignment::Port(FIRST + 2));
-}
-
-#[test]
-fn ports_that_an_unknown_pod_may_serve_are_avoided() {
-    let in_use = served(&[], true, true);
-    let mut found = Vec::new();
-    for uid in ["a", "b", "c"] {
-        let own = resident(uid, 1, None);
-        let Assignment::Port(port) = Test::new().assign_with(&own, &[], &in_use) else {
-            panic!("no port");
-        };
-        assert!(port >= 20_000, "{port}");
-        found.push(port);
-    }
-    found.dedup();
-    assert_eq!(found.len(), 3);
-    // All ports are candidates.
-    let others: Vec<Resident> = (10_001..=29_999)
-        .map(|port| resident(&port.to_string(), 0, Some(port)))
-        .collect();
-    let own = resident("a", 1, None);
-    let last = Test::new().assign_with(&own, &others, &in_use);
-    assert_eq!(last, Assignment::Port(FIRST));
+    let later = Assignment::Later(REST.saturating_sub(second));
+    assert_eq!(assign(true, second), later);
+    let first = Assignment::Port(FIRST, Vec::new());
+    assert_eq!(assign(false, second), first);
+    assert_eq!(assign(true, REST), first);
 }

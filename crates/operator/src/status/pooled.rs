@@ -110,10 +110,9 @@ fn pool_cause(input: StatusInput<'_>, counts: &PoolCounts) -> Option<Cause> {
     let pool = input.pool?;
     let failure = pool.pods.iter().find_map(|pod| {
         let function = pod.report.function.as_ref()?;
-        let answers = pod.report.reach == Reach::Answers;
         let current = Some(function.generation) >= input.generation;
         let failure = function.failure.as_ref()?;
-        (answers && current).then_some(failure)
+        current.then_some(failure)
     });
     if let Some(failure) = failure {
         return Some(Cause {

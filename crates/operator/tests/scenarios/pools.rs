@@ -58,7 +58,10 @@ async fn a_pooled_function_has_a_port_and_its_namespace_a_pool() {
     }
     let mut ports = Vec::new();
     for name in ["f", "g"] {
-        let function = namespace.wait_for_status(name).await;
+        // The second one may have to wait for its port.
+        let function = namespace
+            .wait_for_status_where(name, |function| port(function).is_some())
+            .await;
         assert_eq!(place(&function), Some(Placement::Pooled));
         assert_eq!(reason(&function, ConditionKind::Ready), "Starting");
         assert_eq!(target(&namespace, name).await, port(&function));

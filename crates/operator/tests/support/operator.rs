@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Service};
 use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use sampan_crd::{ConditionKind, WasmFunction};
@@ -28,6 +29,9 @@ pub(crate) fn pool() -> PoolSettings {
         plain_http_registries: Vec::new(),
         resources: ResourceRequirements::default(),
         drain_delay: Duration::from_secs(3),
+        ready_timeout: Duration::from_mins(15),
+        state_size: Quantity("256Mi".to_owned()),
+        cache_size: Quantity("10Gi".to_owned()),
     }
 }
 
@@ -48,6 +52,17 @@ impl Operator {
         namespace: &str,
         lease: Option<&str>,
     ) -> Self {
+        Self::start_with_pool(user, faults, namespace, lease, Some(pool()))
+    }
+
+    /// Starts an operator with these settings of pools; `None` for one that makes none.
+    pub(crate) fn start_with_pool(
+        user: &User,
+        faults: &FaultInjector,
+        namespace: &str,
+        lease: Option<&str>,
+        pool: Option<PoolSettings>,
+    ) -> Self {
         let plan = Plan {
             namespace: Some(namespace.to_owned()),
             resync: Duration::from_millis(300),
@@ -55,7 +70,7 @@ impl Operator {
             settings: Settings {
                 drain_delay: Duration::from_secs(3),
             },
-            pool: Some(pool()),
+            pool,
             identity: lease.unwrap_or("only").to_owned(),
             lease: lease.map(|_| LeasePlan {
                 namespace: namespace.to_owned(),

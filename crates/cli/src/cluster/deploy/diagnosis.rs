@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{ListParams, LogParams};
-use sampan_crd::CONTAINER;
 use serde::Serialize;
 
 use crate::cluster::function::ClusterFunction;
@@ -62,7 +61,8 @@ pub(super) struct PodLog {
 pub(super) async fn gather(cluster: &Cluster, function: &ClusterFunction) -> Diagnosis {
     let ClusterFunction { namespace, uid, .. } = function;
     let mut diagnosis = Diagnosis::default();
-    let mut found = match ServingPods::of(function).list(cluster).await {
+    let serving = ServingPods::of(function);
+    let mut found = match serving.list(cluster).await {
         Ok(pods) => pods,
         Err(failure) => {
             diagnosis.notes.push(failure.message);
@@ -84,10 +84,12 @@ pub(super) async fn gather(cluster: &Cluster, function: &ClusterFunction) -> Dia
         Err(failure) => diagnosis.notes.push(failure.message),
     }
     let silent = found.iter().rev().filter(|pod| !pods::is_ready(pod));
-    for pod in silent.take(MAX_PODS).filter(|pod| has_printed(pod)) {
+    let container = serving.container;
+    let printed = |pod: &&Pod| pods::container(pod, container).is_some_and(pods::has_run);
+    for pod in silent.take(MAX_PODS).filter(printed) {
         let pod = pods::name(pod);
         let parameters = LogParams {
-            container: Some(CONTAINER.to_owned()),
+            container: Some(container.to_owned()),
             tail_lines: Some(TAIL_LINES),
             limit_bytes: Some(MAX_BYTES),
             ..LogParams::default()
@@ -106,10 +108,6 @@ pub(super) async fn gather(cluster: &Cluster, function: &ClusterFunction) -> Dia
         }
     }
     diagnosis
-}
-
-fn has_printed(pod: &Pod) -> bool {
-    pods::container(pod, CONTAINER).is_some_and(pods::has_run)
 }
 
 /// The newest warnings about these objects, each text once.

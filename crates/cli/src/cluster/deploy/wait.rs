@@ -56,6 +56,22 @@ pub(super) enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The last observation of a function that is not ready, or what was applied; `None` for one
+    /// that is ready.
+    pub(super) fn not_ready<'a>(
+        &'a self,
+        applied: &'a ClusterFunction,
+    ) -> Option<&'a ClusterFunction> {
+        match self {
+            Self::Ready(_) => None,
+            Self::Failed { function, .. } | Self::Late { function, .. } => {
+                Some(function.as_deref().unwrap_or(applied))
+            }
+        }
+    }
+}
+
 /// The wait for one function.
 #[derive(Debug)]
 pub(super) struct Wait {

@@ -200,24 +200,36 @@ fn conditions_follow_the_pods_of_the_pool() {
 }
 
 #[test]
-fn a_pod_that_does_not_report_is_not_counted_and_named() {
-    let mut silent = pod("b", Some((CURRENT, PORT)));
-    silent.report.reach = Reach::Silent;
-    let pods = vec![pod("a", Some((CURRENT, PORT))), silent];
-    let status = make(
-        Placement::Pooled,
-        &placed(Placement::Pooled),
-        &view(pods),
-        None,
-        None,
-    );
-    check(
-        &status,
-        ("True", "SomeReady"),
-        ROLLING,
-        "no report from b: check that NetworkPolicies",
-    );
+fn the_last_report_of_a_pod_counts_while_it_is_ready() {
+    let silent = |serves| {
+        let mut silent = pod("b", serves);
+        silent.report.reach = Reach::Silent;
+        silent
+    };
+    let make = |pods| {
+        make(
+            Placement::Pooled,
+            &placed(Placement::Pooled),
+            &view(pods),
+            None,
+            None,
+        )
+    };
+    let (current, old) = (Some((CURRENT, PORT)), Some((CURRENT - 1, PORT)));
+    // The operator cannot reach it, and it goes on serving.
+    let status = make(vec![pod("a", current), silent(current)]);
+    check(&status, ALL_READY, COMPLETE, "2 of 2 pods of the pool");
+    // What it serves of a new version is not known.
+    let status = make(vec![pod("a", current), silent(old)]);
+    let advice = "no report from b: check that NetworkPolicies";
+    check(&status, ALL_READY, ROLLING, advice);
     assert_eq!(status.pods.as_deref(), Some("1/2"));
+    let status = make(vec![silent(None)]);
+    check(&status, STARTING, ROLLING, advice);
+    // A Service moves only on what is known now.
+    let generation = Some(CURRENT);
+    assert!(view(vec![pod("a", current)]).serves(generation, Some(PORT)));
+    assert!(!view(vec![silent(current)]).serves(generation, Some(PORT)));
 }
 
 #[test]

@@ -193,3 +193,14 @@ fn a_late_outcome_has_the_last_state() {
         "0 of 3 nodes",
     );
 }
+
+#[test]
+fn the_last_observation_of_a_function_that_is_not_ready_is_diagnosed() {
+    let (applied, last) = (function(1, &[]), function(2, &[]));
+    let wait = Wait::new(&applied, Instant::now());
+    let late = wait.late(Some(&last));
+    assert_eq!(late.not_ready(&applied), Some(&last));
+    assert_eq!(wait.late(None).not_ready(&applied), Some(&applied));
+    let ready = Outcome::Ready(Box::new(last));
+    assert_eq!(ready.not_ready(&applied), None);
+}
