@@ -173,7 +173,7 @@ fn values_change_the_rendered_objects() {
             "\"--pool-plain-http-registry=two.example\"",
             "--pool-image-pull-policy=Never",
             "--pool-resources={\\\"limits\\\":{\\\"memory\\\":\\\"4Gi\\\"}",
-            "--pool-ready-timeout=15m",
+            "--pool-ready-timeout=2m",
             "--pool-state-size=256Mi",
             "--pool-cache-size=10Gi",
         ],

@@ -95,13 +95,13 @@ struct PoolOptions {
     /// The resources of each pod of a pool, as JSON, such as `{"limits":{"memory":"8Gi"}}`.
     #[arg(long = "pool-resources", value_name = "JSON", value_parser = resources, default_value = POOL_RESOURCES)]
     resources: ResourceRequirements,
-    /// How long a starting pod of a pool waits for functions that load before it is ready without
-    /// them. Whole seconds.
-    #[arg(long = "pool-ready-timeout", value_name = "TIME", value_parser = ready_timeout, default_value = "15m")]
+    /// How long a starting pod of a pool waits for the next function that is loaded before it is
+    /// ready without the rest. Whole seconds.
+    #[arg(long = "pool-ready-timeout", value_name = "TIME", value_parser = ready_timeout, default_value = "2m")]
     ready_timeout: Duration,
     /// The most memory of what each pod of a pool keeps for a restart of its container: a few KiB for
     /// each function.
-    #[arg(long = "pool-state-size", value_name = "SIZE", value_parser = size, default_value = "256Mi")]
+    #[arg(long = "pool-state-size", value_name = "SIZE", value_parser = size, default_value = "512Mi")]
     state_size: Quantity,
     /// The most disk of the compiled modules of each pod of a pool.
     #[arg(long = "pool-cache-size", value_name = "SIZE", value_parser = size, default_value = "10Gi")]

@@ -45,7 +45,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// A roll-out counts as stuck when a pod is not ready after this many times the ready timeout, which
 /// begins anew whenever a function is loaded.
-const READY_TIMEOUTS: u32 = 4;
+const READY_TIMEOUTS: u32 = 30;
 
 /// The variables with fields of the pod, which functions may ask for.
 const FIELDS: [(&str, &str); 8] = [
@@ -78,7 +78,7 @@ pub struct PoolSettings {
     pub resources: ResourceRequirements,
     /// How long a terminating pod accepts requests. Whole seconds.
     pub drain_delay: Duration,
-    /// How long a starting pod waits for functions that load. Whole seconds.
+    /// How long a starting pod waits for the next function that is loaded. Whole seconds.
     pub ready_timeout: Duration,
     /// The most memory of what a pod keeps for a restart of its container.
     pub state_size: Quantity,
