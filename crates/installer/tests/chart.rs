@@ -174,7 +174,7 @@ fn values_change_the_rendered_objects() {
             "--pool-image-pull-policy=Never",
             "--pool-resources={\\\"limits\\\":{\\\"memory\\\":\\\"4Gi\\\"}",
             "--pool-ready-timeout=2m",
-            "--pool-state-size=256Mi",
+            "--pool-state-size=512Mi",
             "--pool-cache-size=10Gi",
         ],
     );
