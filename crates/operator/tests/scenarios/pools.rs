@@ -71,8 +71,9 @@ async fn a_pooled_function_has_a_port_and_its_namespace_a_pool() {
     }
     ports.sort_unstable();
     assert_eq!(ports, [10_000, 10_001]);
-    until("the pool is there", async || {
-        let there = namespace.api::<Deployment>().get_opt(POOL).await;
+    // The grant is made last.
+    until("the grant is there", async || {
+        let there = namespace.api::<RoleBinding>().get_opt(POOL).await;
         there.expect("an answer").is_some()
     })
     .await;
@@ -82,10 +83,10 @@ async fn a_pooled_function_has_a_port_and_its_namespace_a_pool() {
         .await
         .expect("its account");
     namespace
-        .api::<RoleBinding>()
+        .api::<Deployment>()
         .get(POOL)
         .await
-        .expect("its grant");
+        .expect("its pods");
     operator.stop().await.expect("it ends");
 }
 
