@@ -21,10 +21,9 @@ use sampan_crd::{FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
 
 pub use pool::{PoolObjects, PoolSettings, pool};
 pub(crate) use resources::memory_advice;
-pub(crate) use service::PORT as SERVICE_PORT;
 pub use service::service;
 
-use crate::placement::Backend;
+use crate::backend::Backend;
 
 /// The identity of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -26,6 +26,7 @@
 //! - Rights of the operator: `deploy/rbac/operator.yaml`; tests in `tests/rights.rs` and `tests/scenarios/rights.rs`.
 
 mod apply;
+mod backend;
 mod build;
 mod caches;
 mod controller;
@@ -42,6 +43,7 @@ mod operate;
 mod options;
 mod place;
 mod placement;
+mod pod_state;
 mod pool_changes;
 mod pool_controller;
 mod pool_loop;
@@ -59,11 +61,11 @@ mod status_writer;
 mod touched;
 mod watched;
 
+pub use backend::Backend;
 pub use build::{Desired, Identity, PoolObjects, PoolSettings, Settings, build, pool, service};
 pub use election::Lost;
 pub use lease::Terms;
 pub use metrics::Metrics;
 pub use operate::operate;
 pub use options::{LeasePlan, Plan};
-pub use placement::Backend;
 pub use start::main;

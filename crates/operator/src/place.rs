@@ -8,9 +8,10 @@ use kube::Resource as _;
 use sampan_crd::{Placement, WasmFunctionStatus};
 
 use crate::apply::{Applied, applied_digest};
+use crate::backend::Backend;
 use crate::build::Identity;
 use crate::caches::Observed;
-use crate::placement::{self, Backend, PlacementInput, PodsAction, PodsState};
+use crate::placement::{self, PlacementInput, PodsAction, PodsState};
 use crate::pool_ports::{Assignment, Claimant, PodsInput};
 use crate::pool_view::PoolView;
 use crate::pools::Pools;
@@ -235,7 +236,8 @@ mod tests {
 
     use super::{Place, pods_state};
     use crate::apply::Applied;
-    use crate::placement::{Backend, PodsAction, PodsState};
+    use crate::backend::Backend;
+    use crate::placement::{PodsAction, PodsState};
     use crate::status::Placed;
 
     #[test]

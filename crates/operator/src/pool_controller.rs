@@ -24,7 +24,7 @@ use crate::caches::{Caches, ObservedPool};
 use crate::diagnose::{Cause, diagnose};
 use crate::failure::{Failure, ReconcileError, Request, backoff};
 use crate::history::History;
-use crate::pool_view::is_ready;
+use crate::pod_state::is_ready;
 use crate::pools::Pools;
 use crate::refusal::Refusal;
 use crate::touched::Touched;

@@ -10,9 +10,9 @@ use sampan_crd::POOL;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::pod_state::{address, has_ended, is_ending, is_ready};
 use crate::pool_poll::Polling;
 use crate::pool_reports::PodKey;
-use crate::pool_view::{address, has_ended, is_ending, is_ready};
 use crate::pools::Pools;
 use crate::touched::Touched;
 

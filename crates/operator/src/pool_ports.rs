@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Resource as _;
 use sampan_crd::MOVE_DRAIN;
 
-use crate::placement::Backend;
+use crate::backend::Backend;
 use crate::watched::WatchedFunction;
 use ledger::{Claim, Ledger};
 

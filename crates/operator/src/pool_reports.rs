@@ -11,7 +11,7 @@ use sampan_crd::POOL_PORTS;
 use sampan_crd::pool_report::{PoolReport, PooledFunction};
 
 use crate::diagnose::cut;
-use crate::pool_view::{address, has_ended};
+use crate::pod_state::{address, has_ended};
 
 /// Consecutive polls without an answer after which a pod does not count as serving.
 pub(crate) const MAX_FAILURES: u32 = 3;

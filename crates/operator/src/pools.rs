@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use crate::build::Identity;
 use crate::caches::{Caches, ObservedPool};
+use crate::pod_state::{is_ending, is_ready};
 use crate::pool_ports::PoolPorts;
 use crate::pool_reports::{PodKey, PoolReports};
-use crate::pool_view::{PoolPod, PoolView, is_ending, is_ready};
+use crate::pool_view::{PoolPod, PoolView};
 use crate::refusal::Refusal;
 
 /// The pools of all namespaces.

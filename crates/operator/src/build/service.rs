@@ -4,10 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Identity, metadata, pool, selector};
-use crate::placement::Backend;
-
-/// The port of the Service.
-pub(crate) const PORT: i32 = 80;
+use crate::backend::{Backend, SERVICE_PORT};
 
 /// Builds the Service of a function. Its name and its port stay when it moves.
 pub fn service(identity: &Identity, backend: Backend) -> Service {
@@ -22,7 +19,7 @@ pub fn service(identity: &Identity, backend: Backend) -> Service {
             selector: Some(selector),
             ports: Some(vec![ServicePort {
                 name: Some("http".to_owned()),
-                port: PORT,
+                port: SERVICE_PORT,
                 protocol: Some("TCP".to_owned()),
                 target_port: Some(target),
                 ..ServicePort::default()
