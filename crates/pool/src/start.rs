@@ -132,7 +132,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
         },
     ));
     let (events, wanted) = (serving.events.clone(), serving.wanted.clone());
-    let mut watching = watches::start(client, namespace, events, wanted, added, reports);
+    let mut watching = watches::start(client, namespace, events, wanted, added, &reports);
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,

@@ -59,7 +59,7 @@ pub(crate) fn start(
     events: mpsc::Sender<Event>,
     wanted: WantedObjects,
     mut added: mpsc::UnboundedReceiver<ObjectKey>,
-    reports: Reports,
+    reports: &Reports,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let watches = Watches {
@@ -70,8 +70,8 @@ pub(crate) fn start(
     };
     tasks.spawn(watches.clone().functions());
     let config = Config::default().page_size(PAGE);
-    let config_maps = start_kind::<ConfigMap>(&mut tasks, &watches, config.clone(), &reports);
-    let secrets = start_kind::<Secret>(&mut tasks, &watches, config.fields(SECRETS), &reports);
+    let config_maps = start_kind::<ConfigMap>(&mut tasks, &watches, config.clone(), reports);
+    let secrets = start_kind::<Secret>(&mut tasks, &watches, config.fields(SECRETS), reports);
     tasks.spawn(async move {
         while let Some(key) = added.recv().await {
             let names = match key.kind {

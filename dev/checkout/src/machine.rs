@@ -57,7 +57,7 @@ pub enum Need {
     Socat,
     /// A static busybox, for images.
     Busybox,
-    /// nsenter, unshare and setsid.
+    /// nsenter, unshare, setsid and setpriv.
     Namespaces,
     /// Control groups that can be written to.
     ControlGroups,
@@ -150,7 +150,7 @@ impl Need {
             Need::Conntrack => "conntrack",
             Need::Socat => "socat",
             Need::Busybox => "a static busybox",
-            Need::Namespaces => "nsenter, unshare and setsid",
+            Need::Namespaces => "nsenter, unshare, setsid and setpriv",
             Need::ControlGroups => "control groups",
             Need::Nginx => "nginx",
             Need::Procps => "pgrep",
@@ -189,7 +189,7 @@ impl Need {
             Need::Conntrack => is_available(Command::new("conntrack").arg("--version")),
             Need::Socat => is_available(Command::new("socat").arg("-V")),
             Need::Busybox => is_static(Path::new("/bin/busybox")),
-            Need::Namespaces => ["nsenter", "unshare", "setsid"]
+            Need::Namespaces => ["nsenter", "unshare", "setsid", "setpriv"]
                 .into_iter()
                 .all(has_program),
             Need::ControlGroups => has_control_groups(),

@@ -103,8 +103,10 @@ fn compile(repository: &Repository, cache: &Path, name: &str) -> Result<PathBuf>
 
 fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
     let go = |words: &[&str]| {
-        let mut command = Command::new("go");
+        // Makes the kernel end the build with this program, however that ends.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "INT", "go"])
             .current_dir(source)
             // The installed compiler builds the pinned modules.
             .env("GOTOOLCHAIN", "local")
