@@ -215,14 +215,14 @@ impl PoolPorts {
 
     /// The number of functions that need the pool of a namespace.
     pub(crate) fn count(&self, namespace: &str) -> usize {
-        self.lock().get(namespace).map_or(0, Ledger::len)
+        self.lock().get(namespace).map_or(0, Ledger::function_count)
     }
 
     /// Forgets namespaces without pooled functions. `has_pods` says whether a pool has pods, which
     /// may not have listed the functions yet.
     pub(crate) fn prune(&self, now: Instant, has_pods: impl Fn(&str) -> bool) {
         self.lock().retain(|namespace, ledger| {
-            if ledger.len() > 0 || has_pods(namespace) {
+            if ledger.function_count() > 0 || has_pods(namespace) {
                 return true;
             }
             ledger.free_rested(now);

@@ -205,7 +205,7 @@ impl Ledger {
     }
 
     /// The number of functions that need the pool.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn function_count(&self) -> usize {
         self.functions.len()
     }
 
