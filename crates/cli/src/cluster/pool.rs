@@ -115,11 +115,11 @@ pub(super) async fn gather(cluster: &Cluster, functions: &[ClusterFunction]) -> 
 }
 
 /// The result for a namespace, or a note when the deadline comes first.
-async fn bounded<'a, T>(
+async fn bounded<T>(
     deadline: Instant,
-    namespace: &'a str,
+    namespace: &str,
     asked: impl Future<Output = Result<T, String>>,
-) -> (&'a str, Result<T, String>) {
+) -> (&str, Result<T, String>) {
     let late = |_| Err(format!("no answer within {} s in all", DEADLINE.as_secs()));
     (
         namespace,

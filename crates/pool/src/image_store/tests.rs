@@ -20,7 +20,7 @@ async fn images_in_use_stay_while_others_are_removed() {
     let (shared, gone) = (same.path.clone(), unused.path.clone());
     drop((same, unused));
     let modules = images.collect().await.expect("it succeeds");
-    assert_eq!(modules, [used.module.clone()]);
+    assert_eq!(modules, std::slice::from_ref(&used.module));
     assert!(shared.exists() && !gone.exists());
     let count = |name: &str| fs::read_dir(folder.path().join(name)).map(Iterator::count);
     assert_eq!(
