@@ -83,8 +83,8 @@ fn a_pool_loses_no_request_when_its_pods_are_replaced() {
     assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 3);
     // The longest timeout of a function is an hour.
     assert_eq!(pod["terminationGracePeriodSeconds"], 3_608);
-    // A new pod waits for its functions, and the roll-out waits for the pod.
-    assert_eq!(spec["progressDeadlineSeconds"], 3_600);
+    // A new pod waits for its functions, and the roll-out waits for the pod: 30 times 15 minutes.
+    assert_eq!(spec["progressDeadlineSeconds"], 27_000);
     for (probe, path) in [
         ("startupProbe", "/healthz"),
         ("livenessProbe", "/healthz"),
