@@ -351,11 +351,8 @@ fn covered<'a>(key: &'a str, reference: &Reference) -> Option<(&'a str, usize)> 
 
 /// Whether a host matches a pattern, label by label. A port must be the same.
 fn matches_host(pattern: &str, host: &str) -> bool {
-    let split = |host: &str| {
-        let (name, port) = host.split_once(':').unwrap_or((host, ""));
-        (name.to_owned(), port.to_owned())
-    };
-    let ((pattern, pattern_port), (name, port)) = (split(pattern), split(host));
+    let (pattern, pattern_port) = pattern.split_once(':').unwrap_or((pattern, ""));
+    let (name, port) = host.split_once(':').unwrap_or((host, ""));
     pattern_port == port
         && pattern.split('.').count() == name.split('.').count()
         && std::iter::zip(pattern.split('.'), name.split('.'))

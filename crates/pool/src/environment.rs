@@ -52,8 +52,8 @@ pub(crate) fn references<'a>(
     whole.chain(single)
 }
 
-/// Makes the environment within a budget. `envFrom` comes first, in order; `env` replaces its variables, and refers
-/// to them and to those before.
+/// Makes the environment within a budget. `envFrom` comes first, in order; `env` replaces its
+/// variables, and refers to them and to those before.
 pub(crate) fn resolve(
     env: &[EnvVar],
     env_from: &[EnvFromSource],

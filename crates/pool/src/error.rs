@@ -11,6 +11,7 @@ use sampan_crd::pool_report::{PoolCause, PoolFailure};
 use sampan_engine::{CallError, LoadError, TrapCause};
 use sampan_runner::BindError;
 
+use crate::backoff::{doubled, spread};
 use crate::expansion::Budget;
 use crate::objects::{ObjectKey, ObjectKind};
 
@@ -41,7 +42,7 @@ pub(crate) enum PoolError {
     /// A value cannot be that of a variable.
     #[error("the value of {variable} in {object} is no text without NUL characters in UTF-8")]
     NoText { object: ObjectKey, variable: String },
-    /// The environment is larger than any process may have.
+    /// The environment is larger than its budget.
     #[error("environment and arguments have more than {} bytes", Budget::MAX_BYTES)]
     EnvironmentTooLarge,
     /// The pool's pod lacks a field.
@@ -186,14 +187,11 @@ impl PoolError {
 }
 
 /// The wait before another attempt, after so many failed ones: it doubles up to five minutes, as
-/// the kubelet's. The part that is random lets the pods of a pool ask at different times.
+/// the kubelet's. A part of it is random.
 pub(crate) fn backoff(failed: u32, random: u64) -> Duration {
     const FIRST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_mins(5);
-    let wait = FIRST.saturating_mul(1 << failed.saturating_sub(1).min(16));
-    let wait = wait.min(LONGEST);
-    // Six to ten tenths.
-    wait / 10 * (10 - u32::try_from(random % 5).unwrap_or(0))
+    spread(doubled(FIRST, LONGEST, failed.saturating_sub(1)), random)
 }
 
 /// An error with its causes, in one line of limited length.

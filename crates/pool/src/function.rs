@@ -8,6 +8,7 @@ use sampan_crd::pool_report::Serving;
 use sampan_runner::{Entry, Listener, RouteTable, Routes};
 use tokio::task::AbortHandle;
 
+use crate::backoff::doubled;
 use crate::error::PoolError;
 use crate::load::{Live, Origin};
 use crate::metrics::FunctionState;
@@ -145,16 +146,20 @@ impl PooledFunction {
 
     /// How far it is, for the readiness of the pod.
     pub(crate) fn progress(&self) -> Progress {
-        if self.live.is_some() && self.port.open.is_some() {
-            return Progress::Serving;
+        if self.live.is_some() {
+            return match self.port.open {
+                Some(_) => Progress::Serving,
+                None => Progress::Loading,
+            };
         }
-        let waits_for_port = self.live.is_some();
-        match &self.failure {
-            Some(error) if !waits_for_port && error.is_lasting() => Progress::Failed,
-            None if !waits_for_port && self.attempt.is_none() && self.unreadable.is_some() => {
-                Progress::Failed
-            }
-            _ => Progress::Loading,
+        let has_failed = match &self.failure {
+            Some(error) => error.is_lasting(),
+            None => self.attempt.is_none() && self.unreadable.is_some(),
+        };
+        if has_failed {
+            Progress::Failed
+        } else {
+            Progress::Loading
         }
     }
 
@@ -198,9 +203,7 @@ impl Port {
 
     /// The wait before the next attempt.
     pub(crate) fn wait(&self) -> Duration {
-        let doubled = self.failed.saturating_sub(1).min(16);
-        FIRST_PORT_WAIT
-            .saturating_mul(1 << doubled)
-            .min(LONGEST_PORT_WAIT)
+        let earlier = self.failed.saturating_sub(1);
+        doubled(FIRST_PORT_WAIT, LONGEST_PORT_WAIT, earlier)
     }
 }

@@ -15,7 +15,8 @@ use sampan_artifact::{Digest, StoreError, store};
 use tokio::task::spawn_blocking;
 
 use crate::error::PoolError;
-use crate::leases::{Lease, Leases};
+use crate::files::remove;
+use crate::leases::{Lease, Leases, file_name};
 
 /// A module of an image, on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +81,8 @@ impl ImageStore {
     pub(crate) async fn remove(&self, artifact: &Artifact) -> Result<(), PoolError> {
         let (index, module) = (self.index(&artifact.image), artifact.path.clone());
         self.blocking(move || {
-            for path in [index, module] {
-                match fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            Ok(())
+            remove(&index)?;
+            remove(&module)
         })
         .await
     }
@@ -98,12 +94,11 @@ impl ImageStore {
         let (leases, changing) = (self.leases.clone(), Arc::clone(&self.changing));
         self.blocking(move || {
             let _changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
-            for (name, path) in files(&images)? {
-                leases.remove_unleased(&name, || fs::remove_file(path))?;
-            }
             let mut used = HashSet::new();
-            for (_, path) in files(&images)? {
-                used.extend(read_index(&path)?);
+            for (name, path) in files(&images)? {
+                if !leases.remove_unleased(&name, || fs::remove_file(&path))? {
+                    used.extend(read_index(&path)?);
+                }
             }
             let kept: HashSet<PathBuf> = used
                 .iter()
@@ -184,9 +179,8 @@ fn read_index(index: &Path) -> io::Result<Option<Digest>> {
     }
 }
 
-/// A digest has only letters, digits and a colon.
 fn module_path(modules: &Path, module: &Digest) -> PathBuf {
-    modules.join(format!("{}.wasm", module.as_str().replace(':', "-")))
+    modules.join(format!("{}.wasm", file_name(module)))
 }
 
 #[cfg(test)]

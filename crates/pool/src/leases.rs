@@ -45,18 +45,19 @@ impl Leases {
         leases.get(&file_name(image)).is_some_and(is_held)
     }
 
-    /// Removes the file of an image that has no lease. None begins meanwhile.
+    /// Removes the file of an image that has no lease. None begins meanwhile. Returns whether it was
+    /// removed.
     pub(crate) fn remove_unleased(
         &self,
         name: &str,
         remove: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut leases = self.lock();
         if leases.get(name).is_some_and(is_held) {
-            return Ok(());
+            return Ok(false);
         }
         leases.remove(name);
-        remove()
+        remove().map(|()| true)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Digest>>> {
@@ -69,9 +70,9 @@ fn is_held(lease: &Weak<Digest>) -> bool {
     lease.strong_count() > 0
 }
 
-/// A digest has only letters, digits and a colon.
-fn file_name(image: &Digest) -> String {
-    image.as_str().replace(':', "-")
+/// A name for a file. A digest has only letters, digits and a colon.
+pub(crate) fn file_name(digest: &Digest) -> String {
+    digest.as_str().replace(':', "-")
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
                 removed = true;
                 Ok(())
             });
-            result.expect("it succeeds");
+            assert_eq!(result.expect("it succeeds"), removed);
             removed
         };
         assert!(removes());

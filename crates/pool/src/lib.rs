@@ -11,7 +11,7 @@
 //! In the order of an event:
 //!
 //! - `watches.rs`, `lookups.rs` and `lists.rs`: from the API server to events of `event.rs`. `wanted_objects.rs` says
-//!   whose data they keep.
+//!   which objects they keep.
 //! - `resource.rs`: the part of a resource that concerns a pool.
 //! - `pool.rs`: the task with the state of all functions; `function.rs` is the state of one. `objects.rs` is what is
 //!   known of `ConfigMap`s and Secrets.
@@ -20,7 +20,7 @@
 //! - `load.rs`: from a version to a function that accepts requests, with `blocking.rs`; `artifacts.rs`
 //!   pulls images, `image_store.rs` has them on disk, and `leases.rs` says which of them stay there.
 //! - `report.rs`, `metrics.rs`, `readiness.rs` and `snapshot.rs`: what others see of it.
-//! - `error.rs`: why a version is not served, and when it is tried again.
+//! - `error.rs`: why a version is not served, and when it is tried again, with `backoff.rs`.
 //! - `serve.rs` joins all of this, `options.rs` is the command line, and `start.rs` is the program.
 //!
 //! # Behaviours
@@ -45,12 +45,14 @@
 //! volumes nor an identity of its own.
 
 mod artifacts;
+mod backoff;
 mod blocking;
 mod environment;
 mod error;
 mod event;
 mod expansion;
 mod fields;
+mod files;
 mod function;
 mod image_store;
 mod leases;

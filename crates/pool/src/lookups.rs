@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::backoff::doubled;
 use crate::objects::ObjectKey;
 
 /// Requests for objects of one kind at once.
@@ -57,9 +58,7 @@ where
 
 /// The wait after a failed request, before which so many have failed.
 fn wait(failed: u32) -> Duration {
-    FIRST_WAIT
-        .saturating_mul(1 << failed.min(16))
-        .min(LONGEST_WAIT)
+    doubled(FIRST_WAIT, LONGEST_WAIT, failed)
 }
 
 #[cfg(test)]

@@ -153,21 +153,17 @@ impl Settling {
     pub(crate) fn look(&mut self, now: Instant) -> Option<Duration> {
         let since = self.since.filter(|_| !self.done)?;
         let waited = now.saturating_duration_since(since);
-        if let Some(rest) = self
-            .limit
-            .checked_sub(waited)
-            .filter(|rest| !rest.is_zero())
-        {
+        let rest = self.limit.saturating_sub(waited);
+        if !rest.is_zero() {
             return Some(rest);
         }
+        let left = self.loading;
         let mut all = self.functions.values();
         if all.any(|progress| *progress == Progress::Serving) {
-            let left = self.loading;
             tracing::warn!(left, "the pod gets ready without these functions");
             self.reach();
             return None;
         }
-        let left = self.loading;
         tracing::warn!(left, "the pod is not ready, because it serves no function");
         self.since = Some(now);
         Some(self.limit)

@@ -15,6 +15,7 @@ use sampan_artifact::Digest;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::files::remove;
 use crate::load::Live;
 use crate::resource::{Resource, Uid};
 
@@ -193,13 +194,6 @@ fn write_buffered(
     write(&mut buffered)?;
     // Dropping it would ignore an error: a full folder would keep an empty file.
     buffered.flush()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// A UID is hexadecimal digits and hyphens; another character cannot lead out of the folder.

@@ -22,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::backoff::{doubled, spread};
 use crate::event::Event;
 use crate::lists::{FunctionList, ObjectList, Referenced, seen};
 use crate::lookups::look_up;
@@ -230,10 +231,9 @@ impl Failures {
             tracing::warn!(error, watched, "a watch failed and is tried again");
             self.last = error;
         }
-        let wait = FIRST_WAIT.saturating_mul(1 << self.count.min(16));
+        let wait = doubled(FIRST_WAIT, LONGEST_WAIT, self.count);
         self.count = self.count.saturating_add(1);
-        // Six to ten tenths.
-        wait.min(LONGEST_WAIT) / 10 * (10 - u32::try_from(random() % 5).unwrap_or(0))
+        spread(wait, random())
     }
 
     /// Ends the failures with an answer.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sampan_crd::pool_report::PoolCause;
 use sampan_pool::{Event, ObjectKey};
 use serde_json::json;
+use tempfile::TempDir;
 
 use support::registry::Registry;
 use support::{Fixture, check, free_port, function, guest, pooled, resource, settings};
@@ -66,14 +67,20 @@ async fn a_restarted_pool_serves_before_it_has_listed() {
     assert_eq!(registry.count(""), asked);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pool_that_has_lost_its_disk_pulls_again() {
+/// The folder of a pool that has served a function and stopped, the registry, and the function's
+/// image and port.
+async fn served_once(tag: &str) -> (TempDir, Registry, String, u16) {
     let (pool, registry) = (Fixture::start(), Registry::start().await);
-    let (image, _) = registry.push("f", "1", guest("here"));
+    let (image, _) = registry.push("f", tag, guest("here"));
     let port = free_port();
     pool.apply(resource("f", 1, port, &image, json!({}))).await;
     pool.until_serving("f", 1).await;
-    let folder = pool.stop().await;
+    (pool.stop().await, registry, image, port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_has_lost_its_disk_pulls_again() {
+    let (folder, _registry, _, port) = served_once("1").await;
     std::fs::remove_dir_all(folder.path().join("cache")).expect("it is removed");
     let pool = Fixture::start_in(folder);
     pool.until_serving("f", 1).await;
@@ -83,12 +90,7 @@ async fn a_pool_that_has_lost_its_disk_pulls_again() {
 /// Its snapshot may have some of the functions only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_was_never_ready_waits_for_the_list() {
-    let (pool, registry) = (Fixture::start(), Registry::start().await);
-    let (image, _) = registry.push("f", "1", guest("here"));
-    let port = free_port();
-    pool.apply(resource("f", 1, port, &image, json!({}))).await;
-    pool.until_serving("f", 1).await;
-    let folder = pool.stop().await;
+    let (folder, _registry, image, port) = served_once("1").await;
 
     let mut settings = settings(folder.path());
     settings.list_timeout = Duration::ZERO;
@@ -104,12 +106,7 @@ async fn a_pod_that_was_never_ready_waits_for_the_list() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_load_after_a_restart_is_repeated_from_the_disk() {
-    let (pool, registry) = (Fixture::start(), Registry::start().await);
-    let (image, _) = registry.push("f", "latest", guest("here"));
-    let port = free_port();
-    pool.apply(resource("f", 1, port, &image, json!({}))).await;
-    pool.until_serving("f", 1).await;
-    let folder = pool.stop().await;
+    let (folder, registry, _, port) = served_once("latest").await;
     // The module has to be compiled anew, and there is no compiler yet.
     drop(registry);
     let compiled = folder.path().join("cache/compiled");

@@ -87,8 +87,8 @@ impl Pool {
     }
 
     /// Serves a function, or one that has moved away for some more time. That time begins when this
-    /// pod sees the move, whatever its clock says; only a pod that begins with it goes by the
-    /// operator's.
+    /// pod sees the move, since clocks differ. Only a pod that has not served it goes by the
+    /// operator's clock.
     fn serve(&mut self, resource: Resource, leaves_in: Option<Duration>) {
         let uid = resource.uid.clone();
         let known = self.functions.get(&uid);

@@ -43,8 +43,8 @@ impl Pool {
         }
     }
 
-    /// Closes a port whose function has another one now, and waits for that: two functions that
-    /// swap their ports would wait for each other, and answer each other's callers.
+    /// Closes a port that its function has to leave: two functions that swap their ports would wait
+    /// for each other, and answer each other's callers.
     fn free(&mut self, port: u16) {
         let Some(holder) = self.holders.get(&port).cloned() else {
             return;
