@@ -68,12 +68,7 @@ impl FromStr for FunctionName {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let bytes = text.as_bytes();
-        let well_formed = bytes.iter().all(|byte| inner(*byte) || *byte == b'-')
-            && inner(bytes[0])
-            && inner(bytes[bytes.len() - 1]);
-        if !well_formed {
+        if !is_label(text) {
             return Err(NameError::Malformed {
                 name: Shown(text).to_string(),
             });
@@ -134,14 +129,16 @@ pub enum NameError {
 /// server do not escape it, so that `?limit=20` would ask for a list.
 pub fn is_object_name(text: &str) -> bool {
     const MAX_LENGTH: usize = 253;
-    let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_label = |label: &str| {
-        let bytes = label.as_bytes();
-        bytes.first().is_some_and(inner)
-            && bytes.last().is_some_and(inner)
-            && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
-    };
     text.len() <= MAX_LENGTH && text.split('.').all(is_label)
+}
+
+/// Whether a text is a DNS label of RFC 1123 but for its length.
+fn is_label(text: &str) -> bool {
+    let is_end = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(is_end)
+        && bytes.last().is_some_and(is_end)
+        && bytes.iter().all(|byte| is_end(byte) || *byte == b'-')
 }
 
 #[cfg(test)]
