@@ -12,10 +12,12 @@
 //! - The compiler of components: `toolchain.rs`.
 //! - Missing programs and packages of a machine: `machine.rs`, `programs.rs` and `packages.rs`.
 //! - Expensive results that all checkouts share: `cache.rs`.
+//! - Programs that end with this one: `child.rs`.
 
 pub mod build;
 pub mod cache;
 pub mod cargo;
+pub mod child;
 pub mod machine;
 pub mod metadata;
 pub mod packages;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use sampan_checkout::cache::{build_once, cache, content_key};
 use sampan_checkout::cargo::shown;
+use sampan_checkout::child::command_until_exit;
 use sampan_checkout::repository::Repository;
 
 use super::arguments::KubernetesVersion;
@@ -103,10 +104,8 @@ fn compile(repository: &Repository, cache: &Path, name: &str) -> Result<PathBuf>
 
 fn build(source: &Path, module: &Module, folder: &Path) -> Result<()> {
     let go = |words: &[&str]| {
-        // Makes the kernel end the build with this program, however that ends.
-        let mut command = Command::new("setpriv");
+        let mut command = command_until_exit("INT", "go");
         command
-            .args(["--pdeathsig", "INT", "go"])
             .current_dir(source)
             // The installed compiler builds the pinned modules.
             .env("GOTOOLCHAIN", "local")

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use sampan_checkout::cargo::output;
+use sampan_checkout::child::command_until_exit;
 use sampan_checkout::shell::shell_quoted;
 
 use super::accelerator::Accelerator;
@@ -222,10 +223,9 @@ fn command(
     console: &Path,
     port: u16,
 ) -> Command {
-    let mut command = Command::new("setpriv");
+    let mut command = command_until_exit("KILL", "qemu-system-x86_64");
     command
-        // Makes the kernel end QEMU with this program, however that ends.
-        .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-M", "q35"])
+        .args(["-M", "q35"])
         .args(accelerator.arguments())
         .args([
             "-m",

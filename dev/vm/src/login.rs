@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use sampan_checkout::child::command_until_exit;
 use sampan_checkout::packages::is_available;
 
 /// The delay between two attempts.
@@ -59,9 +60,8 @@ impl Login {
 
     /// Opens the shared connection.
     pub(super) fn connect(&mut self) -> Result<()> {
-        let mut command = Command::new("setpriv");
-        // Makes the kernel end ssh with this program, however that ends.
-        command.args(["--pdeathsig", "KILL", "ssh", "-M", "-N"]);
+        let mut command = command_until_exit("KILL", "ssh");
+        command.args(["-M", "-N"]);
         // If the machine hangs, commands end with an error after ten minutes.
         command.args([
             "-o",
