@@ -141,6 +141,17 @@ impl Namespace {
         })
     }
 
+    /// Waits until the status of a pod says that one of its containers was started again, once.
+    pub async fn wait_for_restart(&self, pod: &str) {
+        let restarted = self.wait_for(pod, "report its restart", |pod: Option<&v1::Pod>| {
+            let status = pod.and_then(|pod| pod.status.as_ref());
+            let containers = status.and_then(|status| status.container_statuses.as_ref());
+            let mut containers = containers.into_iter().flatten();
+            containers.any(|container| container.restart_count == 1)
+        });
+        assert!(restarted.await.is_some());
+    }
+
     /// Deletes the namespace and waits until its content is gone.
     pub fn delete(self) -> Pending<'static, ()> {
         Box::pin(self.end())

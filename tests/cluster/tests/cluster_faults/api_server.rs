@@ -1,6 +1,5 @@
 //! Tests an API server that is down.
 
-use k8s_openapi::api::core::v1::Pod;
 use sampan_cluster_tests::{
     Load, Namespace, Shell, cluster_command, hello, processes_of, push, signal, until,
 };
@@ -59,16 +58,7 @@ async fn scenario_25_functions_answer_while_the_api_server_is_down() {
     let up = cluster_command(&cluster.name, &["up", "--bare"]);
     assert!(up.status.success(), "{up:?}");
     namespace.wait_until_ready("hello");
-    let started = namespace
-        .wait_for::<Pod>(&pod, "report its restart", |pod: Option<&Pod>| {
-            let status = pod.and_then(|pod| pod.status.as_ref());
-            let mut containers = status
-                .into_iter()
-                .flat_map(|status| &status.container_statuses);
-            containers.any(|containers| containers.iter().any(|one| one.restart_count == 1))
-        })
-        .await;
-    assert!(started.is_some());
+    namespace.wait_for_restart(&pod).await;
     // The operator goes on as well.
     kubectl.output(&["scale", "wfn", "hello", "--replicas=1"]);
     let one = "--for=jsonpath={.status.readyReplicas}=1";

@@ -121,16 +121,7 @@ async fn pooled_functions_answer_while_the_api_server_is_down_also_after_a_kill(
             .await;
     };
     has("known to few").await;
-    let restarted = namespace
-        .wait_for::<Pod>(&pod_name, "report its restart", |pod: Option<&Pod>| {
-            let status = pod.and_then(|pod| pod.status.as_ref());
-            let mut containers = status
-                .into_iter()
-                .flat_map(|status| &status.container_statuses);
-            containers.any(|containers| containers.iter().any(|one| one.restart_count == 1))
-        })
-        .await;
-    assert!(restarted.is_some());
+    namespace.wait_for_restart(&pod_name).await;
     let changed = "{\"stringData\":{\"token\":\"changed\"}}";
     kubectl.output(&["patch", "secret", "secrets", "--type=merge", "-p", changed]);
     has("changed").await;
