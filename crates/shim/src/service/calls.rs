@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use containerd_shim::api::{
@@ -19,6 +20,7 @@ use containerd_shim::protos::protobuf::well_known_types::timestamp::Timestamp;
 use containerd_shim::protos::types::task::ProcessInfo;
 use containerd_shim::util::convert_to_timestamp;
 use containerd_shim::{Task as TaskService, TtrpcContext, TtrpcResult};
+use sampan_allocator::release_memory;
 
 use super::Service;
 use crate::bundle::stdio::Stdio;
@@ -26,6 +28,18 @@ use crate::container::reaper::Exit;
 use crate::error::{Result, ShimError};
 use crate::task::state::State;
 use crate::this_program::own_pid;
+
+/// How long after a start its memory is given back: containerd has its answer and its events by then.
+const RELEASE_DELAY: Duration = Duration::from_secs(1);
+
+/// Returns the memory that a start has freed to the operating system. The supervisor is idle after a start, and the
+/// allocator by itself returns memory only while it allocates.
+fn release_memory_later() {
+    tokio::spawn(async {
+        tokio::time::sleep(RELEASE_DELAY).await;
+        release_memory();
+    });
+}
 
 fn moment(exit: Exit) -> MessageField<Timestamp> {
     Some(convert_to_timestamp(Some(exit.at.into()))).into()
@@ -274,6 +288,7 @@ impl Service {
             };
             task.start_exec(&request.exec_id, tell).await
         };
+        release_memory_later();
         started.inspect_err(|error| {
             tracing::warn!(task = request.id, exec = request.exec_id, %error, "no start");
         })
