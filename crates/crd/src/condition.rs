@@ -1,4 +1,4 @@
-//! Conditions of a function and all their reasons.
+//! Conditions of a function and of a pool, and all their reasons.
 //!
 //! Users and programs rely on these words, so no other module defines reasons.
 
@@ -98,6 +98,10 @@ reasons! {
     PoolFull,
     /// The operator runs without the image of a pool.
     PoolDisabled,
+    /// The `WasmPool` of the namespace is invalid, and there was no pool before it.
+    PoolInvalid,
+    /// No function of the namespace is served by its pool.
+    NoFunctions,
     /// A pod of the pool cannot open the function's port.
     PortUnavailable,
 }

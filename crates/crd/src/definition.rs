@@ -1,4 +1,4 @@
-//! Generates the `CustomResourceDefinition` from the types.
+//! Generates the `CustomResourceDefinition` of `WasmFunction` from the types.
 //!
 //! It adds rules over several fields, which the types cannot express, and shortens long
 //! descriptions. `deploy/crd` contains the output of [`definition_yaml`].
@@ -8,10 +8,10 @@ use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::function::WasmFunction;
-use crate::pooled;
+use crate::{pooled, scale};
 
 /// The path of the schema in the definition.
-const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
+pub(crate) const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
 
 /// The most characters of a variable's name and of its value, as in Linux.
 const MAX_NAME: u64 = 256;
@@ -20,7 +20,7 @@ const MAX_NAME: u64 = 256;
 const MAX_FIELD_PATH: u64 = 512;
 const MAX_VALUE: u64 = 131_072;
 
-/// The resource definition.
+/// The definition of `WasmFunction`.
 ///
 /// # Panics
 ///
@@ -29,14 +29,18 @@ pub fn definition() -> CustomResourceDefinition {
     serde_json::from_value(definition_json()).expect("the definition keeps its shape")
 }
 
-/// The resource definition as YAML, as it is checked in and installed.
+/// The definition of `WasmFunction` as YAML, as it is checked in and installed.
 ///
 /// # Panics
 ///
 /// As [`definition`].
 pub fn definition_yaml() -> String {
-    let yaml =
-        serde_saphyr::to_string(&sorted(&definition_json())).expect("a definition can be written");
+    yaml(&definition_json())
+}
+
+/// A definition as YAML, in an order that does not depend on the build.
+pub(crate) fn yaml(definition: &Value) -> String {
+    let yaml = serde_saphyr::to_string(&sorted(definition)).expect("a definition can be written");
     format!("# Made from the types: sampan-operator crd\n{yaml}")
 }
 
@@ -86,7 +90,17 @@ fn definition_json() -> Value {
             "message": "a variable has a value or a valueFrom, not both",
         },
     ]);
-    at(schema, "/properties/spec")["x-kubernetes-validations"] = pooled::rules();
+    at(schema, "/properties/spec")["x-kubernetes-validations"] = {
+        let mut rules = pooled::rules();
+        let list = rules.as_array_mut().expect("the rules are a list");
+        list.push(scale::rule());
+        rules
+    };
+    at(schema, "/properties/spec/properties/scale")["x-kubernetes-validations"] = json!([{
+        "rule": "!has(self.min) || self.max >= self.min",
+        "message": scale::RANGE,
+        "fieldPath": ".max",
+    }]);
     // The name becomes that of a Service, which is stricter than other objects' names.
     schema["x-kubernetes-validations"] = json!([{
         "rule": "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",
@@ -95,14 +109,14 @@ fn definition_json() -> Value {
     definition
 }
 
-fn at<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
+pub(crate) fn at<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
     value
         .pointer_mut(path)
         .unwrap_or_else(|| panic!("the definition has {path}"))
 }
 
 /// Removes defaults, which an API server would write into resources, and line breaks of the source.
-fn clean(schema: &mut Value) {
+pub(crate) fn clean(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             // A property may be named `default` as well; its schema is an object.
@@ -130,7 +144,7 @@ const QUANTITY: &str =
     r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
 
 /// Adds the syntax of quantities, which Kubernetes' own schema lacks.
-fn quantities(schema: &mut Value) {
+pub(crate) fn quantities(schema: &mut Value) {
     for (key, property) in schema.as_object_mut().into_iter().flatten() {
         let quantity = match key.as_str() {
             "limits" | "requests" => property.get_mut("additionalProperties"),
@@ -149,7 +163,7 @@ fn quantities(schema: &mut Value) {
 
 /// Shortens each description below this one to its first sentence. Those of Kubernetes' own types
 /// fill a megabyte, and `kubectl explain pod.spec` shows them in full.
-fn shorten(schema: &mut Value, this: bool) {
+pub(crate) fn shorten(schema: &mut Value, this: bool) {
     match schema {
         Value::Object(map) => {
             for (key, value) in map {

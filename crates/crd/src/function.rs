@@ -13,6 +13,7 @@ use crate::enumeration::enumeration;
 use crate::ingress::Ingress;
 use crate::limits::{Limits, amount};
 use crate::placement::Placement;
+use crate::scale::Scale;
 use crate::status::WasmFunctionStatus;
 use crate::template::Template;
 
@@ -113,6 +114,10 @@ pub struct WasmFunctionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: Option<i32>,
+    /// Automatic scaling of the function's own pods between two numbers, by a HorizontalPodAutoscaler
+    /// that the operator makes. It excludes replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// The function's environment; it inherits nothing else. PORT is taken: the function's
     /// server listens there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,8 +1,8 @@
-//! The custom resource `WasmFunction`: its types, its definition, and the check that turns a resource into a valid
-//! function.
+//! The custom resources `WasmFunction` and `WasmPool`: their types, their definitions, and the checks that turn a
+//! resource into a valid function or into valid settings of a pool.
 //!
 //! This crate owns the fields of a resource and their allowed values. It does no input and no output and has no API
-//! server: [`ValidFunction::of`] is a pure function, and so is [`wasmapp::convert`].
+//! server: [`ValidFunction::of`] and [`ValidPool::of`] are pure functions, and so is [`wasmapp::convert`].
 //!
 //! # Behaviours
 //!
@@ -10,7 +10,10 @@
 //!
 //! - The fields of a `WasmFunction`, and their allowed values: `function.rs`, `template.rs` and `valid.rs`; tests in
 //!   `tests/validation.rs` and `tests/definition.rs`, and `fields` of the operator's tests.
-//! - The definition, made from the types: `definition.rs`; tests in `tests/definition.rs`.
+//! - The fields of a `WasmPool`, and their allowed values: `wasm_pool.rs` and `valid_pool.rs`; tests in
+//!   `tests/pool.rs`, and `wasm_pools` of the operator's tests.
+//! - The range and the target of automatic scaling: `scale.rs`.
+//! - The definitions, made from the types: `definition.rs` and `pool_definition.rs`; tests in `tests/definition.rs`.
 //! - Conditions and their reasons: `condition.rs`.
 //! - The fields that a pooled function cannot have: `pooled.rs`; tests in `tests/pooled.rs`.
 //! - The report of a pool's pod: `pool_report.rs`.
@@ -33,11 +36,15 @@ mod ingress;
 mod invalid;
 mod limits;
 mod placement;
+mod pool_definition;
 pub mod pool_report;
 mod pooled;
+mod scale;
 mod status;
 mod template;
 mod valid;
+mod valid_pool;
+mod wasm_pool;
 pub mod wasmapp;
 
 pub use amount::Amount;
@@ -50,10 +57,14 @@ pub use ingress::{Ingress, IngressTls};
 pub use invalid::Invalid;
 pub use limits::Limits;
 pub use placement::Placement;
+pub use pool_definition::{pool_definition, pool_definition_yaml};
 pub use pooled::POOL_FIELDS;
+pub use scale::{NO_CPU_REQUEST, Scale, ScaleTarget, ValidScale, requests_cpu};
 pub use status::WasmFunctionStatus;
 pub use template::{PullPolicy, Template};
 pub use valid::{ValidFunction, ValidIngress};
+pub use valid_pool::{DEFAULT_POOL, ValidPool, pool_size};
+pub use wasm_pool::{PoolReplicas, WasmPool, WasmPoolSpec, WasmPoolStatus};
 
 /// The API group.
 pub const GROUP: &str = "sampan.dev";

@@ -29,6 +29,8 @@ const TEMPLATE_KEYS: [&str; 2] = ["envFrom", "imagePullPolicy"];
 
 const REPLICAS: &str =
     "a pool has pods for all of its functions: leave replicas out, or set placement to Pod";
+const SCALE: &str =
+    "a pool is scaled for all of its functions: leave scale out, or set placement to Pod";
 const METRICS: &str = "the metrics of a pooled function are at its pool's port 9090: leave metrics out, or set placement to Pod";
 const AUTHORITIES: &str = "a pool mounts no volumes, so there is no file of certificate authorities: set placement to Pod";
 const TEMPLATE: &str = "a pooled function has no pod of its own: of template, only envFrom and imagePullPolicy are allowed; set placement to Pod for the rest";
@@ -62,6 +64,7 @@ pub(crate) fn rules() -> Value {
     };
     json!([
         rule("!has(self.replicas)", Some(".replicas"), REPLICAS),
+        rule("!has(self.scale)", Some(".scale"), SCALE),
         rule("!has(self.metrics)", Some(".metrics"), METRICS),
         rule(
             "!has(self.outbound) || !has(self.outbound.certificateAuthorities) || \
@@ -102,6 +105,9 @@ pub(crate) fn check(spec: &WasmFunctionSpec) -> Result<(), Invalid> {
     }
     if spec.replicas.is_some() {
         return Err(Invalid::new("spec.replicas", REPLICAS));
+    }
+    if spec.scale.is_some() {
+        return Err(Invalid::new("spec.scale", SCALE));
     }
     if spec.metrics.is_some() {
         return Err(Invalid::new("spec.metrics", METRICS));

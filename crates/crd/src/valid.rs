@@ -19,6 +19,7 @@ use crate::invalid::Invalid;
 use crate::limits::Limits;
 use crate::placement::Placement;
 use crate::pooled;
+use crate::scale::{self, ValidScale};
 use crate::template::Template;
 use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, POOL, PORT};
 
@@ -41,6 +42,8 @@ pub struct ValidFunction {
     pub placement: Placement,
     /// The number of pods; `None` leaves it to other clients.
     pub replicas: Option<i32>,
+    /// The range of pods in which an autoscaler chooses; `None` without one.
+    pub scale: Option<ValidScale>,
     /// The environment, in order, with unique names.
     pub env: Vec<EnvVar>,
     /// Its access from outside of the cluster.
@@ -79,6 +82,7 @@ impl ValidFunction {
             image_pull_secrets,
             placement,
             replicas,
+            scale,
             env,
             args,
             http,
@@ -120,6 +124,8 @@ impl ValidFunction {
             }
             replicas => replicas,
         };
+        let resources = template.as_ref().and_then(|it| it.resources.as_ref());
+        let scale = scale.map(|scale| scale::check(&scale, replicas, resources));
         let metrics_port = metrics.as_ref().map(checked_metrics).transpose()?;
         Ok(Self {
             function,
@@ -130,6 +136,7 @@ impl ValidFunction {
                 .collect(),
             placement: placement.unwrap_or_default(),
             replicas,
+            scale: scale.transpose()?,
             env: checked_env(env)?,
             ingress: ingress.map(checked_ingress).transpose()?,
             metrics_port,

@@ -6,32 +6,62 @@ use std::path::Path;
 use sampan_spec::LIMITS;
 use serde_json::Value;
 
-const FILE: &str = "../../deploy/crd/wasmfunctions.sampan.dev.yaml";
+/// The definitions, with the names of their files.
+fn definitions() -> [(&'static str, String); 2] {
+    [
+        ("wasmfunctions.sampan.dev", sampan_crd::definition_yaml()),
+        ("wasmpools.sampan.dev", sampan_crd::pool_definition_yaml()),
+    ]
+}
 
 fn schema() -> Value {
-    let definition = serde_json::to_value(sampan_crd::definition()).expect("it can be written");
+    schema_of(&serde_json::to_value(sampan_crd::definition()).expect("it can be written"))
+}
+
+fn schema_of(definition: &Value) -> Value {
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
-#[test]
-fn the_checked_in_definition_is_that_of_the_types() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
-    let made = sampan_crd::definition_yaml();
-    let there = std::fs::read_to_string(&path).unwrap_or_default();
-    if std::env::var_os("SAMPAN_WRITE_CRD").is_some() {
-        std::fs::write(&path, made).expect("the file can be written");
-        return;
-    }
-    assert!(
-        made == there,
-        "deploy/crd is not what the types say: run SAMPAN_WRITE_CRD=1 cargo test --release --workspace --test definition"
-    );
+/// The schemas of both definitions.
+fn schemas() -> [Value; 2] {
+    let pool = serde_json::to_value(sampan_crd::pool_definition()).expect("it can be written");
+    [schema(), schema_of(&pool)]
 }
 
 #[test]
-fn the_definition_fits_the_size_of_an_object() {
-    let bytes = sampan_crd::definition_yaml().len();
-    assert!(bytes < 900_000, "{bytes}");
+fn the_checked_in_definitions_are_those_of_the_types() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/crd");
+    for (name, made) in definitions() {
+        let path = folder.join(format!("{name}.yaml"));
+        if std::env::var_os("SAMPAN_WRITE_CRD").is_some() {
+            std::fs::write(&path, made).expect("the file can be written");
+            continue;
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            made == there,
+            "{name} of deploy/crd is not what the types say: run SAMPAN_WRITE_CRD=1 cargo test --release --workspace --test definition"
+        );
+    }
+}
+
+#[test]
+fn the_definitions_fit_the_size_of_an_object() {
+    for (name, text) in definitions() {
+        assert!(text.len() < 900_000, "{name}: {}", text.len());
+    }
+}
+
+#[test]
+fn the_definition_of_a_pool_allows_one_name_and_one_order() {
+    let [_, schema] = schemas();
+    let rule = |pointer: &str| {
+        let rule = schema.pointer(&format!("{pointer}/x-kubernetes-validations/0/rule"));
+        rule.and_then(Value::as_str).expect(pointer)
+    };
+    assert_eq!(rule(""), "self.metadata.name == 'default'");
+    let replicas = rule("/properties/spec/properties/replicas");
+    assert_eq!(replicas, "!has(self.max) || self.max >= self.min");
 }
 
 #[test]
@@ -50,7 +80,9 @@ fn every_field_is_described() {
         }
     }
     let mut missing = Vec::new();
-    check("", &schema(), &mut missing);
+    for schema in schemas() {
+        check("", &schema, &mut missing);
+    }
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -73,7 +105,9 @@ fn no_field_is_open_and_none_has_a_default() {
             }
         }
     }
-    check("", &schema());
+    for schema in schemas() {
+        check("", &schema);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Tests that every `WasmFunction` in the documentation is valid.
+//! Tests that every `WasmFunction` and every `WasmPool` in the documentation is valid.
 
-use sampan_crd::{ValidFunction, WasmFunction};
+use sampan_crd::{ValidFunction, ValidPool, WasmFunction, WasmPool};
 
 const DOCUMENTS: [(&str, &str); 2] = [
     ("README.md", include_str!("../../../README.md")),
@@ -27,4 +27,21 @@ fn every_example_is_a_valid_function() {
             }
         }
     }
+}
+
+#[test]
+fn every_example_is_a_valid_pool() {
+    let text = include_str!("../../../docs/guide/placement.md");
+    let blocks = text.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default());
+    let mut found = 0;
+    for block in blocks.filter(|block| block.contains("kind: WasmPool")) {
+        found += 1;
+        let resource: WasmPool =
+            serde_saphyr::from_str(block).unwrap_or_else(|error| panic!("{error}\n{block}"));
+        if let Err(invalid) = ValidPool::of(&resource) {
+            panic!("{invalid}\n{block}");
+        }
+    }
+    assert!(found > 0, "the page shows none");
 }

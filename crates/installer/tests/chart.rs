@@ -80,6 +80,7 @@ fn all_objects_of_an_installation_are_rendered() {
     let rendered = template(&[]).expect("rendered");
     for (kind, name) in [
         ("CustomResourceDefinition", "wasmfunctions.sampan.dev"),
+        ("CustomResourceDefinition", "wasmpools.sampan.dev"),
         ("RuntimeClass", "sampan"),
         ("ClusterRole", "sampan-operator"),
         ("ClusterRole", "sampan-pool"),
@@ -91,12 +92,13 @@ fn all_objects_of_an_installation_are_rendered() {
     ] {
         object(&rendered, kind, name);
     }
-    let definition = object(
-        &rendered,
-        "CustomResourceDefinition",
-        "wasmfunctions.sampan.dev",
-    );
-    assert!(definition.contains("helm.sh/resource-policy: keep"));
+    for name in ["wasmfunctions.sampan.dev", "wasmpools.sampan.dev"] {
+        let definition = object(&rendered, "CustomResourceDefinition", name);
+        assert!(
+            definition.contains("helm.sh/resource-policy: keep"),
+            "{name}"
+        );
+    }
     let class = object(&rendered, "RuntimeClass", "sampan");
     assert!(class.contains("handler: sampan"), "{class}");
     assert!(class.contains("sampan.dev/runtime: \"true\""), "{class}");

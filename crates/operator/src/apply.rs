@@ -5,6 +5,7 @@
 //! another owner is never changed.
 
 mod decision;
+mod handover;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ pub(crate) enum Outcome<K> {
 }
 
 impl Applier<'_> {
-    /// Applies all objects. A refused one does not stop the others.
+    /// Applies all objects but the autoscaler. A refused one does not stop the others.
     pub(crate) async fn apply(
         &self,
         desired: Desired,
@@ -73,6 +74,7 @@ impl Applier<'_> {
         let Desired {
             deployment,
             service,
+            autoscaler,
             ingress,
         } = desired;
         let mut applied = Applied::default();
@@ -83,7 +85,10 @@ impl Applier<'_> {
         let there = observed.deployment.as_ref();
         match pods {
             PodsAction::Apply => {
-                let deployment = self.apply_object(&deployment, there).await;
+                let deployment = match autoscaler {
+                    Some(_) => self.apply_scaled(&deployment, there).await,
+                    None => self.apply_object(&deployment, there).await,
+                };
                 applied.deployment = applied.record(deployment)?;
             }
             PodsAction::Leave => {}

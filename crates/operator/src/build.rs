@@ -1,12 +1,14 @@
-//! Builds the desired objects of a function: its Deployment, its Service, its Ingress; and those of
-//! a pool.
+//! Builds the desired objects of a function: its Deployment, its Service, its autoscaler, its
+//! Ingress; and those of a pool.
 //!
 //! Pure functions of the validated resource, its place, and the settings.
 
+mod autoscaler;
 mod deployment;
 mod ingress;
 mod pod;
 mod pool;
+mod pool_config;
 mod resources;
 mod service;
 
@@ -14,12 +16,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use sampan_crd::{FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
+use sampan_crd::{CONTAINER, FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunction};
 
-pub use pool::{PoolObjects, PoolSettings, pool};
+pub use pool::{PoolObjects, pool};
+pub use pool_config::{PodCount, PoolConfig, PoolSettings};
 pub(crate) use resources::memory_advice;
 pub use service::service;
 
@@ -51,6 +55,8 @@ pub struct Desired {
     pub deployment: Deployment,
     /// Its name and address inside of the cluster.
     pub service: Service,
+    /// What chooses the number of its pods; `None` without one.
+    pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// Its access from outside; `None` without one.
     pub ingress: Option<Ingress>,
 }
@@ -61,6 +67,8 @@ pub fn build(identity: &Identity, function: &ValidFunction, settings: Settings) 
     Desired {
         deployment: deployment::deployment(identity, function, settings),
         service: service(identity, Backend::Pods),
+        autoscaler: (function.scale)
+            .map(|scale| autoscaler::autoscaler(metadata(identity), CONTAINER, scale)),
         ingress: (function.ingress.as_ref()).map(|ingress| ingress::ingress(identity, ingress)),
     }
 }

@@ -185,7 +185,7 @@ impl Caches {
     }
 
     /// Namespaces that have a pool, or need one.
-    fn with_pools(&self) -> BTreeSet<String> {
+    pub(crate) fn with_pools(&self) -> BTreeSet<String> {
         let mut namespaces = self.needing_pools();
         namespaces.extend(self.deployments.namespaces_with(POOL));
         namespaces
@@ -382,6 +382,6 @@ async fn follow<T>(
 }
 
 /// Removes the managed fields, which are unused here and half of an object.
-fn slim<K: Resource>(object: &mut K) {
+pub(crate) fn slim<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }

@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::caches::Caches;
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::optional_caches::{OPTIONAL, OptionalCaches};
 use crate::options::Plan;
 use crate::pool_controller::PoolController;
 use crate::pool_loop::PoolLoop;
@@ -51,9 +52,17 @@ pub(crate) async fn run(
         &mut watches,
     );
     let queue = Touched::new(&touched);
+    let optional = OptionalCaches::start(
+        &client,
+        plan.namespace.as_deref(),
+        &caches,
+        queue.clone(),
+        &mut watches,
+    );
     let controller = PoolController {
         client: client.clone(),
         caches: Arc::clone(&caches),
+        optional: Arc::clone(&optional),
         pools: Arc::clone(&pools),
         settings: plan.pool.clone(),
         touched: queue.clone(),
@@ -69,6 +78,7 @@ pub(crate) async fn run(
         metrics: metrics.clone(),
         settings: plan.settings,
         pools,
+        optional: Arc::clone(&optional),
         touched: queue,
         resync: plan.resync,
     });
@@ -98,6 +108,9 @@ pub(crate) async fn run(
             _ = count.tick() => {
                 let queued = waiting.upgrade().map_or(0, |queue| QUEUE_SIZE - queue.capacity());
                 metrics.set_counts(caches.functions.len(), queued);
+                for resource in OPTIONAL {
+                    metrics.set_refused(resource, optional.is_refused(resource));
+                }
                 let uids = || caches.functions.state().iter().filter_map(|it| it.uid()).collect();
                 context.history.prune(caches.functions.len(), uids);
                 let has_pods = |namespace: &str| caches.has_pool_pods(namespace);

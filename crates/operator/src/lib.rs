@@ -21,6 +21,13 @@
 //!   `sampan-cluster-tests`.
 //! - Pools and what their pods report: `build/pool.rs`, `pool_loop.rs`, `pool_controller.rs`,
 //!   `pool_poll.rs` and `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
+//! - The settings of a namespace's pool, and their status: `build/pool_config.rs`, `watched_pool.rs`,
+//!   `pool_status.rs` and `pool_status_writer.rs`; tests beside them, in `tests/pool.rs` and
+//!   `tests/scenarios/wasm_pools.rs`.
+//! - Autoscalers, and the hand-over of a number of pods to them: `build/autoscaler.rs`, `scaling.rs` and
+//!   `apply/handover.rs`; tests in `tests/scenarios/scaling.rs` and `cluster_pools` of the package
+//!   `sampan-cluster-tests`.
+//! - Watches that the operator can do without: `optional_caches.rs`; tests in `tests/scenarios/wasm_pools.rs`.
 //! - The active one of several operators: `lease.rs` and `election.rs`, with their tests, and
 //!   `tests/scenarios/crashes.rs`.
 //! - Rights of the operator: `deploy/rbac/operator.yaml`; tests in `tests/rights.rs` and `tests/scenarios/rights.rs`.
@@ -40,6 +47,7 @@ mod history;
 mod lease;
 mod metrics;
 mod operate;
+mod optional_caches;
 mod options;
 mod place;
 mod placement;
@@ -51,18 +59,26 @@ mod pool_poll;
 mod pool_pollers;
 mod pool_ports;
 mod pool_reports;
+mod pool_status;
+mod pool_status_writer;
 mod pool_view;
 mod pools;
 mod reconcile;
 mod refusal;
+mod scaling;
 mod start;
 mod status;
 mod status_writer;
 mod touched;
+mod unwatched;
 mod watched;
+mod watched_pool;
 
 pub use backend::Backend;
-pub use build::{Desired, Identity, PoolObjects, PoolSettings, Settings, build, pool, service};
+pub use build::{
+    Desired, Identity, PodCount, PoolConfig, PoolObjects, PoolSettings, Settings, build, pool,
+    service,
+};
 pub use election::Lost;
 pub use lease::Terms;
 pub use metrics::Metrics;

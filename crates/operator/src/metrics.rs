@@ -30,6 +30,11 @@ struct MoveLabel {
     to: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResourceLabel {
+    resource: &'static str,
+}
+
 /// The operator's metrics. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Families>);
@@ -45,6 +50,7 @@ struct Families {
     functions: Gauge,
     moves: Family<MoveLabel, Counter>,
     pools: Gauge,
+    refused: Family<ResourceLabel, Gauge>,
 }
 
 impl Metrics {
@@ -62,6 +68,7 @@ impl Metrics {
             functions: Gauge::default(),
             moves: Family::default(),
             pools: Gauge::default(),
+            refused: Family::default(),
         };
         registry.register(
             "operator_reconciles",
@@ -108,6 +115,11 @@ impl Metrics {
             "Namespaces with a pool",
             families.pools.clone(),
         );
+        registry.register(
+            "operator_watch_refused",
+            "1 while the API server refuses a watch that the operator can do without",
+            families.refused.clone(),
+        );
         Self(Arc::new(families))
     }
 
@@ -153,6 +165,12 @@ impl Metrics {
     /// Sets the number of pools.
     pub(crate) fn set_pools(&self, pools: usize) {
         self.0.pools.set(i64::try_from(pools).unwrap_or(i64::MAX));
+    }
+
+    /// Sets whether the API server refuses a watch.
+    pub(crate) fn set_refused(&self, resource: &'static str, refused: bool) {
+        let label = ResourceLabel { resource };
+        self.0.refused.get_or_create(&label).set(refused.into());
     }
 
     /// The number of successful reconciles, for tests and experiments.

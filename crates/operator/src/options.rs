@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use sampan_crd::pool_size;
 use sampan_spec::Timespan;
 
 use crate::build::{PoolSettings, Settings};
@@ -23,7 +24,7 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print the resource definition, made from the program's own types.
+    /// Print the resource definitions, made from the program's own types.
     Crd,
 }
 
@@ -101,10 +102,10 @@ struct PoolOptions {
     ready_timeout: Duration,
     /// The most memory of what each pod of a pool keeps for a restart of its container: a few KiB for
     /// each function.
-    #[arg(long = "pool-state-size", value_name = "SIZE", value_parser = size, default_value = "512Mi")]
+    #[arg(long = "pool-state-size", value_name = "SIZE", value_parser = pool_size, default_value = "512Mi")]
     state_size: Quantity,
     /// The most disk of the compiled modules of each pod of a pool.
-    #[arg(long = "pool-cache-size", value_name = "SIZE", value_parser = size, default_value = "10Gi")]
+    #[arg(long = "pool-cache-size", value_name = "SIZE", value_parser = pool_size, default_value = "10Gi")]
     cache_size: Quantity,
     /// A registry, HOST or HOST:PORT, from which pools pull over HTTP without TLS; may be given
     /// several times.
@@ -198,17 +199,6 @@ impl RunOptions {
 /// Parses the resources of a container.
 fn resources(text: &str) -> Result<ResourceRequirements, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-/// Parses a size that is more than nothing, such as 256Mi.
-fn size(text: &str) -> Result<Quantity, String> {
-    let digits = text.find(|it: char| !it.is_ascii_digit());
-    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
-    let is_unit = ["", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"].contains(&unit);
-    match number.parse::<u64>() {
-        Ok(number) if number > 0 && is_unit => Ok(Quantity(text.to_owned())),
-        _ => Err("a size such as 256Mi is expected".to_owned()),
-    }
 }
 
 /// Parses the time that a starting pod waits.

@@ -4,31 +4,35 @@
 //! needs it. A cache that is behind removes nothing.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
-use kube::core::NamespaceResourceScope;
-use kube::{Client, Resource};
-use sampan_crd::{MOVE_DRAIN, POOL};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Client, Resource as _};
+use sampan_crd::{Invalid, MOVE_DRAIN, POOL};
 use tokio::time::Instant;
 
 use crate::apply::{Applied, Applier};
-use crate::build::{Identity, PoolObjects, PoolSettings, pool};
+use crate::build::{Identity, PoolConfig, PoolObjects, PoolSettings, pool};
 use crate::caches::{Caches, ObservedPool};
 use crate::diagnose::{Cause, diagnose};
 use crate::failure::{Failure, ReconcileError, Request, backoff};
 use crate::history::History;
+use crate::optional_caches::OptionalCaches;
+use crate::placement::whole_seconds;
 use crate::pod_state::is_ready;
+use crate::pool_status::{PoolStatusInput, pool_status};
+use crate::pool_status_writer::WrittenStatus;
 use crate::pools::Pools;
 use crate::refusal::Refusal;
+use crate::scaling;
 use crate::touched::Touched;
+use crate::unwatched::{discard, ensure};
 use crate::watched::WatchedFunction;
+use crate::watched_pool::WatchedPool;
 
 /// How long a pool stays after its last function.
 const LINGER: Duration = MOVE_DRAIN;
@@ -40,6 +44,7 @@ const PAGE_SIZE: u32 = 500;
 pub(crate) struct PoolController {
     pub(crate) client: Client,
     pub(crate) caches: Arc<Caches>,
+    pub(crate) optional: Arc<OptionalCaches>,
     pub(crate) pools: Arc<Pools>,
     pub(crate) settings: Option<PoolSettings>,
     pub(crate) touched: Touched,
@@ -56,6 +61,9 @@ pub(crate) struct Namespace {
     /// Whether this operator may have made objects of the pool.
     made: bool,
     shown: Shown,
+    /// Why the autoscaler or the disruption budget is not as configured.
+    scaling: Option<Refusal>,
+    status: WrittenStatus,
 }
 
 /// What the statuses of all pooled functions depend on.
@@ -75,17 +83,38 @@ impl PoolController {
         needed: bool,
     ) -> Result<Option<Duration>, Failure> {
         let observed = self.caches.observe_pool(namespace);
+        let resource = self.optional.pool(namespace);
+        let config = self.config(resource.as_deref());
+        state.scaling = None;
         let result = if needed {
-            self.make(namespace, state, &observed).await
+            Box::pin(self.make(namespace, state, &observed, config.as_ref())).await
         } else {
             self.pools.set_problem(namespace, None);
             self.remove(namespace, state, &observed).await
         };
         self.touch_if_changed(namespace, state, &observed).await;
+        let result = match resource {
+            Some(resource) => {
+                let invalid = config.err();
+                let shown = self
+                    .show(namespace, state, &observed, &resource, invalid.as_ref())
+                    .await;
+                result.and_then(|again| shown.map(|()| again))
+            }
+            None => result,
+        };
         if result.is_ok() {
             state.failures = 0;
         }
         result
+    }
+
+    /// The settings of a pool; `None` if this operator makes none.
+    fn config(&self, resource: Option<&WatchedPool>) -> Result<Option<PoolConfig>, Invalid> {
+        let own = resource.map(|resource| resource.settings.as_ref());
+        let own = own.transpose().map_err(Clone::clone)?;
+        let config = |settings| PoolConfig::of(settings, own);
+        self.settings.as_ref().map(config).transpose()
     }
 
     /// Forgets a namespace without a pool.
@@ -98,31 +127,63 @@ impl PoolController {
         namespace: &str,
         state: &mut Namespace,
         observed: &ObservedPool,
+        config: Result<&Option<PoolConfig>, &Invalid>,
     ) -> Result<Option<Duration>, Failure> {
         state.idle = None;
-        let Some(settings) = &self.settings else {
+        let config = match config {
+            Ok(Some(config)) => config,
             // A pool from before goes on.
-            return Ok(Some(self.resync));
+            Ok(None) => return Ok(Some(self.resync)),
+            Err(invalid) => {
+                // The last settings stay. Without any, those of all pools might be the wrong ones:
+                // another runtime, other nodes.
+                let problem = observed.deployment.is_none().then(|| Refusal::PoolInvalid {
+                    message: invalid.to_string(),
+                });
+                self.pools.set_problem(namespace, problem);
+                return Ok(Some(self.resync));
+            }
         };
         state.made = true;
         let PoolObjects {
             service_account,
             role_binding,
-            deployment,
-        } = pool(namespace, settings);
+            mut deployment,
+            autoscaler,
+            budget,
+        } = pool(namespace, config);
         let identity = identity(namespace);
         let applier = self.applier(&identity);
-        let mut applied = Applied::default();
+        let (mut applied, mut extras) = (Applied::default(), Applied::default());
         ensure(&applier, &service_account, &mut applied).await?;
+        let there = observed.deployment.as_ref();
         if applied.refusal.is_none() {
-            let there = observed.deployment.as_ref();
-            applied.record(applier.apply_object(&deployment, there).await)?;
+            let outcome = if autoscaler.is_some() && there.is_some() {
+                // The number is the autoscaler's.
+                if let Some(spec) = &mut deployment.spec {
+                    spec.replicas = None;
+                }
+                applier.apply_scaled(&deployment, there).await
+            } else {
+                if autoscaler.is_none() {
+                    scaling::remove_autoscaler(&applier, &self.optional, &mut extras).await?;
+                }
+                applier.apply_object(&deployment, there).await
+            };
+            applied.record(outcome)?;
         }
         // The grant to read Secrets only with the Deployment, which shows that there is something
         // to remove.
         if applied.refusal.is_none() {
             ensure(&applier, &role_binding, &mut applied).await?;
+            let wanted = autoscaler.as_ref();
+            scaling::apply_autoscaler(&applier, &self.optional, wanted, &mut extras).await?;
+            scaling::apply_budget(&applier, budget.as_ref(), &mut extras).await?;
         }
+        if let Some(refusal) = &extras.refusal {
+            tracing::warn!(namespace, %refusal, "a pool is not scaled or not protected as configured");
+        }
+        state.scaling = extras.refusal;
         let again = match &applied.refusal {
             None => self.resync,
             Some(_) => backoff(self.history.count_failure(&identity.uid)),
@@ -131,11 +192,8 @@ impl PoolController {
             self.history.reset_failures(&identity.uid);
         }
         self.pools.set_problem(namespace, applied.refusal);
-        Ok(Some(
-            applied
-                .requeue_after
-                .map_or(again, |after| after.min(again)),
-        ))
+        let waits = [applied.requeue_after, extras.requeue_after, Some(again)];
+        Ok(waits.into_iter().flatten().min())
     }
 
     async fn remove(
@@ -144,7 +202,8 @@ impl PoolController {
         state: &mut Namespace,
         observed: &ObservedPool,
     ) -> Result<Option<Duration>, Failure> {
-        if observed.deployment.is_none() && !state.made {
+        let autoscaler = self.optional.autoscaler(namespace, POOL);
+        if observed.deployment.is_none() && autoscaler.is_none() && !state.made {
             state.idle = None;
             return Ok(None);
         }
@@ -158,7 +217,12 @@ impl PoolController {
         }
         let identity = identity(namespace);
         let applier = self.applier(&identity);
-        let mut applied = Applied::default();
+        let (mut applied, mut extras) = (Applied::default(), Applied::default());
+        scaling::remove_autoscaler(&applier, &self.optional, &mut extras).await?;
+        scaling::apply_budget(&applier, None, &mut extras).await?;
+        if let Some(refusal) = extras.refusal {
+            tracing::warn!(namespace, %refusal, "the autoscaler or the disruption budget of a pool is not removed");
+        }
         // The Deployment last: it shows that there is something to remove.
         discard::<RoleBinding>(&applier, &mut applied).await?;
         discard::<ServiceAccount>(&applier, &mut applied).await?;
@@ -169,7 +233,7 @@ impl PoolController {
         state.made = false;
         if observed.deployment.is_none() {
             state.idle = None;
-            return Ok(None);
+            return Ok(autoscaler.map(|_| self.resync));
         }
         applied.record(applier.remove(observed.deployment.as_ref()).await)?;
         if let Some(refusal) = applied.refusal {
@@ -210,6 +274,40 @@ impl PoolController {
                 None => return Ok(false),
             }
         }
+    }
+
+    /// Writes the status of the namespace's `WasmPool`.
+    async fn show(
+        &self,
+        namespace: &str,
+        state: &mut Namespace,
+        observed: &ObservedPool,
+        resource: &WatchedPool,
+        invalid: Option<&Invalid>,
+    ) -> Result<(), Failure> {
+        if resource.meta().deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let pods: Vec<&Pod> = observed.pods.iter().map(|pod| &**pod).collect();
+        let warnings: Vec<&Event> = observed.warnings.iter().map(|event| &**event).collect();
+        let problem = self.pools.problem(namespace);
+        let input = PoolStatusInput {
+            generation: resource.meta().generation,
+            invalid,
+            functions: self.caches.pooled(namespace).len(),
+            deployment: observed.deployment.as_deref(),
+            pods: &pods,
+            warnings: &warnings,
+            problem: problem.as_ref(),
+            scaling: state.scaling.as_ref(),
+        };
+        let previous = state.status.newest(resource).unwrap_or_default();
+        let now = whole_seconds(Timestamp::now());
+        let status = pool_status(input, &previous, &now);
+        state
+            .status
+            .write(&self.client, namespace, resource, status)
+            .await
     }
 
     /// Reconciles all functions of the pool when its pods have changed.
@@ -257,36 +355,4 @@ fn identity(namespace: &str) -> Identity {
         name: POOL.to_owned(),
         uid: format!("pool/{namespace}"),
     }
-}
-
-/// Applies an object that no watch follows.
-async fn ensure<K>(applier: &Applier<'_>, desired: &K, applied: &mut Applied) -> Result<(), Failure>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize,
-{
-    let outcome = match applier.read::<K>().await {
-        Ok(there) => applier.apply_object(desired, there.as_ref()).await,
-        Err(error) => Err(error),
-    };
-    applied.record(outcome).map(drop)
-}
-
-/// Deletes an object that no watch follows.
-async fn discard<K>(applier: &Applier<'_>, applied: &mut Applied) -> Result<(), Failure>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize,
-{
-    let outcome = match applier.read::<K>().await {
-        Ok(there) => applier.remove(there.as_ref()).await,
-        Err(error) => Err(error),
-    };
-    applied.record(outcome).map(drop)
 }

@@ -78,7 +78,9 @@ impl PoolLoop {
                 self.follow(&namespace, &needing);
             }
             let caches = &self.controller.caches;
-            let ready = caches.has_functions() && caches.ready("") == Ok(true);
+            let ready = caches.has_functions()
+                && caches.ready("") == Ok(true)
+                && self.controller.optional.ready();
             for namespace in self.take_due() {
                 if ready {
                     self.start(namespace, &needing);

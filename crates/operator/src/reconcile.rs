@@ -18,10 +18,12 @@ use crate::caches::{Caches, Observed};
 use crate::failure::{Failure, backoff};
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::optional_caches::OptionalCaches;
 use crate::place::{self, Place};
 use crate::placement::{PodsAction, whole_seconds};
 use crate::pool_view::PoolView;
 use crate::pools::Pools;
+use crate::scaling::{apply_autoscaler, remove_autoscaler};
 use crate::status::{Placed, StatusInput, status};
 use crate::status_writer::StatusWriter;
 use crate::touched::Touched;
@@ -45,6 +47,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
     pub(crate) pools: Arc<Pools>,
+    pub(crate) optional: Arc<OptionalCaches>,
     pub(crate) touched: Touched,
     pub(crate) resync: Duration,
 }
@@ -150,7 +153,7 @@ async fn reconcile_function(
             ..Applied::default()
         },
         (Some(desired), Some(place), None) if place.has_objects(&observed) => {
-            apply(&identity, desired, place, &observed, context).await?
+            Box::pin(apply(&identity, desired, place, &observed, context)).await?
         }
         // An invalid resource changes nothing: the pods of the last valid version stay. A function
         // that has no place yet has nothing.
@@ -232,7 +235,18 @@ async fn apply(
         history: &context.history,
         identity,
     };
-    Box::pin(applier.apply(desired, place.pods, observed)).await
+    let (optional, autoscaler) = (&context.optional, desired.autoscaler.clone());
+    let mut before = Applied::default();
+    if autoscaler.is_none() || place.pods == PodsAction::Remove {
+        remove_autoscaler(&applier, optional, &mut before).await?;
+    }
+    let mut applied = Box::pin(applier.apply(desired, place.pods, observed)).await?;
+    // Of a Deployment of another owner it would change the number of pods.
+    if autoscaler.is_some() && place.pods == PodsAction::Apply && applied.refusal.is_none() {
+        apply_autoscaler(&applier, optional, autoscaler.as_ref(), &mut applied).await?;
+    }
+    applied.refusal = applied.refusal.or(before.refusal);
+    Ok(applied)
 }
 
 /// Writes a status; with the version in the cache, only over the newest one that is known.

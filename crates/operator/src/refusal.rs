@@ -49,6 +49,11 @@ pub(crate) enum Refusal {
     PoolFull,
     /// The operator has no image for pools.
     PoolDisabled,
+    /// The `WasmPool` of the namespace is invalid, and there is no pool from before.
+    PoolInvalid {
+        /// The field and the mistake.
+        message: String,
+    },
 }
 
 impl Refusal {
@@ -62,6 +67,7 @@ impl Refusal {
             Self::NameTaken { .. } => Reason::NameTaken,
             Self::PoolFull => Reason::PoolFull,
             Self::PoolDisabled => Reason::PoolDisabled,
+            Self::PoolInvalid { .. } => Reason::PoolInvalid,
         }
     }
 }
@@ -95,6 +101,11 @@ impl fmt::Display for Refusal {
             ),
             Self::PoolDisabled => f.write_str(
                 "the operator makes no pools: set pool.enabled and pool.image of its chart, or set placement to Pod",
+            ),
+            Self::PoolInvalid { message } => write!(
+                f,
+                "the WasmPool default of the namespace is invalid, and there is no pool from before: {}",
+                cut(message)
             ),
         }
     }

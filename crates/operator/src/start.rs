@@ -41,7 +41,11 @@ enum Failure {
 pub fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(Command::Crd) = options.command {
-        print!("{}", sampan_crd::definition_yaml());
+        let (functions, pools) = (
+            sampan_crd::definition_yaml(),
+            sampan_crd::pool_definition_yaml(),
+        );
+        print!("{functions}---\n{pools}");
         return ExitCode::SUCCESS;
     }
     match start(&options.run) {

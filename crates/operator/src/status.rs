@@ -146,7 +146,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn of(deployment: Option<&Deployment>) -> Self {
+    pub(crate) fn of(deployment: Option<&Deployment>) -> Self {
         let Some(deployment) = deployment else {
             return Self {
                 wanted: 0,

@@ -50,6 +50,12 @@ impl WatchedFunction {
         self.status().ok().flatten()?.pool_port
     }
 
+    /// Whether the function asks for an autoscaler.
+    pub(crate) fn is_scaled(&self) -> bool {
+        let function = self.0.as_ref();
+        function.is_ok_and(|function| function.spec.scale.is_some())
+    }
+
     /// Whether the function needs a pool: it asks for it, is served by it, or drains there. A
     /// status that cannot be parsed may say so.
     pub(crate) fn needs_pool(&self) -> bool {

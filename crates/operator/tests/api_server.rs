@@ -14,5 +14,9 @@ mod pools;
 mod repairs;
 #[path = "scenarios/rights.rs"]
 mod rights;
+#[path = "scenarios/scaling.rs"]
+mod scaling;
+#[path = "scenarios/wasm_pools.rs"]
+mod wasm_pools;
 #[path = "scenarios/watches.rs"]
 mod watches;

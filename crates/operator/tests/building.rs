@@ -24,6 +24,7 @@ fn built(name: &str) -> Value {
     json!({
         "deployment": desired.deployment,
         "service": desired.service,
+        "autoscaler": desired.autoscaler,
         "ingress": desired.ingress,
     })
 }
@@ -50,6 +51,11 @@ fn a_function_with_only_an_image() {
 #[test]
 fn a_function_with_every_field() {
     check("whole");
+}
+
+#[test]
+fn a_function_that_is_scaled() {
+    check("scaled");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use sampan_crd::{POOL, POOL_FIELDS};
-use sampan_operator::{Backend, Identity, PoolSettings, pool, service};
+use sampan_crd::{POOL, POOL_FIELDS, ValidPool, WasmPool};
+use sampan_operator::{Backend, Identity, PoolConfig, PoolSettings, pool, service};
 use serde_json::{Value, json};
 
 fn settings() -> PoolSettings {
@@ -26,18 +26,35 @@ fn settings() -> PoolSettings {
 }
 
 fn built(settings: &PoolSettings) -> Value {
-    let objects = pool("functions", settings);
+    objects(&PoolConfig::of(settings, None).expect("settings of all pools are valid"))
+}
+
+fn objects(config: &PoolConfig) -> Value {
+    let objects = pool("functions", config);
     json!({
         "serviceAccount": objects.service_account,
         "roleBinding": objects.role_binding,
         "deployment": objects.deployment,
+        "autoscaler": objects.autoscaler,
+        "budget": objects.budget,
     })
+}
+
+/// The settings of a namespace's pool.
+fn own(spec: &Value) -> ValidPool {
+    let resource = json!({
+        "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmPool",
+        "metadata": { "name": "default" }, "spec": spec,
+    });
+    let resource: WasmPool = serde_json::from_value(resource).expect("a resource");
+    ValidPool::of(&resource).expect("it is allowed")
 }
 
 #[test]
 fn every_object_of_a_pool_has_its_name_and_no_owner() {
     let built = built(&settings());
-    for object in built.as_object().expect("objects").values() {
+    let objects = built.as_object().expect("objects").values();
+    for object in objects.filter(|object| !object.is_null()) {
         assert_eq!(object["metadata"]["name"], POOL, "{object}");
         assert_eq!(object["metadata"]["namespace"], "functions", "{object}");
         assert_eq!(object["metadata"].get("ownerReferences"), None, "{object}");
@@ -134,6 +151,96 @@ fn the_settings_of_pools_are_in_their_pods() {
     assert_eq!(pod["imagePullSecrets"], json!([{ "name": "s" }]));
     assert_eq!(pod["containers"][0]["imagePullPolicy"], "Never");
     assert_eq!(pod["containers"][0].get("lifecycle"), None);
+}
+
+#[test]
+fn a_wasm_pool_overlays_the_settings_of_all_pools() {
+    let own = own(&json!({
+        "replicas": { "min": 2, "max": 5 }, "target": { "cpuUtilization": 60 },
+        "resources": { "requests": { "cpu": "1" } },
+        "nodeSelector": { "disktype": "ssd" }, "tolerations": [{ "key": "spot" }],
+        "affinity": { "nodeAffinity": {} }, "priorityClassName": "high", "runtimeClassName": "gvisor",
+        "topologySpreadConstraints": [
+            { "maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" },
+        ],
+        "cacheSize": "20Gi", "stateSize": "1Gi",
+    }));
+    let built = objects(&PoolConfig::of(&settings(), Some(&own)).expect("it is valid"));
+    let deployment = &built["deployment"]["spec"];
+    // For a new Deployment; the autoscaler has the number of an existing one.
+    assert_eq!(deployment["replicas"], 2);
+    let pod = &deployment["template"]["spec"];
+    assert_eq!(pod["nodeSelector"], json!({ "disktype": "ssd" }));
+    assert_eq!(pod["tolerations"], json!([{ "key": "spot" }]));
+    assert_eq!(pod["affinity"], json!({ "nodeAffinity": {} }));
+    assert_eq!(pod["priorityClassName"], "high");
+    assert_eq!(pod["runtimeClassName"], "gvisor");
+    let selector = json!({ "matchLabels": { "sampan.dev/pool": "default" } });
+    let spread = json!([{
+        "maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": selector,
+    }]);
+    assert_eq!(pod["topologySpreadConstraints"], spread);
+    assert_eq!(pod["volumes"][0]["emptyDir"]["sizeLimit"], "1Gi");
+    assert_eq!(pod["volumes"][1]["emptyDir"]["sizeLimit"], "20Gi");
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], "registry.example/pool:1.0");
+    assert_eq!(
+        container["resources"],
+        json!({ "requests": { "cpu": "1" } })
+    );
+    let expected = json!({
+        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": POOL },
+        "minReplicas": 2, "maxReplicas": 5,
+        "metrics": [{ "type": "ContainerResource", "containerResource": {
+            "container": "pool", "name": "cpu",
+            "target": { "type": "Utilization", "averageUtilization": 60 },
+        } }],
+    });
+    assert_eq!(built["autoscaler"]["spec"], expected);
+    assert_eq!(
+        built["budget"]["spec"],
+        json!({ "maxUnavailable": 1, "selector": selector })
+    );
+}
+
+#[test]
+fn the_number_of_pods_decides_on_autoscaler_and_budget() {
+    let check = |replicas: Value, pods: i32, scaled: bool, protected: bool| {
+        let own = own(&json!({ "replicas": replicas, "resources": { "limits": { "cpu": 1 } } }));
+        let built = objects(&PoolConfig::of(&settings(), Some(&own)).expect("it is valid"));
+        assert_eq!(built["deployment"]["spec"]["replicas"], pods, "{replicas}");
+        assert_eq!(!built["autoscaler"].is_null(), scaled, "{replicas}");
+        assert_eq!(!built["budget"].is_null(), protected, "{replicas}");
+    };
+    // Those of all pools.
+    check(json!(null), 2, false, true);
+    check(json!({ "min": 1 }), 1, false, false);
+    check(json!({ "min": 3 }), 3, false, true);
+    check(json!({ "min": 3, "max": 3 }), 3, false, true);
+    check(json!({ "min": 1, "max": 3 }), 1, true, false);
+    check(json!({ "min": 2, "max": 3 }), 2, true, true);
+}
+
+#[test]
+fn a_scaled_pool_needs_a_request_of_processor_time() {
+    let check = |all: Value, resources: Option<Value>, valid: bool| {
+        let settings = PoolSettings {
+            resources: serde_json::from_value(all.clone()).expect("resources"),
+            ..settings()
+        };
+        let spec = json!({ "replicas": { "min": 1, "max": 2 }, "resources": resources });
+        let config = PoolConfig::of(&settings, Some(&own(&spec)));
+        let field = config.err().map(|invalid| invalid.field);
+        let expected = (!valid).then_some("spec.resources");
+        assert_eq!(field.as_deref(), expected, "{all} {spec}");
+    };
+    let memory = json!({ "limits": { "memory": "1Gi" } });
+    let cpu = json!({ "requests": { "cpu": "50m" } });
+    check(cpu.clone(), None, true);
+    check(memory.clone(), None, false);
+    check(memory.clone(), Some(cpu.clone()), true);
+    check(cpu, Some(memory), false);
 }
 
 #[test]

@@ -44,10 +44,10 @@ fn no_permission_is_a_wildcard_or_covers_secrets() {
 }
 
 #[test]
-fn accounts_and_grants_are_limited_to_those_of_pools() {
+fn accounts_grants_and_budgets_are_limited_to_those_of_pools() {
     let documents = documents();
     let rules = documents[0]["rules"].as_array().expect("rules");
-    for resource in ["serviceaccounts", "rolebindings"] {
+    for resource in ["serviceaccounts", "rolebindings", "poddisruptionbudgets"] {
         let about = rules.iter().filter(|rule| {
             let resources = rule["resources"].as_array().expect("resources");
             resources.contains(&Value::from(resource))

@@ -11,6 +11,7 @@
 //! - The chart and its installer: tests in `tests/cluster_chart.rs`.
 //! - An ingress controller: tests in `tests/cluster_ingress.rs`.
 //! - Functions in a pool: `src/pooled.rs`; tests in `tests/cluster_pooled`, and with faults in `tests/cluster_faults`.
+//! - The settings and the scaling of pools: tests in `tests/cluster_pools.rs`.
 //! - Pods of a kubelet with systemd's driver: tests in `tests/systemd_pods.rs`.
 #![expect(
     clippy::missing_panics_doc,

@@ -314,7 +314,7 @@ async fn the_chart_installs_rolls_back_and_uninstalls_without_leftovers() {
     ]);
     assert_eq!(supervisor.restarts(), 3);
 
-    // After an uninstall, only the custom resource definition stays, and with it the users'
+    // After an uninstall, only the custom resource definitions stay, and with it the users'
     // functions.
     namespace.delete().await;
     let output = release.helm(&["uninstall", "sampan", "--wait", "--timeout", "180s"]);
@@ -326,7 +326,9 @@ async fn the_chart_installs_rolls_back_and_uninstalls_without_leftovers() {
     wait_for_node(&cluster, node, (false, false));
     let kubectl = cluster.kubectl();
     let crds = kubectl.output(&["get", "crd", "-o", "name"]);
-    assert!(crds.contains("wasmfunctions.sampan.dev"), "{crds}");
+    for name in ["wasmfunctions.sampan.dev", "wasmpools.sampan.dev"] {
+        assert!(crds.contains(name), "{crds}");
+    }
     let left = kubectl.output(&[
         "get",
         "runtimeclass,clusterrole,clusterrolebinding,deployment,daemonset,job",

@@ -1,4 +1,5 @@
-//! Builds the objects of a namespace's pool: its service account, its grant, its Deployment.
+//! Builds the objects of a namespace's pool: its service account, its grant, its Deployment, its
+//! autoscaler and its disruption budget.
 //!
 //! The pool is an ordinary container that any cluster admits: Pod Security `restricted`, a
 //! read-only root, no `RuntimeClass` of its own. It has no port for each function, because a
@@ -10,19 +11,23 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
     HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SecurityContext,
-    ServiceAccount, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SecurityContext, ServiceAccount,
+    SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
 };
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sampan_crd::{MANAGED_BY, METRICS_PORT, POOL, POOL_LABEL};
 
+use super::autoscaler::autoscaler;
 use super::pod::{filled, seccomp_default};
+use super::pool_config::{PodCount, PoolConfig, PoolSettings};
 
 /// The container of a pool's pod.
 const CONTAINER: &str = "pool";
@@ -59,33 +64,6 @@ const FIELDS: [(&str, &str); 8] = [
     ("POD_IPS", "status.podIPs"),
 ];
 
-/// The settings of all pools.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolSettings {
-    /// The image of the program `sampan-pool`.
-    pub image: String,
-    /// When a node pulls it; `None` for Kubernetes' default.
-    pub image_pull_policy: Option<String>,
-    /// Secrets with credentials for it, in each namespace with a pool.
-    pub image_pull_secrets: Vec<String>,
-    /// The `RuntimeClass`; `None` for the cluster's default runtime.
-    pub runtime_class: Option<String>,
-    /// Pods of each pool.
-    pub replicas: i32,
-    /// Registries from which functions are pulled over HTTP without TLS.
-    pub plain_http_registries: Vec<String>,
-    /// Resources of each pod.
-    pub resources: ResourceRequirements,
-    /// How long a terminating pod accepts requests. Whole seconds.
-    pub drain_delay: Duration,
-    /// How long a starting pod waits for the next function that is loaded. Whole seconds.
-    pub ready_timeout: Duration,
-    /// The most memory of what a pod keeps for a restart of its container.
-    pub state_size: Quantity,
-    /// The most disk of a pod's compiled modules.
-    pub cache_size: Quantity,
-}
-
 /// The objects of one pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolObjects {
@@ -93,12 +71,17 @@ pub struct PoolObjects {
     pub service_account: ServiceAccount,
     /// The grant of the `ClusterRole`, in its namespace only.
     pub role_binding: RoleBinding,
-    /// Its pods.
+    /// Its pods. An autoscaled one has the fewest pods, which only a new Deployment is to get.
     pub deployment: Deployment,
+    /// What chooses the number of its pods; `None` for a fixed number.
+    pub autoscaler: Option<HorizontalPodAutoscaler>,
+    /// Keeps evictions from stopping several pods at once; `None` for a single pod, which could never
+    /// be evicted.
+    pub budget: Option<PodDisruptionBudget>,
 }
 
 /// Builds the pool of a namespace.
-pub fn pool(namespace: &str, settings: &PoolSettings) -> PoolObjects {
+pub fn pool(namespace: &str, config: &PoolConfig) -> PoolObjects {
     PoolObjects {
         service_account: ServiceAccount {
             metadata: metadata(namespace),
@@ -118,7 +101,24 @@ pub fn pool(namespace: &str, settings: &PoolSettings) -> PoolObjects {
                 api_group: None,
             }]),
         },
-        deployment: deployment(namespace, settings),
+        deployment: deployment(namespace, config),
+        autoscaler: match config.pods {
+            PodCount::Fixed(_) => None,
+            PodCount::Scaled(scale) => Some(autoscaler(metadata(namespace), CONTAINER, scale)),
+        },
+        budget: (config.pods.min() > 1).then(|| budget(namespace)),
+    }
+}
+
+fn budget(namespace: &str) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: metadata(namespace),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(label_selector()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
     }
 }
 
@@ -126,6 +126,13 @@ pub fn pool(namespace: &str, settings: &PoolSettings) -> PoolObjects {
 pub(super) fn selector() -> BTreeMap<String, String> {
     let (label, pool) = POOL_LABEL;
     BTreeMap::from([(label.to_owned(), pool.to_owned())])
+}
+
+fn label_selector() -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(selector()),
+        ..LabelSelector::default()
+    }
 }
 
 fn labels() -> BTreeMap<String, String> {
@@ -146,18 +153,14 @@ fn metadata(namespace: &str) -> ObjectMeta {
     }
 }
 
-fn deployment(namespace: &str, settings: &PoolSettings) -> Deployment {
-    let selector = LabelSelector {
-        match_labels: Some(selector()),
-        ..LabelSelector::default()
-    };
+fn deployment(namespace: &str, config: &PoolConfig) -> Deployment {
     Deployment {
         metadata: metadata(namespace),
         spec: Some(DeploymentSpec {
-            replicas: Some(settings.replicas),
+            replicas: Some(config.pods.min()),
             revision_history_limit: Some(3),
-            progress_deadline_seconds: Some(progress_deadline(settings)),
-            selector: selector.clone(),
+            progress_deadline_seconds: Some(progress_deadline(&config.settings)),
+            selector: label_selector(),
             // A pod has loaded every function before another one stops.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
@@ -175,7 +178,7 @@ fn deployment(namespace: &str, settings: &PoolSettings) -> Deployment {
                     ])),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(spec(settings, selector)),
+                spec: Some(spec(config)),
             },
             ..DeploymentSpec::default()
         }),
@@ -188,7 +191,17 @@ fn progress_deadline(settings: &PoolSettings) -> i32 {
     i32::try_from(deadline.as_secs()).unwrap_or(i32::MAX)
 }
 
-fn spec(settings: &PoolSettings, selector: LabelSelector) -> PodSpec {
+fn spec(config: &PoolConfig) -> PodSpec {
+    let PoolConfig {
+        settings,
+        // Part of the Deployment.
+        pods: _,
+        node_selector,
+        tolerations,
+        affinity,
+        topology_spread_constraints: constraints,
+        priority_class_name,
+    } = config;
     let grace = settings
         .drain_delay
         .saturating_add(GRACE + MARGIN)
@@ -212,13 +225,11 @@ fn spec(settings: &PoolSettings, selector: LabelSelector) -> PodSpec {
             seccomp_profile: Some(seccomp_default()),
             ..PodSecurityContext::default()
         }),
-        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: "kubernetes.io/hostname".to_owned(),
-            when_unsatisfiable: "ScheduleAnyway".to_owned(),
-            label_selector: Some(selector),
-            ..TopologySpreadConstraint::default()
-        }]),
+        node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
+        tolerations: filled(tolerations.clone()),
+        affinity: affinity.clone(),
+        priority_class_name: priority_class_name.clone(),
+        topology_spread_constraints: Some(spread(constraints)),
         volumes: Some(vec![
             volume(STATE, Some("Memory"), &settings.state_size),
             volume(CACHE, None, &settings.cache_size),
@@ -226,6 +237,26 @@ fn spec(settings: &PoolSettings, selector: LabelSelector) -> PodSpec {
         containers: vec![container(settings)],
         ..PodSpec::default()
     }
+}
+
+/// How the pods are spread: as configured, or over nodes.
+fn spread(constraints: &[TopologySpreadConstraint]) -> Vec<TopologySpreadConstraint> {
+    let default = TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..TopologySpreadConstraint::default()
+    };
+    let constraints = match constraints {
+        [] => vec![default],
+        constraints => constraints.to_vec(),
+    };
+    // A constraint without a selector would count no pods.
+    let selected = |constraint: TopologySpreadConstraint| TopologySpreadConstraint {
+        label_selector: constraint.label_selector.or_else(|| Some(label_selector())),
+        ..constraint
+    };
+    constraints.into_iter().map(selected).collect()
 }
 
 fn container(settings: &PoolSettings) -> Container {

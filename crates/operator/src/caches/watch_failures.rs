@@ -15,6 +15,8 @@ pub(crate) struct WatchFailures(Mutex<HashMap<&'static str, WatchFailure>>);
 
 struct WatchFailure {
     forbidden: bool,
+    /// Whether there is no such resource: its definition is not installed.
+    missing: bool,
     at: Instant,
 }
 
@@ -22,11 +24,9 @@ impl WatchFailures {
     /// A resource that the operator may not watch.
     pub(super) fn forbidden(&self) -> Option<&'static str> {
         let failures = self.lock();
-        let current =
-            |failure: &WatchFailure| failure.forbidden && failure.at.elapsed() < FAILURE_LIFETIME;
         let mut forbidden: Vec<&str> = failures
             .iter()
-            .filter(|(_, failure)| current(failure))
+            .filter(|(_, failure)| failure.forbidden && failure.is_current())
             .map(|(resource, _)| *resource)
             .collect();
         // Always the same one, so that conditions do not change without reason.
@@ -34,12 +34,21 @@ impl WatchFailures {
         forbidden.first().copied()
     }
 
+    /// Whether the operator may not watch a resource, or there is no such resource.
+    pub(crate) fn is_refused(&self, resource: &str) -> bool {
+        let failures = self.lock();
+        let failure = failures.get(resource);
+        failure.is_some_and(|it| (it.forbidden || it.missing) && it.is_current())
+    }
+
     /// Records a failure; `true` when it concerns every function's status.
-    pub(super) fn note(&self, resource: &'static str, error: &Error) -> bool {
+    pub(crate) fn note(&self, resource: &'static str, error: &Error) -> bool {
         tracing::warn!(resource, %error, "a watch failed and is tried again");
-        let forbidden = code(error) == Some(403);
+        let code = code(error);
+        let forbidden = code == Some(403);
         let failure = WatchFailure {
             forbidden,
+            missing: code == Some(404),
             at: Instant::now(),
         };
         let before = self.lock().insert(resource, failure);
@@ -47,7 +56,7 @@ impl WatchFailures {
     }
 
     /// Records that the watch works; `true` when that concerns every function's status.
-    pub(super) fn clear(&self, resource: &'static str) -> bool {
+    pub(crate) fn clear(&self, resource: &'static str) -> bool {
         self.lock()
             .remove(resource)
             .is_some_and(|before| before.forbidden)
@@ -55,6 +64,12 @@ impl WatchFailures {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, WatchFailure>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WatchFailure {
+    fn is_current(&self) -> bool {
+        self.at.elapsed() < FAILURE_LIFETIME
     }
 }
 

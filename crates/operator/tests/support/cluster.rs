@@ -130,7 +130,7 @@ fn folders() -> String {
         .to_owned()
 }
 
-/// Waits for the server and installs the resource definition.
+/// Waits for the server and installs the resource definitions.
 async fn prepare(cluster: &Cluster) {
     let client = cluster.user("admin").client();
     until("the API server answers", async || {
@@ -138,16 +138,22 @@ async fn prepare(cluster: &Cluster) {
     })
     .await;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = sampan_crd::definition();
+    for definition in [sampan_crd::definition(), sampan_crd::pool_definition()] {
+        establish(&definitions, &definition).await;
+    }
+}
+
+async fn establish(
+    definitions: &Api<CustomResourceDefinition>,
+    definition: &CustomResourceDefinition,
+) {
     definitions
-        .create(&PostParams::default(), &definition)
+        .create(&PostParams::default(), definition)
         .await
         .expect("the definition is accepted");
+    let name = definition.metadata.name.as_deref().unwrap_or_default();
     until("the definition is established", async || {
-        let there = definitions
-            .get("wasmfunctions.sampan.dev")
-            .await
-            .expect("the definition");
+        let there = definitions.get(name).await.expect("the definition");
         let conditions = there
             .status
             .and_then(|status| status.conditions)

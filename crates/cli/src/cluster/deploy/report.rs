@@ -155,7 +155,7 @@ fn advice(reason: &str) -> &'static str {
             "correct the value that is named; `kubectl explain wfn.spec` says what it takes"
         }
         Some(Reason::Forbidden) => "give the operator the role that its Helm chart has",
-        Some(Reason::PoolFull | Reason::PoolDisabled) => {
+        Some(Reason::PoolFull | Reason::PoolDisabled | Reason::PoolInvalid) => {
             "deploy it with --placement pod, or change what the message names"
         }
         Some(Reason::NameTaken) => "rename the function, or delete the object that has its name",

@@ -206,7 +206,8 @@ fn severity(reason: &str) -> Severity {
             | Reason::Forbidden
             | Reason::NameTaken
             | Reason::PoolFull
-            | Reason::PoolDisabled,
+            | Reason::PoolDisabled
+            | Reason::PoolInvalid,
         ) => Severity::Permanent,
         Some(
             Reason::ImagePullFailed

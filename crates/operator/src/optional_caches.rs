@@ -1,0 +1,192 @@
+//! Caches of the objects without which the operator works as well: `WasmPools` and
+//! autoscalers.
+//!
+//! A definition or a permission that is missing, as during an upgrade, is reported and stops nothing:
+//! pools have the settings of all pools, and no autoscaler is made.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::Api;
+use kube::core::NamespaceResourceScope;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, Resource};
+use sampan_crd::{DEFAULT_POOL, MANAGED_BY, POOL};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use crate::caches::{Caches, WatchFailures, slim};
+use crate::grouped::{Grouped, Key};
+use crate::refusal::Refusal;
+use crate::touched::Touched;
+use crate::watched_pool::WatchedPool;
+
+const POOLS: &str = "wasmpools.sampan.dev";
+const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
+
+/// The watches that the operator can do without.
+pub(crate) const OPTIONAL: [&str; 2] = [POOLS, AUTOSCALERS];
+
+/// The caches.
+pub(crate) struct OptionalCaches {
+    pools: Grouped<WatchedPool>,
+    autoscalers: Grouped<HorizontalPodAutoscaler>,
+    failures: WatchFailures,
+    caches: Arc<Caches>,
+    touched: Touched,
+}
+
+impl OptionalCaches {
+    /// Starts the watches, which end with the set.
+    pub(crate) fn start(
+        client: &Client,
+        namespace: Option<&str>,
+        caches: &Arc<Caches>,
+        touched: Touched,
+        tasks: &mut JoinSet<()>,
+    ) -> Arc<Self> {
+        let optional = Arc::new(Self {
+            pools: Grouped::new(key),
+            autoscalers: Grouped::new(key),
+            failures: WatchFailures::default(),
+            caches: Arc::clone(caches),
+            touched,
+        });
+        let (managed_by, operator) = MANAGED_BY;
+        let ours = watcher::Config::default().labels(&format!("{managed_by}={operator}"));
+        let all = watcher::Config::default();
+        let pools = api::<WatchedPool>(client, namespace);
+        let autoscalers = api::<HorizontalPodAutoscaler>(client, namespace);
+        let of = Arc::clone(&optional);
+        tasks.spawn(of.watch(POOLS, pools, all, |it| &it.pools));
+        let of = Arc::clone(&optional);
+        tasks.spawn(of.watch(AUTOSCALERS, autoscalers, ours, |it| &it.autoscalers));
+        optional
+    }
+
+    /// Whether each list was read, or the API server refuses it.
+    pub(crate) fn ready(&self) -> bool {
+        (self.pools.is_ready() || self.failures.is_refused(POOLS))
+            && (self.autoscalers.is_ready() || self.failures.is_refused(AUTOSCALERS))
+    }
+
+    /// The settings of a namespace's pool.
+    pub(crate) fn pool(&self, namespace: &str) -> Option<Arc<WatchedPool>> {
+        let key = (namespace.to_owned(), DEFAULT_POOL.to_owned());
+        self.pools.get(&key)
+    }
+
+    /// The autoscaler of a Deployment with this name.
+    pub(crate) fn autoscaler(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<HorizontalPodAutoscaler>> {
+        self.autoscalers
+            .get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Why no autoscaler can be made: those that exist are not known.
+    pub(crate) fn no_autoscalers(&self, namespace: &str) -> Option<Refusal> {
+        (self.failures.is_refused(AUTOSCALERS)).then(|| Refusal::Forbidden {
+            verb: "list and watch",
+            resource: AUTOSCALERS.to_owned(),
+            namespace: namespace.to_owned(),
+        })
+    }
+
+    /// Whether the API server refuses a watch.
+    pub(crate) fn is_refused(&self, resource: &str) -> bool {
+        self.failures.is_refused(resource)
+    }
+
+    fn watch<K>(
+        self: Arc<Self>,
+        resource: &'static str,
+        api: Api<K>,
+        config: watcher::Config,
+        index: fn(&Self) -> &Grouped<K>,
+    ) -> impl Future<Output = ()> + Send + use<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let events = watcher(api, config).default_backoff();
+        async move {
+            let mut events = std::pin::pin!(events);
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        let event = event.modify(slim);
+                        let changed = match &event {
+                            Event::Apply(object) | Event::Delete(object) => key(object),
+                            Event::Init | Event::InitApply(_) | Event::InitDone => None,
+                        };
+                        let is_listed = matches!(event, Event::InitDone);
+                        let is_begun = !matches!(event, Event::Init | Event::InitApply(_));
+                        index(&self).apply(event);
+                        let recovered = is_begun && self.failures.clear(resource);
+                        if is_listed || recovered {
+                            self.touch_all().await;
+                        } else if let Some(changed) = changed {
+                            self.touch(changed).await;
+                        }
+                    }
+                    Err(error) => {
+                        if self.failures.note(resource, &error) {
+                            self.touch_all().await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the pool or the function with this object.
+    async fn touch(&self, (namespace, name): Key) {
+        if name == POOL || name == DEFAULT_POOL {
+            self.caches.pool_changes.mark(namespace.clone());
+        }
+        if name != POOL {
+            self.touched.functions(&namespace, [name]).await;
+        }
+    }
+
+    /// Looks at everything that an object of these caches may be about.
+    async fn touch_all(&self) {
+        let mut namespaces = self.caches.with_pools();
+        namespaces.extend(self.pools.namespaces_with(DEFAULT_POOL));
+        namespaces.extend(self.autoscalers.namespaces_with(POOL));
+        for namespace in namespaces {
+            self.caches.pool_changes.mark(namespace);
+        }
+        let state = self.caches.functions.state();
+        let scaled = state.iter().filter(|function| function.is_scaled());
+        let mut functions: BTreeSet<Key> = scaled.filter_map(|function| key(&**function)).collect();
+        let autoscalers = self.autoscalers.all();
+        functions.extend(autoscalers.iter().filter_map(|object| key(&**object)));
+        for (namespace, name) in functions {
+            if name != POOL {
+                self.touched.functions(&namespace, [name]).await;
+            }
+        }
+    }
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn key<K: Resource>(object: &K) -> Option<Key> {
+    let metadata = object.meta();
+    Some((metadata.namespace.clone()?, metadata.name.clone()?))
+}
