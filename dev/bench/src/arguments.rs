@@ -36,8 +36,14 @@ pub(crate) enum Command {
     ///
     /// The operator and the pool run as processes beside them; there is no kubelet. Measures the
     /// memory of many idle functions, the first request of one that was never called, the time from
-    /// a resource to its first answer, and requests a second against `sampan up`.
+    /// a resource to its first answer, requests a second against `sampan up`, and the requests of
+    /// quiet functions beside a busy one.
     Pool(Pool),
+    /// Compare functions in a pool with containers in pods, on a real cluster
+    ///
+    /// Measures the time from a created resource to the first answer against that of a Deployment,
+    /// and many at once. The kinds are taken in turns.
+    PoolCluster(PoolCluster),
     /// Start and stop many pods, and check that nothing stays behind
     ///
     /// Both kinds, in batches. It fails when a process, a mount, a control group, a network
@@ -175,14 +181,14 @@ pub(crate) struct Pool {
     pub(crate) measures: Vec<PoolMeasure>,
 
     /// How many functions the pool has; memory is also measured with a tenth of them
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
+    #[arg(long, value_name = "COUNT", default_value = "10000", value_parser = functions)]
     pub(crate) functions: usize,
 
     /// How many distinct modules they have
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) modules: u64,
 
-    /// How often throughput is measured, in turns
+    /// How often loads are measured, in turns
     #[arg(long, value_name = "COUNT", default_value_t = 7)]
     pub(crate) repeats: usize,
 
@@ -206,6 +212,48 @@ pub(crate) enum PoolMeasure {
     Created,
     /// Requests a second against `sampan up`
     Throughput,
+    /// Requests of quiet functions beside a busy one
+    Neighbour,
+}
+
+/// Parses a count of which a tenth is at least one, and for which one pool has ports.
+fn functions(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 10..=19_000) => Ok(count),
+        _ => Err("it is a number from 10 to 19000".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PoolCluster {
+    /// Measure only these; all when none is named
+    #[arg(value_enum, value_name = "MEASURE")]
+    pub(crate) measures: Vec<PoolClusterMeasure>,
+
+    #[command(flatten)]
+    pub(crate) images: Images,
+
+    /// How often everything is measured, in turns
+    #[arg(long, value_name = "COUNT", default_value_t = 9)]
+    pub(crate) repeats: usize,
+
+    /// How many functions, and how many pods, are made at once for the burst
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) burst: usize,
+
+    /// The file of the samples
+    #[arg(long, value_name = "FILE", default_value = "bench-pool-cluster.json")]
+    pub(crate) json: PathBuf,
+}
+
+/// The measurements of `pool-cluster`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PoolClusterMeasure {
+    /// From a created resource to its first answer, against a Deployment that is created, and one
+    /// that is scaled from zero
+    Created,
+    /// Many functions at once, against many pods
+    Burst,
 }
 
 #[derive(Debug, Args)]
@@ -231,4 +279,21 @@ pub(crate) struct Operator {
     /// The file of the samples
     #[arg(long, value_name = "FILE", default_value = "bench-operator.json")]
     pub(crate) json: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_has_at_least_ten_functions_and_a_port_for_each() {
+        fn check(text: &str, expected: Option<usize>) {
+            assert_eq!(functions(text).ok(), expected, "{text}");
+        }
+        check("10000", Some(10_000));
+        check("10", Some(10));
+        check("9", None);
+        check("20000", None);
+        check("many", None);
+    }
 }

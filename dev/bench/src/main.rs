@@ -9,7 +9,7 @@
 //!
 //! - `paper` and its report: `sampan-experiments`; the report in a browser is tested by `tests/report_page.rs`.
 //! - `churn`, the leftovers of pods: `churn/node_snapshot.rs`, with its tests.
-//! - `engine`, `pods`, `pool`, `operator` and `soak`: a file and a folder of each.
+//! - `engine`, `pods`, `pool`, `pool-cluster`, `operator` and `soak`: a file and a folder of each.
 
 mod api_server;
 mod arguments;
@@ -20,6 +20,8 @@ mod load;
 mod operator;
 mod pods;
 mod pool;
+mod pool_cluster;
+mod pooled;
 mod programs;
 mod report;
 mod soak;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             Command::Paper(paper) => sampan_experiments::run(paper).await,
             Command::Report(report) => sampan_experiments::report(report),
             Command::Pool(pool) => pool::run(pool).await,
+            Command::PoolCluster(pool) => pool_cluster::run(pool).await,
             Command::Operator(operator) => operator::run(operator).await,
         }
     });

@@ -19,7 +19,7 @@ use sampan_measure::netns_thread::NetnsThread;
 
 use crate::arguments::{PodMeasure, Pods};
 use crate::report::{Machine, Report, Row};
-pub(crate) use contender::Contender;
+pub(crate) use contender::{Contender, PORT};
 pub(crate) use pod::Pod;
 
 /// The context of all measurements.

@@ -6,6 +6,7 @@
 mod created;
 mod first;
 mod memory;
+mod neighbour;
 mod server;
 mod site;
 mod throughput;
@@ -17,28 +18,15 @@ use clap::ValueEnum as _;
 use sampan_measure::files::Files;
 
 use crate::arguments::{Pool, PoolMeasure};
-use crate::report::{Machine, Report};
+use crate::report::{Machine, Report, Row};
 use site::Site;
 
 /// Runs the requested measurements.
 pub(crate) async fn run(asked: &Pool) -> Result<ExitCode> {
     let files = Files::find()?;
-    let site = Site::start(files, asked.modules).await?;
     let mut rows = Vec::new();
-    for measure in PoolMeasure::value_variants() {
-        if !asked.measures.is_empty() && !asked.measures.contains(measure) {
-            continue;
-        }
-        let value = measure.to_possible_value();
-        let name = value.as_ref().map_or("", |value| value.get_name());
-        eprintln!("==> {name}");
-        rows.extend(match measure {
-            PoolMeasure::Memory => memory::measure(asked, &site).await?,
-            PoolMeasure::First => first::measure(asked, &site).await?,
-            PoolMeasure::Created => created::measure(asked, &site).await?,
-            PoolMeasure::Throughput => throughput::measure(asked, &site).await?,
-        });
-    }
+    let measured = all(asked, &files, &mut rows).await;
+    // No sample is lost, however the measurements end.
     let report = Report {
         machine: Machine::here(),
         rows,
@@ -46,5 +34,26 @@ pub(crate) async fn run(asked: &Pool) -> Result<ExitCode> {
     print!("{report}");
     report.write(&asked.json)?;
     eprintln!("samples: {}", asked.json.display());
-    Ok(ExitCode::SUCCESS)
+    measured.map(|()| ExitCode::SUCCESS)
+}
+
+async fn all(asked: &Pool, files: &Files, rows: &mut Vec<Row>) -> Result<()> {
+    for measure in PoolMeasure::value_variants() {
+        if !asked.measures.is_empty() && !asked.measures.contains(measure) {
+            continue;
+        }
+        let value = measure.to_possible_value();
+        let name = value.as_ref().map_or("", |value| value.get_name());
+        eprintln!("==> {name}");
+        // One of its own, so that no measurement has the functions of another in its API server.
+        let site = Site::start(files.clone(), asked.modules).await?;
+        rows.extend(match measure {
+            PoolMeasure::Memory => memory::measure(asked, &site).await?,
+            PoolMeasure::First => first::measure(asked, &site).await?,
+            PoolMeasure::Created => created::measure(asked, &site).await?,
+            PoolMeasure::Throughput => throughput::measure(asked, &site).await?,
+            PoolMeasure::Neighbour => neighbour::measure(asked, &site).await?,
+        });
+    }
+    Ok(())
 }

@@ -11,15 +11,17 @@ use std::path::Path;
 use std::process::Command;
 
 use support::browser::{Picture, Theme, screenshot};
-use support::samples;
+use support::samples::{self, KINDS};
 
 const FUNCTIONS: [&str; 2] = ["aes", "n-body"];
 const BLUE: [u8; 3] = [0, 114, 178];
 const VERMILION: [u8; 3] = [213, 94, 0];
+/// The kinds of a run with `--pooled`.
+const WITH_POOL: [&str; 4] = ["wasm", "scratch", "distro", "pooled"];
 
-/// Writes samples into a folder, and makes their report.
-fn report(folder: &Path) {
-    samples::write(folder, &FUNCTIONS);
+/// Writes samples of these kinds into a folder, and makes their report.
+fn report(folder: &Path, kinds: &[&str]) {
+    samples::write(folder, &FUNCTIONS, kinds);
     let output = Command::new(env!("CARGO_BIN_EXE_sampan-bench"))
         .arg("report")
         .arg(folder)
@@ -32,7 +34,7 @@ fn report(folder: &Path) {
 #[test]
 fn a_report_names_everything_that_was_measured_and_loads_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    report(folder.path());
+    report(folder.path(), &KINDS);
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let (page, text) = (read("report.html"), read("report.md"));
     for document in [&page, &text] {
@@ -87,10 +89,48 @@ fn a_report_names_everything_that_was_measured_and_loads_nothing() {
 }
 
 #[test]
+fn a_pool_is_a_series_of_its_own_where_it_was_measured() {
+    let texts = [&KINDS[..], &WITH_POOL].map(|kinds| {
+        let folder = tempfile::tempdir().unwrap();
+        report(folder.path(), kinds);
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        (read("report.md"), read("report.html"), read("PLOT.svg"))
+    });
+    let [
+        (text, page, plot),
+        (with_pool, page_with_pool, plot_with_pool),
+    ] = texts;
+    for without in [&text, &page, &plot] {
+        assert!(!without.contains("pool"), "{without}");
+    }
+    for expected in [
+        "| 1 | pooled, median response: geometric mean at most 1.05 |",
+        "response time of one client, pooled (experiment 1): aes 0.2",
+        "| function | wasm median |",
+        "| pooled: ratio to scratch [95\u{a0}%] |",
+        "| pooled: ratio to scratch (more is better) |",
+        "The memory of a pooled function is that of the pool's pod divided by its functions",
+        "No pod of a pooled function starts",
+        "- **pooled functions**: ",
+    ] {
+        assert!(with_pool.contains(expected), "{expected}: {with_pool}");
+    }
+    // Each line without a pool is still there, but for tables, which are wider.
+    for line in text.lines().filter(|line| line.starts_with('#')) {
+        assert!(with_pool.contains(line), "{line}: {with_pool}");
+    }
+    for (without, with) in [(&page, &page_with_pool), (&plot, &plot_with_pool)] {
+        let purple = |svg: &str| svg.matches("#CC79A7").count();
+        assert_eq!(purple(without), 0);
+        assert!(purple(with) > 0, "{with}");
+    }
+}
+
+#[test]
 fn the_same_samples_make_the_same_report() {
     let pages = [(), ()].map(|()| {
         let folder = tempfile::tempdir().unwrap();
-        report(folder.path());
+        report(folder.path(), &KINDS);
         fs::read_to_string(folder.path().join("report.html")).unwrap()
     });
     assert!(pages[0] == pages[1]);
@@ -99,7 +139,7 @@ fn the_same_samples_make_the_same_report() {
 #[test]
 fn a_browser_shows_plots_on_light_and_on_dark() {
     let folder = tempfile::tempdir().unwrap();
-    report(folder.path());
+    report(folder.path(), &KINDS);
     for (theme, is_paper, is_ink) in [
         (
             Theme::Light,

@@ -32,6 +32,12 @@ pub struct Paper {
     #[arg(long)]
     pub(crate) distro: bool,
 
+    /// Measure components in a pool as well, not only in pods
+    ///
+    /// In all experiments but 5 and 6. Needs the operator on the cluster, with an image of the pool.
+    #[arg(long)]
+    pub(crate) pooled: bool,
+
     /// Resume the run in the folder: finished units are not measured again
     #[arg(long)]
     pub(crate) resume: bool,

@@ -1,4 +1,5 @@
-//! Manages the running Deployments: those of the measured function and no others.
+//! Manages the replicas that exist: those of the measured function and no others, in pods of
+//! Deployments or in the pool.
 
 use std::time::Duration;
 
@@ -6,31 +7,34 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use sampan_measure::cluster::Cluster;
 use sampan_measure::namespace::Namespace;
 use sampan_measure::netns_thread::NetnsThread;
 use serde_json::json;
 
 use super::images::Images;
-use super::kind::Kind;
+use super::kind::{Kind, Place};
 use super::load::Target;
 use super::manifest::{self, Profile};
-use super::pods::{PodState, Pods};
+use super::pool::Pool;
+use super::replicas::{Replica, Replicas};
 
 /// How long a first answer may take.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Creates and removes the Deployments.
+/// Creates and removes replicas.
 pub(super) struct Fleet {
     pub(super) namespace: Namespace,
     pub(super) netns_thread: NetnsThread,
     pub(super) images: Images,
+    pub(super) pool: Pool,
     node: String,
-    active: Vec<ActiveDeployment>,
+    active: Vec<Active>,
 }
 
-/// A running Deployment.
+/// A function that has replicas in a kind, or may get some.
 #[derive(Clone, Debug, PartialEq)]
-struct ActiveDeployment {
+struct Active {
     function: String,
     kind: Kind,
     profile: Profile,
@@ -42,35 +46,36 @@ impl Fleet {
         namespace: Namespace,
         netns_thread: NetnsThread,
         images: Images,
-        node: String,
-    ) -> Self {
-        Self {
+        cluster: &Cluster,
+    ) -> Result<Self> {
+        Ok(Self {
+            pool: Pool::new(&namespace, cluster)?,
+            node: cluster.node()?.name.clone(),
             namespace,
             netns_thread,
             images,
-            node,
             active: Vec::new(),
-        }
+        })
     }
 
-    /// Makes one pod of a function run, and waits until it has answered. Deployments of other
+    /// Makes one replica of a function run, and waits until it has answered. Those of other
     /// functions are removed.
     pub(super) async fn one(
         &mut self,
         function: &str,
         kind: Kind,
         profile: Profile,
-    ) -> Result<(Pods, PodState)> {
-        let wanted = ActiveDeployment {
+    ) -> Result<(Replicas, Replica)> {
+        let wanted = Active {
             function: function.to_owned(),
             kind,
             profile,
             replicas: 1,
         };
-        let fits = |active: &ActiveDeployment| {
+        let fits = |active: &Active| {
             active.function == function && active.profile == profile && active.replicas == 1
         };
-        let others: Vec<ActiveDeployment> = self
+        let others: Vec<Active> = self
             .active
             .iter()
             .filter(|active| !fits(active))
@@ -79,49 +84,75 @@ impl Fleet {
         for other in others {
             self.remove(&other).await?;
         }
-        let mut pods = Pods::watch(&self.namespace, &manifest::name(function, kind)).await?;
+        let mut replicas = self.prepare(function, kind, profile).await?;
         let is_new = !self.active.contains(&wanted);
         if is_new {
             self.create(wanted).await?;
         }
-        let mut running = pods.running(1).await?;
+        let mut running = replicas.running(1).await?;
         let seen = running.remove(0);
         if is_new {
             self.until_ok(function, &seen).await?;
         }
-        Ok((pods, seen))
+        Ok((replicas, seen))
     }
 
-    /// Makes a Deployment without pods, after removing all others.
-    pub(super) async fn empty(&mut self, function: &str, kind: Kind) -> Result<Pods> {
+    /// Makes a Deployment without pods, or a pool without the function, after removing all others.
+    pub(super) async fn empty(&mut self, function: &str, kind: Kind) -> Result<Replicas> {
         self.clear().await?;
-        let pods = Pods::watch(&self.namespace, &manifest::name(function, kind)).await?;
-        self.create(ActiveDeployment {
+        let replicas = self.prepare(function, kind, Profile::Memory).await?;
+        self.create(Active {
             function: function.to_owned(),
             kind,
             profile: Profile::Memory,
             replicas: 0,
         })
         .await?;
-        Ok(pods)
+        Ok(replicas)
     }
 
-    /// Scales a Deployment; does not wait for its pods.
-    pub(super) async fn scale(&mut self, function: &str, kind: Kind, replicas: u32) -> Result<()> {
-        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+    /// Raises the count of replicas; does not wait for them.
+    pub(super) async fn grow(&mut self, function: &str, kind: Kind, replicas: u32) -> Result<()> {
         let name = manifest::name(function, kind);
-        self.deployments()
-            .patch(&name, &PatchParams::default(), &patch)
-            .await?;
-        for active in &mut self.active {
-            if active.function == function && active.kind == kind {
-                active.replicas = replicas;
+        let is_it = |active: &&mut Active| active.function == function && active.kind == kind;
+        let active = self.active.iter_mut().find(is_it);
+        let active = active.with_context(|| format!("there is no {name}"))?;
+        let more = replicas.checked_sub(active.replicas);
+        let more = more.with_context(|| format!("{name} has more than {replicas} replicas"))?;
+        active.replicas = replicas;
+        match kind.place() {
+            Place::Pods => {
+                let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+                self.deployments()
+                    .patch(&name, &PatchParams::default(), &patch)
+                    .await?;
+                Ok(())
+            }
+            Place::Pool => {
+                let images = self.images.function(function)?;
+                self.pool.create(&name, images, more).await
             }
         }
-        Ok(())
     }
 
-    /// Removes all Deployments, and waits until their pods are gone.
+    /// Deletes the only replica, and has another one made in its place; waits for neither.
+    pub(super) async fn renew(&self, function: &str, kind: Kind, old: &str) -> Result<()> {
+        match kind.place() {
+            Place::Pods => {
+                let api = self.namespace.pods();
+                api.delete(old, &DeleteParams::default()).await?;
+                Ok(())
+            }
+            Place::Pool => {
+                let images = self.images.function(function)?;
+                let label = manifest::name(function, kind);
+                self.pool.create(&label, images, 1).await?;
+                self.pool.delete(old).await
+            }
+        }
+    }
+
+    /// Removes all replicas, and waits until they are gone.
     pub(super) async fn clear(&mut self) -> Result<()> {
         for active in self.active.clone() {
             self.remove(&active).await?;
@@ -129,46 +160,70 @@ impl Fleet {
         Ok(())
     }
 
-    /// The request of the experiments to a function's pod.
-    pub(super) fn target(&self, function: &str, pod: &PodState) -> Result<Target> {
-        pod.target(&self.images.function(function)?.path())
+    /// The request of the experiments to a function's replica.
+    pub(super) fn target(&self, function: &str, replica: &Replica) -> Result<Target> {
+        replica.target(&self.images.function(function)?.path())
     }
 
-    /// Waits until a pod answers.
-    pub(super) async fn until_ok(&self, function: &str, pod: &PodState) -> Result<()> {
-        let target = self.target(function, pod)?;
+    /// Waits until a replica answers.
+    pub(super) async fn until_ok(&self, function: &str, replica: &Replica) -> Result<()> {
+        let target = self.target(function, replica)?;
         let answered = self
             .netns_thread
             .run(move || Ok(target.until_ok(FIRST_ANSWER_TIMEOUT)?))
             .await;
-        answered.with_context(|| format!("{} does not answer with 200", pod.name))?;
+        answered.with_context(|| format!("{} does not answer with 200", replica.name))?;
         Ok(())
     }
 
-    async fn create(&mut self, active: ActiveDeployment) -> Result<()> {
+    /// Watches the replicas of a function in a kind. The pool exists before its functions do.
+    async fn prepare(&mut self, function: &str, kind: Kind, profile: Profile) -> Result<Replicas> {
+        let name = manifest::name(function, kind);
+        match kind.place() {
+            Place::Pods => Replicas::of_pods(&self.namespace, &name).await,
+            Place::Pool => {
+                self.pool.hold(&self.images, function, profile).await?;
+                self.pool.watch(&name).await
+            }
+        }
+    }
+
+    async fn create(&mut self, active: Active) -> Result<()> {
         let images = self.images.function(&active.function)?;
-        let deployment = manifest::deployment(
-            &active.function,
-            active.kind,
-            images,
-            active.replicas,
-            active.profile,
-            &self.node,
-        );
-        self.deployments()
-            .create(&PostParams::default(), &deployment)
-            .await?;
+        match active.kind.place() {
+            Place::Pods => {
+                let deployment = manifest::deployment(
+                    &active.function,
+                    active.kind,
+                    images,
+                    active.replicas,
+                    active.profile,
+                    &self.node,
+                );
+                self.deployments()
+                    .create(&PostParams::default(), &deployment)
+                    .await?;
+            }
+            Place::Pool => {
+                let label = manifest::name(&active.function, active.kind);
+                self.pool.create(&label, images, active.replicas).await?;
+            }
+        }
         self.active.push(active);
         Ok(())
     }
 
-    async fn remove(&mut self, active: &ActiveDeployment) -> Result<()> {
+    async fn remove(&mut self, active: &Active) -> Result<()> {
         let name = manifest::name(&active.function, active.kind);
-        let mut pods = Pods::watch(&self.namespace, &name).await?;
-        let background = DeleteParams::background();
-        self.deployments().delete(&name, &background).await?;
-        pods.until("all are gone", |seen| seen.is_empty().then_some(()))
-            .await?;
+        match active.kind.place() {
+            Place::Pods => {
+                let mut pods = Replicas::of_pods(&self.namespace, &name).await?;
+                let background = DeleteParams::background();
+                self.deployments().delete(&name, &background).await?;
+                pods.gone().await?;
+            }
+            Place::Pool => self.pool.remove(&name).await?,
+        }
         self.active.retain(|known| known != active);
         Ok(())
     }

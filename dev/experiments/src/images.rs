@@ -74,7 +74,7 @@ impl Function {
     /// Its image of a kind.
     pub(crate) fn image(&self, kind: Kind) -> &str {
         match kind {
-            Kind::Wasm => &self.wasm,
+            Kind::Wasm | Kind::Pooled => &self.wasm,
             Kind::Scratch => &self.scratch,
             Kind::Distro => &self.distro,
         }
@@ -122,5 +122,12 @@ mod tests {
         assert_eq!(images.functions["aes"].path(), "/?length=1");
         assert_eq!(images.functions["n-body"].path(), "/");
         assert_eq!(images.functions["aes"].image(Kind::Distro), "r/aes:d");
+    }
+
+    #[test]
+    fn a_pooled_function_is_the_component_of_the_pods() {
+        let images: Images = serde_json::from_str(FILE).unwrap();
+        let aes = &images.functions["aes"];
+        assert_eq!(aes.image(Kind::Pooled), aes.image(Kind::Wasm));
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! - The order of the units, and the kept samples: `plan.rs` and `store.rs`; also `cluster_experiments` of the cluster
 //!   tests.
+//! - The kinds, where each is measured, and the objects of each: `kind.rs` and `manifest.rs`; `pool.rs` has the pool.
 //! - The load, and its comparison with `hey`: `load.rs` and `check_load.rs`.
 //! - The report: `report.rs` and `summary.rs`; also `tests/report_page.rs` of `sampan-bench`.
 
@@ -26,9 +27,10 @@ mod load;
 mod manifest;
 mod measure;
 mod plan;
-mod pods;
+mod pool;
 mod progress;
 mod registry;
+mod replicas;
 mod report;
 mod sample;
 mod scale;
@@ -80,9 +82,8 @@ pub async fn run(asked: &Paper) -> Result<ExitCode> {
     let namespace = Namespace::create(client.clone(), "bench-paper").await?;
     let name = namespace.name().to_owned();
     eprintln!("samples: {}; namespace: {name}", folder.display());
-    let node = cluster.node()?.name.clone();
     let bench = Bench {
-        fleet: Fleet::new(namespace, netns_thread, images, node),
+        fleet: Fleet::new(namespace, netns_thread, images, &cluster)?,
         cluster,
     };
     let measured = tokio::select! {
@@ -124,6 +125,9 @@ fn planned(asked: &Paper, images: &Images) -> Vec<Planned> {
     let mut kinds = vec![Kind::Wasm, Kind::Scratch];
     if asked.distro {
         kinds.push(Kind::Distro);
+    }
+    if asked.pooled {
+        kinds.push(Kind::Pooled);
     }
     plan::plan(&Choice {
         experiments: &experiments,

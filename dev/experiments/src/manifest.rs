@@ -1,11 +1,15 @@
-//! Renders the Deployment of a function in a kind. Pure.
+//! Renders the Deployment of a function in a kind, or the resource of a pooled function. Pure.
 //!
-//! All kinds differ only in the image, the runtime class and the annotations with the function's
-//! rules for the shim. Both use plain Deployments, so that the same controllers do the same work;
-//! the operator also makes Deployments. There are no probes, no token and no service links, so that
-//! no kind has more than the other.
+//! The kinds in pods differ only in the image, the runtime class and the annotations with the
+//! function's rules for the shim. All use plain Deployments, so that the same controllers do the
+//! same work; the operator also makes Deployments. There are no probes, no token and no service
+//! links, so that no kind has more than the other. A pooled function is a resource, which only the
+//! operator can place; it has the same component, environment and rules.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use sampan_measure::namespace::Namespace;
 use serde_json::{Value, json};
 
 use super::images::Function;
@@ -14,8 +18,10 @@ use super::sample::Limits;
 
 /// The port of all functions.
 pub(super) const PORT: u16 = 8080;
-/// The label of a Deployment's pods.
-pub(super) const LABEL: &str = "sampan-bench";
+/// The label of a function's replicas in a kind.
+const LABEL: &str = "sampan-bench";
+/// The processor that a pod requests: the least share, for all kinds.
+const PROCESSOR_REQUEST: &str = "1m";
 
 /// The limits of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,19 +59,9 @@ pub(super) fn deployment(
     node: &str,
 ) -> Deployment {
     let name = name(function, kind);
-    let limits = limits();
-    let mut resources = json!({
-        "requests": { "cpu": "1m", "memory": "4Mi" },
-        "limits": { "memory": limits.memory },
-    });
-    if profile == Profile::Processor {
-        resources["limits"]["cpu"] = json!(limits.saturation_processor);
-    }
-    let environment: Vec<Value> = images
-        .env
-        .iter()
-        .map(|(name, value)| json!({ "name": name, "value": value }))
-        .collect();
+    let mut resources = processor(profile);
+    resources["requests"]["memory"] = json!("4Mi");
+    resources["limits"]["memory"] = json!(limits().memory);
     let mut template = json!({
         "metadata": { "labels": { LABEL: name } },
         "spec": {
@@ -77,7 +73,7 @@ pub(super) fn deployment(
                 "name": "function",
                 "image": images.image(kind),
                 "imagePullPolicy": "IfNotPresent",
-                "env": environment,
+                "env": environment(images),
                 "ports": [{ "name": "http", "containerPort": PORT }],
                 "resources": resources,
             }],
@@ -103,6 +99,61 @@ pub(super) fn deployment(
         },
     });
     serde_json::from_value(deployment).expect("these are the fields of a Deployment")
+}
+
+/// The requested processor and its limit in a profile, alike for all kinds.
+pub(super) fn processor(profile: Profile) -> Value {
+    let limits = match profile {
+        Profile::Memory => json!({}),
+        Profile::Processor => json!({ "cpu": limits().saturation_processor }),
+    };
+    json!({ "requests": { "cpu": PROCESSOR_REQUEST }, "limits": limits })
+}
+
+fn environment(images: &Function) -> Vec<Value> {
+    let variables = images.env.iter();
+    variables
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect()
+}
+
+/// A pooled function with this label, and a name that the API server completes.
+///
+/// `image` is the component's image by the registry's name for pods.
+pub(super) fn pooled(label: &str, images: &Function, image: &str) -> DynamicObject {
+    let mut function = DynamicObject::new("", &resource());
+    function.metadata.name = None;
+    function.metadata.generate_name = Some(format!("{label}-"));
+    function.metadata.labels = Some([(LABEL.to_owned(), label.to_owned())].into());
+    let mut spec = json!({
+        "image": image,
+        "placement": "Pooled",
+        "env": environment(images),
+        "template": { "imagePullPolicy": "IfNotPresent" },
+    });
+    if !images.outbound.is_empty() {
+        spec["outbound"] = json!({ "allow": images.outbound });
+    }
+    function.data = json!({ "spec": spec });
+    function
+}
+
+/// The functions of a namespace as the API server serves them.
+pub(super) fn functions(namespace: &Namespace) -> Api<DynamicObject> {
+    Api::namespaced_with(namespace.client(), namespace.name(), &resource())
+}
+
+fn resource() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "sampan.dev",
+        "v1alpha1",
+        "WasmFunction",
+    ))
+}
+
+/// The selector of the replicas with a label.
+pub(super) fn selector(label: &str) -> String {
+    format!("{LABEL}={label}")
 }
 
 #[cfg(test)]
@@ -141,5 +192,61 @@ mod tests {
             .replace("aes-wasm", "aes-scratch")
             .replace(r#""image":"w""#, r#""image":"s""#);
         assert_eq!(as_scratch, of(Kind::Scratch).to_string());
+    }
+
+    #[test]
+    fn a_pooled_function_has_the_environment_and_the_rules_of_the_pods() {
+        let images: Function = serde_json::from_value(json!({
+            "wasm": "w", "scratch": "s", "distro": "d", "query": "",
+            "env": { "A": "b" }, "outbound": ["http://text"],
+        }))
+        .unwrap();
+        let function = pooled("aes-pooled", &images, "registry:5000/w");
+        assert_eq!(
+            serde_json::to_value(function).unwrap(),
+            json!({
+                "apiVersion": "sampan.dev/v1alpha1",
+                "kind": "WasmFunction",
+                "metadata": {
+                    "generateName": "aes-pooled-",
+                    "labels": { "sampan-bench": "aes-pooled" },
+                },
+                "spec": {
+                    "image": "registry:5000/w",
+                    "placement": "Pooled",
+                    "env": [{ "name": "A", "value": "b" }],
+                    "outbound": { "allow": ["http://text"] },
+                    "template": { "imagePullPolicy": "IfNotPresent" },
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn all_kinds_have_the_same_processor() {
+        fn check(profile: Profile, expected: &Value) {
+            assert_eq!(processor(profile), *expected);
+            let images: Function = serde_json::from_value(json!({
+                "wasm": "w", "scratch": "s", "distro": "d", "query": "",
+            }))
+            .unwrap();
+            for kind in [Kind::Wasm, Kind::Scratch, Kind::Distro] {
+                let made = deployment("aes", kind, &images, 1, profile, "node-1");
+                let made = serde_json::to_value(made).unwrap();
+                let resources = &made["spec"]["template"]["spec"]["containers"][0]["resources"];
+                for part in ["requests", "limits"] {
+                    let (found, expected) = (&resources[part]["cpu"], &expected[part]["cpu"]);
+                    assert_eq!(found, expected, "{kind} {part}");
+                }
+            }
+        }
+        check(
+            Profile::Memory,
+            &json!({ "requests": { "cpu": "1m" }, "limits": {} }),
+        );
+        check(
+            Profile::Processor,
+            &json!({ "requests": { "cpu": "1m" }, "limits": { "cpu": "500m" } }),
+        );
     }
 }

@@ -27,7 +27,7 @@ const RATE: f64 = 5.0;
 /// The count of warm-up requests before a load, which are not measured.
 const WARM_UP_REQUESTS: u32 = 20;
 
-/// The cluster and the Deployments of the experiments.
+/// The cluster and the replicas of the experiments.
 pub(super) struct Bench {
     pub(super) cluster: Cluster,
     pub(super) fleet: Fleet,
@@ -50,8 +50,8 @@ impl Bench {
             (Experiment::Resources, Amount::Requests(requests)) => {
                 self.resources(unit, requests).await
             }
-            (Experiment::Density, Amount::Pods(pods)) => self.density(unit, pods).await,
-            (Experiment::Burst, Amount::Pods(pods)) => self.burst(unit, pods).await,
+            (Experiment::Density, Amount::Replicas(count)) => self.density(unit, count).await,
+            (Experiment::Burst, Amount::Replicas(count)) => self.burst(unit, count).await,
             (Experiment::Saturation, Amount::Steps(seconds, steps)) => {
                 self.saturation(unit, seconds, steps).await
             }
@@ -65,11 +65,11 @@ impl Bench {
         Ok(vec![responses(unit, outcome)?])
     }
 
-    /// Runs a serial load on a function's only pod, after a warm-up.
+    /// Runs a serial load on a function's only replica, after a warm-up.
     pub(super) async fn run_serial(&mut self, unit: &Unit, end: End) -> Result<Outcome> {
         let Unit { function, kind, .. } = unit;
-        let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
-        let target = self.fleet.target(function, &pod)?;
+        let (_, replica) = self.fleet.one(function, *kind, Profile::Memory).await?;
+        let target = self.fleet.target(function, &replica)?;
         self.fleet
             .netns_thread
             .run(move || {
@@ -81,8 +81,8 @@ impl Bench {
 
     async fn concurrent(&mut self, unit: &Unit, seconds: f64) -> Result<Vec<Record>> {
         let Unit { function, kind, .. } = unit;
-        let (_, pod) = self.fleet.one(function, *kind, Profile::Memory).await?;
-        let target = self.fleet.target(function, &pod)?;
+        let (_, replica) = self.fleet.one(function, *kind, Profile::Memory).await?;
+        let target = self.fleet.target(function, &replica)?;
         let load = Open {
             clients: CLIENTS,
             rate: RATE * f64::from(CLIENTS),

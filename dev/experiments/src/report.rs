@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::sample::Run;
+use super::kind::Place;
+use super::sample::{Record, Run};
 use figures::Figures;
 use sections::Section;
 
@@ -96,6 +97,14 @@ fn facts(run: &Run) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    let is_pooled = |record: &Record| record.unit.kind.place() == Place::Pool;
+    if run.records.iter().any(is_pooled) {
+        facts.push((
+            "pooled functions",
+            "in one pod of the pool of their namespace, with the processor of other pods and its own limit of memory"
+                .to_owned(),
+        ));
+    }
     if let Some(check) = &run.check {
         let agreement = super::check_load::Agreement::of(check);
         facts.push((

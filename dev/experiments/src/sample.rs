@@ -58,7 +58,8 @@ pub(crate) enum Series {
     /// From the pod's creation to the start event of its container, as a watch reported both, in
     /// microseconds.
     CreatedToStarted,
-    /// From the pod's creation to its first answer with status 200, in microseconds.
+    /// From the creation of the pod, or of the pooled function's resource, to its first answer with
+    /// status 200, in microseconds.
     CreatedToAnswer,
     /// The three CRI calls, by containerd's log, in microseconds.
     RuntimeCalls,
@@ -73,13 +74,13 @@ pub(crate) enum Series {
     /// The control group's peak memory, in bytes.
     PeakMemory,
     /// Proportional memory of all processes of an idle pod, in kibibytes; one value for each
-    /// measured pod.
+    /// measured pod. For each pooled function, its share of the pool's pod.
     PodMemory,
-    /// The growth of all pods' memory with each further pod, in kibibytes.
+    /// The growth of all pods' memory with each further replica, in kibibytes.
     FurtherPodMemory,
-    /// From the request for pods to the first answer of each, in microseconds.
+    /// From the request for replicas to the first answer of each, in microseconds.
     BurstAnswer,
-    /// From the same request to the first answer of the last pod.
+    /// From the same request to the first answer of the last replica.
     BurstAll,
 }
 

@@ -16,6 +16,8 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     /// The registry of images, as reachable from here.
     pub registry: String,
+    /// The same registry, as pods reach it.
+    pub registry_in_cluster: String,
     /// The folder of the cluster's programs.
     pub tools: PathBuf,
     /// Its nodes, in the order of their numbers.
@@ -73,8 +75,51 @@ impl Cluster {
         Ok(Client::try_from(config)?)
     }
 
+    /// The name of an image for a pod that pulls it itself, as a pool does.
+    ///
+    /// # Errors
+    ///
+    /// When the image is not in the cluster's registry.
+    pub fn image_in_cluster(&self, image: &str) -> Result<String> {
+        let name = image.strip_prefix(&self.registry);
+        let name = name.filter(|name| name.starts_with('/'));
+        let name = name.with_context(|| {
+            format!(
+                "{image} is not in the cluster's registry, {}",
+                self.registry
+            )
+        })?;
+        Ok(format!("{}{name}", self.registry_in_cluster))
+    }
+
     /// The node that pods are measured on.
     pub fn node(&self) -> Result<&Node> {
         self.nodes.first().context("the cluster has no nodes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_pulls_by_the_registry_s_name_in_the_cluster() {
+        let cluster = Cluster {
+            kubeconfig: PathBuf::new(),
+            registry: "127.0.0.1:5001".to_owned(),
+            registry_in_cluster: "192.0.2.11:5000".to_owned(),
+            tools: PathBuf::new(),
+            nodes: Vec::new(),
+        };
+        let check = |image: &str, expected: Option<&str>| {
+            let found = cluster.image_in_cluster(image).ok();
+            assert_eq!(found.as_deref(), expected, "{image}");
+        };
+        check(
+            "127.0.0.1:5001/bench/aes:wasm-1",
+            Some("192.0.2.11:5000/bench/aes:wasm-1"),
+        );
+        check("127.0.0.1:50012/bench/aes:wasm-1", None);
+        check("registry.example/aes:1", None);
     }
 }

@@ -9,6 +9,7 @@ pub mod files;
 pub mod http_client;
 pub mod namespace;
 pub mod netns_thread;
+pub mod pool;
 pub mod process;
 pub mod processes;
 pub mod processor;

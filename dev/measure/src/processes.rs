@@ -23,6 +23,15 @@ pub async fn of_pod(namespace: &Namespace, name: &str) -> Result<Vec<Process>> {
     Ok(table.below(shim).into_iter().map(Process).collect())
 }
 
+/// The proportional memory of all processes of a pod, in kibibytes.
+pub async fn kibibytes_of_pod(namespace: &Namespace, name: &str) -> Result<f64> {
+    let mut kibibytes = 0.0;
+    for process in of_pod(namespace, name).await? {
+        kibibytes += process.proportional_kibibytes()?;
+    }
+    Ok(kibibytes)
+}
+
 /// The process of a pod's container.
 pub async fn main_of(namespace: &Namespace, name: &str) -> Result<u32> {
     let container = container_of(namespace, name).await?;

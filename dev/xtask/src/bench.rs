@@ -63,7 +63,7 @@ impl Environment {
         let asks = |argument: &String| ["--help", "-h"].contains(&argument.as_str());
         match name {
             _ if arguments.iter().any(asks) => Environment::Machine,
-            "pods" | "churn" | "paper" => Environment::Cluster,
+            "pods" | "churn" | "paper" | "pool-cluster" => Environment::Cluster,
             "operator" | "pool" => Environment::Programs,
             _ => Environment::Machine,
         }
@@ -166,6 +166,7 @@ mod tests {
         check("paper", &["--help"], Environment::Machine);
         check("operator", &[], Environment::Programs);
         check("pool", &["memory"], Environment::Programs);
+        check("pool-cluster", &["burst"], Environment::Cluster);
         check("engine", &[], Environment::Machine);
         check("report", &["folder"], Environment::Machine);
         check("help", &[], Environment::Machine);

@@ -1,5 +1,5 @@
-//! Runs the experiments once each at the smallest scale: with real pods of both kinds, stopped in
-//! the middle, resumed, and up to the report.
+//! Runs the experiments once each at the smallest scale: with real pods of both kinds and a real
+//! pool, stopped in the middle, resumed, and up to the report.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ const EXPERIMENTS: [&str; 9] = [
 fn start(folder: &Path, more: &[&str]) -> Child {
     let mut command = Command::new(program("sampan-bench"));
     command
-        .args(["paper", "--scale", "tiny", "--out"])
+        .args(["paper", "--scale", "tiny", "--pooled", "--out"])
         .arg(folder)
         .args(more);
     for function in FUNCTIONS {
@@ -99,7 +99,7 @@ fn kinds(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn every_experiment_measures_both_kinds_and_goes_on_where_it_was_stopped() {
+fn every_experiment_measures_all_kinds_and_goes_on_where_it_was_stopped() {
     let cluster = Cluster::find();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("run");
@@ -120,6 +120,12 @@ fn every_experiment_measures_both_kinds_and_goes_on_where_it_was_stopped() {
         let found = &kinds[experiment];
         assert!(
             found.contains("wasm") && found.contains("scratch"),
+            "{experiment}: {found:?}"
+        );
+        let has_pool = !["size", "resources"].contains(&experiment);
+        assert_eq!(
+            found.contains("pooled"),
+            has_pool,
             "{experiment}: {found:?}"
         );
     }

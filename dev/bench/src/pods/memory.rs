@@ -31,7 +31,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
         }
         let mut samples = Vec::new();
         for name in &names {
-            samples.push(of_pod(bench, name).await?);
+            samples.push(processes::kibibytes_of_pod(&bench.namespace, name).await?);
         }
         bench.namespace.delete_all(&names).await?;
         let row = Row::new(
@@ -46,12 +46,4 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
-}
-
-async fn of_pod(bench: &Bench<'_>, name: &str) -> Result<f64> {
-    let mut kibibytes = 0.0;
-    for process in processes::of_pod(&bench.namespace, name).await? {
-        kibibytes += process.proportional_kibibytes()?;
-    }
-    Ok(kibibytes)
 }

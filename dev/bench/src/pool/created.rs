@@ -1,14 +1,14 @@
-//! Measures the time from the request that creates a resource to the function's first 200.
+//! Measures the time from the request that creates a resource to the function's first 200. `pool-cluster` compares it
+//! with a container's.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use futures_util::StreamExt as _;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use anyhow::{Result, ensure};
 
 use super::server::{PoolServer, answers};
-use super::site::{Site, WAIT_TIMEOUT, name_of, port_of};
+use super::site::{Site, name_of};
 use crate::arguments::Pool;
+use crate::pooled::{PortWatch, WAIT_TIMEOUT};
 use crate::report::{Row, Unit};
 
 const NAMESPACE: &str = "created";
@@ -46,22 +46,10 @@ pub(super) async fn measure(asked: &Pool, site: &Site) -> Result<Vec<Row>> {
 
 /// Creates a function, and returns how many milliseconds later it has answered.
 async fn create(site: &Site, number: usize, image: &str) -> Result<f64> {
-    let functions = site.functions(NAMESPACE);
-    let selected = format!("metadata.name={}", name_of(number));
-    let config = watcher::Config::default().fields(&selected);
-    let mut events = Box::pin(watcher(functions, config).applied_objects());
+    let mut watch = PortWatch::start(site.functions(NAMESPACE)).await?;
     let begun = Instant::now();
     site.create(NAMESPACE, number, image).await?;
-    let port = async {
-        loop {
-            let function = events.next().await.context("the watch has ended")??;
-            if let Some(port) = port_of(&function) {
-                return anyhow::Ok(port);
-            }
-        }
-    };
-    let port = tokio::time::timeout(WAIT_TIMEOUT, port).await;
-    let port = port.context("a function gets no port")??;
+    let port = watch.port(&name_of(number)).await?;
     while !answers(port).await {
         ensure!(
             begun.elapsed() < WAIT_TIMEOUT,

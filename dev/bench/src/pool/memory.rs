@@ -1,21 +1,16 @@
 //! Measures the memory of the pool's process with many idle functions, beyond that of a pool without functions.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use tokio::time::sleep;
 
-use super::server::{PoolServer, until_all_answer};
+use super::server::{IDLE_TIME, PoolServer, until_all_answer};
 use super::site::Site;
 use crate::arguments::Pool;
 use crate::report::{Goal, Row, Unit};
 
 const NAMESPACE: &str = "memory";
-/// After this time a module without calls has been released.
-const IDLE_TIME: Duration = Duration::from_secs(65);
-/// The most memory of a pool with all functions, and of each of them, in kibibytes.
+/// The most memory of a pool with all functions, in kibibytes.
 const ALL: f64 = 1024.0 * 1024.0;
-const EACH: f64 = 60.0;
 /// How much more each of many functions may take than each of a tenth of them.
 const GROWTH: f64 = 1.2;
 
@@ -46,9 +41,7 @@ pub(super) async fn measure(asked: &Pool, site: &Site) -> Result<Vec<Row>> {
         rows.push(
             Row::new(&measure, "all", Unit::Kibibytes, vec![all]).with_goal(Goal::AtMost(ALL)),
         );
-        rows.push(
-            Row::new(&measure, "each", Unit::Kibibytes, vec![share]).with_goal(Goal::AtMost(EACH)),
-        );
+        rows.push(Row::new(&measure, "each", Unit::Kibibytes, vec![share]));
     }
     pool.end().await?;
     let growth = each[1] / each[0];

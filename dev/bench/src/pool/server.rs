@@ -9,9 +9,13 @@ use sampan_measure::files::program;
 use sampan_measure::http_client::Connection;
 use sampan_measure::process::Process;
 
-use super::site::{Site, WAIT_TIMEOUT};
+use super::site::Site;
 use crate::kill_on_exit::KillOnExit;
+use crate::pooled::WAIT_TIMEOUT;
 use crate::programs::free_address;
+
+/// After this time a module without calls has been released. Instances are released before.
+pub(super) const IDLE_TIME: Duration = Duration::from_secs(65);
 
 /// A running pool.
 pub(super) struct PoolServer {

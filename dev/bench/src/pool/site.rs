@@ -9,27 +9,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams,
-};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
-use sampan_measure::files::{Files, distinct, program};
+use sampan_measure::files::{Files, program};
 use sampan_measure::http_client::Connection;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 use crate::api_server::{self, Server};
 use crate::kill_on_exit::KillOnExit;
+use crate::pooled::{self, Modules, WAIT_TIMEOUT, port_of};
 use crate::programs::free_address;
 
-/// The function of the measurements, which answers a few bytes and does nothing else.
-pub(super) const HELLO: &str = "hello";
 /// How many functions are created at once.
 const MAX_CONCURRENT_CREATES: usize = 16;
-/// The timeout of every wait.
-pub(super) const WAIT_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// The running site.
 pub(super) struct Site {
@@ -39,15 +33,15 @@ pub(super) struct Site {
     pub(super) client: Client,
     /// The registry's host and port.
     pub(super) registry: String,
-    component: Vec<u8>,
-    modules: u64,
+    pub(super) modules: Modules,
+    module_count: u64,
     // Operator and registry end before the API server.
     _processes: [KillOnExit; 2],
 }
 
 impl Site {
-    /// Starts everything, and pushes the modules.
-    pub(super) async fn start(files: Files, modules: u64) -> Result<Self> {
+    /// Starts everything, and pushes this many distinct modules.
+    pub(super) async fn start(files: Files, module_count: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let server = Server::start().await?;
         let client = server.client()?;
@@ -65,20 +59,19 @@ impl Site {
             &server.log("operator"),
         )
         .await?;
-        let component = files.component(HELLO)?;
         let site = Self {
+            modules: Modules::new(&files)?,
             files,
             folder,
             server,
             client,
             registry: address.to_string(),
-            component,
-            modules,
+            module_count,
             _processes: [operator, registry],
         };
         site.until_defined().await?;
-        eprintln!("  pushing {modules} modules");
-        for number in 0..modules {
+        eprintln!("  pushing {module_count} modules");
+        for number in 0..module_count {
             site.push(number).await?;
         }
         Ok(site)
@@ -86,21 +79,7 @@ impl Site {
 
     /// Pushes the distinct module with this number.
     pub(super) async fn push(&self, number: u64) -> Result<()> {
-        let file = self.folder.path().join("pushed.wasm");
-        fs::write(&file, distinct(&self.component, number))?;
-        let output = Command::new(self.files.program("sampan"))
-            .args(["push", "--plain-http"])
-            .arg(&file)
-            .arg(self.image(number))
-            .output()
-            .await
-            .context("failed to start sampan")?;
-        ensure!(
-            output.status.success(),
-            "sampan push: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
+        self.modules.push(number, &self.image(number)).await
     }
 
     /// The image of the module with this number.
@@ -124,7 +103,7 @@ impl Site {
     ) -> Result<()> {
         futures_util::stream::iter(numbers)
             .map(|number| async move {
-                let module = number as u64 % self.modules;
+                let module = number as u64 % self.module_count;
                 self.create(namespace, number, &self.image(module)).await
             })
             .buffer_unordered(MAX_CONCURRENT_CREATES)
@@ -134,17 +113,8 @@ impl Site {
 
     /// Makes one pooled function.
     pub(super) async fn create(&self, namespace: &str, number: usize, image: &str) -> Result<()> {
-        let name = name_of(number);
-        let mut function = DynamicObject::new(&name, &resource()).within(namespace);
-        function.data = json!({ "spec": {
-            "image": image,
-            "placement": "Pooled",
-            "env": [{ "name": "NUMBER", "value": number.to_string() }],
-        }});
         let functions = self.functions(namespace);
-        let made = functions.create(&PostParams::default(), &function).await;
-        made.with_context(|| format!("failed to create {name}"))
-            .map(drop)
+        pooled::create(&functions, &name_of(number), number, image).await
     }
 
     /// Deletes one function.
@@ -184,7 +154,7 @@ impl Site {
     }
 
     pub(super) fn functions(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &resource())
+        pooled::functions(self.client.clone(), namespace)
     }
 
     /// Waits until the API server serves the resource.
@@ -204,17 +174,6 @@ impl Site {
 /// The name of the function with this number.
 pub(super) fn name_of(number: usize) -> String {
     format!("f{number}")
-}
-
-/// The function's port in the pool.
-pub(super) fn port_of(function: &DynamicObject) -> Option<u16> {
-    let port = function.data["status"]["poolPort"].as_u64()?;
-    u16::try_from(port).ok()
-}
-
-fn resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk("sampan.dev", "v1alpha1", "WasmFunction");
-    ApiResource::from_gvk(&kind)
 }
 
 async fn start_registry(folder: &Path, server: &Server) -> Result<(KillOnExit, SocketAddr)> {

@@ -5,9 +5,10 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::server::{PoolServer, address, until_all_answer};
-use super::site::{HELLO, Site};
+use super::site::Site;
 use crate::arguments::Pool;
 use crate::load::Load;
+use crate::pooled::HELLO;
 use crate::programs::Sampan;
 use crate::report::{Goal, Row, Unit};
 
@@ -51,7 +52,11 @@ pub(super) async fn measure(asked: &Pool, site: &Site) -> Result<Vec<Row>> {
         Load { seconds: 1, ..load }.run(url).await?;
     }
     for turn in 1..=asked.repeats {
-        for (url, rates) in urls.iter().zip(&mut rates) {
+        let mut order: Vec<_> = urls.iter().zip(&mut rates).collect();
+        if turn % 2 == 0 {
+            order.reverse();
+        }
+        for (url, rates) in order {
             rates.push(load.run(url).await?.rate());
         }
         eprintln!("  turn {turn} of {}", asked.repeats);

@@ -27,19 +27,30 @@ const SERIES: [(&str, &str, u64, f64); 14] = [
     ("burst", "burst-answer", 5_000_000, 0.5),
 ];
 
-/// Writes `samples.jsonl.gz` into a folder.
-pub(crate) fn write(folder: &Path, functions: &[&str]) {
+/// The kinds of a run without options.
+pub(crate) const KINDS: [&str; 3] = ["wasm", "scratch", "distro"];
+
+/// Writes `samples.jsonl.gz` of these kinds into a folder.
+pub(crate) fn write(folder: &Path, functions: &[&str], kinds: &[&str]) {
     let mut lines = vec![header(), check()];
     for function in functions {
-        for kind in ["wasm", "scratch", "distro"] {
+        for &kind in kinds {
             for (experiment, series, usual, factor) in SERIES {
-                let has_distro = experiment == "size";
-                if kind == "distro" && !has_distro {
+                let is_measured = match kind {
+                    "distro" => experiment == "size",
+                    "pooled" => {
+                        !["size", "resources"].contains(&experiment)
+                            && !["created-to-started", "runtime-calls"].contains(&series)
+                    }
+                    _ => true,
+                };
+                if !is_measured {
                     continue;
                 }
                 let factor = match kind {
                     "wasm" => factor,
                     "scratch" => 1.0,
+                    "pooled" => factor / 10.0,
                     _ => 20.0,
                 };
                 for turn in 0..6 {

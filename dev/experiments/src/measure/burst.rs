@@ -1,5 +1,5 @@
-//! Measures many pods from none: the time from the request for them to the first answer of each,
-//! and of the last one.
+//! Measures many replicas from none: the time from the request for them to the first answer of
+//! each, and of the last one.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, TryRecvError};
@@ -13,7 +13,7 @@ use crate::load::{Target, microseconds};
 use crate::plan::Unit;
 use crate::sample::{Record, Series};
 
-/// How long all pods may take to answer.
+/// How long all replicas may take to answer.
 const ALL_ANSWERS_TIMEOUT: Duration = Duration::from_mins(5);
 /// The delay between two rounds of requests.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -22,34 +22,37 @@ impl Bench {
     pub(super) async fn burst(&mut self, unit: &Unit, count: u32) -> Result<Vec<Record>> {
         let Unit { function, kind, .. } = unit;
         let path = self.fleet.images.function(function)?.path();
-        let mut pods = self.fleet.empty(function, *kind).await?;
+        let mut replicas = self.fleet.empty(function, *kind).await?;
         let (send, targets) = mpsc::channel();
         let netns_thread = self.fleet.netns_thread.clone();
         let asking = netns_thread.run(move || answers(&targets, count as usize));
-        let begun = Instant::now();
-        self.fleet.scale(function, *kind, count).await?;
         let watching = async {
             let mut known = BTreeSet::new();
             while known.len() < count as usize {
-                let new = pods
-                    .until("another one runs", |seen| {
+                let new = replicas
+                    .until("another one is reachable", |seen| {
                         let new: Vec<_> = seen
                             .values()
-                            .filter(|pod| pod.is_running() && !known.contains(&pod.name))
+                            .filter(|replica| {
+                                replica.is_reachable() && !known.contains(&replica.name)
+                            })
                             .cloned()
                             .collect();
                         (!new.is_empty()).then_some(new)
                     })
                     .await?;
-                for pod in new {
+                for replica in new {
                     // If the receiver has ended, its own result has the error.
-                    drop(send.send(pod.target(&path)?));
-                    known.insert(pod.name);
+                    drop(send.send(replica.target(&path)?));
+                    known.insert(replica.name);
                 }
             }
             anyhow::Ok(())
         };
-        let (answers, ()) = tokio::try_join!(asking, watching)?;
+        // Concurrently: the first functions of a pool answer before the last one is created.
+        let begun = Instant::now();
+        let growing = self.fleet.grow(function, *kind, count);
+        let (answers, (), ()) = tokio::try_join!(asking, growing, watching)?;
         let mut times: Vec<u64> = answers
             .into_iter()
             .map(|answer| microseconds(answer.saturating_duration_since(begun)))
@@ -64,7 +67,7 @@ impl Bench {
     }
 }
 
-/// Requests an answer of all arriving pods until each has answered, and returns the time of each
+/// Requests an answer of all arriving replicas until each has answered, and returns the time of each
 /// answer.
 fn answers(targets: &mpsc::Receiver<Target>, count: usize) -> Result<Vec<Instant>> {
     let begun = Instant::now();
@@ -75,7 +78,7 @@ fn answers(targets: &mpsc::Receiver<Target>, count: usize) -> Result<Vec<Instant
             match targets.try_recv() {
                 Ok(target) => silent.push(target),
                 Err(TryRecvError::Disconnected) if silent.is_empty() => {
-                    bail!("only {} of {count} pods started", answers.len());
+                    bail!("only {} of {count} replicas started", answers.len());
                 }
                 Err(_) => break,
             }
@@ -89,7 +92,7 @@ fn answers(targets: &mpsc::Receiver<Target>, count: usize) -> Result<Vec<Instant
         });
         if begun.elapsed() > ALL_ANSWERS_TIMEOUT {
             bail!(
-                "after {ALL_ANSWERS_TIMEOUT:?}, {} of {count} pods have answered",
+                "after {ALL_ANSWERS_TIMEOUT:?}, {} of {count} replicas have answered",
                 answers.len()
             );
         }

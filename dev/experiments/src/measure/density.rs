@@ -1,25 +1,26 @@
 //! Measures the memory of an idle pod: all of its processes, including its shim and its pause
-//! process if it has one.
+//! process if it has one. The memory of an idle pooled function is its share of the pool's pod.
 //!
-//! Memory that is shared with others is divided among them. Some pods are started and measured,
-//! then more. The growth with each further pod leaves out what all of them share, which a node has
+//! Memory that is shared with others is divided among them. Some replicas are started and measured,
+//! then more. The growth with each further one leaves out what all of them share, which a node has
 //! only once.
 
 use anyhow::Result;
 use sampan_measure::processes;
 
 use super::Bench;
+use crate::kind::Place;
 use crate::plan::Unit;
-use crate::pods::Pods;
+use crate::replicas::Replicas;
 use crate::sample::{Record, Series};
 use crate::summary::float;
 
 impl Bench {
     pub(super) async fn density(&mut self, unit: &Unit, count: u32) -> Result<Vec<Record>> {
         let few = (count / 3).max(1);
-        let mut pods = self.fleet.empty(&unit.function, unit.kind).await?;
-        let before: f64 = self.weigh(unit, &mut pods, few).await?.iter().sum();
-        let each = self.weigh(unit, &mut pods, count).await?;
+        let mut replicas = self.fleet.empty(&unit.function, unit.kind).await?;
+        let before: f64 = self.weigh(unit, &mut replicas, few).await?.iter().sum();
+        let each = self.weigh(unit, &mut replicas, count).await?;
         self.fleet.clear().await?;
         let further = (each.iter().sum::<f64>() - before) / f64::from(count - few);
         Ok(vec![
@@ -32,23 +33,33 @@ impl Bench {
         ])
     }
 
-    /// Runs this many pods, and returns the memory of each in kibibytes.
-    async fn weigh(&mut self, unit: &Unit, pods: &mut Pods, count: u32) -> Result<Vec<f64>> {
+    /// Runs this many replicas, and returns the memory of each in kibibytes.
+    async fn weigh(
+        &mut self,
+        unit: &Unit,
+        replicas: &mut Replicas,
+        count: u32,
+    ) -> Result<Vec<f64>> {
         let Unit { function, kind, .. } = unit;
-        self.fleet.scale(function, *kind, count).await?;
-        let running = pods.running(count as usize).await?;
-        for pod in &running {
-            self.fleet.until_ok(function, pod).await?;
+        self.fleet.grow(function, *kind, count).await?;
+        let running = replicas.running(count as usize).await?;
+        for replica in &running {
+            self.fleet.until_ok(function, replica).await?;
         }
-        let mut memory = Vec::new();
-        for pod in &running {
-            let mut kibibytes = 0.0;
-            for process in processes::of_pod(&self.fleet.namespace, &pod.name).await? {
-                kibibytes += process.proportional_kibibytes()?;
+        match kind.place() {
+            Place::Pods => {
+                let mut memory = Vec::new();
+                for pod in &running {
+                    let namespace = &self.fleet.namespace;
+                    memory.push(processes::kibibytes_of_pod(namespace, &pod.name).await?);
+                }
+                Ok(memory)
             }
-            memory.push(kibibytes);
+            Place::Pool => {
+                let share = self.fleet.pool.kibibytes().await? / f64::from(count);
+                Ok(vec![share; count as usize])
+            }
         }
-        Ok(memory)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Measures rising loads on one pod with a limited processor until it fails: answers a second and
+//! Measures rising loads on one replica with a limited processor until it fails: answers a second and
 //! their times.
 
 use std::time::Duration;
@@ -27,8 +27,8 @@ impl Bench {
         steps: u32,
     ) -> Result<Vec<Record>> {
         let Unit { function, kind, .. } = unit;
-        let (_, pod) = self.fleet.one(function, *kind, Profile::Processor).await?;
-        let target = self.fleet.target(function, &pod)?;
+        let (_, replica) = self.fleet.one(function, *kind, Profile::Processor).await?;
+        let target = self.fleet.target(function, &replica)?;
         let mut records = Vec::new();
         let mut offered = FIRST_RATE;
         for _ in 0..steps {

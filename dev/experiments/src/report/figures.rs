@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::published;
 use crate::experiment::Experiment;
-use crate::kind::Kind;
+use crate::kind::{Kind, Place};
 use crate::sample::{Run, Series};
 use crate::summary::{Ratio, Summary, Turns, float, quantile};
 
@@ -43,6 +43,8 @@ pub(super) struct Compared {
     pub(super) experiment: Experiment,
     pub(super) series: Series,
     pub(super) function: String,
+    /// The component.
+    pub(super) ours: Kind,
     pub(super) rival: Kind,
     pub(super) ratio: Ratio,
     pub(super) published: Option<f64>,
@@ -106,6 +108,28 @@ impl Figures {
         kinds.into_iter().collect()
     }
 
+    /// The compared components: that in pods, and others that were measured.
+    pub(super) fn components(&self) -> Vec<Kind> {
+        let samples = self.samples.keys().map(|key| key.kind);
+        let measured: BTreeSet<Kind> = samples.chain(self.loaded_kinds()).collect();
+        let is_compared = |kind: &Kind| match kind {
+            Kind::Wasm => true,
+            other => other.is_component() && measured.contains(other),
+        };
+        Kind::ALL.into_iter().filter(is_compared).collect()
+    }
+
+    /// Whether an experiment has figures of functions in this place.
+    pub(super) fn has(&self, experiment: Experiment, place: Place) -> bool {
+        match experiment {
+            Experiment::Saturation => self.loads.keys().any(|(_, kind)| kind.place() == place),
+            _ => {
+                let mut all = self.samples.keys();
+                all.any(|key| key.experiment == experiment && key.kind.place() == place)
+            }
+        }
+    }
+
     /// The samples by turn.
     pub(super) fn turns(
         &self,
@@ -138,32 +162,32 @@ impl Figures {
         self.failed.get(&key).copied().unwrap_or_default()
     }
 
-    /// The ratios of components to containers of one kind, by function.
+    /// The ratios of components of one kind to containers of one kind, by function.
     pub(super) fn compared(
         &self,
         experiment: Experiment,
         series: Series,
-        rival: Kind,
+        [ours, rival]: [Kind; 2],
     ) -> Vec<Compared> {
         let functions = self.functions(experiment, series).into_iter();
         functions
             .filter_map(|function| {
-                let ours = self.turns(experiment, series, function, Kind::Wasm)?;
-                let theirs = self.turns(experiment, series, function, rival)?;
+                let of = |kind| self.turns(experiment, series, function, kind);
                 Some(Compared {
                     experiment,
                     series,
                     function: function.to_owned(),
+                    ours,
                     rival,
-                    ratio: Ratio::of(ours, theirs)?,
+                    ratio: Ratio::of(of(ours)?, of(rival)?)?,
                     published: published::ratio(experiment, series, function),
                 })
             })
             .collect()
     }
 
-    /// How many idle pods fit into a gibibyte: the measured ones, and further ones in the rest.
-    pub(super) fn pods_in_gibibyte(&self, function: &str, kind: Kind) -> Option<f64> {
+    /// How many idle replicas fit into a gibibyte: the measured ones, and further ones in the rest.
+    pub(super) fn replicas_in_gibibyte(&self, function: &str, kind: Kind) -> Option<f64> {
         const GIBIBYTE: f64 = 1024.0 * 1024.0;
         let experiment = Experiment::Density;
         let up = self.summary(experiment, Series::PodMemory, function, kind)?;
@@ -191,5 +215,91 @@ impl Figures {
     pub(super) fn loaded(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.loads.keys().map(|(name, _)| name.as_str()).collect();
         names.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::plan::Unit;
+    use crate::sample::tests::header;
+    use crate::sample::{Load, Record};
+
+    /// A run of these kinds in the experiments of each. The containers' values are twice those of
+    /// the component in pods, and four times those of the one in a pool.
+    pub(crate) fn run(kinds: &[Kind]) -> Run {
+        let series = [
+            (Experiment::Serial, Series::Response),
+            (Experiment::First, Series::Response),
+            (Experiment::Concurrent, Series::Response),
+            (Experiment::Instantiation, Series::CreatedToStarted),
+            (Experiment::Instantiation, Series::CreatedToAnswer),
+            (Experiment::Density, Series::PodMemory),
+            (Experiment::Density, Series::FurtherPodMemory),
+            (Experiment::Burst, Series::BurstAll),
+        ];
+        let mut records = Vec::new();
+        for kind in kinds {
+            let factor = match kind {
+                Kind::Wasm => 2,
+                Kind::Scratch | Kind::Distro => 4,
+                Kind::Pooled => 1,
+            };
+            let unit = |experiment, turn| Unit {
+                experiment,
+                function: "aes".to_owned(),
+                turn,
+                kind: *kind,
+            };
+            for (experiment, series) in series {
+                if *kind == Kind::Pooled && series == Series::CreatedToStarted {
+                    continue;
+                }
+                for turn in 0..5 {
+                    let values = (100..110).map(|value| value * factor).collect();
+                    records.push(Record::new(&unit(experiment, turn), series, values));
+                }
+            }
+            let achieved = 100.0 / f64::from(u32::try_from(factor).unwrap());
+            records.push(Record {
+                load: Some(Load {
+                    offered: achieved,
+                    achieved,
+                }),
+                ..Record::new(
+                    &unit(Experiment::Saturation, 0),
+                    Series::Response,
+                    vec![factor],
+                )
+            });
+        }
+        Run {
+            header: header("0.2"),
+            records,
+            check: None,
+        }
+    }
+
+    #[test]
+    fn components_are_compared_with_containers_when_they_were_measured() {
+        fn check(kinds: &[Kind], expected: &[Kind]) {
+            assert_eq!(Figures::of(&run(kinds)).components(), expected);
+        }
+        check(&[], &[Kind::Wasm]);
+        check(&[Kind::Wasm, Kind::Scratch, Kind::Distro], &[Kind::Wasm]);
+        check(
+            &[Kind::Pooled, Kind::Wasm, Kind::Scratch],
+            &[Kind::Wasm, Kind::Pooled],
+        );
+        let figures = Figures::of(&run(&[Kind::Wasm, Kind::Scratch, Kind::Pooled]));
+        for (ours, expected) in [(Kind::Wasm, 0.5), (Kind::Pooled, 0.25)] {
+            let kinds = [ours, Kind::Scratch];
+            let compared = figures.compared(Experiment::Serial, Series::Response, kinds);
+            let [one] = compared.as_slice() else {
+                panic!("{compared:?}")
+            };
+            assert!((one.ratio.value - expected).abs() < 1e-9, "{one:?}");
+            assert_eq!((one.ours, one.rival), (ours, Kind::Scratch));
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::figures::{Compared, Figures};
 use crate::experiment::Experiment;
-use crate::kind::Kind;
+use crate::kind::{Kind, Place};
 use crate::sample::Series;
 
 /// The compared series, as the subject of a sentence.
@@ -83,18 +83,28 @@ pub(super) struct Findings {
 /// Compares everything with the `scratch` container.
 pub(super) fn find(figures: &Figures) -> Findings {
     let mut findings = Findings::default();
-    for (experiment, series, words) in COMPARED {
-        let compared = figures.compared(experiment, series, Kind::Scratch);
-        findings.add(experiment, words, &compared);
+    for ours in figures.components() {
+        for (experiment, series, words) in COMPARED {
+            let compared = figures.compared(experiment, series, [ours, Kind::Scratch]);
+            findings.add(experiment, &subject(words, ours), &compared);
+        }
+        let capacities = figures.loaded().into_iter().filter_map(|function| {
+            let of = |kind| figures.capacity(function, kind);
+            let ratio = of(ours)? / of(Kind::Scratch)?;
+            Some((side(ratio), function, ratio))
+        });
+        let words = subject("most answers a second at equal limits", ours);
+        findings.add_sentences(Experiment::Saturation, &words, capacities);
     }
-    let capacities = figures.loaded().into_iter().filter_map(|function| {
-        let of = |kind| figures.capacity(function, kind);
-        let ratio = of(Kind::Wasm)? / of(Kind::Scratch)?;
-        Some((side(ratio), function, ratio))
-    });
-    let words = "most answers a second at equal limits";
-    findings.add_sentences(Experiment::Saturation, words, capacities);
     findings
+}
+
+/// The subject of a sentence about a component.
+fn subject(words: &str, ours: Kind) -> String {
+    match ours.place() {
+        Place::Pods => words.to_owned(),
+        Place::Pool => format!("{words}, pooled"),
+    }
 }
 
 /// The side of a ratio without an interval, where more is better: the container's, neither, or the
@@ -161,8 +171,26 @@ impl Findings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::tests::run;
     use super::*;
     use crate::summary::Ratio;
+
+    #[test]
+    fn a_pool_has_sentences_of_its_own() {
+        fn check(kinds: &[Kind], expected: bool) {
+            let findings = find(&Figures::of(&run(kinds)));
+            let has = |sentence: &str| findings.component.iter().any(|it| it == sentence);
+            assert!(has("response time of one client (experiment 1): aes 0.50"));
+            for sentence in [
+                "response time of one client, pooled (experiment 1): aes 0.25",
+                "most answers a second at equal limits, pooled (experiment 9): aes 4.00",
+            ] {
+                assert_eq!(has(sentence), expected, "{sentence}: {findings:?}");
+            }
+        }
+        check(&[Kind::Wasm, Kind::Scratch], false);
+        check(&[Kind::Wasm, Kind::Scratch, Kind::Pooled], true);
+    }
 
     #[test]
     fn a_capacity_is_on_a_side_when_it_is_well_apart() {
@@ -177,6 +205,7 @@ mod tests {
                 experiment: Experiment::Serial,
                 series: Series::Response,
                 function: "aes".to_owned(),
+                ours: Kind::Wasm,
                 rival: Kind::Scratch,
                 ratio: Ratio {
                     value: f64::midpoint(low, high),

@@ -60,63 +60,121 @@ impl Rule {
     }
 }
 
-/// Every goal.
+/// A goal: the compared kinds, what is compared, its words and its rule.
+type Goal = ([Kind; 2], Experiment, Series, &'static str, Rule);
+
+const BY_SCRATCH: [Kind; 2] = [Kind::Wasm, Kind::Scratch];
+const BY_DISTRO: [Kind; 2] = [Kind::Wasm, Kind::Distro];
+const POOLED_BY_SCRATCH: [Kind; 2] = [Kind::Pooled, Kind::Scratch];
+
+/// The goals of ratios. Those of pooled functions are those of the pods.
+static GOALS: [Goal; 12] = [
+    (
+        BY_SCRATCH,
+        Experiment::Serial,
+        Series::Response,
+        "median response: geometric mean at most 1.05",
+        Rule::GeometricMean(1.05),
+    ),
+    (
+        BY_SCRATCH,
+        Experiment::Serial,
+        Series::Response,
+        "median response: none over 1.15, but aes over 2",
+        Rule::Each(1.15, &[("aes", 2.0)]),
+    ),
+    (
+        BY_SCRATCH,
+        Experiment::First,
+        Series::Response,
+        "median first response: each at most 1.0",
+        Rule::Each(1.0, &[]),
+    ),
+    (
+        BY_SCRATCH,
+        Experiment::Concurrent,
+        Series::Response,
+        "median response: geometric mean at most 1.05",
+        Rule::GeometricMean(1.05),
+    ),
+    (
+        BY_SCRATCH,
+        Experiment::Instantiation,
+        Series::CreatedToStarted,
+        "median from creation to start: geometric mean at most 0.45",
+        Rule::GeometricMean(0.45),
+    ),
+    (
+        BY_DISTRO,
+        Experiment::Size,
+        Series::Fetched,
+        "bytes, against the distro image: each at most 1/60",
+        Rule::Each(1.0 / 60.0, &[]),
+    ),
+    (
+        BY_SCRATCH,
+        Experiment::Size,
+        Series::Fetched,
+        "bytes, against the scratch image: each at most 1/3",
+        Rule::Each(1.0 / 3.0, &[]),
+    ),
+    (
+        POOLED_BY_SCRATCH,
+        Experiment::Serial,
+        Series::Response,
+        "pooled, median response: geometric mean at most 1.05",
+        Rule::GeometricMean(1.05),
+    ),
+    (
+        POOLED_BY_SCRATCH,
+        Experiment::Serial,
+        Series::Response,
+        "pooled, median response: none over 1.15, but aes over 2",
+        Rule::Each(1.15, &[("aes", 2.0)]),
+    ),
+    (
+        POOLED_BY_SCRATCH,
+        Experiment::First,
+        Series::Response,
+        "pooled, median first response: each at most 1.0",
+        Rule::Each(1.0, &[]),
+    ),
+    (
+        POOLED_BY_SCRATCH,
+        Experiment::Concurrent,
+        Series::Response,
+        "pooled, median response: geometric mean at most 1.05",
+        Rule::GeometricMean(1.05),
+    ),
+    (
+        POOLED_BY_SCRATCH,
+        Experiment::Instantiation,
+        Series::CreatedToAnswer,
+        "pooled, median from creation to first answer: geometric mean at most 0.45",
+        Rule::GeometricMean(0.45),
+    ),
+];
+
+/// The goals of idle replicas in a gibibyte, of which more is better.
+static DENSITIES: [(Kind, &str); 2] = [
+    (
+        Kind::Wasm,
+        "idle pods in 1 GiB: at least twice as many, geometric mean",
+    ),
+    (
+        Kind::Pooled,
+        "pooled, idle functions in 1 GiB: at least twice as many, geometric mean",
+    ),
+];
+
+/// Every goal of the measured kinds.
 pub(super) fn judge(figures: &Figures) -> Vec<GoalResult> {
-    let rules = [
-        (
-            Experiment::Serial,
-            Series::Response,
-            Kind::Scratch,
-            "median response: geometric mean at most 1.05",
-            Rule::GeometricMean(1.05),
-        ),
-        (
-            Experiment::Serial,
-            Series::Response,
-            Kind::Scratch,
-            "median response: none over 1.15, but aes over 2",
-            Rule::Each(1.15, &[("aes", 2.0)]),
-        ),
-        (
-            Experiment::First,
-            Series::Response,
-            Kind::Scratch,
-            "median first response: each at most 1.0",
-            Rule::Each(1.0, &[]),
-        ),
-        (
-            Experiment::Concurrent,
-            Series::Response,
-            Kind::Scratch,
-            "median response: geometric mean at most 1.05",
-            Rule::GeometricMean(1.05),
-        ),
-        (
-            Experiment::Instantiation,
-            Series::CreatedToStarted,
-            Kind::Scratch,
-            "median from creation to start: geometric mean at most 0.45",
-            Rule::GeometricMean(0.45),
-        ),
-        (
-            Experiment::Size,
-            Series::Fetched,
-            Kind::Distro,
-            "bytes, against the distro image: each at most 1/60",
-            Rule::Each(1.0 / 60.0, &[]),
-        ),
-        (
-            Experiment::Size,
-            Series::Fetched,
-            Kind::Scratch,
-            "bytes, against the scratch image: each at most 1/3",
-            Rule::Each(1.0 / 3.0, &[]),
-        ),
-    ];
-    let rules = rules.into_iter();
-    let mut results: Vec<GoalResult> = rules
-        .map(|(experiment, series, rival, goal, rule)| {
-            let ratios = figures.compared(experiment, series, rival);
+    let components = figures.components();
+    let ratios = GOALS
+        .iter()
+        .filter(|([ours, _], ..)| components.contains(ours))
+        .map(|(kinds, experiment, series, goal, rule)| {
+            let ratios = figures.compared(*experiment, *series, *kinds);
             let (measured, is_reached) = match ratios.as_slice() {
                 [] => ("not measured".to_owned(), None),
                 ratios => {
@@ -125,29 +183,34 @@ pub(super) fn judge(figures: &Figures) -> Vec<GoalResult> {
                 }
             };
             GoalResult {
-                experiment,
+                experiment: *experiment,
                 goal,
                 measured,
                 is_reached,
             }
-        })
-        .collect();
-    results.push(density(figures));
+        });
+    let densities = DENSITIES
+        .iter()
+        .filter(|(ours, _)| components.contains(ours))
+        .map(|(ours, goal)| density(figures, *ours, goal));
+    let mut results: Vec<GoalResult> = ratios.chain(densities).collect();
+    // Stable: the goals of one experiment stay in their order.
+    results.sort_by_key(|result| result.experiment);
     results
 }
 
 /// More is better here, and counts are compared.
-fn density(figures: &Figures) -> GoalResult {
-    let of = |function: &str, kind| figures.pods_in_gibibyte(function, kind);
+fn density(figures: &Figures, ours: Kind, goal: &'static str) -> GoalResult {
+    let of = |function: &str, kind| figures.replicas_in_gibibyte(function, kind);
     let ratios: Vec<f64> = figures
         .functions(Experiment::Density, Series::FurtherPodMemory)
         .into_iter()
-        .filter_map(|function| Some(of(function, Kind::Wasm)? / of(function, Kind::Scratch)?))
+        .filter_map(|function| Some(of(function, ours)? / of(function, Kind::Scratch)?))
         .collect();
     let mean = geometric_mean(&ratios);
     GoalResult {
         experiment: Experiment::Density,
-        goal: "idle pods in 1 GiB: at least twice as many, geometric mean",
+        goal,
         measured: if ratios.is_empty() {
             "not measured".to_owned()
         } else {
@@ -177,14 +240,36 @@ impl GoalResult {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::tests::run;
     use super::*;
     use crate::summary::Ratio;
+
+    #[test]
+    fn a_pool_has_goals_when_it_was_measured() {
+        fn check(kinds: &[Kind], expected: usize) {
+            let figures = Figures::of(&run(kinds));
+            let goals = judge(&figures);
+            let pooled: Vec<_> = goals
+                .iter()
+                .filter(|result| result.goal.starts_with("pooled, "))
+                .collect();
+            assert_eq!(pooled.len(), expected, "{kinds:?}");
+            assert_eq!(goals.len() - pooled.len(), 8, "{kinds:?}");
+            assert!(goals.is_sorted_by_key(|result| result.experiment));
+            for result in pooled {
+                assert!(result.is_reached.is_some(), "{result:?}");
+            }
+        }
+        check(&[Kind::Wasm, Kind::Scratch], 0);
+        check(&[Kind::Wasm, Kind::Scratch, Kind::Pooled], 6);
+    }
 
     fn compared(ratios: &[(&str, f64)]) -> Vec<Compared> {
         let all = ratios.iter().map(|(function, value)| Compared {
             experiment: Experiment::Serial,
             series: Series::Response,
             function: (*function).to_owned(),
+            ours: Kind::Wasm,
             rival: Kind::Scratch,
             ratio: Ratio {
                 value: *value,

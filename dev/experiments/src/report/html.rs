@@ -70,7 +70,7 @@ fn write(page: &mut String, report: &Report<'_>) -> std::fmt::Result {
             "<h2 id=\"{experiment}\">{}. {}</h2>\n<p>{}</p>",
             experiment.number(),
             experiment.title(),
-            escaped(section.method)
+            escaped(&section.method)
         )?;
         for part in &section.parts {
             write_part(page, part)?;

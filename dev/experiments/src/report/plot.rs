@@ -31,6 +31,7 @@ fn colour(kind: Kind) -> RGBColor {
         Kind::Wasm => RGBColor(0, 114, 178),
         Kind::Scratch => RGBColor(213, 94, 0),
         Kind::Distro => RGBColor(0, 158, 115),
+        Kind::Pooled => RGBColor(204, 121, 167),
     }
 }
 

@@ -7,15 +7,15 @@ use super::plot;
 use super::published;
 use super::unit::{Unit, shown, shown_ratio};
 use crate::experiment::Experiment;
-use crate::kind::Kind;
+use crate::kind::{Kind, Place};
 use crate::sample::Series;
 use crate::summary::Ratio;
 
 /// An experiment in the report.
 pub(super) struct Section {
     pub(super) experiment: Experiment,
-    /// The method of measurement, in a sentence or two.
-    pub(super) method: &'static str,
+    /// The method of measurement, in a few sentences.
+    pub(super) method: String,
     pub(super) parts: Vec<Part>,
 }
 
@@ -111,6 +111,30 @@ fn shows(experiment: Experiment) -> (&'static str, &'static [Shown]) {
     }
 }
 
+/// How a figure of a pooled function differs in meaning from that of a pod.
+fn note_on_pool(experiment: Experiment) -> Option<&'static str> {
+    match experiment {
+        Experiment::First => Some(
+            "A pooled function has no pod: its successor is a new resource, in a pool that runs and has the module.",
+        ),
+        Experiment::Instantiation => Some(
+            "No pod of a pooled function starts: its time begins with its resource, in a pool that runs and has the module.",
+        ),
+        Experiment::Density => Some(
+            "The memory of a pooled function is that of the pool's pod divided by its functions, which all have one component.",
+        ),
+        Experiment::Burst => Some(
+            "Pooled functions are resources that are created at once, in a pool that runs and has the module.",
+        ),
+        Experiment::Saturation => Some(
+            "The pool's pod has the same limit of the processor, for the one function that is called.",
+        ),
+        Experiment::Serial | Experiment::Concurrent | Experiment::Size | Experiment::Resources => {
+            None
+        }
+    }
+}
+
 /// The sections of every experiment that was run.
 pub(super) fn all(figures: &Figures) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
@@ -133,9 +157,12 @@ pub(super) fn all(figures: &Figures) -> Result<Vec<Section>> {
             parts.push(saturation(figures)?);
         }
         if !parts.is_empty() {
+            let has_pool = figures.has(experiment, Place::Pool);
+            let note = note_on_pool(experiment).filter(|_| has_pool);
+            let sentences = [Some(method), note].into_iter().flatten();
             sections.push(Section {
                 experiment,
-                method,
+                method: sentences.collect::<Vec<_>>().join(" "),
                 parts,
             });
         }
@@ -152,11 +179,7 @@ fn part(
 ) -> Result<Part> {
     let unit = Unit::of(series);
     let kinds = figures.kinds(experiment, series);
-    let rivals: Vec<Kind> = kinds
-        .iter()
-        .copied()
-        .filter(|kind| *kind != Kind::Wasm)
-        .collect();
+    let pairs = pairs(&kinds);
     let has_published = |function: &&str| published::ratio(experiment, series, function).is_some();
     let functions = figures.functions(experiment, series);
     let is_published = functions.iter().any(has_published);
@@ -171,17 +194,16 @@ fn part(
     for kind in &kinds {
         head.extend(columns.iter().map(|column| format!("{kind}{column}")));
     }
-    head.extend(
-        rivals
-            .iter()
-            .map(|rival| format!("ratio to {rival} [95\u{a0}%]")),
-    );
+    head.extend(pairs.iter().map(|[ours, rival]| {
+        let words = format!("ratio to {rival} [95\u{a0}%]");
+        heading(*ours, &words)
+    }));
     if is_published {
         head.push("published ratio".to_owned());
     }
-    let compared: Vec<Vec<Compared>> = rivals
+    let compared: Vec<Vec<Compared>> = pairs
         .iter()
-        .map(|rival| figures.compared(experiment, series, *rival))
+        .map(|pair| figures.compared(experiment, series, *pair))
         .collect();
     let mut rows = Vec::new();
     for function in functions {
@@ -222,6 +244,23 @@ fn part(
     })
 }
 
+/// The compared pairs of these kinds: each component with each container.
+fn pairs(kinds: &[Kind]) -> Vec<[Kind; 2]> {
+    let is_component = |kind: &Kind| kind.is_component();
+    let (components, containers): (Vec<Kind>, Vec<Kind>) =
+        kinds.iter().copied().partition(is_component);
+    let of = |ours: Kind| containers.iter().map(move |rival| [ours, *rival]);
+    components.into_iter().flat_map(of).collect()
+}
+
+/// The heading of a column about a component.
+fn heading(ours: Kind, words: &str) -> String {
+    match ours.place() {
+        Place::Pods => words.to_owned(),
+        Place::Pool => format!("{ours}: {words}"),
+    }
+}
+
 fn ratio(compared: &Compared, is_one: bool) -> String {
     let Ratio { value, low, high } = compared.ratio;
     if is_one {
@@ -250,18 +289,21 @@ fn density(figures: &Figures) -> Part {
     let functions = figures.functions(Experiment::Density, Series::FurtherPodMemory);
     let mut head = vec!["function".to_owned()];
     head.extend(kinds.iter().map(ToString::to_string));
-    head.push("ratio to scratch (more is better)".to_owned());
+    let components = figures.components();
+    let words = "ratio to scratch (more is better)";
+    head.extend(components.iter().map(|ours| heading(*ours, words)));
     let rows = functions.into_iter().map(|function| {
-        let of = |kind| figures.pods_in_gibibyte(function, kind);
+        let of = |kind| figures.replicas_in_gibibyte(function, kind);
         let shown = |count: Option<f64>, digits: usize| {
             count.map_or_else(|| "-".to_owned(), |count| format!("{count:.digits$}"))
         };
         let counts = kinds.iter().map(|kind| shown(of(*kind), 0));
-        let ratio = of(Kind::Wasm).zip(of(Kind::Scratch));
-        let ratio = ratio.map(|(ours, theirs)| ours / theirs);
+        let ratios = components.iter().map(|ours| {
+            let ratio = of(*ours).zip(of(Kind::Scratch));
+            shown(ratio.map(|(ours, theirs)| ours / theirs), 2)
+        });
         let mut row = vec![function.to_owned()];
-        row.extend(counts);
-        row.push(shown(ratio, 2));
+        row.extend(counts.chain(ratios));
         row
     });
     Part {
@@ -284,7 +326,9 @@ fn saturation(figures: &Figures) -> Result<Part> {
         ];
         head.extend(columns.map(|column| format!("{kind} {column}")));
     }
-    head.push("ratio of most to scratch (more is better)".to_owned());
+    let components = figures.components();
+    let words = "ratio of most to scratch (more is better)";
+    head.extend(components.iter().map(|ours| heading(*ours, words)));
     let mut rows = Vec::new();
     for function in figures.loaded() {
         let mut row = vec![function.to_owned()];
@@ -304,10 +348,14 @@ fn saturation(figures: &Figures) -> Result<Part> {
             }
         }
         let of = |kind| figures.capacity(function, kind);
-        row.push(match (of(Kind::Wasm), of(Kind::Scratch)) {
-            (Some(ours), Some(theirs)) => format!("{:.2}", ours / theirs),
-            _ => "-".to_owned(),
-        });
+        row.extend(
+            components
+                .iter()
+                .map(|ours| match (of(*ours), of(Kind::Scratch)) {
+                    (Some(ours), Some(theirs)) => format!("{:.2}", ours / theirs),
+                    _ => "-".to_owned(),
+                }),
+        );
         rows.push(row);
     }
     Ok(Part {

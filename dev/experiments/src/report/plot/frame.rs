@@ -57,22 +57,36 @@ pub(super) fn text(area: &Area<'_>, words: &str, horizontal: HPos, at: (i32, i32
     .map_err(failed)
 }
 
-/// Draws the kinds with their colours, at the top.
+/// Draws the kinds with their colours, at the top beside the title: with their short names where
+/// the others leave no room for it.
 pub(super) fn legend(area: &Area<'_>, title: &str, kinds: &[Kind]) -> Result<()> {
     text(area, title, HPos::Left, (10, 14))?;
-    // An estimate of the width; the reader's font is unknown here.
-    let wide = |kind: &Kind| i32::try_from(kind.title().len() * 7 + 36);
-    let mut left = i32::try_from(WIDTH)? - 10;
-    for kind in kinds {
-        left -= wide(kind)?;
-    }
-    for kind in kinds {
+    let right = i32::try_from(WIDTH)? - 10;
+    let titles: Vec<&str> = kinds.iter().map(|kind| kind.title()).collect();
+    let has_room = 20 + width(title)? + legend_width(&titles)? <= right;
+    let names = if has_room {
+        titles
+    } else {
+        kinds.iter().map(|kind| kind.name()).collect()
+    };
+    let mut left = right - legend_width(&names)?;
+    for (kind, name) in kinds.iter().zip(names) {
         let mark = Circle::new((left, 14), 6, colour(*kind).filled());
         area.draw(&mark).map_err(failed)?;
-        text(area, kind.title(), HPos::Left, (left + 12, 14))?;
-        left += wide(kind)?;
+        text(area, name, HPos::Left, (left + 12, 14))?;
+        left += legend_width(&[name])?;
     }
     Ok(())
+}
+
+/// The width of names with their marks.
+fn legend_width(names: &[&str]) -> Result<i32> {
+    names.iter().map(|name| Ok(width(name)? + 36)).sum()
+}
+
+/// An estimate of the width of a text; the reader's font is unknown here.
+fn width(words: &str) -> Result<i32> {
+    Ok(i32::try_from(words.len() * 7)?)
 }
 
 /// Draws lines across at the values of an axis, with their numbers at the left. `at` gives the

@@ -1,6 +1,7 @@
 //! Draws the plot of the ratios: by function, with a panel for each experiment.
 //!
-//! A ratio is a dot with its interval; the published ratio is a ring beside it.
+//! A ratio is a dot with its interval; the published ratio is a ring beside it. The component in a
+//! pool has a dot of its own below that of the pods.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -9,7 +10,7 @@ use plotters::style::text_anchor::HPos;
 use super::frame::{Area, Log, WIDTH, draw, ends, failed, letters, short, text};
 use super::{INK, colour};
 use crate::experiment::Experiment;
-use crate::kind::Kind;
+use crate::kind::{Kind, Place};
 use crate::report::figures::{Compared, Figures};
 use crate::sample::Series;
 
@@ -30,13 +31,18 @@ const PANELS: [(Experiment, Series, &str); 6] = [
 const LEFT: i32 = 130;
 const TOP: i32 = 60;
 const ROW: i32 = 30;
+/// How far the dots of two components are from the middle of their row.
+const ASIDE: i32 = 6;
 
 /// `None` when no two kinds were compared.
 pub(in crate::report) fn ratios(figures: &Figures) -> Result<Option<String>> {
+    let components = figures.components();
     let panels: Vec<(&str, Vec<Compared>)> = PANELS
         .iter()
         .map(|(experiment, series, name)| {
-            (*name, figures.compared(*experiment, *series, Kind::Scratch))
+            let of = |ours: &Kind| figures.compared(*experiment, *series, [*ours, Kind::Scratch]);
+            let compared: Vec<Compared> = components.iter().flat_map(of).collect();
+            (*name, compared)
         })
         .filter(|(_, compared)| !compared.is_empty())
         .collect();
@@ -50,8 +56,16 @@ pub(in crate::report) fn ratios(figures: &Figures) -> Result<Option<String>> {
         return Ok(None);
     }
     let height = u32::try_from(TOP + ROW * i32::try_from(functions.len())? + 40)?;
-    let title = "Wasm / container (scratch), medians: left of the line the component is faster or smaller; \
-                 rings: published";
+    let title = match components.as_slice() {
+        [_] => {
+            "Wasm / container (scratch), medians: left of the line the component is faster or smaller; \
+             rings: published"
+        }
+        _ => {
+            "Wasm / container (scratch), medians: left of the line the component is faster or smaller; \
+             rings: published; second dots: pooled"
+        }
+    };
     let width = (i32::try_from(WIDTH)? - LEFT) / i32::try_from(panels.len())?;
     let plot = draw(title, height, |area| {
         text(area, title, HPos::Left, (10, 14))?;
@@ -60,7 +74,8 @@ pub(in crate::report) fn ratios(figures: &Figures) -> Result<Option<String>> {
         }
         for (index, (name, compared)) in panels.iter().enumerate() {
             let left = LEFT + i32::try_from(index)? * width;
-            panel(area, name, compared, &functions, (left, left + width))?;
+            let frame = (left, left + width);
+            panel(area, name, compared, (&components, &functions), frame)?;
         }
         Ok(())
     })?;
@@ -79,6 +94,15 @@ fn numbers(low: f64, high: f64) -> Vec<f64> {
     values.iter().copied().filter(within).collect()
 }
 
+/// How far below the middle of its row a component's dot is.
+fn aside(ours: Kind, components: &[Kind]) -> i32 {
+    match (components, ours.place()) {
+        ([_], _) => 0,
+        (_, Place::Pods) => -ASIDE,
+        (_, Place::Pool) => ASIDE,
+    }
+}
+
 fn row(index: usize) -> Result<i32> {
     Ok(TOP + ROW * i32::try_from(index)? + ROW / 2)
 }
@@ -87,7 +111,7 @@ fn panel(
     area: &Area<'_>,
     name: &str,
     compared: &[Compared],
-    functions: &[&str],
+    (components, functions): (&[Kind], &[&str]),
     (left, right): (i32, i32),
 ) -> Result<()> {
     let (left, right) = (left + 8, right - 8);
@@ -99,7 +123,11 @@ fn panel(
         (i32::midpoint(left, right), TOP - 14),
     )?;
     // The published size is against images like today's larger ones, so a ring would be unfair.
-    let published = |one: &Compared| one.published.filter(|_| one.series != Series::Fetched);
+    // The published components were in pods.
+    let published = |one: &Compared| {
+        let is_alike = one.series != Series::Fetched && one.ours == Kind::Wasm;
+        one.published.filter(|_| is_alike)
+    };
     let values = compared
         .iter()
         .flat_map(|one| [Some(one.ratio.value), published(one)])
@@ -126,13 +154,13 @@ fn panel(
         let Some(index) = functions.iter().position(|name| *name == compared.function) else {
             continue;
         };
-        let y = row(index)?;
-        line((left, y), (right, y), INK.mix(0.12).into())?;
+        let middle = row(index)?;
+        line((left, middle), (right, middle), INK.mix(0.12).into())?;
+        let y = middle + aside(compared.ours, components);
         let ratio = compared.ratio;
-        let side = colour(if ratio.value > 1.0 {
-            Kind::Scratch
-        } else {
-            Kind::Wasm
+        let side = colour(match compared.ours {
+            Kind::Wasm if ratio.value > 1.0 => compared.rival,
+            ours => ours,
         });
         line(
             (scale.at(ratio.low), y),
