@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::experiment::Experiment;
+use super::kind::Kind;
 use super::scale::Scale;
 
 /// The options of `paper`.
@@ -28,15 +29,8 @@ pub struct Paper {
     #[arg(long, value_name = "FRACTION", default_value = "0.2")]
     pub(crate) scale: Scale,
 
-    /// Measure containers on a small Debian base as well, not only static programs alone in theirs
-    #[arg(long)]
-    pub(crate) distro: bool,
-
-    /// Measure components in a pool as well, not only in pods
-    ///
-    /// In all experiments but 5 and 6. Needs the operator on the cluster, with an image of the pool.
-    #[arg(long)]
-    pub(crate) pooled: bool,
+    #[command(flatten)]
+    pub(crate) more: MoreKinds,
 
     /// Resume the run in the folder: finished units are not measured again
     #[arg(long)]
@@ -53,6 +47,30 @@ pub struct Paper {
     /// The file that names the images. `cargo xtask bench` makes them and sets its path.
     #[arg(long, value_name = "FILE", env = "SAMPAN_BENCH_IMAGES")]
     pub(crate) images: PathBuf,
+}
+
+/// The kinds that are measured only when they are asked for.
+#[derive(Debug, Args)]
+pub(crate) struct MoreKinds {
+    /// Measure containers on a small Debian base as well, not only static programs alone in theirs
+    #[arg(long)]
+    distro: bool,
+
+    /// Measure components in a pool as well, not only in pods
+    ///
+    /// In all experiments but 5 and 6. Needs the operator on the cluster, with an image of the pool.
+    #[arg(long)]
+    pooled: bool,
+}
+
+impl MoreKinds {
+    /// All kinds of the run.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = vec![Kind::Wasm, Kind::Scratch];
+        kinds.extend(self.distro.then_some(Kind::Distro));
+        kinds.extend(self.pooled.then_some(Kind::Pooled));
+        kinds
+    }
 }
 
 /// The options of `report`.

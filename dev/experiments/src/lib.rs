@@ -50,7 +50,6 @@ pub use arguments::{Paper, ReportOf};
 use experiment::Experiment;
 use fleet::Fleet;
 use images::Images;
-use kind::Kind;
 use measure::Bench;
 use plan::{Choice, Planned};
 use progress::Progress;
@@ -122,17 +121,10 @@ fn planned(asked: &Paper, images: &Images) -> Vec<Planned> {
         experiments = Experiment::ALL.to_vec();
     }
     let functions: Vec<String> = images.functions.keys().cloned().collect();
-    let mut kinds = vec![Kind::Wasm, Kind::Scratch];
-    if asked.distro {
-        kinds.push(Kind::Distro);
-    }
-    if asked.pooled {
-        kinds.push(Kind::Pooled);
-    }
     plan::plan(&Choice {
         experiments: &experiments,
         functions: &functions,
-        kinds: &kinds,
+        kinds: &asked.more.kinds(),
         scale: asked.scale,
     })
 }

@@ -121,13 +121,11 @@ impl Figures {
 
     /// Whether an experiment has figures of functions in this place.
     pub(super) fn has(&self, experiment: Experiment, place: Place) -> bool {
-        match experiment {
-            Experiment::Saturation => self.loads.keys().any(|(_, kind)| kind.place() == place),
-            _ => {
-                let mut all = self.samples.keys();
-                all.any(|key| key.experiment == experiment && key.kind.place() == place)
-            }
+        if experiment == Experiment::Saturation {
+            return self.loads.keys().any(|(_, kind)| kind.place() == place);
         }
+        let mut all = self.samples.keys();
+        all.any(|key| key.experiment == experiment && key.kind.place() == place)
     }
 
     /// The samples by turn.
