@@ -53,6 +53,9 @@ pub struct PooledFunction {
     /// When the last request came; absent if none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<Time>,
+    /// The processor time of the function's instances since the start of the process, in seconds.
+    #[serde(default)]
+    pub guest_seconds: f64,
 }
 
 /// The version of a function that a pod serves.

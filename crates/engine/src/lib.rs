@@ -38,6 +38,8 @@
 //! - Memory and tables of an instance: `instance/limiter.rs`, with its tests, and `scenario_limits`.
 //! - Deadline and processor time: `context/clock.rs`, `context/ticker.rs` and `call/guest.rs`; tests in
 //!   `scenario_limits` and `scenario_streams`.
+//! - The processor time of a function's guests: `context/guest_time.rs`, with its tests, and `tests/budgets.rs` of
+//!   `sampan-pool`.
 //! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and `rest.rs`
 //!   of `call`; tests in `length.rs` and `scenario_calls`.
 //! - Spares and reuse: `instance/handler.rs` and `instance/idle.rs`, with tests in `idle.rs`. A busy thread clears

@@ -84,6 +84,11 @@ pub trait Observer: Send + Sync {
     fn instantiated(&self, took: Duration) {
         let _ = took;
     }
+    /// Instances of the function have used so much processor time: in calls, and when they are made or dropped between
+    /// calls. Called after each piece of work, if [`crate::EngineConfig::guest_time`] is set.
+    fn guest_time(&self, spent: Duration) {
+        let _ = spent;
+    }
     /// A call failed. Called once for each failed call, even if the response's head has left.
     fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {
         let _ = (error, request_id);

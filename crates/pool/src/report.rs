@@ -230,6 +230,7 @@ impl Entry {
                 let at = time.checked_sub(since).ok()?;
                 Timestamp::from_second(at.as_second()).ok().map(Time)
             }),
+            guest_seconds: metrics.map_or(0.0, |metrics| metrics.guest_time_used().as_secs_f64()),
         }
     }
 }

@@ -104,6 +104,7 @@ pub fn serve(
     let mut config = EngineConfig::new(settings.cache.join("compiled"), settings.compiler);
     config.instances = settings.instances;
     config.release_memory = release_memory;
+    config.guest_time = true;
     let engine = Engine::new(&config)?;
     let images = settings.cache.join("pulled");
     let plain_http = settings.plain_http_registries;

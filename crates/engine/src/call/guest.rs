@@ -13,8 +13,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Sleep, sleep_until};
 
 use crate::context::call_state::Call;
 use crate::context::ticker::Active;
@@ -56,9 +57,11 @@ impl Guest {
         let Some(future) = &mut self.future else {
             return Poll::Ready(Ok(()));
         };
-        self.call.clock.enter();
-        let polled = future.as_mut().poll(context);
-        self.call.clock.leave();
+        let began = Instant::now();
+        self.call.clock.enter(began);
+        let poll = || future.as_mut().poll(context);
+        let (polled, ended) = self.call.function.measure(began, poll);
+        self.call.clock.leave(ended);
         match polled {
             Poll::Ready(result) => {
                 self.future = None;
@@ -73,7 +76,7 @@ impl Guest {
         let deadline = self.call.clock.deadline();
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::from_std(deadline))));
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         timer.as_mut().poll(context).map(|()| {
             // Looked for before the guest is dropped: what it waited for is the cause.
             let error = self.call.deadline_error();

@@ -38,6 +38,8 @@ pub struct EngineConfig {
     pub compiler: CompileCommand,
     /// How long an idle module stays in memory; `None` for the default of a minute.
     pub module_idle: Option<Duration>,
+    /// Whether the processor time of guests is measured, for [`crate::Observer::guest_time`].
+    pub guest_time: bool,
     /// The certificate authorities that functions trust for TLS.
     pub authorities: Authorities,
     /// Returns freed memory to the operating system. The engine calls it after modules have left
@@ -54,6 +56,7 @@ impl EngineConfig {
             max_memory: 4 << 30,
             compiler,
             module_idle: None,
+            guest_time: false,
             authorities: Authorities::default(),
             release_memory: || {},
         }

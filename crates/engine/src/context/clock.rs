@@ -49,21 +49,21 @@ impl Clock {
     }
 
     /// Starts to count a poll of the guest.
-    pub(crate) fn enter(&self) {
-        self.poll_began.store(self.elapsed(), Ordering::Relaxed);
+    pub(crate) fn enter(&self, now: Instant) {
+        self.poll_began.store(self.until(now), Ordering::Relaxed);
     }
 
     /// Ends the count of the poll.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn leave(&self, now: Instant) {
         let spent = self
-            .elapsed()
+            .until(now)
             .saturating_sub(self.poll_began.load(Ordering::Relaxed));
         self.used.fetch_add(spent, Ordering::Relaxed);
     }
 
     /// Checks a running guest against both limits.
     pub(crate) fn check_running(&self) -> Result<(), CallError> {
-        let now = self.elapsed();
+        let now = self.until(Instant::now());
         let polling = now.saturating_sub(self.poll_began.load(Ordering::Relaxed));
         let used = Duration::from_nanos(self.used.load(Ordering::Relaxed) + polling);
         if used > self.processor_limit {
@@ -77,8 +77,9 @@ impl Clock {
         Ok(())
     }
 
-    fn elapsed(&self) -> u64 {
+    fn until(&self, now: Instant) -> u64 {
         // 584 years of nanoseconds fit, more than any request lasts.
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = now.saturating_duration_since(self.started);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 }

@@ -6,6 +6,7 @@ use super::guests::Guests;
 use super::prewarm_budget::PrewarmBudget;
 use super::ticker::{Active, Ticker};
 use super::upkeep::{Sweep, SweepList, Upkeep};
+use crate::compile::config::EngineConfig;
 use crate::outbound::trust::Authorities;
 
 pub(crate) struct EngineContext {
@@ -15,36 +16,35 @@ pub(crate) struct EngineContext {
     prewarm_budget: Arc<PrewarmBudget>,
     /// The size of each engine's pool.
     instances: u32,
+    guest_time: bool,
     authorities: Authorities,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
 }
 
 impl EngineContext {
-    /// Starts the ticker of these engines, which have a pool of so many `instances`. For
-    /// `release_memory` see [`crate::EngineConfig::release_memory`].
+    /// Starts the ticker of these engines, which have the pool of `config`.
     ///
     /// # Errors
     ///
     /// When the operating system refuses another thread.
     pub(crate) fn start(
         engines: Vec<wasmtime::Engine>,
-        instances: u32,
-        authorities: Authorities,
-        release_memory: fn(),
+        config: &EngineConfig,
     ) -> std::io::Result<Self> {
         let swept = SweepList::default();
         let ticker = Ticker::start(Upkeep {
             engines,
             functions: swept.clone(),
-            release_memory,
+            release_memory: config.release_memory,
         })?;
         Ok(Self {
             ticker,
             swept,
             guests: Guests::default(),
-            prewarm_budget: PrewarmBudget::of(instances),
-            instances,
-            authorities,
+            prewarm_budget: PrewarmBudget::of(config.instances),
+            instances: config.instances,
+            guest_time: config.guest_time,
+            authorities: config.authorities.clone(),
             tls: OnceLock::new(),
         })
     }
@@ -76,6 +76,11 @@ impl EngineContext {
             let memories = pool.memories().max(pool.stacks()) as u64;
             memories >= most || pool.component_instances() >= most
         })
+    }
+
+    /// Whether the processor time of guests is measured.
+    pub(super) fn measures_guest_time(&self) -> bool {
+        self.guest_time
     }
 
     pub(crate) fn guests(&self) -> &Guests {

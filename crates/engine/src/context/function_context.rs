@@ -2,10 +2,12 @@
 //! calls. The function's module is not among them.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use sampan_spec::Function;
 
 use super::engine_context::EngineContext;
+use super::guest_time;
 use super::guests::Guests;
 use super::prewarm_budget::PrewarmBudget;
 use super::ticker::Active;
@@ -70,6 +72,20 @@ impl FunctionContext {
     /// Whether the pool of this engine has no room for another instance.
     pub(crate) fn is_full(&self, engine: &wasmtime::Engine) -> bool {
         self.engine.is_full(engine)
+    }
+
+    /// Polls a guest of this function, or other work for its instances, and counts its processor time.
+    pub(crate) fn measure<T>(&self, began: Instant, poll: impl FnOnce() -> T) -> (T, Instant) {
+        let measures = self.engine.measures_guest_time();
+        if measures {
+            guest_time::begin(began);
+        }
+        let polled = poll();
+        let ended = Instant::now();
+        if measures {
+            self.observer.guest_time(guest_time::end(began, ended));
+        }
+        (polled, ended)
     }
 
     pub(crate) fn prewarm_budget(&self) -> &Arc<PrewarmBudget> {

@@ -1,5 +1,6 @@
 //! Calls wasi:http handlers: takes an idle instance or makes one, and keeps or replaces it afterwards.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -97,10 +98,15 @@ impl Handler {
     /// Drops a used instance and prewarms its replacement, after the response has left.
     fn replace(self: &Arc<Self>, used: Instance, function: Arc<FunctionContext>) {
         let handler = Arc::clone(self);
-        tokio::spawn(async move {
+        let counted = Arc::clone(&function);
+        let mut replacing = Box::pin(async move {
             drop(used);
             handler.prepare(function).await;
         });
+        tokio::spawn(poll_fn(move |context| {
+            let poll = || replacing.as_mut().poll(context);
+            counted.measure(Instant::now(), poll).0
+        }));
     }
 
     /// Prewarms an instance if the budget allows one. A failure is ignored here: the next request

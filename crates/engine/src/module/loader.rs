@@ -53,9 +53,7 @@ impl Loader {
                 .iter()
                 .map(|runtime| runtime.engine.clone())
                 .collect(),
-            config.instances,
-            config.authorities.clone(),
-            config.release_memory,
+            config,
         )
         .map_err(EngineError::Thread)?;
         Ok(Self {

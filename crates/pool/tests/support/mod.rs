@@ -34,6 +34,22 @@ pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// A CGI program that answers with a word and its environment, of which each variable ends with a
 /// NUL character.
 pub(crate) fn guest(word: &str) -> Vec<u8> {
+    guest_with(word, "")
+}
+
+/// A [`guest`] that uses a processor before it answers: it counts to a number.
+pub(crate) fn counting_guest(word: &str, to: u32) -> Vec<u8> {
+    let count = format!(
+        "(local $count i32)
+         (loop $again
+           (local.set $count (i32.add (local.get $count) (i32.const 1)))
+           (br_if $again (i32.lt_u (local.get $count) (i32.const {to}))))"
+    );
+    guest_with(word, &count)
+}
+
+/// A [`guest`] that runs instructions before it answers.
+pub(crate) fn guest_with(word: &str, first: &str) -> Vec<u8> {
     let head = format!("content-type: text/plain\\n\\n{word}\\n");
     let length = head.replace("\\n", "\n").len();
     let text = format!(
@@ -44,6 +60,7 @@ pub(crate) fn guest(word: &str) -> Vec<u8> {
           (memory (export "memory") 2)
           (data (i32.const 1024) "{head}")
           (func (export "_start")
+            {first}
             (drop (call $sizes (i32.const 0) (i32.const 4)))
             (drop (call $environ (i32.const 4096) (i32.const 8192)))
             (i32.store (i32.const 16) (i32.const 1024))
@@ -111,6 +128,10 @@ impl Fixture {
         let version = None;
         self.send(Event::Object(key, SeenObject { data, version }))
             .await;
+    }
+
+    pub(crate) fn report(&self) -> PoolReport {
+        self.serving.reports.report(&Query::default())
     }
 
     /// Waits for a report for which the condition holds.

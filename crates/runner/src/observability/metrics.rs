@@ -10,17 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet,
-};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Unit;
 use sampan_engine::{CallError, Observer, Outbound, RequestId};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
 use super::histogram::Histogram;
 use super::last_request::LastRequest;
+use super::scrape::Scrape;
 use super::status_codes::StatusCodes;
 use crate::admission::{Admission, Rejection};
 
@@ -63,6 +61,8 @@ pub struct FunctionMetrics {
     /// Admission controls of every deployment that has or may get requests.
     admissions: Mutex<Vec<Weak<Admission>>>,
     last_request: LastRequest,
+    /// Nanoseconds.
+    guest_time: AtomicU64,
 }
 
 impl Metrics {
@@ -107,6 +107,11 @@ impl FunctionMetrics {
     /// When the last request arrived; `None` if none did.
     pub fn last_request(&self) -> Option<Instant> {
         self.last_request.get()
+    }
+
+    /// The processor time of the function's instances; zero where it is not measured.
+    pub fn guest_time_used(&self) -> Duration {
+        Duration::from_nanos(self.guest_time.load(Relaxed))
     }
 
     /// Records the arrival of a request.
@@ -172,6 +177,12 @@ impl Observer for FunctionMetrics {
 
     fn instantiated(&self, took: Duration) {
         self.instantiation.observe(took);
+    }
+
+    fn guest_time(&self, spent: Duration) {
+        // More than five hundred years fit.
+        let nanoseconds = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.guest_time.fetch_add(nanoseconds, Relaxed);
     }
 
     fn failed(&self, error: &CallError, _request_id: Option<&RequestId>) {
@@ -276,6 +287,17 @@ impl Collector for Metrics {
                     })
             },
         )?;
+        // Only a pool measures it.
+        if functions
+            .iter()
+            .any(|(_, f)| !f.guest_time_used().is_zero())
+        {
+            scrape.seconds(
+                "function_guest",
+                "Processor time of a function's instances",
+                FunctionMetrics::guest_time_used,
+            )?;
+        }
         let mut unrouted = encoder.encode_descriptor(
             "unrouted_requests",
             "Requests without a function",
@@ -289,79 +311,6 @@ impl Collector for Metrics {
                 .encode_counter::<NoLabelSet, _, u64>(&value, None)
         })
     }
-}
-
-/// One scrape: encodes each metric for all functions.
-struct Scrape<'a, 'b> {
-    encoder: &'a mut DescriptorEncoder<'b>,
-    functions: &'a [(FunctionName, Arc<FunctionMetrics>)],
-}
-
-impl Scrape<'_, '_> {
-    /// Encodes counters with one additional label.
-    fn counters<V>(
-        &mut self,
-        name: &str,
-        help: &str,
-        each: impl Fn(
-            &FunctionMetrics,
-            &mut dyn FnMut((&'static str, V), u64) -> fmt::Result,
-        ) -> fmt::Result,
-    ) -> fmt::Result
-    where
-        (&'static str, V): prometheus_client::encoding::EncodeLabel,
-    {
-        let mut metric = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (name, function) in self.functions {
-            each(function, &mut |label, value| {
-                let labels = ([("function", name.as_str())], [label]);
-                family(&mut metric, &labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn gauge(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: impl Fn(&FunctionMetrics) -> u64,
-    ) -> fmt::Result {
-        let mut metric = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (name, function) in self.functions {
-            let labels = [("function", name.as_str())];
-            family(&mut metric, &labels)?.encode_gauge(&value(function))?;
-        }
-        Ok(())
-    }
-
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        histogram: impl Fn(&FunctionMetrics) -> &Histogram,
-    ) -> fmt::Result {
-        let unit = Some(&Unit::Seconds);
-        let mut metric = self
-            .encoder
-            .encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        for (name, function) in self.functions {
-            let labels = [("function", name.as_str())];
-            histogram(function).encode(family(&mut metric, &labels)?)?;
-        }
-        Ok(())
-    }
-}
-
-fn family<'a, L: EncodeLabelSet>(
-    metric: &'a mut MetricEncoder<'_>,
-    labels: &'a L,
-) -> Result<MetricEncoder<'a>, fmt::Error> {
-    metric.encode_family(labels)
 }
 
 #[cfg(test)]

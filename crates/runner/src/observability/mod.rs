@@ -7,7 +7,8 @@
 //!
 //! - `request_context.rs`: the request's identifier, of `request_id.rs`, and its trace, of `trace.rs`.
 //! - `observer.rs`: the engine's events during the call.
-//! - `metrics.rs`, `histogram.rs`, `status_codes.rs` and `last_request.rs`: the counts of each function, for Prometheus.
+//! - `metrics.rs`, `histogram.rs`, `status_codes.rs` and `last_request.rs`: the counts of each function, for Prometheus,
+//!   which `scrape.rs` writes.
 //! - `access_log.rs`: the entry of the completed request.
 
 pub(crate) mod access_log;
@@ -17,5 +18,6 @@ pub(crate) mod metrics;
 pub(crate) mod observer;
 pub(crate) mod request_context;
 pub(crate) mod request_id;
+mod scrape;
 mod status_codes;
 mod trace;

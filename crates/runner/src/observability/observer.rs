@@ -38,6 +38,10 @@ impl Observer for FunctionObserver {
         self.metrics.instantiated(took);
     }
 
+    fn guest_time(&self, spent: Duration) {
+        self.metrics.guest_time(spent);
+    }
+
     fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {
         self.metrics.failed(error, request_id);
         let cause = error.cause();
