@@ -8,7 +8,7 @@ use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::function::WasmFunction;
-use crate::{pooled, scale};
+use crate::{auto, pooled, scale};
 
 /// The path of the schema in the definition.
 pub(crate) const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
@@ -90,12 +90,10 @@ fn definition_json() -> Value {
             "message": "a variable has a value or a valueFrom, not both",
         },
     ]);
-    at(schema, "/properties/spec")["x-kubernetes-validations"] = {
-        let mut rules = pooled::rules();
-        let list = rules.as_array_mut().expect("the rules are a list");
-        list.push(scale::rule());
-        rules
-    };
+    let mut rules = pooled::rules();
+    rules.push(scale::rule());
+    rules.extend(auto::rules());
+    at(schema, "/properties/spec")["x-kubernetes-validations"] = rules.into();
     at(schema, "/properties/spec/properties/scale")["x-kubernetes-validations"] = json!([{
         "rule": "!has(self.min) || self.max >= self.min",
         "message": scale::RANGE,

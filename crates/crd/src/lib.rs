@@ -15,6 +15,7 @@
 //! - The range and the target of automatic scaling: `scale.rs`.
 //! - The definitions, made from the types: `definition.rs` and `pool_definition.rs`; tests in `tests/definition.rs`.
 //! - Conditions and their reasons: `condition.rs`.
+//! - When a function with the placement `Auto` moves: `auto.rs` and `processors.rs`; tests in `tests/auto.rs`.
 //! - The fields that a pooled function cannot have: `pooled.rs`; tests in `tests/pooled.rs`.
 //! - The report of a pool's pod: `pool_report.rs`.
 //! - The conversion from `WasmApp`: `wasmapp.rs`; tests in `tests/wasmapp.rs`.
@@ -28,6 +29,7 @@
 )]
 
 mod amount;
+mod auto;
 mod condition;
 mod definition;
 mod enumeration;
@@ -39,6 +41,7 @@ mod placement;
 mod pool_definition;
 pub mod pool_report;
 mod pooled;
+mod processors;
 mod scale;
 mod status;
 mod template;
@@ -48,6 +51,7 @@ mod wasm_pool;
 pub mod wasmapp;
 
 pub use amount::Amount;
+pub use auto::{Auto, ValidAuto};
 pub use condition::{ConditionKind, ConditionState, Reason};
 pub use definition::{definition, definition_yaml};
 pub use function::{
@@ -56,13 +60,14 @@ pub use function::{
 pub use ingress::{Ingress, IngressTls};
 pub use invalid::Invalid;
 pub use limits::Limits;
-pub use placement::Placement;
+pub use placement::{Placement, PlacementPolicy};
 pub use pool_definition::{pool_definition, pool_definition_yaml};
 pub use pooled::POOL_FIELDS;
+pub use processors::{Processors, ProcessorsError};
 pub use scale::{NO_CPU_REQUEST, Scale, ScaleTarget, ValidScale, requests_cpu};
 pub use status::WasmFunctionStatus;
 pub use template::{PullPolicy, Template};
-pub use valid::{ValidFunction, ValidIngress};
+pub use valid::{ValidFunction, ValidIngress, ValidPlacement};
 pub use valid_pool::{DEFAULT_POOL, ValidPool, pool_size};
 pub use wasm_pool::{PoolReplicas, WasmPool, WasmPoolSpec, WasmPoolStatus};
 
