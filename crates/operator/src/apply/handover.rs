@@ -86,35 +86,22 @@ mod tests {
 
     #[test]
     fn the_owner_of_the_number_is_found_in_the_managed_fields() {
-        fn check(entries: Value, expected: bool) {
+        fn check(entries: &[Value], expected: bool) {
             let deployment: Deployment = serde_json::from_value(json!({
                 "metadata": { "name": "f", "managedFields": entries },
             }))
             .expect("a Deployment");
-            assert_eq!(owns_replicas(&deployment), expected, "{entries}");
+            assert_eq!(owns_replicas(&deployment), expected, "{entries:?}");
         }
         let entry = |manager: &str, operation: &str, fields: Value| json!({ "manager": manager, "operation": operation, "fieldsV1": fields });
         let replicas = json!({ "f:spec": { "f:replicas": {}, "f:template": {} } });
         let template = json!({ "f:spec": { "f:template": {} } });
-        check(json!(null), false);
-        check(
-            json!([entry("sampan-operator", "Apply", replicas.clone())]),
-            true,
-        );
-        check(
-            json!([entry("sampan-operator", "Apply", template.clone())]),
-            false,
-        );
-        check(
-            json!([entry("sampan-operator", "Update", replicas.clone())]),
-            false,
-        );
-        check(
-            json!([
-                entry("kube-controller-manager", "Update", replicas),
-                entry("sampan-operator", "Apply", template),
-            ]),
-            false,
-        );
+        let (by, operator) = ("Apply", "sampan-operator");
+        check(&[], false);
+        check(&[entry(operator, by, replicas.clone())], true);
+        check(&[entry(operator, by, template.clone())], false);
+        check(&[entry(operator, "Update", replicas.clone())], false);
+        let others = entry("kube-controller-manager", "Update", replicas);
+        check(&[others, entry(operator, by, template)], false);
     }
 }
