@@ -72,7 +72,7 @@ impl FromStr for Processors {
         let millis = match (text.strip_suffix('m'), text.split_once('.')) {
             (Some(millis), _) => number(millis)?,
             (None, None) => number(text)? * 1000,
-            (None, Some((whole, decimals))) if decimals.len() <= 3 => {
+            (None, Some((whole, decimals))) if (1..=3).contains(&decimals.len()) => {
                 number(whole)? * 1000 + number(&format!("{decimals:0<3}"))?
             }
             (None, Some(_)) => return Err(ProcessorsError::Malformed),
