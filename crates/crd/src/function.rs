@@ -5,7 +5,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 use kube_derive::CustomResource;
 use sampan_spec::{Function, HttpMode, InstancePolicy, Timespan, annotations};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
@@ -157,6 +157,10 @@ pub struct WasmFunctionSpec {
     /// Metrics of the function in Prometheus' format, from each of its pods. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// The function's share of the processors of its pool. For pooled functions only. Default: weight
+    /// 100, no cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolShare>,
     /// Other settings of the function's pods, with Kubernetes' own types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
@@ -170,6 +174,30 @@ pub struct Metrics {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: Option<u16>,
+}
+
+/// A function's share of the processors of its pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolShare {
+    /// The weight against other functions that want the same processors, 1 to 1000. A function of
+    /// weight 200 gets twice the processor time of one of weight 100. Default: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: Option<i32>,
+    /// The most processors that the function uses over time in each pod of the pool, such as 500m
+    /// or 2: 10m to 1024. Default: no cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "processors")]
+    pub processors: Option<Amount>,
+}
+
+fn processors(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "pattern": r"^([0-9]{1,7}m|[0-9]{1,4}(\.[0-9]{1,3})?)$",
+        "maxLength": 16,
+    })
 }
 
 /// A Secret of the function's namespace.

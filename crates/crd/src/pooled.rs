@@ -1,4 +1,4 @@
-//! The fields that a function in a pool cannot have.
+//! The fields that only a function in a pool, or only one outside of it, can have.
 //!
 //! A pool's pod serves many functions with one process. Files, sidecars, accounts and the scheduling of a pod are the
 //! pool's, so a resource that asks for them is refused: by the API server with [`rules`], and by [`check`] where an
@@ -27,6 +27,7 @@ pub const POOL_FIELDS: [&str; 8] = [
 /// The keys of `template` that have a meaning in a pool.
 const TEMPLATE_KEYS: [&str; 2] = ["envFrom", "imagePullPolicy"];
 
+const SHARE: &str = "only functions of a pool share processors: leave pool out and set the resources of template, or set placement to Pooled";
 const REPLICAS: &str =
     "a pool has pods for all of its functions: leave replicas out, or set placement to Pod";
 const SCALE: &str =
@@ -63,6 +64,11 @@ pub(crate) fn rules() -> Vec<Value> {
         format!("!has(self.env) || self.env.all(v, !has(v.valueFrom) || {condition})")
     };
     vec![
+        json!({
+            "rule": "!has(self.pool) || (has(self.placement) && self.placement != 'Pod')",
+            "message": SHARE,
+            "fieldPath": ".pool",
+        }),
         rule(
             "self.placement == 'Auto' || !has(self.replicas)",
             Some(".replicas"),
@@ -102,14 +108,17 @@ pub(crate) fn rules() -> Vec<Value> {
     ]
 }
 
-/// Checks a resource that a pool may have to serve; all others pass. One with the placement `Auto` may
-/// have a number of pods, which is that of the pods under load.
+/// Checks a resource for fields that its placement does not have. One with the placement `Auto` may have a number of
+/// pods, which is that of the pods under load.
 ///
 /// # Errors
 ///
-/// [`Invalid`] for the first field that a pool cannot give.
+/// [`Invalid`] for the first such field.
 pub(crate) fn check(spec: &WasmFunctionSpec) -> Result<(), Invalid> {
     let policy = spec.placement.unwrap_or_default();
+    if spec.pool.is_some() && !policy.uses_pool() {
+        return Err(Invalid::new("spec.pool", SHARE));
+    }
     if !policy.uses_pool() {
         return Ok(());
     }

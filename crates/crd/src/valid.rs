@@ -9,12 +9,12 @@ use std::num::NonZeroU16;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use sampan_spec::{
     Function, FunctionFile, HttpMode, InstancesFile, LIMITS, LimitsFile, Located, OutboundFile,
-    ReuseFile, Scalar, annotations,
+    ProcessorShare, ProcessorsError, ReuseFile, SHARE_WEIGHT, Scalar, annotations,
 };
 
 use crate::amount::Amount;
 use crate::auto::{self, ValidAuto};
-use crate::function::{Instances, Metrics, Outbound, WasmFunction, WasmFunctionSpec};
+use crate::function::{Instances, Metrics, Outbound, PoolShare, WasmFunction, WasmFunctionSpec};
 use crate::ingress::Ingress;
 use crate::invalid::Invalid;
 use crate::limits::Limits;
@@ -104,6 +104,7 @@ impl ValidFunction {
             instances,
             ingress,
             metrics,
+            pool,
             template,
         } = resource.spec.clone();
         let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
@@ -125,6 +126,7 @@ impl ValidFunction {
             ..FunctionFile::default()
         };
         let mut function = file.validate(&name)?;
+        function.share = checked_share(pool.unwrap_or_default())?;
         // A file name has no meaning in a pod.
         function.file = None;
         check_absolute(&function.certificate_authorities)?;
@@ -228,6 +230,25 @@ fn raw_instances(instances: Instances) -> InstancesFile {
             idle: raw(reuse.idle),
         }),
     }
+}
+
+fn checked_share(pool: PoolShare) -> Result<ProcessorShare, Invalid> {
+    let mut share = ProcessorShare::default();
+    if let Some(weight) = pool.weight {
+        let allowed = u64::try_from(weight).ok();
+        let allowed = allowed.filter(|weight| SHARE_WEIGHT.check(*weight).is_ok());
+        let allowed = allowed.and_then(|weight| u32::try_from(weight).ok());
+        share.weight = allowed.ok_or_else(|| {
+            let (least, most) = (SHARE_WEIGHT.least, SHARE_WEIGHT.most);
+            let message = format!("{weight} is not allowed ({least} to {most})");
+            Invalid::new("spec.pool.weight", message)
+        })?;
+    }
+    let processors = pool.processors.map(|text| text.to_string().parse());
+    share.processors = processors.transpose().map_err(|error: ProcessorsError| {
+        Invalid::new("spec.pool.processors", error.to_string())
+    })?;
+    Ok(share)
 }
 
 fn checked_env(env: Vec<EnvVar>) -> Result<Vec<EnvVar>, Invalid> {

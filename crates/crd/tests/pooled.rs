@@ -79,6 +79,36 @@ fn a_pooled_function_has_only_what_a_pool_gives() {
 }
 
 #[test]
+fn only_a_pooled_function_has_a_share_of_processors() {
+    fn check(pool: &Value, expected: Result<(u32, Option<&str>), &str>) {
+        let found = |placement: &str| {
+            let spec = json!({ "placement": placement, "pool": pool });
+            ValidFunction::of(&function(&spec)).map(|valid| valid.function.share)
+        };
+        let share = found("Pooled").map(|share| {
+            let processors = share.processors.map(|processors| processors.to_string());
+            (share.weight, processors)
+        });
+        let expected = expected.map(|(weight, cap)| (weight, cap.map(str::to_owned)));
+        let share = share.map_err(|invalid| invalid.field);
+        assert_eq!(share, expected.map_err(str::to_owned), "{pool}");
+        let refused = found("Pod").map_err(|invalid| invalid.field);
+        assert_eq!(refused, Err("spec.pool".to_owned()), "{pool}");
+    }
+    check(&json!({}), Ok((100, None)));
+    check(&json!({ "weight": 1 }), Ok((1, None)));
+    check(
+        &json!({ "weight": 1000, "processors": "500m" }),
+        Ok((1000, Some("500m"))),
+    );
+    check(&json!({ "processors": 2 }), Ok((100, Some("2"))));
+    check(&json!({ "weight": 0 }), Err("spec.pool.weight"));
+    check(&json!({ "weight": 1001 }), Err("spec.pool.weight"));
+    check(&json!({ "processors": "2Gi" }), Err("spec.pool.processors"));
+    check(&json!({ "processors": "1m" }), Err("spec.pool.processors"));
+}
+
+#[test]
 fn pods_are_the_default_placement() {
     let placement = |spec| {
         ValidFunction::of(&function(&spec))
@@ -119,5 +149,7 @@ fn the_definition_refuses_every_key_of_a_template_that_a_pool_lacks() {
         let rule = rule["rule"].as_str().unwrap_or_default();
         rule.starts_with("!has(self.placement) || self.placement == 'Pod' || ")
     });
-    assert_eq!(in_pools.count(), rules.len() - 3);
+    assert_eq!(in_pools.count(), rules.len() - 4);
+    let share = rule(".pool");
+    assert!(share.starts_with("!has(self.pool) || "), "{share}");
 }

@@ -10,6 +10,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::kind::Kind;
+use crate::trap_cause::TrapCause;
 
 /// Reasons why an [`crate::Engine`] could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -156,59 +157,18 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The cause of a trap.
+/// Memory that an instance did not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrapCause {
-    /// `unreachable`, by which a panic or an abort ends.
-    Unreachable,
-    /// The stack was exhausted.
-    StackOverflow,
-    /// An access outside linear memory.
-    MemoryOutOfBounds,
-    /// A failed growth of memory or tables was followed by a trap.
-    OutOfMemory,
-    /// Integer overflow, division by zero or a failed conversion.
-    Arithmetic,
-    /// An indirect call of a null entry, or of a function with another type.
-    IndirectCall,
-    /// The guest holds as many handles or header bytes as it may.
-    Resources,
-    /// Any other trap of WebAssembly or the host.
-    Other,
-}
-
-impl TrapCause {
-    /// The cause as a metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "trap_unreachable",
-            Self::StackOverflow => "trap_stack_overflow",
-            Self::MemoryOutOfBounds => "trap_memory_out_of_bounds",
-            Self::OutOfMemory => "trap_out_of_memory",
-            Self::Arithmetic => "trap_arithmetic",
-            Self::IndirectCall => "trap_indirect_call",
-            Self::Resources => "trap_resources",
-            Self::Other => "trap_other",
-        }
-    }
-
-    fn of(trap: Trap) -> Self {
-        match trap {
-            Trap::UnreachableCodeReached => Self::Unreachable,
-            Trap::StackOverflow => Self::StackOverflow,
-            Trap::MemoryOutOfBounds | Trap::HeapMisaligned | Trap::ArrayOutOfBounds => {
-                Self::MemoryOutOfBounds
-            }
-            Trap::AllocationTooLarge => Self::OutOfMemory,
-            Trap::IntegerOverflow | Trap::IntegerDivisionByZero | Trap::BadConversionToInteger => {
-                Self::Arithmetic
-            }
-            Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => {
-                Self::IndirectCall
-            }
-            _ => Self::Other,
-        }
-    }
+pub(crate) enum RefusedGrowth {
+    /// The limits of an instance do not allow it.
+    Instance,
+    /// `limits.totalMemory` is used up.
+    Total {
+        /// That limit, in bytes.
+        limit: u64,
+    },
+    /// The budget of the process is used up.
+    Process,
 }
 
 /// Reasons why a call did not end in a response.
@@ -260,6 +220,15 @@ pub enum CallError {
     /// The response's body broke off.
     #[error("the answer's body broke off: {0}")]
     Body(String),
+    /// The instances of the function use all the memory that they may have together.
+    #[error("the function's instances use the {limit} bytes that limits.totalMemory allows them")]
+    TotalMemory {
+        /// `limits.totalMemory`, in bytes.
+        limit: u64,
+    },
+    /// The instances of the process use its memory, and this function more than an equal part of it.
+    #[error("the memory for instances is used up, and this function uses more than an equal part")]
+    ProcessMemory,
     /// Every instance of the pool is taken.
     #[error("every instance of the pool is taken")]
     Instances,
@@ -290,6 +259,8 @@ impl CallError {
             Self::Guest(_) => "guest_error",
             Self::Cgi(_) => "cgi",
             Self::Body(_) => "body",
+            Self::TotalMemory { .. } => "total_memory",
+            Self::ProcessMemory => "process_memory",
             Self::Instances => "instances",
             Self::WrongKind(_) => "wrong_kind",
             Self::Reload(_) => "reload",
@@ -298,9 +269,9 @@ impl CallError {
         }
     }
 
-    /// Maps an error of wasmtime or its host functions. `out_of_memory` says that a growth failed
-    /// before, which is then the cause of an otherwise unspecific trap.
-    pub(crate) fn of(error: wasmtime::Error, out_of_memory: bool) -> Self {
+    /// Maps an error of wasmtime or its host functions. `refused` is a growth that failed before,
+    /// which is then the cause of an otherwise unspecific trap.
+    pub(crate) fn of(error: wasmtime::Error, refused: Option<RefusedGrowth>) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(own) => return own,
             Err(error) => error,
@@ -311,8 +282,14 @@ impl CallError {
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::Instances;
         }
-        let cause = if out_of_memory {
-            TrapCause::OutOfMemory
+        let cause = match refused {
+            Some(RefusedGrowth::Total { limit }) => return Self::TotalMemory { limit },
+            Some(RefusedGrowth::Process) => return Self::ProcessMemory,
+            Some(RefusedGrowth::Instance) => Some(TrapCause::OutOfMemory),
+            None => None,
+        };
+        let cause = if let Some(cause) = cause {
+            cause
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
             TrapCause::of(*trap)
         } else if error.is::<wasmtime::component::ResourceTableError>()

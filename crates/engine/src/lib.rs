@@ -18,8 +18,8 @@
 //! - [`outbound`]: the HTTP client for the requests of guests
 //!
 //! A file imports only from its own folder and from those before it in this order: `outbound`, `compile`, `context`,
-//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs`, `observer.rs` and `request_id.rs` come before
-//! all folders.
+//! `instance`, `module`, `call`, `load`. The files `error.rs`, `kind.rs`, `observer.rs`, `request_id.rs` and
+//! `trap_cause.rs` come before all folders.
 //!
 //! # Behaviours
 //!
@@ -36,10 +36,14 @@
 //! - A module that one process prepares for another: `module/precompiler.rs`, `load/prepared.rs` and `compile/lock.rs`;
 //!   tests in `tests/functions.rs` of the shim.
 //! - Memory and tables of an instance: `instance/limiter.rs`, with its tests, and `scenario_limits`.
+//! - The memory of all instances of a function and of the process: `context/memory_budget.rs` and
+//!   `context/memory_account.rs`, with their tests, and `tests/budgets.rs` of `sampan-pool`.
 //! - Deadline and processor time: `context/clock.rs`, `context/ticker.rs` and `call/guest.rs`; tests in
 //!   `scenario_limits` and `scenario_streams`.
 //! - The processor time of a function's guests: `context/guest_time.rs`, with its tests, and `tests/budgets.rs` of
 //!   `sampan-pool`.
+//! - The processors that functions share: `fair_queue.rs`, `processor_cap.rs`, `fair_share.rs` and `turn.rs` of `context`,
+//!   with tests beside the first two, and `tests/budgets.rs` of `sampan-pool`.
 //! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and `rest.rs`
 //!   of `call`; tests in `length.rs` and `scenario_calls`.
 //! - Spares and reuse: `instance/handler.rs` and `instance/idle.rs`, with tests in `idle.rs`. A busy thread clears
@@ -71,20 +75,22 @@ mod module;
 mod observer;
 mod outbound;
 mod request_id;
+mod trap_cause;
 
 pub use call::body::GuestBody;
 pub use call::command::CommandIo;
 pub use call::function::LoadedFunction;
 pub use compile::child::main as compile_child;
-pub use compile::config::{CompileCommand, EngineConfig};
+pub use compile::config::{CompileCommand, EngineConfig, SharedProcessors};
 pub use compile::wasm::Wasm;
 pub use context::call_state::{CallContext, CgiContext, TraceFields};
 pub use context::guests::Guests;
-pub use error::{CallError, EngineError, LoadError, RequestBodyError, TrapCause};
+pub use error::{CallError, EngineError, LoadError, RequestBodyError};
 pub use kind::Kind;
 pub use load::engine::Engine;
 pub use module::inspect::{InspectError, Inspection, inspect};
 pub use module::precompiler::{Precompiler, Prepared};
-pub use observer::{NoObserver, Observer, Outbound, OutboundFailure, Stream};
+pub use observer::{NoObserver, Observer, Outbound, OutboundFailure, Stream, Wait};
 pub use outbound::trust::Authorities;
 pub use request_id::RequestId;
+pub use trap_cause::TrapCause;

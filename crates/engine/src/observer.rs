@@ -52,6 +52,25 @@ impl Outbound {
     }
 }
 
+/// What a call waits for that could run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A processor, while other functions have used less than their shares.
+    Share,
+    /// The cap of its function.
+    Cap,
+}
+
+impl Wait {
+    /// The reason as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Share => "share",
+            Self::Cap => "cap",
+        }
+    }
+}
+
 /// A refused or failed outbound call.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboundFailure<'a> {
@@ -85,9 +104,13 @@ pub trait Observer: Send + Sync {
         let _ = took;
     }
     /// Instances of the function have used so much processor time: in calls, and when they are made or dropped between
-    /// calls. Called after each piece of work, if [`crate::EngineConfig::guest_time`] is set.
+    /// calls. Called after each piece of work, if [`crate::EngineConfig::shared_processors`] is set.
     fn guest_time(&self, spent: Duration) {
         let _ = spent;
+    }
+    /// A call began to wait for a processor.
+    fn waits(&self, wait: Wait) {
+        let _ = wait;
     }
     /// A call failed. Called once for each failed call, even if the response's head has left.
     fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {

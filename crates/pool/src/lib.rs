@@ -21,7 +21,7 @@
 //!   pulls images, `image_store.rs` has them on disk, and `leases.rs` says which of them stay there.
 //! - `report.rs`, `metrics.rs`, `readiness.rs` and `snapshot.rs`: what others see of it.
 //! - `error.rs`: why a version is not served, and when it is tried again, with `backoff.rs`.
-//! - `serve.rs` joins all of this, `options.rs` is the command line, and `start.rs` is the program.
+//! - `serve.rs` joins all of this, `options.rs` is the command line with `memory.rs`, and `start.rs` is the program.
 //!
 //! # Behaviours
 //!
@@ -40,6 +40,7 @@
 //! - The report, its revisions and the wait for one: `report.rs`, with its tests.
 //! - Readiness: `readiness.rs`, with its tests; tests in `tests/pulling.rs` and `tests/restarting.rs`.
 //! - Causes and repeated attempts: `error.rs`, with its tests.
+//! - Processors and memory that functions share: the engine, and `memory.rs`, with its tests; tests in `tests/budgets.rs`.
 //!
 //! Deliberately absent: certificates for private registries, and files. A pooled function has neither
 //! volumes nor an identity of its own.
@@ -59,6 +60,7 @@ mod leases;
 mod lists;
 mod load;
 mod lookups;
+mod memory;
 mod metrics;
 mod objects;
 mod options;

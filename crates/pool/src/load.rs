@@ -164,8 +164,8 @@ impl Parts {
         }
         if newness != Newness::Restored {
             match loaded.warm_up().await {
-                // Others use every instance: that is no fault of this version.
-                Ok(()) | Err(CallError::Instances) => {}
+                // Others use every instance or the memory: that is no fault of this version.
+                Ok(()) | Err(CallError::Instances | CallError::ProcessMemory) => {}
                 Err(error) => return Err(PoolError::Instance(error)),
             }
         }

@@ -1,16 +1,19 @@
 //! Command line of the pool.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use sampan_artifact::Trust;
 use sampan_engine::CompileCommand;
 use sampan_runner::ServerConfig;
-use sampan_spec::Timespan;
+use sampan_spec::{ByteSize, Timespan};
 
 use crate::fields::PodFields;
+use crate::memory::{MemoryError, instance_memory};
 use crate::serve::Settings;
 
 /// This program, even if its file has been replaced since the start: the compiling child must have
@@ -74,6 +77,10 @@ pub(crate) struct Options {
     /// The most instances of all functions at once. Further requests get 503.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000), default_value = "1000", env = "SAMPAN_INSTANCES")]
     instances: u32,
+    /// The most linear memory of all instances. Near it, a function that uses more than an equal part
+    /// gets 503. Default: 60 % of the container's memory limit.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, env = "SAMPAN_INSTANCE_MEMORY")]
+    instance_memory: Option<u64>,
     /// The most open connections of all functions. At the limit, idle ones are closed.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value = "10000", env = "SAMPAN_CONNECTIONS")]
     connections: u32,
@@ -99,8 +106,21 @@ impl Options {
 
     /// The settings of the pool. `trust` is for registries, `compile` the argument with which this
     /// program compiles.
-    pub(crate) fn settings(&self, trust: Trust, compile: &str, fields: PodFields) -> Settings {
-        Settings {
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError`], when the memory limit of the container is needed and not known.
+    pub(crate) fn settings(
+        &self,
+        trust: Trust,
+        compile: &str,
+        fields: PodFields,
+    ) -> Result<Settings, MemoryError> {
+        let instance_memory = match self.instance_memory {
+            Some(bytes) => Some(bytes),
+            None => instance_memory()?,
+        };
+        Ok(Settings {
             state: self.state.clone(),
             cache: self.cache.clone(),
             compiler: CompileCommand {
@@ -111,6 +131,8 @@ impl Options {
                 environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
             },
             instances: self.instances,
+            instance_memory,
+            processors: processors(),
             server: ServerConfig {
                 drain: self.drain_timeout,
                 max_connections: usize::try_from(self.connections).unwrap_or(usize::MAX),
@@ -122,8 +144,14 @@ impl Options {
             ready_timeout: self.ready_timeout,
             list_timeout: LIST_TIMEOUT,
             fields,
-        }
+        })
     }
+}
+
+/// The processors that this process may use.
+pub(crate) fn processors() -> usize {
+    // An error means that the system has no number to tell, as the standard library documents.
+    available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Parses a time such as 500ms, 30s or 10m.
@@ -133,6 +161,12 @@ fn time(text: &str) -> Result<Duration, String> {
         return Err("it is more than a day".to_owned());
     }
     Ok(time)
+}
+
+/// Parses a size such as 512Mi or 2Gi.
+fn bytes(text: &str) -> Result<u64, String> {
+    let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(size.bytes())
 }
 
 #[cfg(test)]
@@ -150,6 +184,8 @@ mod tests {
         check(&["--drain-delay", "5"], false);
         check(&["--drain-delay", "25h"], false);
         check(&["--loads", "0"], false);
+        check(&["--instance-memory", "512Mi"], true);
+        check(&["--instance-memory", "half"], false);
         check(&["--admin", "9090"], false);
         check(&["--unknown"], false);
     }
@@ -165,6 +201,7 @@ mod tests {
         ];
         let options = Options::parse_from(arguments);
         let settings = options.settings(Trust::Public, "compile", PodFields::default());
+        let settings = settings.expect("this machine's limit is known");
         assert_eq!(settings.plain_http_registries, ["a:1", "b", "c"]);
     }
 }

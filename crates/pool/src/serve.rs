@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sampan_allocator::release_memory;
 use sampan_artifact::Trust;
-use sampan_engine::{CompileCommand, Engine, EngineConfig, EngineError};
+use sampan_engine::{CompileCommand, Engine, EngineConfig, EngineError, SharedProcessors};
 use sampan_runner::{Metrics, Ports, ServerConfig, Summary};
 use sampan_telemetry::{Health, Registry};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -39,6 +40,10 @@ pub struct Settings {
     pub compiler: CompileCommand,
     /// The most instances at once, over all functions.
     pub instances: u32,
+    /// The most linear memory of all instances, in bytes; `None` for no budget.
+    pub instance_memory: Option<u64>,
+    /// The processors of this process. The runtime has more threads, for requests beside functions that compute.
+    pub processors: usize,
     /// Limits of connections, and the time of the drain.
     pub server: ServerConfig,
     /// Registries without TLS.
@@ -104,7 +109,11 @@ pub fn serve(
     let mut config = EngineConfig::new(settings.cache.join("compiled"), settings.compiler);
     config.instances = settings.instances;
     config.release_memory = release_memory;
-    config.guest_time = true;
+    config.instance_memory = settings.instance_memory;
+    config.shared_processors = Some(SharedProcessors {
+        processors: settings.processors,
+        threads: Handle::current().metrics().num_workers(),
+    });
     let engine = Engine::new(&config)?;
     let images = settings.cache.join("pulled");
     let plain_http = settings.plain_http_registries;

@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fields::PodFields;
-use crate::options::{Format, Options};
+use crate::memory::MemoryError;
+use crate::options::{Format, Options, processors};
 use crate::serve::{StartError, serve};
 use crate::watches;
 
@@ -44,6 +45,8 @@ enum Failure {
         #[source]
         source: std::io::Error,
     },
+    #[error("the memory for instances is not known")]
+    Memory(#[from] MemoryError),
     #[error("the pool cannot start")]
     Start(#[from] StartError),
     #[error("{0} has ended, which is a fault of this program; the container has to restart")]
@@ -91,6 +94,7 @@ fn start(options: &Options) -> Result<(), Failure> {
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .worker_threads(worker_threads(processors()))
         .max_blocking_threads(MAX_BLOCKING_THREADS + options.load_threads())
         .on_thread_park(sampan_runner::on_thread_park)
         .build()
@@ -99,6 +103,12 @@ fn start(options: &Options) -> Result<(), Failure> {
     // Tasks that wait for the system, as for a name's address, are not awaited.
     runtime.shutdown_background();
     result
+}
+
+/// More threads than processors: while functions compute on every processor, the others accept requests and serve short
+/// ones.
+fn worker_threads(processors: usize) -> usize {
+    processors + processors.clamp(2, 8)
 }
 
 async fn run(options: &Options) -> Result<(), Failure> {
@@ -117,7 +127,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| Failure::Listen { address, source })?;
-    let settings = options.settings(trust(), COMPILE, PodFields::of_process());
+    let settings = options.settings(trust(), COMPILE, PodFields::of_process())?;
     let (mut serving, added) = serve(settings, &registry, health.clone())?;
     let (finished, end) = tokio::sync::oneshot::channel::<()>();
     let reports = serving.reports.clone();

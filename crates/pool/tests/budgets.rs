@@ -2,36 +2,200 @@
 
 mod support;
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use sampan_pool::Resource;
+use serde_json::{Value, json};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
 
 use support::registry::Registry;
-use support::{Fixture, check, counting_guest, free_port, function};
+use support::{
+    Fixture, TEST_TIMEOUT, check, counting_guest, endless_guest, free_port, function, get, guest,
+    guest_of, guest_with, settings,
+};
+
+/// The bytes of a page.
+const PAGE: u64 = 65_536;
+
+fn with(name: &str, port: u16, image: &str, more: Value) -> Resource {
+    support::resource(name, 1, port, image, more)
+}
+
+/// Limits with which a guest outlives any test.
+fn endless() -> Value {
+    json!({ "timeout": "1h", "processorTime": "1h" })
+}
+
+/// The guest time of a function.
+fn used(pool: &Fixture, name: &str) -> f64 {
+    function(&pool.report(), name).map_or(0.0, |function| function.guest_seconds)
+}
+
+/// How often calls of a function have waited for a reason.
+fn waits(pool: &Fixture, name: &str, reason: &str) -> u64 {
+    let metrics = pool.metrics.encode().expect("the metrics");
+    let line = format!("sampan_function_waits_total{{function=\"{name}\",reason=\"{reason}\"}} ");
+    let waits = metrics.lines().find_map(|found| found.strip_prefix(&line));
+    waits.map_or(0, |count| count.parse().expect("a number"))
+}
+
+/// Waits for a condition that no event announces.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            yield_now().await;
+        }
+    };
+    timeout(TEST_TIMEOUT, wait).await.expect(what);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_has_the_processor_time_of_each_function() {
     let (pool, registry) = (Fixture::start(), Registry::start().await);
     let (image, _) = registry.push("f", "1", counting_guest("counted", 1_000_000));
     let port = free_port();
-    pool.apply(resource_of("f", port, &image)).await;
+    pool.apply(with("f", port, &image, json!({}))).await;
     pool.until_serving("f", 1).await;
     let mut before = 0.0;
     for _ in 0..3 {
         let revision = pool.report().revision;
         check(port, 200, &["counted"], &[]).await;
-        let report = pool.report();
-        let used = function(&report, "f").expect("it is there").guest_seconds;
-        assert!(used > before, "{used} is not more than {before}");
-        // No one has to be told of each request.
-        assert_eq!(report.revision, revision);
-        before = used;
+        let after = used(&pool, "f");
+        assert!(after > before, "{after} is not more than {before}");
+        // Not each request renews the report.
+        assert_eq!(pool.report().revision, revision);
+        before = after;
     }
     let metrics = pool.metrics.encode().expect("the metrics");
     let line = "sampan_function_guest_seconds_total{function=\"f\"} ";
-    let used = metrics.lines().find_map(|found| found.strip_prefix(line));
-    let used: f64 = used.expect("it is there").parse().expect("a number");
-    assert!(used >= before, "{used} and {before}");
+    let counted = metrics.lines().find_map(|found| found.strip_prefix(line));
+    let counted: f64 = counted.expect("it is there").parse().expect("a number");
+    assert!(counted >= before, "{counted} and {before}");
 }
 
-fn resource_of(name: &str, port: u16, image: &str) -> sampan_pool::Resource {
-    support::resource(name, 1, port, image, json!({}))
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_greedy_function_waits_while_a_quiet_one_answers() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (greedy, _) = registry.push("greedy", "1", endless_guest());
+    let (quiet, _) = registry.push("quiet", "1", guest("quiet"));
+    let (a, b) = (free_port(), free_port());
+    let limits = json!({ "limits": endless() });
+    pool.apply(with("greedy", a, &greedy, limits)).await;
+    pool.apply(with("quiet", b, &quiet, json!({}))).await;
+    pool.until_serving("greedy", 1).await;
+    pool.until_serving("quiet", 1).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        calls.spawn(get(a));
+    }
+    until("the greedy function waits", || {
+        waits(&pool, "greedy", "share") > 8
+    })
+    .await;
+    for _ in 0..100 {
+        check(b, 200, &["quiet"], &[]).await;
+    }
+    let report = pool.report();
+    let still = function(&report, "greedy").expect("it is there").in_flight;
+    assert_eq!(still, 8);
+    let (greedy, quiet) = (used(&pool, "greedy"), used(&pool, "quiet"));
+    assert!(quiet < greedy, "{quiet} and {greedy}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn functions_get_guest_time_by_their_weights_and_not_by_their_calls() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("endless", "1", endless_guest());
+    let mut calls = JoinSet::new();
+    for (name, weight, count) in [("light", 100, 12), ("heavy", 300, 4)] {
+        let port = free_port();
+        let more = json!({ "limits": endless(), "pool": { "weight": weight } });
+        pool.apply(with(name, port, &image, more)).await;
+        pool.until_serving(name, 1).await;
+        for _ in 0..count {
+            calls.spawn(get(port));
+        }
+    }
+    let names = ["light", "heavy"];
+    until("both functions wait", || {
+        names.iter().all(|name| waits(&pool, name, "share") > 20)
+    })
+    .await;
+    let now = || BTreeMap::from(names.map(|name| (name, used(&pool, name))));
+    let before = now();
+    let since = || -> BTreeMap<_, _> {
+        let now = now().into_iter();
+        now.map(|(name, used)| (name, used - before[name]))
+            .collect()
+    };
+    until("they compute", || since().values().sum::<f64>() > 1.0).await;
+    let since = since();
+    let share = since["heavy"] / since.values().sum::<f64>();
+    assert!((0.65..0.85).contains(&share), "{share}: {since:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_function_at_its_cap_waits_and_goes_on() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("endless", "1", endless_guest());
+    let port = free_port();
+    let more = json!({ "limits": endless(), "pool": { "processors": "100m" } });
+    pool.apply(with("f", port, &image, more)).await;
+    pool.until_serving("f", 1).await;
+    let mut calls = JoinSet::new();
+    calls.spawn(get(port));
+    until("it waits", || waits(&pool, "f", "cap") > 0).await;
+    let before = used(&pool, "f");
+    until("it goes on", || used(&pool, "f") > before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_share_the_total_memory_of_their_function() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let grow = "(if (i32.eq (memory.grow (i32.const 32)) (i32.const -1)) (then unreachable))";
+    let (growing, _) = registry.push("growing", "1", guest_with("grown", grow));
+    let (large, _) = registry.push("large", "1", guest_of("large", "", 20));
+    let (a, b) = (free_port(), free_port());
+    let total = |size: &str| json!({ "limits": { "totalMemory": size } });
+    pool.apply(with("growing", a, &growing, total("1Mi"))).await;
+    pool.apply(with("large", b, &large, total("2Mi"))).await;
+    pool.until_serving("growing", 1).await;
+    pool.until_serving("large", 1).await;
+    let refused = &["sampan-cause: total_memory", "retry-after: 1"];
+    check(a, 503, refused, &["grown"]).await;
+    // There is room for one instance, so the others wait. What an instance takes is known after the first one.
+    check(b, 200, &["large"], &[]).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        calls.spawn(check(b, 200, &["large"], &[]));
+    }
+    calls.join_all().await;
+    let metrics = pool.metrics.encode().expect("the metrics");
+    let line = "sampan_function_requests_rejected_total{function=\"growing\",reason=\"memory\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn near_the_budget_only_the_largest_function_gets_no_more_memory() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut settings = settings(folder.path());
+    settings.instance_memory = Some(32 * PAGE);
+    let pool = Fixture::start_with(folder, settings);
+    let registry = Registry::start().await;
+    let stay = "(loop $again (br $again))";
+    let (large, _) = registry.push("large", "1", guest_of("large", stay, 25));
+    let (small, _) = registry.push("small", "1", guest("small"));
+    let (a, b) = (free_port(), free_port());
+    let limits = json!({ "limits": endless() });
+    pool.apply(with("large", a, &large, limits)).await;
+    pool.apply(with("small", b, &small, json!({}))).await;
+    pool.until_serving("large", 1).await;
+    pool.until_serving("small", 1).await;
+    let mut calls = JoinSet::new();
+    calls.spawn(get(a));
+    until("it computes", || used(&pool, "large") > 0.0).await;
+    let refused = &["sampan-cause: process_memory", "retry-after: 1"];
+    check(a, 503, refused, &[]).await;
+    check(b, 200, &["small"], &[]).await;
 }

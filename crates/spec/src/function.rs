@@ -12,6 +12,7 @@ use crate::bound::Bound;
 use crate::limits::Limits;
 use crate::name::FunctionName;
 use crate::outbound::OutboundRules;
+use crate::share::ProcessorShare;
 
 /// A validated function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Function {
     /// How it receives requests. `None` depends on its file: a handler serves requests, and a
     /// command is run as one.
     pub http: Option<HttpMode>,
+    /// Its share of the processors of a pool. No other host reads it.
+    pub share: ProcessorShare,
 }
 
 impl Function {
@@ -58,6 +61,7 @@ impl Function {
             certificate_authorities: Vec::new(),
             instances: InstancePolicy::default(),
             http: None,
+            share: ProcessorShare::default(),
         }
     }
 }

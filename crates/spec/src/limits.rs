@@ -15,6 +15,7 @@ use crate::quantity::{ByteSize, Timespan};
 const KI: u64 = 1 << 10;
 const MI: u64 = 1 << 20;
 const GI: u64 = 1 << 30;
+const TI: u64 = 1 << 40;
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 
@@ -150,6 +151,8 @@ macro_rules! limits {
 limits! {
     /// The linear memory of one instance, all its memories together.
     memory, "memory": ByteSize = Bound::bytes(128 * MI, MI, 4 * GI);
+    /// The linear memory of all instances together. The default is more than a machine has.
+    total_memory, "totalMemory": ByteSize = Bound::bytes(TI, MI, TI);
     /// How long a request may take, from its head to the end of its response.
     timeout, "timeout": Duration = Bound::milliseconds(30 * SECOND, 1, HOUR);
     /// How long a request may occupy a processor. Waiting does not count.

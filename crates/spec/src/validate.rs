@@ -16,6 +16,7 @@ use crate::limits::{LIMITS, Limits, LimitsFile};
 use crate::located::{Located, Scalar};
 use crate::name::FunctionName;
 use crate::outbound::{OutboundRules, Rule, RuleError};
+use crate::share::ProcessorShare;
 
 /// The most variables of an environment, and the most arguments.
 pub const MAX_ENVIRONMENT: usize = 1_000;
@@ -76,6 +77,7 @@ impl FunctionFile {
             )?,
             instances: validate_instances(&instances.unwrap_or_default())?,
             http,
+            share: ProcessorShare::default(),
         })
     }
 }

@@ -15,7 +15,7 @@ example: "/?search=Hamlet"
 env: [{ name: TEXT_URL, value: "http://127.0.0.1:8091/hamlet.txt" }, { name: N, value: 1.50 }]
 args: [--verbose, 3, ""]
 http: cgi
-limits: { memory: 64Mi, timeout: 10s, processorTime: 5s, concurrency: 7, queue: 8, requestBody: 1Mi,
+limits: { memory: 64Mi, totalMemory: 2Gi, timeout: 10s, processorTime: 5s, concurrency: 7, queue: 8, requestBody: 1Mi,
   requestHeaders: 16Ki, output: 32Ki, outboundConnections: 9, artifact: 32Mi, compileTime: 60s,
   compileMemory: 1Gi }
 outbound: { allow: ["http://127.0.0.1:8091", "https://*.example.com"], certificateAuthorities: [ca.crt] }
@@ -46,6 +46,7 @@ fn every_key_arrives_in_the_function() {
     assert_eq!(function.http, Some(HttpMode::Cgi));
     let Limits {
         memory,
+        total_memory,
         timeout,
         processor_time,
         concurrency,
@@ -146,7 +147,7 @@ fn unknown_keys_are_rejected_with_the_allowed_ones() {
         }
     }
     let top = "name file description example env args http limits outbound instances";
-    let limits = "memory timeout processorTime concurrency queue requestBody requestHeaders output \
+    let limits = "memory totalMemory timeout processorTime concurrency queue requestBody requestHeaders output \
                   outboundConnections artifact compileTime compileMemory";
     check("memory: 64Mi", (1, 1), "memory", None, top);
     check("name: a\nlimit: {}", (2, 1), "limit", Some("limits"), top);

@@ -175,6 +175,7 @@ fn the_defaults_are_the_documented_ones() {
         assert_eq!(limit.show(&Limits::default()), range[0], "{key}");
     }
     check("memory", ["128Mi", "1Mi", "4Gi"]);
+    check("totalMemory", ["1Ti", "1Mi", "1Ti"]);
     check("timeout", ["30s", "1ms", "1h"]);
     check("processorTime", ["30s", "1ms", "1h"]);
     check("concurrency", ["100", "1", "10000"]);

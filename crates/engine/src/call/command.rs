@@ -86,13 +86,21 @@ pub(super) async fn run(
     stdio: CommandStdio,
 ) -> Result<i32, CallError> {
     // Its streams belong to the store, so it cannot be tried again with another one.
+    let reserved = loop {
+        let changed = call.function.memory.changed();
+        match call.function.memory.reserve() {
+            Some(reserved) => break reserved,
+            None => call.wait_for_memory(changed).await,
+        }
+    };
     Room::wait(module.engine(), &call).await;
     let mut store = Host::store(
         module.engine(),
         Arc::clone(&call),
         Stdio::Command(Box::new(stdio)),
+        reserved,
     )
-    .map_err(|error| CallError::of(error, false))?;
+    .map_err(|error| CallError::of(error, None))?;
     let ended = match &module.entry {
         Entry::Command02(pre) => {
             let prepared = store.data_mut().prepare_wasi();

@@ -18,7 +18,9 @@ use std::time::Instant;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::context::call_state::Call;
+use crate::context::function_context::Measured;
 use crate::context::ticker::Active;
+use crate::context::turn::Turn;
 use crate::error::CallError;
 
 pub(super) type GuestFuture = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
@@ -30,6 +32,8 @@ pub(super) struct Guest {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether it goes on after its answer. Then no disconnected client cancels it.
     outlives_answer: bool,
+    /// Its turns, where it may have to wait for a processor.
+    turn: Option<Box<Turn>>,
     pub(super) call: Arc<Call>,
     _active: Active,
 }
@@ -41,6 +45,7 @@ impl Guest {
             future: Some(future),
             timer: None,
             outlives_answer: false,
+            turn: None,
             call,
             _active: active,
         }
@@ -57,14 +62,30 @@ impl Guest {
         let Some(future) = &mut self.future else {
             return Poll::Ready(Ok(()));
         };
+        let function = &self.call.function;
+        self.turn = self.turn.take().or_else(|| function.turn());
+        let waits = |wait| function.observer.waits(wait);
+        let turn = self.turn.as_mut();
+        if turn.is_some_and(|turn| turn.poll(context, waits).is_pending()) {
+            return self.poll_deadline(context).map(Err);
+        }
         let began = Instant::now();
         self.call.clock.enter(began);
         let poll = || future.as_mut().poll(context);
-        let (polled, ended) = self.call.function.measure(began, poll);
+        let Measured {
+            result,
+            spent,
+            ended,
+        } = function.measure(began, poll);
         self.call.clock.leave(ended);
-        match polled {
+        let was_interrupted = self.call.take_interrupt();
+        if let Some(turn) = &mut self.turn {
+            turn.end(spent, was_interrupted);
+        }
+        match result {
             Poll::Ready(result) => {
                 self.future = None;
+                self.turn = None;
                 Poll::Ready(result)
             }
             Poll::Pending => self.poll_deadline(context).map(Err),
@@ -81,6 +102,7 @@ impl Guest {
             // Looked for before the guest is dropped: what it waited for is the cause.
             let error = self.call.deadline_error();
             self.future = None;
+            self.turn = None;
             error
         })
     }

@@ -38,8 +38,11 @@ pub struct EngineConfig {
     pub compiler: CompileCommand,
     /// How long an idle module stays in memory; `None` for the default of a minute.
     pub module_idle: Option<Duration>,
-    /// Whether the processor time of guests is measured, for [`crate::Observer::guest_time`].
-    pub guest_time: bool,
+    /// The most linear memory of all instances together, in bytes; `None` for no budget.
+    pub instance_memory: Option<u64>,
+    /// The processors that the functions share by their weights. The processor time of guests is then
+    /// measured, for [`crate::Observer::guest_time`]. `None` for functions that trust each other.
+    pub shared_processors: Option<SharedProcessors>,
     /// The certificate authorities that functions trust for TLS.
     pub authorities: Authorities,
     /// Returns freed memory to the operating system. The engine calls it after modules have left
@@ -56,7 +59,8 @@ impl EngineConfig {
             max_memory: 4 << 30,
             compiler,
             module_idle: None,
-            guest_time: false,
+            instance_memory: None,
+            shared_processors: None,
             authorities: Authorities::default(),
             release_memory: || {},
         }
@@ -71,6 +75,16 @@ impl EngineConfig {
         };
         Self::new(PathBuf::new(), nothing)
     }
+}
+
+/// The processors that the functions of an engine share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedProcessors {
+    /// The number of processors.
+    pub processors: usize,
+    /// The threads of the runtime that polls guests. With more threads than processors, a short
+    /// request does not wait for guests that compute.
+    pub threads: usize,
 }
 
 /// One of the two engines.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
+use tokio::sync::futures::Notified;
 use wasmtime_wasi_http::WasiBody;
 
 use super::clock::Clock;
@@ -87,6 +88,10 @@ pub(crate) struct Call {
     has_responded: AtomicBool,
     /// The free ones of `limits.outboundConnections`.
     outbound: Semaphore,
+    /// Whether the ticker has interrupted the guest in its last poll.
+    was_interrupted: AtomicBool,
+    /// Whether it waits until other instances of the function give memory back.
+    memory_waiting: AtomicBool,
     /// How many outbound calls wait for a free connection.
     outbound_waiting: AtomicU32,
     /// The free part of [`READ_AHEAD`]. Most calls never use it.
@@ -111,6 +116,8 @@ impl Call {
             answer: Mutex::new(None),
             has_responded: AtomicBool::new(false),
             outbound: Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX)),
+            was_interrupted: AtomicBool::new(false),
+            memory_waiting: AtomicBool::new(false),
             outbound_waiting: AtomicU32::new(0),
             ahead: OnceLock::new(),
         }
@@ -143,6 +150,21 @@ impl Call {
         self.has_responded.load(Ordering::Relaxed)
     }
 
+    /// Notes that the ticker interrupts the guest, which wants to go on.
+    pub(crate) fn interrupt(&self) {
+        self.was_interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the guest was interrupted since the last call of this.
+    pub(crate) fn take_interrupt(&self) -> bool {
+        // Only the thread that polls the guest uses this.
+        let was_interrupted = self.was_interrupted.load(Ordering::Relaxed);
+        if was_interrupted {
+            self.was_interrupted.store(false, Ordering::Relaxed);
+        }
+        was_interrupted
+    }
+
     /// Reports a failure to the function's observer and returns it. Every failure passes here
     /// exactly once.
     pub(crate) fn failed(&self, error: CallError) -> CallError {
@@ -154,6 +176,10 @@ impl Call {
 
     /// The failure of a call after its deadline.
     pub(crate) fn deadline_error(&self) -> CallError {
+        if self.memory_waiting.load(Ordering::Relaxed) {
+            let limit = self.function.memory.budget();
+            return CallError::TotalMemory { limit };
+        }
         match self.clock.deadline_error() {
             CallError::Deadline { limit } if self.outbound_waiting.load(Ordering::Acquire) > 0 => {
                 CallError::OutboundConnections {
@@ -163,6 +189,14 @@ impl Call {
             }
             error => error,
         }
+    }
+
+    /// Waits for a change of the memory of the function. The call's deadline ends the wait, and is then
+    /// a lack of memory.
+    pub(crate) async fn wait_for_memory(&self, changed: Notified<'_>) {
+        self.memory_waiting.store(true, Ordering::Relaxed);
+        changed.await;
+        self.memory_waiting.store(false, Ordering::Relaxed);
     }
 
     /// The budget of bytes that are read ahead of the guest.

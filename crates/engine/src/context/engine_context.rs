@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use sampan_spec::ProcessorShare;
+
+use super::fair_share::{FairShare, FunctionShare};
 use super::guests::Guests;
+use super::memory_account::ProcessMemory;
 use super::prewarm_budget::PrewarmBudget;
 use super::ticker::{Active, Ticker};
 use super::upkeep::{Sweep, SweepList, Upkeep};
@@ -16,7 +20,8 @@ pub(crate) struct EngineContext {
     prewarm_budget: Arc<PrewarmBudget>,
     /// The size of each engine's pool.
     instances: u32,
-    guest_time: bool,
+    fair: Option<Arc<FairShare>>,
+    memory: Arc<ProcessMemory>,
     authorities: Authorities,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
 }
@@ -32,9 +37,11 @@ impl EngineContext {
         config: &EngineConfig,
     ) -> std::io::Result<Self> {
         let swept = SweepList::default();
+        let fair = config.shared_processors.map(FairShare::new);
         let ticker = Ticker::start(Upkeep {
             engines,
             functions: swept.clone(),
+            fair: fair.clone(),
             release_memory: config.release_memory,
         })?;
         Ok(Self {
@@ -43,7 +50,8 @@ impl EngineContext {
             guests: Guests::default(),
             prewarm_budget: PrewarmBudget::of(config.instances),
             instances: config.instances,
-            guest_time: config.guest_time,
+            fair,
+            memory: ProcessMemory::new(config.instance_memory),
             authorities: config.authorities.clone(),
             tls: OnceLock::new(),
         })
@@ -78,9 +86,15 @@ impl EngineContext {
         })
     }
 
-    /// Whether the processor time of guests is measured.
-    pub(super) fn measures_guest_time(&self) -> bool {
-        self.guest_time
+    /// The memory of all instances.
+    pub(super) fn memory(&self) -> &Arc<ProcessMemory> {
+        &self.memory
+    }
+
+    /// The share of another function; `None` if functions do not share processors.
+    pub(super) fn share(&self, share: &ProcessorShare) -> Option<Arc<FunctionShare>> {
+        let fair = self.fair.as_ref()?;
+        Some(FairShare::join(fair, share))
     }
 
     pub(crate) fn guests(&self) -> &Guests {

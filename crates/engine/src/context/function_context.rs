@@ -2,15 +2,18 @@
 //! calls. The function's module is not among them.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sampan_spec::Function;
 
 use super::engine_context::EngineContext;
+use super::fair_share::FunctionShare;
 use super::guest_time;
 use super::guests::Guests;
+use super::memory_account::FunctionMemory;
 use super::prewarm_budget::PrewarmBudget;
 use super::ticker::Active;
+use super::turn::Turn;
 use crate::error::LoadError;
 use crate::kind::Kind;
 use crate::observer::Observer;
@@ -25,8 +28,20 @@ pub(crate) struct FunctionContext {
     /// The TLS configuration of a function with certificate authorities of its own.
     tls: Option<Arc<rustls::ClientConfig>>,
     client: OnceLock<Client>,
+    /// The memory of its instances.
+    pub(crate) memory: Arc<FunctionMemory>,
+    /// Its share of the processors, where functions share them.
+    share: Option<Arc<FunctionShare>>,
     /// Limits the reports about outbound calls.
     pub(crate) report_limit: ReportLimit,
+}
+
+/// The result of a poll.
+pub(crate) struct Measured<T> {
+    pub(crate) result: T,
+    /// Its processor time; zero where it is not measured.
+    pub(crate) spent: Duration,
+    pub(crate) ended: Instant,
 }
 
 impl FunctionContext {
@@ -43,7 +58,11 @@ impl FunctionContext {
     ) -> Result<Arc<Self>, LoadError> {
         let authorities = engine.authorities();
         let tls = authorities.with_files(&spec.certificate_authorities)?;
+        let share = engine.share(&spec.share);
+        let memory = FunctionMemory::new(engine.memory(), spec.limits.total_memory.bytes());
         Ok(Arc::new(Self {
+            share,
+            memory,
             spec,
             observer,
             kind,
@@ -74,18 +93,39 @@ impl FunctionContext {
         self.engine.is_full(engine)
     }
 
-    /// Polls a guest of this function, or other work for its instances, and counts its processor time.
-    pub(crate) fn measure<T>(&self, began: Instant, poll: impl FnOnce() -> T) -> (T, Instant) {
-        let measures = self.engine.measures_guest_time();
-        if measures {
+    /// The turns of another guest; `None` while each may run at once.
+    pub(crate) fn turn(&self) -> Option<Box<Turn>> {
+        let share = self.share.as_ref().filter(|share| share.is_limited())?;
+        Some(Box::new(Turn::new(Arc::clone(share))))
+    }
+
+    /// Polls a guest of this function, and measures its processor time if functions share processors.
+    pub(crate) fn measure<T>(&self, began: Instant, poll: impl FnOnce() -> T) -> Measured<T> {
+        if self.share.is_some() {
             guest_time::begin(began);
         }
-        let polled = poll();
+        let result = poll();
         let ended = Instant::now();
-        if measures {
-            self.observer.guest_time(guest_time::end(began, ended));
+        let mut spent = Duration::ZERO;
+        if let Some(share) = &self.share {
+            spent = guest_time::end(began, ended);
+            self.observer.guest_time(spent);
+            share.polled(spent, ended.saturating_duration_since(began), ended);
         }
-        (polled, ended)
+        Measured {
+            result,
+            spent,
+            ended,
+        }
+    }
+
+    /// Polls work for the instances of this function that has no turn, and counts its processor time.
+    pub(crate) fn measure_aside<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let Measured { result, spent, .. } = self.measure(Instant::now(), poll);
+        if let Some(share) = &self.share {
+            share.charge(spent);
+        }
+        result
     }
 
     pub(crate) fn prewarm_budget(&self) -> &Arc<PrewarmBudget> {

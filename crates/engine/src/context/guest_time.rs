@@ -83,10 +83,7 @@ fn after_poll(
 /// The processor time of this thread.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    // A thread's time has no sign and less than a second of nanoseconds.
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
+    Duration::try_from(time).expect("a thread's time has no sign")
 }
 
 #[cfg(test)]

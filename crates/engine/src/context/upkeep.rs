@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::fair_share::FairShare;
 use super::ticker::Work;
 
 /// A function with idle instances, or with a module in memory.
@@ -37,6 +38,7 @@ impl SweepList {
 pub(super) struct Upkeep {
     pub(super) engines: Vec<wasmtime::Engine>,
     pub(super) functions: SweepList,
+    pub(super) fair: Option<Arc<FairShare>>,
     pub(super) release_memory: fn(),
 }
 
@@ -44,6 +46,9 @@ impl Work for Upkeep {
     fn tick(&self) {
         for engine in &self.engines {
             engine.increment_epoch();
+        }
+        if let Some(fair) = &self.fair {
+            fair.tick();
         }
     }
 

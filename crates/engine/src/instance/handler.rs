@@ -15,6 +15,7 @@ use super::room::Room;
 use super::serve::serve;
 use crate::context::call_state::Call;
 use crate::context::function_context::FunctionContext;
+use crate::context::memory_account::Reservation;
 use crate::error::CallError;
 
 /// A handler of wasi:http 0.2 or 0.3, with its idle instances.
@@ -58,7 +59,10 @@ impl Handler {
             .await
             .map_err(|error| store.data().failure(error))?;
         match reuse(&call.function.spec.instances) {
-            Some(requests) if call.has_responded() => self.idle.put(used, requests),
+            Some(requests) if call.has_responded() => {
+                self.idle.put(used, requests);
+                call.function.memory.notify();
+            }
             // The next request makes its own, or takes one that has served some.
             Some(_) => drop(used),
             None if call.busy => drop(used),
@@ -71,15 +75,24 @@ impl Handler {
     async fn obtain(&self, call: &Arc<Call>) -> Result<Used<Instance>, CallError> {
         let mut room = Room::default();
         loop {
+            let changed = call.function.memory.changed();
             if let Some(mut used) = self.idle.take() {
                 used.instance.store.data_mut().begin(Arc::clone(call));
                 used.instance.store.set_epoch_deadline(1);
                 return Ok(used);
             }
-            let made = self.instantiate(call).await;
-            if !matches!(made, Err(CallError::Instances))
-                || !room.make(self.instance_pre().engine(), call).await
-            {
+            let Some(reserved) = call.function.memory.reserve() else {
+                call.wait_for_memory(changed).await;
+                continue;
+            };
+            let made = self.instantiate(call, reserved).await;
+            let is_full = matches!(
+                made,
+                Err(CallError::Instances
+                    | CallError::ProcessMemory
+                    | CallError::TotalMemory { .. })
+            );
+            if !is_full || !room.make(self.instance_pre().engine(), call).await {
                 let served = 0;
                 return made.map(|instance| Used { instance, served });
             }
@@ -88,7 +101,8 @@ impl Handler {
 
     /// Makes the first instance and keeps it prewarmed.
     pub(crate) async fn warm_up(&self, call: &Arc<Call>) -> Result<(), CallError> {
-        let instance = self.instantiate(call).await?;
+        let reserved = Reservation::none(&call.function.memory);
+        let instance = self.instantiate(call, reserved).await?;
         if let Some(permit) = self.idle.prewarm_permit(call.function.prewarm_budget()) {
             self.idle.put_prewarmed(instance, permit);
         }
@@ -104,8 +118,7 @@ impl Handler {
             handler.prepare(function).await;
         });
         tokio::spawn(poll_fn(move |context| {
-            let poll = || replacing.as_mut().poll(context);
-            counted.measure(Instant::now(), poll).0
+            counted.measure_aside(|| replacing.as_mut().poll(context))
         }));
     }
 
@@ -114,17 +127,23 @@ impl Handler {
     async fn prepare(&self, function: Arc<FunctionContext>) {
         if let Some(permit) = self.idle.prewarm_permit(function.prewarm_budget()) {
             let call = Arc::new(Call::preparing(function));
-            if let Ok(instance) = self.instantiate(&call).await {
+            let reserved = Reservation::none(&call.function.memory);
+            if let Ok(instance) = self.instantiate(&call, reserved).await {
                 self.idle.put_prewarmed(instance, permit);
+                call.function.memory.notify();
             }
         }
     }
 
-    async fn instantiate(&self, call: &Arc<Call>) -> Result<Instance, CallError> {
+    async fn instantiate(
+        &self,
+        call: &Arc<Call>,
+        reserved: Reservation,
+    ) -> Result<Instance, CallError> {
         let started = Instant::now();
         let engine = self.instance_pre().engine();
-        let mut store = Host::store(engine, Arc::clone(call), Stdio::Log)
-            .map_err(|error| CallError::of(error, false))?;
+        let mut store = Host::store(engine, Arc::clone(call), Stdio::Log, reserved)
+            .map_err(|error| CallError::of(error, None))?;
         let proxy = self
             .pre
             .instantiate_async(&mut store)

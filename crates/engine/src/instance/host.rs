@@ -19,6 +19,7 @@ use super::http_hooks::Hooks;
 use super::limiter::Limiter;
 use super::output::Output;
 use crate::context::call_state::Call;
+use crate::context::memory_account::Reservation;
 use crate::error::CallError;
 use crate::observer::Stream;
 
@@ -78,11 +79,12 @@ pub(crate) struct Folder {
 }
 
 impl Host {
-    /// Makes a store for one instance, with every limit set.
+    /// Makes a store for one instance, with every limit set and the memory that is reserved for it.
     pub(crate) fn store(
         engine: &wasmtime::Engine,
         call: Arc<Call>,
         stdio: Stdio,
+        reserved: Reservation,
     ) -> wasmtime::Result<Store<Self>> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -100,14 +102,16 @@ impl Host {
             preview1: None,
             stdio,
             outputs: Vec::new(),
-            limiter: Limiter::new(limits.memory.bytes()),
+            limiter: Limiter::new(limits.memory.bytes(), reserved),
             call,
         };
         let mut store = Store::try_new(engine, host)?;
         store.limiter(|host| &mut host.limiter);
         store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
         store.epoch_deadline_callback(|store| {
-            store.data().call.clock.check_running()?;
+            let call = &store.data().call;
+            call.clock.check_running()?;
+            call.interrupt();
             // Yields to other requests of this thread once for each tick.
             Ok(wasmtime::UpdateDeadline::Yield(1))
         });
@@ -127,7 +131,7 @@ impl Host {
 
     /// The failure of a call that ended with this error.
     pub(crate) fn failure(&self, error: wasmtime::Error) -> CallError {
-        CallError::of(error, self.limiter.refused.is_some())
+        CallError::of(error, self.limiter.refused)
     }
 
     /// Builds the preview 1 context that [`Host::preview1`] returns.

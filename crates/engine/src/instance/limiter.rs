@@ -6,27 +6,28 @@
 
 use wasmtime::ResourceLimiter;
 
+use crate::context::memory_account::Reservation;
+use crate::context::memory_budget::UsedUp;
+use crate::error::RefusedGrowth;
+
 /// The most elements of all tables of one instance.
 pub(super) const TABLE_ELEMENTS: usize = 200_000;
 
 pub(crate) struct Limiter {
+    /// What is reserved in the account of the function, which has what this instance uses until it is dropped.
+    reserved: Reservation,
     memory: usize,
     memory_used: usize,
     table_used: usize,
     /// The most recent refused growth, for the message of the trap that usually follows.
-    pub(crate) refused: Option<Refused>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Memory { asked: usize },
-    Table { asked: usize },
+    pub(crate) refused: Option<RefusedGrowth>,
 }
 
 impl Limiter {
-    pub(super) fn new(memory: u64) -> Self {
+    pub(super) fn new(memory: u64, reserved: Reservation) -> Self {
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         Self {
+            reserved,
             memory,
             memory_used: 0,
             table_used: 0,
@@ -47,7 +48,22 @@ impl ResourceLimiter for Limiter {
             .saturating_sub(current)
             .saturating_add(desired);
         if used > self.memory {
-            self.refused = Some(Refused::Memory { asked: used });
+            self.refused = Some(RefusedGrowth::Instance);
+            return Ok(false);
+        }
+        if current == 0 {
+            self.reserved.account().note_initial(bytes(used));
+        }
+        if let Err(used_up) = self
+            .reserved
+            .take(bytes(used.saturating_sub(self.memory_used)))
+        {
+            self.refused = Some(match used_up {
+                UsedUp::Function => RefusedGrowth::Total {
+                    limit: self.reserved.account().budget(),
+                },
+                UsedUp::Process => RefusedGrowth::Process,
+            });
             return Ok(false);
         }
         self.memory_used = used;
@@ -65,7 +81,7 @@ impl ResourceLimiter for Limiter {
             .saturating_sub(current)
             .saturating_add(desired);
         if used > TABLE_ELEMENTS {
-            self.refused = Some(Refused::Table { asked: used });
+            self.refused = Some(RefusedGrowth::Instance);
             return Ok(false);
         }
         self.table_used = used;
@@ -73,13 +89,48 @@ impl ResourceLimiter for Limiter {
     }
 }
 
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.reserved.account().give_back(bytes(self.memory_used));
+    }
+}
+
+fn bytes(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::memory_account::{FunctionMemory, ProcessMemory};
+
+    fn limiter(memory: u64, budget: u64) -> Limiter {
+        let account = FunctionMemory::new(&ProcessMemory::new(None), budget);
+        Limiter::new(memory, Reservation::none(&account))
+    }
+
+    #[test]
+    fn instances_share_the_budget_of_their_function() {
+        let account = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        let limiter = || Limiter::new(80, Reservation::none(&account));
+        let grow = |limiter: &mut Limiter, current, desired| {
+            let grown = limiter.memory_growing(current, desired, None);
+            (grown.expect("never fails"), limiter.refused)
+        };
+        let (mut first, mut second) = (limiter(), limiter());
+        assert_eq!(grow(&mut first, 0, 60), (true, None));
+        let refused = Some(RefusedGrowth::Total { limit: 100 });
+        assert_eq!(grow(&mut second, 0, 41), (false, refused));
+        drop(first);
+        assert!(grow(&mut second, 0, 41).0);
+        // Its own limit comes first.
+        let refused = Some(RefusedGrowth::Instance);
+        assert_eq!(grow(&mut second, 41, 81), (false, refused));
+    }
 
     #[test]
     fn growth_is_counted_over_all_memories_and_refused_past_the_limit() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100, u64::MAX);
         let mut check = |current, desired, expected| {
             let grown = limiter
                 .memory_growing(current, desired, None)
@@ -90,12 +141,12 @@ mod tests {
         check(0, 41, false);
         check(0, 40, true);
         check(60, 61, false);
-        assert_eq!(limiter.refused, Some(Refused::Memory { asked: 101 }));
+        assert_eq!(limiter.refused, Some(RefusedGrowth::Instance));
     }
 
     #[test]
     fn tables_have_a_budget_of_their_own() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100, u64::MAX);
         assert!(
             limiter
                 .table_growing(0, TABLE_ELEMENTS, None)

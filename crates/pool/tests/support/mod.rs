@@ -48,8 +48,18 @@ pub(crate) fn counting_guest(word: &str, to: u32) -> Vec<u8> {
     guest_with(word, &count)
 }
 
+/// A [`guest`] that computes until its call ends.
+pub(crate) fn endless_guest() -> Vec<u8> {
+    guest_with("never", "(loop $again (br $again))")
+}
+
 /// A [`guest`] that runs instructions before it answers.
 pub(crate) fn guest_with(word: &str, first: &str) -> Vec<u8> {
+    guest_of(word, first, 2)
+}
+
+/// A [`guest`] with so many pages of memory.
+pub(crate) fn guest_of(word: &str, first: &str, pages: u32) -> Vec<u8> {
     let head = format!("content-type: text/plain\\n\\n{word}\\n");
     let length = head.replace("\\n", "\n").len();
     let text = format!(
@@ -57,7 +67,7 @@ pub(crate) fn guest_with(word: &str, first: &str) -> Vec<u8> {
           (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-          (memory (export "memory") 2)
+          (memory (export "memory") {pages})
           (data (i32.const 1024) "{head}")
           (func (export "_start")
             {first}
@@ -217,6 +227,8 @@ pub(crate) fn settings(folder: &Path) -> Settings {
             environment: vec![(sampan_allocator::ARENAS.to_owned(), "0".to_owned())],
         },
         instances: 16,
+        instance_memory: None,
+        processors: 2,
         server: ServerConfig::new(Vec::new()),
         plain_http_registries: Vec::new(),
         trust: Trust::Public,

@@ -79,8 +79,14 @@ impl<F: Callee> RequestGuard<F> {
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.answered(refusal.status());
         self.failed(refusal.cause());
-        if matches!(refusal, Refusal::Call(CallError::Instances)) {
-            self.deployed.metrics().rejected_without_instance();
+        match refusal {
+            Refusal::Call(CallError::Instances) => {
+                self.deployed.metrics().rejected_without_instance();
+            }
+            Refusal::Call(CallError::TotalMemory { .. } | CallError::ProcessMemory) => {
+                self.deployed.metrics().rejected_without_memory();
+            }
+            _ => {}
         }
     }
 

@@ -228,6 +228,16 @@ fn of_call(error: &CallError) -> Reply {
             cause,
             "too many functions are running at once; try again in a moment",
         ),
+        CallError::TotalMemory { .. } => retryable(
+            S::SERVICE_UNAVAILABLE,
+            cause,
+            "this function uses all the memory that it may have; try again in a moment",
+        ),
+        CallError::ProcessMemory => retryable(
+            S::SERVICE_UNAVAILABLE,
+            cause,
+            "the memory for functions is used up; try again in a moment",
+        ),
         CallError::Reload(_) => retryable(
             S::SERVICE_UNAVAILABLE,
             cause,
@@ -310,6 +320,9 @@ mod tests {
         call(CallError::Body("secret".to_owned()), 502, "body", false);
         call(CallError::Instances, 503, "instances", true);
         call(CallError::Stopped, 503, "stopped", true);
+        let used_up = CallError::TotalMemory { limit: 1 };
+        call(used_up, 503, "total_memory", true);
+        call(CallError::ProcessMemory, 503, "process_memory", true);
         call(CallError::Host("secret".to_owned()), 500, "host", false);
         let body = |error, status, cause: &str| check(&Refusal::Body(error), status, cause, false);
         body(RequestBodyError::TooLarge { limit: 1 }, 413, "request_body");

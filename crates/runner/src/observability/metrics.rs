@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use sampan_engine::{CallError, Observer, Outbound, RequestId};
+use sampan_engine::{CallError, Observer, Outbound, RequestId, Wait};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
@@ -52,6 +52,7 @@ pub struct FunctionMetrics {
     queue_full: AtomicU64,
     queue_timeout: AtomicU64,
     no_instance: AtomicU64,
+    no_memory: AtomicU64,
     instantiation: Histogram,
     compilation: Histogram,
     cache_hits: AtomicU64,
@@ -63,6 +64,8 @@ pub struct FunctionMetrics {
     last_request: LastRequest,
     /// Nanoseconds.
     guest_time: AtomicU64,
+    share_waits: AtomicU64,
+    cap_waits: AtomicU64,
 }
 
 impl Metrics {
@@ -138,6 +141,11 @@ impl FunctionMetrics {
         self.no_instance.fetch_add(1, Relaxed);
     }
 
+    /// Counts a request that had a slot, for which there was no memory.
+    pub(crate) fn rejected_without_memory(&self) {
+        self.no_memory.fetch_add(1, Relaxed);
+    }
+
     /// Includes the requests in progress of a deployment.
     pub(crate) fn watch(&self, admission: &Arc<Admission>) {
         let mut admissions = self.admissions();
@@ -183,6 +191,14 @@ impl Observer for FunctionMetrics {
         // More than five hundred years fit.
         let nanoseconds = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
         self.guest_time.fetch_add(nanoseconds, Relaxed);
+    }
+
+    fn waits(&self, wait: Wait) {
+        let count = match wait {
+            Wait::Share => &self.share_waits,
+            Wait::Cap => &self.cap_waits,
+        };
+        count.fetch_add(1, Relaxed);
     }
 
     fn failed(&self, error: &CallError, _request_id: Option<&RequestId>) {
@@ -244,7 +260,8 @@ impl Collector for Metrics {
             |f, count| {
                 count(("reason", "queue_full"), f.queue_full.load(Relaxed))?;
                 count(("reason", "queue_timeout"), f.queue_timeout.load(Relaxed))?;
-                count(("reason", "instances"), f.no_instance.load(Relaxed))
+                count(("reason", "instances"), f.no_instance.load(Relaxed))?;
+                count(("reason", "memory"), f.no_memory.load(Relaxed))
             },
         )?;
         scrape.histogram("function_instantiation", "Time to make an instance", |f| {
@@ -296,6 +313,17 @@ impl Collector for Metrics {
                 "function_guest",
                 "Processor time of a function's instances",
                 FunctionMetrics::guest_time_used,
+            )?;
+            scrape.counters(
+                "function_waits",
+                "Waits of calls for a processor",
+                |f, count| {
+                    count(
+                        ("reason", Wait::Share.as_str()),
+                        f.share_waits.load(Relaxed),
+                    )?;
+                    count(("reason", Wait::Cap.as_str()), f.cap_waits.load(Relaxed))
+                },
             )?;
         }
         let mut unrouted = encoder.encode_descriptor(

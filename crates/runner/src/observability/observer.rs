@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, RequestId, Stream};
+use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, RequestId, Stream, Wait};
 use sampan_spec::FunctionName;
 
 use super::metrics::{FunctionMetrics, Metrics};
@@ -40,6 +40,10 @@ impl Observer for FunctionObserver {
 
     fn guest_time(&self, spent: Duration) {
         self.metrics.guest_time(spent);
+    }
+
+    fn waits(&self, wait: Wait) {
+        self.metrics.waits(wait);
     }
 
     fn failed(&self, error: &CallError, request_id: Option<&RequestId>) {

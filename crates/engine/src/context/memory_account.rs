@@ -1,0 +1,239 @@
+//! Accounts of the memory that instances use: one for each function and one for the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sampan_spec::Limits;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::memory_budget::{Budgets, Usage, UsedUp};
+
+/// The account of all functions of an engine.
+#[derive(Debug)]
+pub(crate) struct ProcessMemory {
+    budget: Option<u64>,
+    used: AtomicU64,
+    /// The number of functions that use memory.
+    functions: AtomicU64,
+}
+
+/// Memory that is taken for an instance, until it uses it.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    account: Arc<FunctionMemory>,
+    bytes: u64,
+}
+
+/// The account of one function.
+#[derive(Debug)]
+pub(crate) struct FunctionMemory {
+    process: Arc<ProcessMemory>,
+    budget: u64,
+    used: AtomicU64,
+    /// What an instance has at its start, as far as one was made.
+    initial: AtomicU64,
+    is_limited: bool,
+    changed: Notify,
+}
+
+impl ProcessMemory {
+    pub(crate) fn new(budget: Option<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            used: AtomicU64::new(0),
+            functions: AtomicU64::new(0),
+        })
+    }
+}
+
+impl FunctionMemory {
+    pub(crate) fn new(process: &Arc<ProcessMemory>, budget: u64) -> Arc<Self> {
+        Arc::new(Self {
+            process: Arc::clone(process),
+            budget,
+            used: AtomicU64::new(0),
+            initial: AtomicU64::new(0),
+            is_limited: budget < Limits::default().total_memory.bytes(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// The budget, in bytes.
+    pub(crate) fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    /// Takes so many bytes.
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), UsedUp> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let budgets = Budgets {
+            function: self.budget,
+            process: self.process.budget,
+        };
+        // Two calls may pass at once by the same numbers; the exchanges below let only one take the last bytes.
+        let mut function = self.used.load(Ordering::Acquire);
+        loop {
+            let others = self.process.functions.load(Ordering::Acquire);
+            let used = Usage {
+                function,
+                process: self.process.used.load(Ordering::Acquire),
+                functions: others + u64::from(function == 0),
+            };
+            budgets.check(used, bytes)?;
+            let taken = self.used.compare_exchange_weak(
+                function,
+                function + bytes,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match taken {
+                Ok(_) => break,
+                Err(actual) => function = actual,
+            }
+        }
+        if function == 0 {
+            self.process.functions.fetch_add(1, Ordering::AcqRel);
+        }
+        let process = self.process.used.fetch_add(bytes, Ordering::AcqRel);
+        if let Some(budget) = self.process.budget
+            && process.saturating_add(bytes) > budget
+        {
+            self.give_back(bytes);
+            return Err(UsedUp::Process);
+        }
+        Ok(())
+    }
+
+    /// Gives so many bytes back that were taken.
+    pub(crate) fn give_back(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.process.used.fetch_sub(bytes, Ordering::AcqRel);
+        if self.used.fetch_sub(bytes, Ordering::AcqRel) == bytes {
+            self.process.functions.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.notify();
+    }
+
+    /// Notes what an instance has at its start.
+    pub(crate) fn note_initial(&self, bytes: u64) {
+        if self.initial.load(Ordering::Relaxed) < bytes {
+            self.initial.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what an instance has at its start; `None` while other instances of the function have to end before. Where that
+    /// would not help, it takes nothing, and the instance itself fails.
+    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
+        let initial = self.initial.load(Ordering::Relaxed);
+        match self.take(initial) {
+            Ok(()) => Some(Reservation {
+                account: Arc::clone(self),
+                bytes: initial,
+            }),
+            Err(UsedUp::Function) if self.used.load(Ordering::Acquire) > 0 => None,
+            Err(UsedUp::Function | UsedUp::Process) => Some(Reservation::none(self)),
+        }
+    }
+
+    /// Ready when memory is given back, or an instance gets idle, after this call. Never ready without
+    /// a budget, which always has room.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Wakes the calls that wait for memory or for an idle instance.
+    pub(crate) fn notify(&self) {
+        if self.is_limited {
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl Reservation {
+    /// No memory of this account.
+    pub(crate) fn none(account: &Arc<FunctionMemory>) -> Self {
+        Self {
+            account: Arc::clone(account),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn account(&self) -> &Arc<FunctionMemory> {
+        &self.account
+    }
+
+    /// Takes so many bytes, first of those that are reserved.
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), UsedUp> {
+        let reserved = self.bytes.min(bytes);
+        self.account.take(bytes - reserved)?;
+        self.bytes -= reserved;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.account.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn accounts_count_functions_and_bytes() {
+        let process = ProcessMemory::new(Some(1000));
+        let (one, other) = (
+            FunctionMemory::new(&process, 600),
+            FunctionMemory::new(&process, 600),
+        );
+        let check = |used: [u64; 2], functions: u64| {
+            assert_eq!([&one, &other].map(|f| f.used.load(Ordering::Relaxed)), used);
+            assert_eq!(process.used.load(Ordering::Relaxed), used[0] + used[1]);
+            assert_eq!(process.functions.load(Ordering::Relaxed), functions);
+        };
+        assert_eq!(one.take(600), Ok(()));
+        check([600, 0], 1);
+        assert_eq!(one.take(1), Err(UsedUp::Function));
+        assert_eq!(other.take(401), Err(UsedUp::Process));
+        check([600, 0], 1);
+        assert_eq!(other.take(300), Ok(()));
+        check([600, 300], 2);
+        one.give_back(500);
+        assert_eq!(one.take(400), Ok(()));
+        one.give_back(500);
+        other.give_back(300);
+        check([0, 0], 0);
+    }
+
+    #[test]
+    fn what_is_given_back_makes_room_for_an_instance() {
+        let memory = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        memory.note_initial(60);
+        let mut first = memory.reserve().expect("there is room");
+        first.take(70).expect("it fits");
+        let changed = memory.changed();
+        assert!(memory.reserve().is_none());
+        drop(first);
+        memory.give_back(70);
+        assert!(changed.now_or_never().is_some() && memory.reserve().is_some());
+        assert_eq!(memory.used.load(Ordering::Relaxed), 0);
+        assert!(memory.changed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn an_instance_that_is_larger_than_the_budget_is_tried() {
+        let memory = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        memory.note_initial(101);
+        let mut tried = memory.reserve().expect("nothing else uses memory");
+        assert_eq!(tried.take(101), Err(UsedUp::Function));
+    }
+}
