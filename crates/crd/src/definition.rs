@@ -7,6 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
+use crate::auto;
 use crate::function::WasmFunction;
 use crate::pooled;
 
@@ -86,7 +87,9 @@ fn definition_json() -> Value {
             "message": "a variable has a value or a valueFrom, not both",
         },
     ]);
-    at(schema, "/properties/spec")["x-kubernetes-validations"] = pooled::rules();
+    let mut rules = pooled::rules();
+    rules.extend(auto::rules());
+    at(schema, "/properties/spec")["x-kubernetes-validations"] = rules.into();
     // The name becomes that of a Service, which is stricter than other objects' names.
     schema["x-kubernetes-validations"] = json!([{
         "rule": "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",

@@ -9,10 +9,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
+use crate::auto::Auto;
 use crate::enumeration::enumeration;
 use crate::ingress::Ingress;
 use crate::limits::{Limits, amount};
-use crate::placement::Placement;
+use crate::placement::PlacementPolicy;
 use crate::status::WasmFunctionStatus;
 use crate::template::Template;
 
@@ -103,13 +104,18 @@ pub struct WasmFunctionSpec {
     )]
     pub image_pull_secrets: Vec<SecretName>,
     /// Where the function is served. Pod, the default: by pods of its own. Pooled: by the pool of its
-    /// namespace, whose pods serve many functions; an idle function costs no pod there.
+    /// namespace, whose pods serve many functions; an idle function costs no pod there. Auto: by the
+    /// pool, and under load by pods of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "enumeration::<Placement>")]
-    pub placement: Option<Placement>,
+    #[schemars(schema_with = "enumeration::<PlacementPolicy>")]
+    pub placement: Option<PlacementPolicy>,
+    /// With the placement Auto: which load moves the function to pods of its own, and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto: Option<Auto>,
     /// The number of pods, 0 to 10000. Without it the Deployment's number is kept, which is 1 until
     /// another client, such as a HorizontalPodAutoscaler on the Deployment, changes it. kubectl
-    /// scale, and autoscalers on the function itself, require this field.
+    /// scale, and autoscalers on the function itself, require this field. With the placement Auto, it
+    /// is the number of pods under load, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: Option<i32>,

@@ -12,6 +12,7 @@
 //!   `tests/validation.rs` and `tests/definition.rs`, and `fields` of the operator's tests.
 //! - The definition, made from the types: `definition.rs`; tests in `tests/definition.rs`.
 //! - Conditions and their reasons: `condition.rs`.
+//! - When a function with the placement `Auto` moves: `auto.rs` and `processors.rs`; tests in `tests/auto.rs`.
 //! - The fields that a pooled function cannot have: `pooled.rs`; tests in `tests/pooled.rs`.
 //! - The report of a pool's pod: `pool_report.rs`.
 //! - The conversion from `WasmApp`: `wasmapp.rs`; tests in `tests/wasmapp.rs`.
@@ -25,6 +26,7 @@
 )]
 
 mod amount;
+mod auto;
 mod condition;
 mod definition;
 mod enumeration;
@@ -35,12 +37,14 @@ mod limits;
 mod placement;
 pub mod pool_report;
 mod pooled;
+mod processors;
 mod status;
 mod template;
 mod valid;
 pub mod wasmapp;
 
 pub use amount::Amount;
+pub use auto::{Auto, ValidAuto};
 pub use condition::{ConditionKind, ConditionState, Reason};
 pub use definition::{definition, definition_yaml};
 pub use function::{
@@ -49,11 +53,12 @@ pub use function::{
 pub use ingress::{Ingress, IngressTls};
 pub use invalid::Invalid;
 pub use limits::Limits;
-pub use placement::Placement;
+pub use placement::{Placement, PlacementPolicy};
 pub use pooled::POOL_FIELDS;
+pub use processors::{Processors, ProcessorsError};
 pub use status::WasmFunctionStatus;
 pub use template::{PullPolicy, Template};
-pub use valid::{ValidFunction, ValidIngress};
+pub use valid::{ValidFunction, ValidIngress, ValidPlacement};
 
 /// The API group.
 pub const GROUP: &str = "sampan.dev";

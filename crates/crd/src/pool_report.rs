@@ -3,6 +3,8 @@
 //! `GET /functions` on the pod's port [`METRICS_PORT`](crate::METRICS_PORT) answers with a [`PoolReport`] as JSON.
 //! With the query `boot=BOOT&after=REVISION` of the last report, the pod waits until something has changed since, up
 //! to [`LONGEST_WAIT`], and reports only what changed. A `boot` that is not its own gets the whole report at once.
+//! With the query `active=SECONDS`, the pod answers at once with the functions that had a request in these last seconds,
+//! and with no removals: so the load of a pool costs what it serves, and not what it has.
 
 use std::time::Duration;
 
@@ -53,6 +55,10 @@ pub struct PooledFunction {
     /// When the last request came; absent if none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<Time>,
+    /// Processor time that the function's code has used in this process since its start, in seconds.
+    /// It never falls while `boot` stays the same.
+    #[serde(default)]
+    pub guest_seconds: f64,
 }
 
 /// The version of a function that a pod serves.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::function::WasmFunctionSpec;
 use crate::invalid::Invalid;
-use crate::placement::Placement;
+use crate::placement::PlacementPolicy;
 use crate::template::Template;
 
 /// The field references that have a value in a pool: they are those of the pool's pod.
@@ -39,10 +39,10 @@ const RESOURCE: &str =
 const FILE: &str = "a pool mounts no volumes for a fileKeyRef: set placement to Pod";
 
 /// The validation rules of `spec`, in CEL, as the API server evaluates them.
-pub(crate) fn rules() -> Value {
-    let pooled = "!has(self.placement) || self.placement != 'Pooled'";
+pub(crate) fn rules() -> Vec<Value> {
+    let in_pods = "!has(self.placement) || self.placement == 'Pod'";
     let rule = |condition: &str, path: Option<&str>, message: &str| {
-        let mut rule = json!({ "rule": format!("{pooled} || {condition}"), "message": message });
+        let mut rule = json!({ "rule": format!("{in_pods} || {condition}"), "message": message });
         if let Some(path) = path {
             rule["fieldPath"] = path.into();
         }
@@ -60,19 +60,23 @@ pub(crate) fn rules() -> Value {
     let all = |condition: &str| {
         format!("!has(self.env) || self.env.all(v, !has(v.valueFrom) || {condition})")
     };
-    json!([
-        rule("!has(self.replicas)", Some(".replicas"), REPLICAS),
+    vec![
+        rule(
+            "self.placement == 'Auto' || !has(self.replicas)",
+            Some(".replicas"),
+            REPLICAS,
+        ),
         rule("!has(self.metrics)", Some(".metrics"), METRICS),
         rule(
             "!has(self.outbound) || !has(self.outbound.certificateAuthorities) || \
              self.outbound.certificateAuthorities.size() == 0",
             Some(".outbound"),
-            AUTHORITIES
+            AUTHORITIES,
         ),
         rule(
             &format!("!has(self.template) || ({})", keys.join(" && ")),
             Some(".template"),
-            TEMPLATE
+            TEMPLATE,
         ),
         rule(
             &all(&format!(
@@ -80,27 +84,29 @@ pub(crate) fn rules() -> Value {
                 fields.join(", ")
             )),
             Some(".env"),
-            FIELD
+            FIELD,
         ),
         rule(
             &all("!has(v.valueFrom.resourceFieldRef)"),
             Some(".env"),
-            RESOURCE
+            RESOURCE,
         ),
         rule(&all("!has(v.valueFrom.fileKeyRef)"), Some(".env"), FILE),
-    ])
+    ]
 }
 
-/// Checks a resource that is to be served by a pool; all others pass.
+/// Checks a resource that a pool may have to serve; all others pass. One with the placement `Auto` may
+/// have a number of pods, which is that of the pods under load.
 ///
 /// # Errors
 ///
 /// [`Invalid`] for the first field that a pool cannot give.
 pub(crate) fn check(spec: &WasmFunctionSpec) -> Result<(), Invalid> {
-    if spec.placement.unwrap_or_default() != Placement::Pooled {
+    let policy = spec.placement.unwrap_or_default();
+    if !policy.uses_pool() {
         return Ok(());
     }
-    if spec.replicas.is_some() {
+    if spec.replicas.is_some() && policy == PlacementPolicy::Pooled {
         return Err(Invalid::new("spec.replicas", REPLICAS));
     }
     if spec.metrics.is_some() {

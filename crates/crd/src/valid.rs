@@ -13,11 +13,12 @@ use sampan_spec::{
 };
 
 use crate::amount::Amount;
+use crate::auto::{self, ValidAuto};
 use crate::function::{Instances, Metrics, Outbound, WasmFunction, WasmFunctionSpec};
 use crate::ingress::Ingress;
 use crate::invalid::Invalid;
 use crate::limits::Limits;
-use crate::placement::Placement;
+use crate::placement::PlacementPolicy;
 use crate::pooled;
 use crate::template::Template;
 use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, POOL, PORT};
@@ -38,7 +39,7 @@ pub struct ValidFunction {
     /// Names of the Secrets with the registry's credentials.
     pub image_pull_secrets: Vec<String>,
     /// Where the function is to be served.
-    pub placement: Placement,
+    pub placement: ValidPlacement,
     /// The number of pods; `None` leaves it to other clients.
     pub replicas: Option<i32>,
     /// The environment, in order, with unique names.
@@ -49,6 +50,17 @@ pub struct ValidFunction {
     pub metrics_port: Option<NonZeroU16>,
     /// Other settings of its pods.
     pub template: Template,
+}
+
+/// Where a function is to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidPlacement {
+    /// By pods of its own.
+    Pod,
+    /// By the pool of its namespace.
+    Pooled,
+    /// By the pool of its namespace, and under load by pods of its own.
+    Auto(ValidAuto),
 }
 
 /// Access of a function from outside of the cluster.
@@ -78,6 +90,7 @@ impl ValidFunction {
             image,
             image_pull_secrets,
             placement,
+            auto,
             replicas,
             env,
             args,
@@ -96,6 +109,8 @@ impl ValidFunction {
         }
         let name = checked_name(resource.metadata.name.clone().unwrap_or_default())?;
         pooled::check(&resource.spec)?;
+        let placement = placement.unwrap_or_default();
+        auto::check(placement, auto.as_ref(), replicas)?;
         let file = FunctionFile {
             name: Some(name.clone().into()),
             args: Some(args.into_iter().map(|text| Scalar(text).into()).collect()),
@@ -128,7 +143,13 @@ impl ValidFunction {
                 .into_iter()
                 .map(|secret| secret.name)
                 .collect(),
-            placement: placement.unwrap_or_default(),
+            placement: match placement {
+                PlacementPolicy::Pod => ValidPlacement::Pod,
+                PlacementPolicy::Pooled => ValidPlacement::Pooled,
+                PlacementPolicy::Auto => {
+                    ValidPlacement::Auto(ValidAuto::of(&auto.unwrap_or_default())?)
+                }
+            },
             replicas,
             env: checked_env(env)?,
             ingress: ingress.map(checked_ingress).transpose()?,

@@ -12,11 +12,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::auto_functions::AutoFunctions;
 use crate::caches::Caches;
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::options::Plan;
+use crate::pod_load::PodLoad;
 use crate::pool_controller::PoolController;
+use crate::pool_load::PoolLoad;
 use crate::pool_loop::PoolLoop;
 use crate::pools::Pools;
 use crate::reconcile::{Context, reconcile, retry};
@@ -61,6 +64,21 @@ pub(crate) async fn run(
         history: History::default(),
     };
     watches.spawn(PoolLoop::new(controller, metrics.clone()).run());
+    let auto = Arc::new(AutoFunctions::new(Instant::now()));
+    let pool_load = PoolLoad::new(
+        Arc::clone(&caches),
+        Arc::clone(&pools),
+        Arc::clone(&auto),
+        queue.clone(),
+    );
+    watches.spawn(pool_load.run());
+    let pod_load = PodLoad {
+        client: client.clone(),
+        caches: Arc::clone(&caches),
+        auto: Arc::clone(&auto),
+        touched: queue.clone(),
+    };
+    watches.spawn(pod_load.run());
     let context = Arc::new(Context {
         status_writer: StatusWriter::new(client.clone(), plan.identity.clone()),
         client,
@@ -69,6 +87,7 @@ pub(crate) async fn run(
         metrics: metrics.clone(),
         settings: plan.settings,
         pools,
+        auto,
         touched: queue,
         resync: plan.resync,
     });
@@ -100,6 +119,7 @@ pub(crate) async fn run(
                 metrics.set_counts(caches.functions.len(), queued);
                 let uids = || caches.functions.state().iter().filter_map(|it| it.uid()).collect();
                 context.history.prune(caches.functions.len(), uids);
+                context.auto.prune(|| uids().into_iter().collect());
                 let has_pods = |namespace: &str| caches.has_pool_pods(namespace);
                 context.pools.ports.prune(Instant::now(), has_pods);
             }

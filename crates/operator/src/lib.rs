@@ -19,13 +19,18 @@
 //! - The place of a function, its port in a pool, and moves between places: `placement.rs`,
 //!   `place.rs` and `pool_ports.rs`, with their tests; `cluster_pooled` of the package
 //!   `sampan-cluster-tests`.
+//! - Moves of functions with the placement `Auto`: `auto.rs` decides, `auto_functions.rs` has what is known,
+//!   `pool_load.rs`, `pool_usage.rs`, `pod_load.rs` and `pod_metrics.rs` measure, with their tests;
+//!   `tests/scenarios/auto.rs`, and `cluster_auto` of the package `sampan-cluster-tests`.
 //! - Pools and what their pods report: `build/pool.rs`, `pool_loop.rs`, `pool_controller.rs`,
-//!   `pool_poll.rs` and `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
+//!   `pool_poll.rs`, `pool_fetch.rs` and `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
 //! - The active one of several operators: `lease.rs` and `election.rs`, with their tests, and
 //!   `tests/scenarios/crashes.rs`.
 //! - Rights of the operator: `deploy/rbac/operator.yaml`; tests in `tests/rights.rs` and `tests/scenarios/rights.rs`.
 
 mod apply;
+mod auto;
+mod auto_functions;
 mod backend;
 mod build;
 mod caches;
@@ -43,14 +48,19 @@ mod operate;
 mod options;
 mod place;
 mod placement;
+mod pod_load;
+mod pod_metrics;
 mod pod_state;
 mod pool_changes;
 mod pool_controller;
+mod pool_fetch;
+mod pool_load;
 mod pool_loop;
 mod pool_poll;
 mod pool_pollers;
 mod pool_ports;
 mod pool_reports;
+mod pool_usage;
 mod pool_view;
 mod pools;
 mod reconcile;

@@ -44,6 +44,7 @@ struct Families {
     leader: Gauge,
     functions: Gauge,
     moves: Family<MoveLabel, Counter>,
+    auto_moves: Family<MoveLabel, Counter>,
     pools: Gauge,
 }
 
@@ -61,6 +62,7 @@ impl Metrics {
             leader: Gauge::default(),
             functions: Gauge::default(),
             moves: Family::default(),
+            auto_moves: Family::default(),
             pools: Gauge::default(),
         };
         registry.register(
@@ -102,6 +104,11 @@ impl Metrics {
             "operator_moves",
             "Functions that moved, by their new place",
             families.moves.clone(),
+        );
+        registry.register(
+            "operator_auto_moves",
+            "Moves that the load of functions with the placement Auto asked for, by their new place",
+            families.auto_moves.clone(),
         );
         registry.register(
             "operator_pools",
@@ -148,6 +155,12 @@ impl Metrics {
     pub(crate) fn count_move(&self, to: Placement) {
         let label = MoveLabel { to: to.as_str() };
         self.0.moves.get_or_create(&label).inc();
+    }
+
+    /// Counts a move that the load of a function asks for.
+    pub(crate) fn count_auto_move(&self, to: Placement) {
+        let label = MoveLabel { to: to.as_str() };
+        self.0.auto_moves.get_or_create(&label).inc();
     }
 
     /// Sets the number of pools.

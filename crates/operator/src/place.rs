@@ -26,7 +26,7 @@ const FULL_RETRY: Duration = Duration::from_secs(30);
 pub(crate) struct PlaceInput<'a> {
     pub(crate) resource: &'a WatchedFunction,
     pub(crate) identity: &'a Identity,
-    /// The place that the resource asks for.
+    /// The place where the function is to be served.
     pub(crate) wanted: Placement,
     /// The last status, empty if there is none.
     pub(crate) last: &'a WasmFunctionStatus,

@@ -18,7 +18,7 @@ const DRAIN: Duration = MOVE_DRAIN.saturating_add(Duration::from_secs(1));
 /// What is known of a function's places.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PlacementInput {
-    /// The place that the resource asks for.
+    /// The place where the function is to be served: that of the resource, or of its load.
     pub(crate) wanted: Placement,
     /// The place of the last status.
     pub(crate) placement: Option<Placement>,

@@ -107,7 +107,7 @@ fn key(namespace: &str, pod: &Pod) -> PodKey {
 
 /// Divides the pods that are not ending into those that are polled, and the rest. A roll-out has
 /// twice the pods at most, and some more. Pods that the pool's Deployment has made come first.
-fn polled(pods: &[Arc<Pod>], replicas: i32) -> (Vec<&Pod>, Vec<&Pod>) {
+pub(crate) fn polled(pods: &[Arc<Pod>], replicas: i32) -> (Vec<&Pod>, Vec<&Pod>) {
     let most = usize::try_from(replicas).unwrap_or(0).saturating_mul(2) + 2;
     let living = pods.iter().map(|pod| &**pod);
     let mut living: Vec<&Pod> = living.filter(|pod| !is_ending(pod)).collect();

@@ -13,6 +13,7 @@ use kube::{Client, Resource as _};
 use sampan_crd::{Invalid, Placement, ValidFunction, WasmFunctionStatus};
 
 use crate::apply::{Applied, Applier, desired_digest};
+use crate::auto_functions::{AutoFunctions, Unpublished};
 use crate::build::{Desired, Identity, Settings, build, service};
 use crate::caches::{Caches, Observed};
 use crate::failure::{Failure, backoff};
@@ -45,6 +46,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
     pub(crate) pools: Arc<Pools>,
+    pub(crate) auto: Arc<AutoFunctions>,
     pub(crate) touched: Touched,
     pub(crate) resync: Duration,
 }
@@ -86,9 +88,11 @@ async fn reconcile_function(
     let previous = previous(resource, &identity, context)?;
     let is_first = previous.is_none();
     let mut last = previous.unwrap_or_default();
-    let pool = match &function {
-        Ok(function) => place::needs_pool(function.placement, &last),
-        Err(_) => place::is_pooled(&last),
+    let wanted = function.as_ref().ok();
+    let wanted = wanted.map(|function| context.auto.wanted(&identity, function.placement, &last));
+    let pool = match wanted {
+        Some(wanted) => place::needs_pool(wanted, &last),
+        None => place::is_pooled(&last),
     };
     let pool = pool.then(|| context.pools.view(&context.caches, &identity));
     if forbidden.is_none() && pool.as_ref().is_some_and(PoolView::is_unknown) {
@@ -102,16 +106,15 @@ async fn reconcile_function(
     let desired = function.as_ref().ok();
     let desired = desired.map(|function| build(&identity, function, context.settings));
     // A Deployment of an earlier version must not get the requests that the pool serves.
-    let leaves_pool = matches!(&function, Ok(function) if function.placement == Placement::Pod)
-        && place::is_pooled(&last);
+    let leaves_pool = wanted == Some(Placement::Pod) && place::is_pooled(&last);
     let digest = desired.as_ref().filter(|_| leaves_pool);
     let digest = digest.map(|desired| desired_digest(&desired.deployment));
-    let place = match (&function, &forbidden) {
-        (Ok(function), None) => Some(place::decide(
+    let place = match (wanted, &forbidden) {
+        (Some(wanted), None) => Some(place::decide(
             &place::PlaceInput {
                 resource,
                 identity: &identity,
-                wanted: function.placement,
+                wanted,
                 last: &last,
                 observed: &observed,
                 unconfirmed: context.history.has_unconfirmed_move(&identity.uid),
@@ -123,6 +126,7 @@ async fn reconcile_function(
         )),
         _ => None,
     };
+    publish_load(&identity, context).await;
     if let Some(place) = &place
         && place.is_announced(&last)
     {
@@ -183,6 +187,8 @@ async fn reconcile_function(
         pods: &pods,
         warnings: &warnings,
         refusal: refusal.or(problem),
+        wanted,
+        unknown_load: context.auto.unknown(&identity),
         placed: &placed,
         pool: pool.as_ref(),
     };
@@ -216,6 +222,24 @@ async fn reconcile_function(
     ];
     let wait = waits.into_iter().flatten().min();
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Publishes what the load of a function has decided, or why it is unknown.
+async fn publish_load(identity: &Identity, context: &Context) {
+    let Unpublished { decided, unknown } = context.auto.take_unpublished(identity);
+    if let Some(decided) = &decided {
+        context.metrics.count_auto_move(decided.to);
+        context
+            .status_writer
+            .publish_auto_move(identity, decided)
+            .await;
+    }
+    if let Some(cause) = unknown {
+        context
+            .status_writer
+            .publish_unknown_load(identity, cause)
+            .await;
+    }
 }
 
 /// Applies the objects of a function at its place.

@@ -10,10 +10,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sampan_crd::{
-    CONTAINER, ConditionKind, ConditionState, FUNCTION_LABEL, Invalid, Placement, ValidFunction,
-    WasmFunctionStatus,
+    CONTAINER, ConditionKind, ConditionState, FUNCTION_LABEL, Invalid, Placement, Reason,
+    ValidFunction, WasmFunctionStatus,
 };
 
+use crate::auto_functions::UnknownLoad;
 use crate::build::Identity;
 use crate::pool_view::PoolView;
 use crate::refusal::Refusal;
@@ -35,6 +36,10 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) warnings: &'a [&'a Event],
     /// The refusal of the API server or of the cluster's rules.
     pub(crate) refusal: Option<&'a Refusal>,
+    /// Where the function is to be served; `None` for an invalid resource, which asks for no move.
+    pub(crate) wanted: Option<Placement>,
+    /// Why the load that decides about the place is unknown.
+    pub(crate) unknown_load: Option<UnknownLoad>,
     /// Where the function is served.
     pub(crate) placed: &'a Placed,
     /// The pool of the namespace; `None` for a function that does not need it.
@@ -42,10 +47,9 @@ pub(crate) struct StatusInput<'a> {
 }
 
 impl StatusInput<'_> {
-    /// The place that the resource asks for. An invalid one asks for no move.
+    /// The place where the function is to be served.
     fn wanted(&self) -> Placement {
-        self.function
-            .map_or(self.place(), |function| function.placement)
+        self.wanted.unwrap_or(self.place())
     }
 
     /// The place where it is served now.
@@ -84,10 +88,17 @@ pub(crate) fn status(
 ) -> WasmFunctionStatus {
     let counts = Counts::of(input.deployment);
     let pool = pooled::PoolCounts::of(input);
-    let states = match (input.place(), input.wanted()) {
+    let mut states = match (input.place(), input.wanted()) {
         (Placement::Pod, Placement::Pod) => conditions::conditions(input, counts, previous),
         _ => pooled::conditions(input, counts, &pool, previous),
     };
+    for (kind, state) in &mut states {
+        if let (ConditionKind::Progressing, Reason::Complete, Some(cause)) =
+            (*kind, state.reason, input.unknown_load)
+        {
+            state.message = format!("{}; {cause}", state.message);
+        }
+    }
     let conditions = states
         .into_iter()
         .map(|(kind, state)| condition(kind, state, input.generation, previous, now))

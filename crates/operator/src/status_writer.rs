@@ -5,9 +5,12 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _, ResourceExt as _};
 use sampan_crd::{ConditionKind, Placement, Reason, WasmFunction, WasmFunctionStatus};
+use sampan_spec::Timespan;
 use serde_json::json;
 
 use crate::apply::MANAGER;
+use crate::auto::AutoMove;
+use crate::auto_functions::UnknownLoad;
 use crate::build::Identity;
 use crate::failure::{Failure, ReconcileError, Request};
 
@@ -110,6 +113,23 @@ impl StatusWriter {
         self.publish(identity, &event).await;
     }
 
+    /// Publishes that the load of a function moves it.
+    pub(crate) async fn publish_auto_move(&self, identity: &Identity, decided: &AutoMove) {
+        self.publish(identity, &auto_move(decided)).await;
+    }
+
+    /// Publishes why the load of a function is unknown.
+    pub(crate) async fn publish_unknown_load(&self, identity: &Identity, cause: UnknownLoad) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "LoadUnknown".to_owned(),
+            note: Some(cause.to_string()),
+            action: "Measure".to_owned(),
+            secondary: None,
+        };
+        self.publish(identity, &event).await;
+    }
+
     async fn publish(&self, identity: &Identity, event: &Event) {
         let reference = ObjectReference {
             api_version: Some(WasmFunction::api_version(&()).into_owned()),
@@ -126,6 +146,35 @@ impl StatusWriter {
             } = identity;
             tracing::warn!(namespace, name, %error, "an event could not be written");
         }
+    }
+}
+
+/// The event of a move that the load asks for.
+fn auto_move(decided: &AutoMove) -> Event {
+    let AutoMove { to, load, rule } = decided;
+    let (window, quiet) = (Timespan(rule.window), Timespan(rule.quiet));
+    let (reason, note) = match to {
+        Placement::Pod => (
+            "MoveToPods",
+            format!(
+                "it used {load} processors on average over {window}, more than moveOut, {}: it moves to pods of its own",
+                rule.move_out
+            ),
+        ),
+        Placement::Pooled => (
+            "MoveToPool",
+            format!(
+                "it used {load} processors on average over {window}, and less than moveBack, {}, for {quiet}: it moves back into the pool",
+                rule.move_back
+            ),
+        ),
+    };
+    Event {
+        type_: EventType::Normal,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Move".to_owned(),
+        secondary: None,
     }
 }
 
@@ -176,4 +225,36 @@ fn transition(
         action: "Reconcile".to_owned(),
         secondary: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sampan_crd::{Placement, Processors, ValidAuto};
+
+    use super::{AutoMove, auto_move};
+
+    #[test]
+    fn a_move_is_published_with_its_load() {
+        let check = |to, milli, reason: &str, note: &str| {
+            let event = auto_move(&AutoMove {
+                to,
+                load: Processors::from_milli(milli),
+                rule: ValidAuto::default(),
+            });
+            assert_eq!(event.reason, reason);
+            assert_eq!(event.note.as_deref(), Some(note));
+        };
+        check(
+            Placement::Pod,
+            730,
+            "MoveToPods",
+            "it used 730m processors on average over 1m, more than moveOut, 500m: it moves to pods of its own",
+        );
+        check(
+            Placement::Pooled,
+            12,
+            "MoveToPool",
+            "it used 12m processors on average over 1m, and less than moveBack, 100m, for 5m: it moves back into the pool",
+        );
+    }
 }

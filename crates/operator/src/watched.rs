@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::NamespaceResourceScope;
-use sampan_crd::{Placement, WasmFunction, WasmFunctionStatus};
+use sampan_crd::{Placement, PlacementPolicy, WasmFunction, WasmFunctionStatus};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -50,11 +50,11 @@ impl WatchedFunction {
         self.status().ok().flatten()?.pool_port
     }
 
-    /// Whether the function needs a pool: it asks for it, is served by it, or drains there. A
-    /// status that cannot be parsed may say so.
+    /// Whether the function needs a pool: it asks for it, is served by it, or drains there. One with
+    /// the placement Auto may return at any time, so its pool stays. A status that cannot be parsed may say so.
     pub(crate) fn needs_pool(&self) -> bool {
         let asks = match &self.0 {
-            Ok(function) => function.spec.placement == Some(Placement::Pooled),
+            Ok(function) => function.spec.placement.unwrap_or_default().uses_pool(),
             Err(unparsed) => unparsed.pooled,
         };
         asks || match self.status() {
@@ -79,10 +79,16 @@ impl<'de> Deserialize<'de> for WatchedFunction {
         Ok(Self(Err(Box::new(Unparsed {
             metadata,
             error,
-            pooled: value["spec"]["placement"] == Placement::Pooled.as_str(),
+            pooled: uses_pool(&value["spec"]["placement"]),
             status: status.map_err(|error: serde_json::Error| error.to_string()),
         }))))
     }
+}
+
+/// Whether a placement that cannot be parsed with the rest of its resource asks for the pool.
+fn uses_pool(placement: &Value) -> bool {
+    let policies = [PlacementPolicy::Pooled, PlacementPolicy::Auto];
+    policies.iter().any(|policy| placement == policy.as_str())
 }
 
 impl Resource for WatchedFunction {
@@ -179,6 +185,10 @@ mod tests {
             None,
             true,
         );
+        for (image, parsed) in [(json!("i"), true), (json!(1), false)] {
+            let auto = json!({ "image": image, "placement": "Auto" });
+            check(auto, json!({ "placement": "Pod" }), parsed, None, true);
+        }
         // Nothing says that it is not served by the pool.
         check(later, json!({ "poolPort": "x" }), false, None, true);
     }

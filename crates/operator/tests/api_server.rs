@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "scenarios/auto.rs"]
+mod auto;
 #[path = "scenarios/crashes.rs"]
 mod crashes;
 #[path = "scenarios/fields.rs"]

@@ -62,6 +62,8 @@ struct Entry {
 pub struct Query {
     boot: Option<String>,
     after: Option<u64>,
+    /// Asks for the functions with a request in this time, and for nothing else.
+    active: Option<Duration>,
 }
 
 impl Default for Reports {
@@ -146,6 +148,13 @@ impl Reports {
             ..PoolReport::default()
         };
         let now = (Instant::now(), Timestamp::now());
+        if let Some(time) = query.active {
+            report.complete = false;
+            let all = state.functions.iter();
+            let active = all.filter(|(_, entry)| entry.was_active(now.0, time));
+            report.functions = active.map(|(uid, entry)| entry.shown(uid, now)).collect();
+            return report;
+        }
         let Some(after) = after else {
             let all = state.functions.iter();
             report.functions = all.map(|(uid, entry)| entry.shown(uid, now)).collect();
@@ -165,7 +174,7 @@ impl Reports {
 
     /// Ready when there is something new for what a client knows.
     pub async fn changed(&self, query: &Query) {
-        let Some(after) = query.after else {
+        let Some(after) = query.after.filter(|_| query.active.is_none()) else {
             return;
         };
         if query.boot.as_deref() != Some(self.0.boot.as_str()) {
@@ -208,6 +217,15 @@ impl State {
 }
 
 impl Entry {
+    /// Whether the function had a request in this time before `now`.
+    fn was_active(&self, now: Instant, time: Duration) -> bool {
+        self.metrics.as_ref().is_some_and(|metrics| {
+            let last = metrics.last_request();
+            let recent = last.is_some_and(|last| now.saturating_duration_since(last) <= time);
+            recent || metrics.in_flight() > 0
+        })
+    }
+
     fn shown(&self, uid: &str, (now, time): (Instant, Timestamp)) -> PooledFunction {
         let Reported {
             name,
@@ -230,6 +248,7 @@ impl Entry {
                 let at = time.checked_sub(since).ok()?;
                 Timestamp::from_second(at.as_second()).ok().map(Time)
             }),
+            guest_seconds: 0.0,
         }
     }
 }
@@ -249,7 +268,16 @@ impl Document for Reports {
                     let after = after.parse();
                     parsed.after = Some(after.map_err(|_| "after is not a revision".to_owned())?);
                 }
-                _ => return Err("the query is boot=BOOT&after=REVISION, or empty".to_owned()),
+                Some(("active", seconds)) => {
+                    let seconds: Result<u32, _> = seconds.parse();
+                    let seconds =
+                        seconds.map_err(|_| "active is no number of seconds".to_owned())?;
+                    parsed.active = Some(Duration::from_secs(seconds.into()));
+                }
+                _ => {
+                    let known = "the query is boot=BOOT&after=REVISION, active=SECONDS, or empty";
+                    return Err(known.to_owned());
+                }
             }
         }
         Ok(parsed)

@@ -89,8 +89,9 @@ impl Seen {
         let Some(port) = status.pool_port.filter(ports) else {
             return Self::Elsewhere { uid };
         };
-        let is_pooled = |placement: Option<Placement>| placement == Some(Placement::Pooled);
-        let leaves_in = if is_pooled(spec.placement) || is_pooled(status.placement) {
+        // With the placement Auto, the operator takes the port away when the function leaves.
+        let stays = spec.placement.unwrap_or_default().uses_pool();
+        let leaves_in = if stays || status.placement == Some(Placement::Pooled) {
             None
         } else {
             let moved = status.moved_at.as_ref();
@@ -182,6 +183,9 @@ mod tests {
         check(pooled, &json!({ "poolPort": 9_999 }), &Serves::No);
         check(pooled, &json!({ "poolPort": 30_000 }), &Serves::No);
         check(None, &json!({ "poolPort": 10_000 }), &Serves::ForSeconds(0));
+        let comes = json!({ "poolPort": 10_000, "placement": "Pod" });
+        check(Some("Auto"), &comes, &Serves::Always);
+        check(Some("Auto"), &json!({ "placement": "Pod" }), &Serves::No);
         let still = json!({ "poolPort": 10_000, "placement": "Pooled" });
         check(Some("Pod"), &still, &Serves::Always);
         let moved = |at: &str| json!({ "poolPort": 10_000, "placement": "Pod", "movedAt": at });

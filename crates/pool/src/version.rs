@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sampan_artifact::{DockerConfig, Login, Reference};
-use sampan_crd::{Placement, PullPolicy, ValidFunction, WasmFunction};
+use sampan_crd::{PlacementPolicy, PullPolicy, ValidFunction, WasmFunction};
 use sampan_spec::Function;
 
 use crate::environment::{Unresolved, expand_argument, references, resolve};
@@ -148,8 +148,9 @@ pub(crate) fn restored(
 /// then, and may already have the fields that only such pods use.
 fn validated(resource: &Resource) -> Result<ValidFunction, PoolError> {
     let mut spec = resource.spec.clone();
-    if spec.placement != Some(Placement::Pooled) {
-        spec.placement = Some(Placement::Pooled);
+    if !spec.placement.unwrap_or_default().uses_pool() {
+        spec.placement = Some(PlacementPolicy::Pooled);
+        spec.auto = None;
         spec.replicas = None;
         spec.metrics = None;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
-use sampan_crd::Placement;
+use sampan_crd::PlacementPolicy;
 
 use super::{Output, RegistryAccess};
 use crate::values::{self, Payload, Target};
@@ -65,7 +65,8 @@ pub(crate) struct Deploy {
     /// Number of pods; default: that of FILE, or else the current one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(crate) replicas: Option<i32>,
-    /// Where the functions are served: by pods of their own, or by the pool of their namespace
+    /// Where the functions are served: by pods of their own, by the pool of their namespace, or by
+    /// either as their load asks for
     ///
     /// Default: that of FILE, or else `pod`. The place of a running function changes without a lost
     /// request.
@@ -102,13 +103,16 @@ pub(crate) enum Place {
     Pod,
     /// The pool of its namespace, whose pods serve many functions
     Pooled,
+    /// The pool, and under load pods of its own
+    Auto,
 }
 
-impl From<Place> for Placement {
+impl From<Place> for PlacementPolicy {
     fn from(place: Place) -> Self {
         match place {
             Place::Pod => Self::Pod,
             Place::Pooled => Self::Pooled,
+            Place::Auto => Self::Auto,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! It reads only fields that commands show and ignores all others, without validation.
 
 use kube::api::DynamicObject;
-use sampan_crd::{ConditionKind, Placement, WasmFunctionStatus};
+use sampan_crd::{ConditionKind, Placement, PlacementPolicy, WasmFunctionStatus};
 use serde::Deserialize;
 
 use crate::exit::Exit;
@@ -26,6 +26,8 @@ pub(crate) struct ClusterFunction {
     pub(crate) deleting: bool,
     /// The image.
     pub(crate) image: String,
+    /// The place that it asks for, as this program or a later one has it; empty for the default.
+    pub(crate) placement: String,
     /// The status that the operator wrote.
     pub(crate) status: WasmFunctionStatus,
 }
@@ -42,6 +44,8 @@ struct Raw {
 struct RawSpec {
     #[serde(default)]
     image: String,
+    #[serde(default)]
+    placement: String,
 }
 
 impl ClusterFunction {
@@ -64,6 +68,7 @@ impl ClusterFunction {
             created: (metadata.creation_timestamp.as_ref()).map(|time| time.0.as_second()),
             deleting: metadata.deletion_timestamp.is_some(),
             image: raw.spec.image,
+            placement: raw.spec.placement,
             status: raw.status.unwrap_or_default(),
         })
     }
@@ -76,6 +81,11 @@ impl ClusterFunction {
             "False" => Some(false),
             _ => None,
         }
+    }
+
+    /// Whether its load decides where it is served.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.placement == PlacementPolicy::Auto.as_str()
     }
 
     /// Whether the pool of its namespace serves it.

@@ -82,8 +82,10 @@ struct Row<'a> {
     url: Option<&'a str>,
     created: Option<String>,
     placement: Option<&'static str>,
+    auto: bool,
     in_flight: Option<u64>,
     last_request: Option<String>,
+    guest_seconds: Option<f64>,
     pool_error: Option<&'a str>,
 }
 
@@ -111,10 +113,12 @@ impl<'a> Row<'a> {
             url: status.url.as_deref(),
             created: created.map(|time| time.to_string()),
             placement: status.placement.map(Placement::as_str),
+            auto: function.is_auto(),
             in_flight: load.map(|load| load.in_flight),
             last_request: load
                 .and_then(|load| load.last_request)
                 .map(|time| time.to_string()),
+            guest_seconds: load.map(|load| load.guest_seconds),
             pool_error: note.filter(|_| function.is_pooled()).map(String::as_str),
         }
     }
@@ -164,7 +168,7 @@ fn text(
             function.name.clone(),
             ready.to_owned(),
             shown(status.pods.as_deref()),
-            shown(status.placement.map(Placement::as_str)),
+            place_of(function),
         ];
         if pooled {
             row.extend(load(function, pools, now));
@@ -200,6 +204,16 @@ fn text(
         let _ = write!(text, "\n{complaints}");
     }
     text
+}
+
+/// Where a function is served, and whether its load decides that.
+fn place_of(function: &ClusterFunction) -> String {
+    let place = function.status.placement.map_or("-", Placement::as_str);
+    if function.is_auto() {
+        format!("{place} (auto)")
+    } else {
+        place.to_owned()
+    }
 }
 
 /// The requests in flight of a pooled function, and the time since the last one.
@@ -308,6 +322,7 @@ new: the operator has not looked at it yet
         pooled.status.placement = Some(Placement::Pooled);
         let mut own = pooled.clone();
         (own.name, own.status.placement) = ("own".to_owned(), Some(Placement::Pod));
+        own.placement = "Auto".to_owned();
         let last = Timestamp::from_second(NOW - 5).expect("a time");
         let mut pools = PoolLoad::default();
         pools
@@ -323,9 +338,9 @@ new: the operator has not looked at it yet
         let text = text(&functions, &pools, Some("shop"), NOW, Style::PLAIN);
         assert_eq!(
             text,
-            "NAME   READY  PODS  PLACEMENT  IN-FLIGHT  LAST  AGE  URL                    IMAGE
-hello  yes    1/1   Pooled     3          5s    60m  http://hello.shop.svc  r.example/hello:1
-own    yes    1/1   Pod        -          -     60m  http://hello.shop.svc  r.example/hello:1
+            "NAME   READY  PODS  PLACEMENT   IN-FLIGHT  LAST  AGE  URL                    IMAGE
+hello  yes    1/1   Pooled      3          5s    60m  http://hello.shop.svc  r.example/hello:1
+own    yes    1/1   Pod (auto)  -          -     60m  http://hello.shop.svc  r.example/hello:1
 "
         );
         let rows = functions
@@ -334,6 +349,9 @@ own    yes    1/1   Pod        -          -     60m  http://hello.shop.svc  r.ex
         let rows = serde_json::to_value(rows).expect("JSON");
         assert_eq!(rows[0]["in_flight"], 3);
         assert_eq!(rows[0]["last_request"], last.to_string());
+        assert_eq!(rows[0]["auto"], false);
+        assert_eq!(rows[1]["auto"], true);
+        assert_eq!(rows[0]["guest_seconds"], 1.5);
         assert_eq!(rows[1]["in_flight"], serde_json::Value::Null);
     }
 

@@ -32,7 +32,7 @@ const MAX_BYTES: usize = 32 << 20;
 const CONCURRENCY: usize = 16;
 
 /// What is known of pooled functions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PoolLoad {
     functions: BTreeMap<String, FunctionLoad>,
     /// Why some pods of a namespace's pool are not counted.
@@ -40,12 +40,14 @@ pub(super) struct PoolLoad {
 }
 
 /// The requests of one function in all pods of its pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct FunctionLoad {
     /// Requests in flight.
     pub(super) in_flight: u64,
     /// When the last one came.
     pub(super) last_request: Option<Timestamp>,
+    /// Processor time that its code has used since the pods started, in seconds.
+    pub(super) guest_seconds: f64,
 }
 
 impl PoolLoad {
@@ -60,6 +62,7 @@ impl PoolLoad {
         let load = FunctionLoad {
             in_flight,
             last_request: Some(last_request),
+            guest_seconds: 1.5,
         };
         Self {
             functions: BTreeMap::from([(uid.to_owned(), load)]),
@@ -79,6 +82,7 @@ impl PoolLoad {
             load.in_flight = load.in_flight.saturating_add(function.in_flight);
             let last = function.last_request.map(|time| time.0);
             load.last_request = load.last_request.max(last);
+            load.guest_seconds += function.guest_seconds;
         }
     }
 }
@@ -218,6 +222,7 @@ mod tests {
             functions: vec![PooledFunction {
                 uid: "u".to_owned(),
                 in_flight,
+                guest_seconds: 0.25,
                 last_request: last
                     .map(|last| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time(last))),
                 ..PooledFunction::default()
@@ -233,6 +238,7 @@ mod tests {
         let expected = FunctionLoad {
             in_flight: 5,
             last_request: Some(time("2026-01-01T00:00:05Z")),
+            guest_seconds: 0.75,
         };
         assert_eq!(load.of(&function), Some(expected));
     }

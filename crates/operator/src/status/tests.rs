@@ -4,10 +4,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use sampan_crd::{ConditionKind, ValidFunction, WasmFunction, WasmFunctionStatus};
+use sampan_crd::{ConditionKind, Placement, ValidFunction, WasmFunction, WasmFunctionStatus};
 use serde_json::{Value, json};
 
 use super::{Placed, StatusInput, status};
+use crate::auto_functions::UnknownLoad;
 use crate::build::Identity;
 use crate::refusal::Refusal;
 
@@ -86,6 +87,8 @@ fn make_of(
         pods,
         warnings: &[],
         refusal,
+        wanted: Some(Placement::Pod),
+        unknown_load: None,
         placed: &Placed::default(),
         pool: None,
     };
@@ -244,4 +247,56 @@ fn a_transition_records_its_time() {
     };
     assert_eq!(at(&up, ConditionKind::Ready), Some(time(2)));
     assert_eq!(at(&up, ConditionKind::Accepted), Some(time(1)));
+}
+
+#[test]
+fn a_complete_change_says_why_the_load_is_unknown() {
+    let identity = Identity {
+        namespace: "ns".to_owned(),
+        name: "f".to_owned(),
+        uid: "u".to_owned(),
+    };
+    let function = function(json!({ "image": "i", "placement": "Auto" }));
+    let check = |available: i32, expected: &str, says_it: bool| {
+        let deployment: Deployment = serde_json::from_value(json!({
+            "metadata": { "generation": 1 }, "spec": { "replicas": 1, "selector": {}, "template": {} },
+            "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": available },
+        }))
+        .expect("a Deployment");
+        let input = StatusInput {
+            identity: &identity,
+            generation: Some(1),
+            function: Ok(&function),
+            deployment: Some(&deployment),
+            pods: &[],
+            warnings: &[],
+            refusal: None,
+            wanted: Some(Placement::Pod),
+            unknown_load: Some(UnknownLoad::NoApi),
+            placed: &Placed {
+                placement: Some(Placement::Pod),
+                ..Placed::default()
+            },
+            pool: None,
+        };
+        let status = status(input, &WasmFunctionStatus::default(), &time(1));
+        let progressing = status
+            .condition(ConditionKind::Progressing)
+            .expect("it is set");
+        assert_eq!(progressing.reason, expected);
+        let message = &progressing.message;
+        assert_eq!(
+            message.contains("install metrics-server"),
+            says_it,
+            "{message}"
+        );
+        let ready = status.condition(ConditionKind::Ready).expect("it is set");
+        assert!(
+            !ready.message.contains("metrics-server"),
+            "{}",
+            ready.message
+        );
+    };
+    check(1, "Complete", true);
+    check(0, "RollingOut", false);
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use http::{Method, Request, Response};
 use http_body_util::Full;
@@ -27,7 +28,7 @@ fn pooled() -> Value {
 }
 
 /// The port that a Service leads to in the pool; `None` if it leads to other pods.
-async fn target(namespace: &TestNamespace, name: &str) -> Option<u16> {
+pub(crate) async fn target(namespace: &TestNamespace, name: &str) -> Option<u16> {
     let service = namespace.api::<Service>().get_opt(name).await;
     let service = serde_json::to_value(service.expect("an answer")).expect("JSON");
     let selector = &service["spec"]["selector"]["sampan.dev/pool"];
@@ -36,11 +37,11 @@ async fn target(namespace: &TestNamespace, name: &str) -> Option<u16> {
         .and_then(|port| u16::try_from(port).ok())
 }
 
-fn port(function: &WasmFunction) -> Option<u16> {
+pub(crate) fn port(function: &WasmFunction) -> Option<u16> {
     function.status.as_ref()?.pool_port
 }
 
-fn place(function: &WasmFunction) -> Option<Placement> {
+pub(crate) fn place(function: &WasmFunction) -> Option<Placement> {
     function.status.as_ref()?.placement
 }
 
@@ -160,14 +161,16 @@ async fn namespace_count(namespace: &TestNamespace) -> usize {
 }
 
 /// A pod of the pool, in whose place this test reports.
-struct ReportingPod {
+pub(crate) struct ReportingPod {
     report: Arc<Mutex<PoolReport>>,
+    /// Since when its functions use one processor each.
+    busy_since: Arc<Mutex<Option<Instant>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl ReportingPod {
     /// Makes a ready pod with this loopback address, and answers there.
-    async fn start(namespace: &TestNamespace, address: &str) -> Self {
+    pub(crate) async fn start(namespace: &TestNamespace, address: &str) -> Self {
         let report = Arc::new(Mutex::new(PoolReport {
             boot: "boot".to_owned(),
             complete: true,
@@ -177,12 +180,19 @@ impl ReportingPod {
         let bound: SocketAddr = format!("{address}:9090").parse().expect("an address");
         let listener = TcpListener::bind(bound).await.expect("the port is free");
         let shown = Arc::clone(&report);
+        let busy_since = Arc::new(Mutex::new(None::<Instant>));
+        let busy = Arc::clone(&busy_since);
         let server = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
-                let shown = Arc::clone(&shown);
+                let (shown, busy) = (Arc::clone(&shown), Arc::clone(&busy));
                 let service = service_fn(move |_: Request<Incoming>| {
-                    let report = shown.lock().expect("no panic").clone();
+                    let mut report = shown.lock().expect("no panic").clone();
+                    let since = *busy.lock().expect("no panic");
+                    for function in &mut report.functions {
+                        function.guest_seconds =
+                            since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+                    }
                     let body = serde_json::to_vec(&report).expect("JSON");
                     async move {
                         Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(
@@ -215,11 +225,20 @@ impl ReportingPod {
         pods.patch_status("pool-pod", &PatchParams::default(), &Patch::Merge(&status))
             .await
             .expect("its status");
-        Self { report, server }
+        Self {
+            report,
+            busy_since,
+            server,
+        }
+    }
+
+    /// Reports from now on that each function uses one processor.
+    pub(crate) fn use_a_processor(&self) {
+        *self.busy_since.lock().expect("no panic") = Some(Instant::now());
     }
 
     /// Reports that the pod serves the current version of a function.
-    async fn serve(&self, namespace: &TestNamespace, name: &str) {
+    pub(crate) async fn serve(&self, namespace: &TestNamespace, name: &str) {
         let function = namespace
             .wait_for_status_where(name, |function| port(function).is_some())
             .await;

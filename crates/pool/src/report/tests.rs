@@ -17,6 +17,7 @@ fn after(reports: &Reports, after: u64) -> Query {
     Query {
         boot: Some(reports.0.boot.clone()),
         after: Some(after),
+        active: None,
     }
 }
 
@@ -66,6 +67,7 @@ fn a_report_has_what_changed_since_the_known_revision() {
     let other = Query {
         boot,
         after: Some(5),
+        active: None,
     };
     check(&other, true, all, &[]);
 }
@@ -96,7 +98,8 @@ fn a_client_waits_only_for_what_it_does_not_know() {
     assert!(is_ready(&Query::default()));
     assert!(is_ready(&Query {
         boot,
-        after: Some(1)
+        after: Some(1),
+        active: None,
     }));
     assert!(is_ready(&after(&reports, 0)));
     assert!(!is_ready(&after(&reports, 1)));
@@ -115,6 +118,7 @@ fn queries_are_parsed() {
         let expected = expected.map(|(boot, after)| Query {
             boot: boot.map(str::to_owned),
             after,
+            active: None,
         });
         assert_eq!(parsed, expected, "{text}");
     };
@@ -123,6 +127,26 @@ fn queries_are_parsed() {
     check("after=7&boot=", Some((Some(""), Some(7))));
     check("after=x", None);
     check("after=", None);
+    check("active=", None);
+    check("active=-1", None);
+    check("active=1.5", None);
     check("before=1", None);
     check("boot", None);
+    let active = Document::parse(&reports, "active=70").map(|query| query.active);
+    assert_eq!(active, Ok(Some(Duration::from_secs(70))));
+}
+
+#[test]
+fn a_report_of_active_functions_leaves_out_idle_ones_and_does_not_wait() {
+    let reports = Reports::default();
+    reports.set("1", reported("never called", 1), None);
+    reports.set("2", reported("idle", 1), Some(Arc::default()));
+    let query = Query {
+        active: Some(Duration::from_secs(70)),
+        ..after(&reports, 2)
+    };
+    assert!(reports.changed(&query).now_or_never().is_some());
+    let report = reports.report(&query);
+    assert_eq!(shown(&report), (Vec::new(), Vec::new()));
+    assert_eq!((report.complete, report.revision), (false, 2));
 }

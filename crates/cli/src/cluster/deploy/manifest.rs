@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kube::api::DynamicObject;
-use sampan_crd::{GROUP, Placement, ValidFunction, WasmFunction};
+use sampan_crd::{GROUP, PlacementPolicy, ValidFunction, WasmFunction};
 use sampan_spec::{Function, is_object_name};
 use serde_json::{Value, json};
 
@@ -290,7 +290,7 @@ impl Manifest {
     }
 
     /// Sets the place where it is served.
-    pub(super) fn set_placement(&mut self, placement: Placement) {
+    pub(super) fn set_placement(&mut self, placement: PlacementPolicy) {
         set(&mut self.resource, "placement", placement.as_str());
     }
 

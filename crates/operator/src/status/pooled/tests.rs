@@ -104,6 +104,8 @@ fn make(
         pods: &[],
         warnings: &[],
         refusal,
+        wanted: Some(wanted),
+        unknown_load: None,
         placed,
         pool: Some(pool),
     };

@@ -1,0 +1,180 @@
+//! Measures functions with the placement `Auto` while pods of their own serve them.
+//!
+//! One read of the metrics API for each namespace that has such functions, and none without.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use sampan_crd::Placement;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::auto::Measure;
+use crate::auto_functions::AutoFunctions;
+use crate::build::Identity;
+use crate::caches::Caches;
+use crate::pod_metrics::{PodUse, read, sum};
+use crate::pod_state::is_ready;
+use crate::touched::Touched;
+
+/// The time between two reads. metrics-server measures as often by default.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// Consecutive failures after which the load counts as unknown.
+const MAX_FAILURES: u32 = 3;
+
+/// Namespaces that are read at the same time.
+const CONCURRENCY: usize = 16;
+
+/// Measures functions in pods of their own.
+pub(crate) struct PodLoad {
+    pub(crate) client: Client,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) auto: Arc<AutoFunctions>,
+    pub(crate) touched: Touched,
+}
+
+/// What is remembered of a namespace.
+#[derive(Default)]
+struct Reads {
+    failures: u32,
+    /// The last use of each function, by UID, and when it was read.
+    last: HashMap<String, (Timestamp, Duration)>,
+}
+
+impl PodLoad {
+    /// Measures until the task is ended.
+    pub(crate) async fn run(self) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known: HashMap<String, Reads> = HashMap::new();
+        loop {
+            ticks.tick().await;
+            let namespaces = self.auto.namespaces(Placement::Pod).into_iter();
+            let polls = namespaces.map(|namespace| {
+                let reads = known.remove(&namespace).unwrap_or_default();
+                self.poll(namespace, reads)
+            });
+            let polls: Vec<_> = polls.collect();
+            known = stream::iter(polls)
+                .buffer_unordered(CONCURRENCY)
+                .collect()
+                .await;
+        }
+    }
+
+    async fn poll(&self, namespace: String, mut reads: Reads) -> (String, Reads) {
+        let cause = match read(&self.client, &namespace).await {
+            Ok(pods) => {
+                reads.failures = 0;
+                let measures = self.measures(&namespace, &pods, &mut reads.last);
+                let decided = self.auto.add(&namespace, Placement::Pod, &measures);
+                self.touched.functions(&namespace, decided).await;
+                Some(None)
+            }
+            Err(error) => {
+                reads.failures = reads.failures.saturating_add(1);
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::debug!(namespace, %error, source, "the use of pods could not be read");
+                let lasts = reads.failures >= MAX_FAILURES;
+                lasts.then(|| Some(error.unknown_load()))
+            }
+        };
+        if let Some(cause) = cause {
+            let changed = self.auto.set_unknown(&namespace, cause);
+            self.touched.functions(&namespace, changed).await;
+        }
+        (namespace, reads)
+    }
+
+    fn measures(
+        &self,
+        namespace: &str,
+        pods: &HashMap<String, PodUse>,
+        last: &mut HashMap<String, (Timestamp, Duration)>,
+    ) -> HashMap<String, Measure> {
+        let now = self.auto.now();
+        let mut measures = HashMap::new();
+        let mut read = HashMap::new();
+        for (uid, name) in self.auto.at(namespace, Placement::Pod) {
+            let identity = Identity {
+                namespace: namespace.to_owned(),
+                name,
+                uid,
+            };
+            let own = self.caches.observe(&identity).pods;
+            let ready = own.iter().filter(|pod| is_ready(pod));
+            let names = ready.filter_map(|pod| pod.metadata.name.as_deref());
+            let before = last.get(&identity.uid).copied();
+            let Some(used) = sum(names, pods) else {
+                read.extend(before.map(|before| (identity.uid, before)));
+                continue;
+            };
+            let (at, measure) = measure(used, before, now);
+            if let Some(measure) = measure {
+                measures.insert(identity.uid.clone(), measure);
+            }
+            read.insert(identity.uid, at);
+        }
+        *last = read;
+        measures
+    }
+}
+
+/// Makes a measure of what was read at `now`, unless it was read before. The API measures over some
+/// seconds before its time, so the measure covers the time since the last one, up to twice the interval.
+fn measure(
+    used: PodUse,
+    before: Option<(Timestamp, Duration)>,
+    now: Duration,
+) -> ((Timestamp, Duration), Option<Measure>) {
+    if let Some(before) = before.filter(|(at, _)| *at == used.at) {
+        return (before, None);
+    }
+    let from = match before {
+        Some((_, read)) => read.max(now.saturating_sub(2 * INTERVAL)),
+        None => now.saturating_sub(INTERVAL),
+    };
+    let measure = Measure {
+        from,
+        to: now,
+        processors: used.processors,
+    };
+    ((used.at, now), Some(measure))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::{PodUse, measure};
+
+    #[test]
+    fn a_use_is_measured_once_and_for_the_time_since_the_last_one() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let check = |before: Option<(i64, u64)>, second, now, expected: Option<(u64, u64)>| {
+            let used = PodUse {
+                at: at(second),
+                processors: 0.5,
+            };
+            let before = before.map(|(second, read)| (at(second), Duration::from_secs(read)));
+            let (last, measure) = measure(used, before, Duration::from_secs(now));
+            let interval = measure.map(|it| (it.from.as_secs(), it.to.as_secs()));
+            assert_eq!(interval, expected, "{before:?} {second} {now}");
+            assert_eq!(last.0, at(second));
+        };
+        check(None, 100, 50, Some((35, 50)));
+        check(None, 100, 5, Some((0, 5)));
+        check(Some((100, 50)), 100, 65, None);
+        check(Some((100, 50)), 115, 65, Some((50, 65)));
+        check(Some((100, 50)), 130, 80, Some((50, 80)));
+        check(Some((100, 50)), 190, 140, Some((110, 140)));
+        // A clock that was set back.
+        check(Some((100, 50)), 90, 65, Some((50, 65)));
+    }
+}
