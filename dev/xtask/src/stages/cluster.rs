@@ -44,7 +44,14 @@ pub(super) fn run(
     recorder: &mut Recorder,
 ) -> Result<()> {
     let kubernetes = kubernetes.and_then(|version| version.to_possible_value());
-    let mut up = vec!["up", "--nodes", NODES, "--resync", RESYNC];
+    let mut up = vec![
+        "up",
+        "--nodes",
+        NODES,
+        "--resync",
+        RESYNC,
+        "--metrics-server",
+    ];
     if let Some(version) = &kubernetes {
         up.extend(["--kubernetes", version.get_name()]);
     }

@@ -54,7 +54,11 @@ impl Guest for Probe {
             "/misfit" => misfit(out, query),
             "/echo" => echo(request, out),
             "/endless" => endless(out),
-            "/spin" => spin(),
+            "/spin" => spin(u64::MAX),
+            "/turns" => {
+                spin(number);
+                text(out, "turned");
+            }
             "/never" => wait(Duration::from_hours(1)),
             "/sleep" => {
                 wait(Duration::from_millis(number));
@@ -97,9 +101,9 @@ fn wait(time: Duration) {
     subscribe_duration(nanoseconds).block();
 }
 
-fn spin() {
+fn spin(number: u64) {
     let mut turns = 0_u64;
-    while black_box(turns) < u64::MAX {
+    while black_box(turns) < number {
         turns += 1;
     }
 }
