@@ -349,10 +349,8 @@ own    yes    1/1   Pod (auto)  -          -     60m  http://hello.shop.svc  r.e
         let rows = serde_json::to_value(rows).expect("JSON");
         assert_eq!(rows[0]["in_flight"], 3);
         assert_eq!(rows[0]["last_request"], last.to_string());
-        assert_eq!(
-            (&rows[0]["auto"], &rows[1]["auto"]),
-            (&false.into(), &true.into())
-        );
+        assert_eq!(rows[0]["auto"], false);
+        assert_eq!(rows[1]["auto"], true);
         assert_eq!(rows[0]["guest_seconds"], 1.5);
         assert_eq!(rows[1]["in_flight"], serde_json::Value::Null);
     }
