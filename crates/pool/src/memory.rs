@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::num::ParseIntError;
 
 /// The files with the limit of this process's control group, in versions 2 and 1. A container sees its own group there.
 const LIMITS: [&str; 2] = [
@@ -25,7 +26,12 @@ pub(crate) enum MemoryError {
         source: io::Error,
     },
     #[error("{file} has no memory limit but {text:?}: set --instance-memory")]
-    Malformed { file: &'static str, text: String },
+    Malformed {
+        file: &'static str,
+        text: String,
+        #[source]
+        source: ParseIntError,
+    },
 }
 
 /// The budget of this process; `None` where its container has no memory limit.
@@ -33,9 +39,9 @@ pub(crate) fn instance_memory() -> Result<Option<u64>, MemoryError> {
     for file in LIMITS {
         match fs::read_to_string(file) {
             Ok(text) => {
-                let limit = parse(&text).ok_or_else(|| {
+                let limit = parse(&text).map_err(|source| {
                     let text = text.trim().to_owned();
-                    MemoryError::Malformed { file, text }
+                    MemoryError::Malformed { file, text, source }
                 })?;
                 return Ok(limit.map(share));
             }
@@ -47,13 +53,13 @@ pub(crate) fn instance_memory() -> Result<Option<u64>, MemoryError> {
     Ok(None)
 }
 
-/// The limit in a file: `Some(None)` without one, `None` for another text.
-fn parse(text: &str) -> Option<Option<u64>> {
+/// The limit in a file; `None` if it says that there is none.
+fn parse(text: &str) -> Result<Option<u64>, ParseIntError> {
     match text.trim() {
-        "max" => Some(None),
+        "max" => Ok(None),
         number => {
-            let limit = number.parse().ok()?;
-            Some((limit < NO_LIMIT).then_some(limit))
+            let limit = number.parse()?;
+            Ok((limit < NO_LIMIT).then_some(limit))
         }
     }
 }
@@ -68,15 +74,20 @@ mod tests {
 
     #[test]
     fn limits_of_both_versions_are_read() {
-        let check = |text: &str, expected: Option<Option<u64>>| {
-            assert_eq!(parse(text), expected, "{text:?}");
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(parse(text), Ok(expected), "{text:?}");
         };
-        check("max\n", Some(None));
-        check("1073741824\n", Some(Some(1 << 30)));
-        check("9223372036854771712\n", Some(None));
-        check("0\n", Some(Some(0)));
-        check("", None);
-        check("-1\n", None);
+        check("max\n", None);
+        check("1073741824\n", Some(1 << 30));
+        check("9223372036854771712\n", None);
+        check("0\n", Some(0));
+    }
+
+    #[test]
+    fn another_text_is_no_limit() {
+        for text in ["", "-1\n", "1Gi\n"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]
