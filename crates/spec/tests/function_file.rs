@@ -61,13 +61,22 @@ fn every_key_arrives_in_the_function() {
     } = function.limits;
     let sizes = [
         memory,
+        total_memory,
         request_body,
         request_headers,
         output,
         artifact,
         compile_memory,
     ];
-    let expected = [64 << 20, 1 << 20, 16 << 10, 32 << 10, 32 << 20, 1 << 30];
+    let expected = [
+        64 << 20,
+        2 << 30,
+        1 << 20,
+        16 << 10,
+        32 << 10,
+        32 << 20,
+        1 << 30,
+    ];
     assert_eq!(sizes, expected.map(ByteSize));
     assert_eq!(
         [timeout, processor_time, compile_time],

@@ -73,13 +73,12 @@ mod tests {
         let (mut cap, mut now) = (ProcessorCap::new(millis, started), started);
         let (tick, mut used) = (Duration::from_millis(5), Duration::ZERO);
         while now < started + Duration::from_millis(milliseconds) {
-            match cap.wait(now) {
-                Some(wait) => now += wait,
-                None => {
-                    now += tick;
-                    used += tick;
-                    cap.charge(tick, now);
-                }
+            if let Some(wait) = cap.wait(now) {
+                now += wait;
+            } else {
+                now += tick;
+                used += tick;
+                cap.charge(tick, now);
             }
         }
         used

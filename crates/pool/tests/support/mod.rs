@@ -301,9 +301,8 @@ pub(crate) async fn begin(port: u16, word: &str) -> TcpStream {
         stream.write_all(head).await?;
         let mut answer = Vec::new();
         while !String::from_utf8_lossy(&answer).contains(word) {
-            if stream.read_buf(&mut answer).await? == 0 {
-                panic!("{word}: {}", String::from_utf8_lossy(&answer));
-            }
+            let read = stream.read_buf(&mut answer).await?;
+            assert!(read > 0, "{word}: {}", String::from_utf8_lossy(&answer));
         }
         std::io::Result::Ok(stream)
     };
