@@ -229,6 +229,12 @@ pub enum CallError {
     /// The instances of the process use its memory, and this function more than an equal part of it.
     #[error("the memory for instances is used up, and this function uses more than an equal part")]
     ProcessMemory,
+    /// The deadline passed before a processor was free for the guest, which has not begun.
+    #[error("no processor was free within {limit:?}")]
+    Processors {
+        /// `limits.timeout`.
+        limit: Duration,
+    },
     /// Every instance of the pool is taken.
     #[error("every instance of the pool is taken")]
     Instances,
@@ -261,6 +267,7 @@ impl CallError {
             Self::Body(_) => "body",
             Self::TotalMemory { .. } => "total_memory",
             Self::ProcessMemory => "process_memory",
+            Self::Processors { .. } => "processors",
             Self::Instances => "instances",
             Self::WrongKind(_) => "wrong_kind",
             Self::Reload(_) => "reload",

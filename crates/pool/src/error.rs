@@ -140,6 +140,7 @@ impl PoolError {
             },
             Self::Instance(error) => match error {
                 CallError::Deadline { .. }
+                | CallError::Processors { .. }
                 | CallError::OutboundConnections { .. }
                 | CallError::ProcessorTime { .. }
                 | CallError::Reload(_)
@@ -284,6 +285,7 @@ mod tests {
         check(LoadError::NotWasm(text()), Retry::Never);
         check(CallError::Deadline { limit }, Retry::Later);
         check(CallError::ProcessorTime { limit }, Retry::Later);
+        check(CallError::Processors { limit }, Retry::Later);
         check(CallError::Host(text()), Retry::Later);
         check(trap(TrapCause::Other), Retry::Later);
         check(trap(TrapCause::Unreachable), Retry::Never);

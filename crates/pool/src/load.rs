@@ -164,8 +164,11 @@ impl Parts {
         }
         if newness != Newness::Restored {
             match loaded.warm_up().await {
-                // Others use every instance or the memory: that is no fault of this version.
-                Ok(()) | Err(CallError::Instances | CallError::ProcessMemory) => {}
+                // Others use every instance, the memory or the processors: that is no fault of this version.
+                Ok(())
+                | Err(
+                    CallError::Instances | CallError::ProcessMemory | CallError::Processors { .. },
+                ) => {}
                 Err(error) => return Err(PoolError::Instance(error)),
             }
         }

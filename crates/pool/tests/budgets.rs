@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use support::registry::Registry;
 use support::{
-    Fixture, TEST_TIMEOUT, check, counting_guest, endless_guest, free_port, function, get, guest,
-    guest_of, guest_with, settings,
+    Fixture, TEST_TIMEOUT, begin, check, counting_guest, endless_guest, free_port, function, get,
+    guest, guest_of, lasting_guest, settings,
 };
 
 /// The bytes of a page.
@@ -154,16 +154,23 @@ async fn a_function_at_its_cap_waits_and_goes_on() {
 async fn instances_share_the_total_memory_of_their_function() {
     let (pool, registry) = (Fixture::start(), Registry::start().await);
     let grow = "(if (i32.eq (memory.grow (i32.const 32)) (i32.const -1)) (then unreachable))";
-    let (growing, _) = registry.push("growing", "1", guest_with("grown", grow));
+    let (growing, _) = registry.push("growing", "1", lasting_guest("grown", grow, 2));
     let (large, _) = registry.push("large", "1", guest_of("large", "", 20));
-    let (a, b) = (free_port(), free_port());
-    let total = |size: &str| json!({ "limits": { "totalMemory": size } });
-    pool.apply(with("growing", a, &growing, total("1Mi"))).await;
+    let (a, b, c) = (free_port(), free_port(), free_port());
+    let total = |size: &str| json!({ "limits": { "totalMemory": size, "processorTime": "1h" } });
+    pool.apply(with("growing", a, &growing, total("3Mi"))).await;
     pool.apply(with("large", b, &large, total("2Mi"))).await;
+    pool.apply(with("alone", c, &growing, total("1Mi"))).await;
     pool.until_serving("growing", 1).await;
     pool.until_serving("large", 1).await;
+    pool.until_serving("alone", 1).await;
+    let first = begin(a, "grown").await;
     let refused = &["sampan-cause: total_memory", "retry-after: 1"];
     check(a, 503, refused, &["grown"]).await;
+    drop(first);
+    // What one instance alone cannot have is not free in a moment.
+    let refused = &["sampan-cause: trap_out_of_memory"];
+    check(c, 500, refused, &["grown", "retry-after"]).await;
     // There is room for one instance, so the others wait. What an instance takes is known after the first one.
     check(b, 200, &["large"], &[]).await;
     let mut calls = JoinSet::new();
@@ -176,26 +183,53 @@ async fn instances_share_the_total_memory_of_their_function() {
     assert!(metrics.contains(line), "{metrics}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn near_the_budget_only_the_largest_function_gets_no_more_memory() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut settings = settings(folder.path());
-    settings.instance_memory = Some(32 * PAGE);
+    settings.instance_memory = Some(64 * PAGE);
     let pool = Fixture::start_with(folder, settings);
     let registry = Registry::start().await;
-    let stay = "(loop $again (br $again))";
-    let (large, _) = registry.push("large", "1", guest_of("large", stay, 25));
-    let (small, _) = registry.push("small", "1", guest("small"));
+    let (large, _) = registry.push("large", "1", lasting_guest("large", "", 17));
+    let (small, _) = registry.push("small", "1", lasting_guest("small", "", 13));
     let (a, b) = (free_port(), free_port());
-    let limits = json!({ "limits": endless() });
-    pool.apply(with("large", a, &large, limits)).await;
-    pool.apply(with("small", b, &small, json!({}))).await;
+    let limits = || json!({ "limits": endless() });
+    pool.apply(with("large", a, &large, limits())).await;
+    pool.apply(with("small", b, &small, limits())).await;
     pool.until_serving("large", 1).await;
     pool.until_serving("small", 1).await;
-    let mut calls = JoinSet::new();
-    calls.spawn(get(a));
-    until("it computes", || used(&pool, "large") > 0.0).await;
+    // 47 pages.
+    let _running = [
+        begin(a, "large").await,
+        begin(a, "large").await,
+        begin(b, "small").await,
+    ];
+    // There are 17 more, but one function of two would have 51 of 64.
     let refused = &["sampan-cause: process_memory", "retry-after: 1"];
     check(a, 503, refused, &[]).await;
-    check(b, 200, &["small"], &[]).await;
+    drop(begin(b, "small").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_never_got_a_processor_may_be_repeated() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (image, _) = registry.push("endless", "1", endless_guest());
+    let port = free_port();
+    let limits = json!({ "timeout": "100ms" });
+    let more = json!({ "limits": limits, "pool": { "processors": "10m" } });
+    pool.apply(with("f", port, &image, more)).await;
+    pool.until_serving("f", 1).await;
+    // The first ones begin, and use up what the function may use in the time of the next ones.
+    let repeated = async {
+        loop {
+            let answer = get(port).await;
+            if answer.contains("sampan-cause: processors") {
+                return answer;
+            }
+        }
+    };
+    let answer = timeout(TEST_TIMEOUT, repeated).await;
+    let answer = answer.expect("one waits for too long");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("retry-after: 1"), "{answer}");
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::bound::{Bound, OutOfBound};
+use crate::bound::{Bound, OutOfBound, Unit};
 use crate::diagnostics::{FileError, Invalid};
 use crate::escape::Shown;
 use crate::file::{EnvironmentVariable, FunctionFile, InstancesFile, OutboundFile};
@@ -173,6 +173,18 @@ fn validate_limits(file: &LimitsFile) -> Result<Limits, Invalid> {
             &mut limits,
             validate_bound(&field, limit.bound, limit.raw(file))?,
         );
+    }
+    if let (Some(total), Some(_)) = (&file.total_memory, &file.memory)
+        && limits.total_memory < limits.memory
+    {
+        let message = format!(
+            "{} is less than limits.memory, which is {}",
+            Unit::Bytes.show(limits.total_memory.bytes()),
+            Unit::Bytes.show(limits.memory.bytes())
+        );
+        return Err(refuse("limits.totalMemory", total, message).with_help(
+            "limits.totalMemory is for all instances together, and limits.memory for one",
+        ));
     }
     Ok(limits)
 }

@@ -46,6 +46,29 @@ fn fields() -> Vec<Field> {
 }
 
 #[test]
+fn the_memory_of_all_instances_is_no_less_than_that_of_one() {
+    let check = |limits: &str, expected: Option<&str>| {
+        let text = format!("limits: {{ {limits} }}\n");
+        let found = Function::parse(&text, "f", "name").map_err(|error| error.to_string());
+        match expected {
+            None => assert!(found.is_ok(), "{limits}: {found:?}"),
+            Some(expected) => {
+                let error = found.expect_err("it is refused");
+                assert!(error.contains(expected), "{error}");
+            }
+        }
+    };
+    check("memory: 2Mi, totalMemory: 2Mi", None);
+    check("memory: 64Mi", None);
+    // The default of one instance is no wish.
+    check("totalMemory: 1Mi", None);
+    check(
+        "memory: 2Mi, totalMemory: 1Mi",
+        Some("limits.totalMemory: 1Mi is less than limits.memory, which is 2Mi"),
+    );
+}
+
+#[test]
 fn every_bound_holds_at_its_edges() {
     for Field { path, bound, read } in fields() {
         let Bound {
@@ -187,5 +210,5 @@ fn the_defaults_are_the_documented_ones() {
     check("artifact", ["64Mi", "1Ki", "1Gi"]);
     check("compileTime", ["2m", "1s", "1h"]);
     check("compileMemory", ["2Gi", "128Mi", "16Gi"]);
-    assert_eq!(LIMITS.len(), 12, "a new limit belongs into this list");
+    assert_eq!(LIMITS.len(), 13, "a new limit belongs into this list");
 }

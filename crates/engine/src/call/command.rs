@@ -86,11 +86,16 @@ pub(super) async fn run(
     stdio: CommandStdio,
 ) -> Result<i32, CallError> {
     // Its streams belong to the store, so it cannot be tried again with another one.
-    let reserved = loop {
-        let changed = call.function.memory.changed();
-        match call.function.memory.reserve() {
-            Some(reserved) => break reserved,
-            None => call.wait_for_memory(changed).await,
+    let memory = &call.function.memory;
+    let reserved = {
+        let _first = call.wait_for_memory(memory.line()).await;
+        Room::wait_for_memory(&call).await;
+        loop {
+            let changed = memory.changed();
+            match memory.reserve() {
+                Some(reserved) => break reserved,
+                None => call.wait_for_memory(changed).await,
+            }
         }
     };
     Room::wait(module.engine(), &call).await;
@@ -106,11 +111,11 @@ pub(super) async fn run(
             let prepared = store.data_mut().prepare_wasi();
             prepared.map_err(|error| CallError::Host(format!("{error:#}")))?;
             match pre.instantiate_async(&mut store).await {
-                Ok(command) => command
-                    .wasi_cli_run()
-                    .call_run(&mut store)
-                    .await
-                    .map(|result| i32::from(result.is_err())),
+                Ok(command) => {
+                    store.data_mut().started();
+                    let run = command.wasi_cli_run().call_run(&mut store).await;
+                    run.map(|result| i32::from(result.is_err()))
+                }
                 Err(error) => Err(error),
             }
         }
@@ -118,10 +123,13 @@ pub(super) async fn run(
             let prepared = store.data_mut().prepare_preview1();
             prepared.map_err(|error| CallError::Host(format!("{error:#}")))?;
             match pre.instantiate_async(&mut store).await {
-                Ok(instance) => match instance.get_typed_func::<(), ()>(&mut store, "_start") {
-                    Ok(start) => start.call_async(&mut store, ()).await.map(|()| 0),
-                    Err(error) => Err(error),
-                },
+                Ok(instance) => {
+                    store.data_mut().started();
+                    match instance.get_typed_func::<(), ()>(&mut store, "_start") {
+                        Ok(start) => start.call_async(&mut store, ()).await.map(|()| 0),
+                        Err(error) => Err(error),
+                    }
+                }
                 Err(error) => Err(error),
             }
         }

@@ -30,6 +30,8 @@ pub(super) struct Guest {
     future: Option<GuestFuture>,
     /// Made when the guest first waits: most responses are ready before a timer pays off.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether it has had a processor.
+    has_begun: bool,
     /// Whether it goes on after its answer. Then no disconnected client cancels it.
     outlives_answer: bool,
     /// Its turns, where it may have to wait for a processor.
@@ -44,6 +46,7 @@ impl Guest {
         Self {
             future: Some(future),
             timer: None,
+            has_begun: false,
             outlives_answer: false,
             turn: None,
             call,
@@ -69,6 +72,7 @@ impl Guest {
         if turn.is_some_and(|turn| turn.poll(context, waits).is_pending()) {
             return self.poll_deadline(context).map(Err);
         }
+        self.has_begun = true;
         let began = Instant::now();
         self.call.clock.enter(began);
         let poll = || future.as_mut().poll(context);
@@ -100,7 +104,10 @@ impl Guest {
             .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         timer.as_mut().poll(context).map(|()| {
             // Looked for before the guest is dropped: what it waited for is the cause.
-            let error = self.call.deadline_error();
+            let error = match self.call.deadline_error() {
+                CallError::Deadline { limit } if !self.has_begun => CallError::Processors { limit },
+                error => error,
+            };
             self.future = None;
             self.turn = None;
             error

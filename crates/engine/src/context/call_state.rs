@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
-use tokio::sync::futures::Notified;
 use wasmtime_wasi_http::WasiBody;
 
 use super::clock::Clock;
@@ -193,10 +192,11 @@ impl Call {
 
     /// Waits for a change of the memory of the function. The call's deadline ends the wait, and is then
     /// a lack of memory.
-    pub(crate) async fn wait_for_memory(&self, changed: Notified<'_>) {
+    pub(crate) async fn wait_for_memory<T>(&self, changed: impl Future<Output = T>) -> T {
         self.memory_waiting.store(true, Ordering::Relaxed);
-        changed.await;
+        let result = changed.await;
         self.memory_waiting.store(false, Ordering::Relaxed);
+        result
     }
 
     /// The budget of bytes that are read ahead of the guest.

@@ -68,8 +68,8 @@ impl EngineContext {
         self.ticker.wake();
     }
 
-    /// Drops the idle instances of all functions, which makes room in the pool of this engine.
-    pub(super) fn drop_idle_instances(&self, engine: &wasmtime::Engine) {
+    /// Drops the idle instances of all functions; with an engine, only those in its pool.
+    pub(super) fn drop_idle_instances(&self, engine: Option<&wasmtime::Engine>) {
         for function in self.swept.functions() {
             if let Some(function) = function.upgrade() {
                 function.drop_idle_instances(engine);

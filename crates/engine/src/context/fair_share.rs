@@ -16,7 +16,7 @@ use super::processor_cap::ProcessorCap;
 use crate::compile::config::SharedProcessors;
 
 /// A poll of this length shows that a guest computes, and keeps a thread from its other tasks.
-const LONG_POLL: Duration = Duration::from_millis(2);
+pub(super) const LONG_POLL: Duration = Duration::from_millis(2);
 
 /// The share of all processors, in hundredths, from which on guests may have to wait.
 const SATURATED: u128 = 75;
@@ -164,7 +164,14 @@ impl FunctionShare {
             ticket,
             is_long,
         };
-        self.fair.queue().take(claim, || waker.clone())
+        let mut queue = self.fair.queue();
+        let ticket = queue.take(claim, || waker.clone());
+        if ticket.is_some() {
+            // The ticker may have turned it off since the caller looked. It does that under this lock, and then calls no
+            // guest.
+            self.fair.is_on.store(true, Ordering::Relaxed);
+        }
+        ticket
     }
 
     /// Gives a slot back.

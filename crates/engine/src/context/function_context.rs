@@ -83,8 +83,8 @@ impl FunctionContext {
         self.engine.guests()
     }
 
-    /// Drops the idle instances of all functions that have theirs in the pool of this engine.
-    pub(crate) fn drop_idle_instances(&self, engine: &wasmtime::Engine) {
+    /// Drops the idle instances of all functions; with an engine, only those in its pool.
+    pub(crate) fn drop_idle_instances(&self, engine: Option<&wasmtime::Engine>) {
         self.engine.drop_idle_instances(engine);
     }
 

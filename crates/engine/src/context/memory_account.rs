@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sampan_spec::Limits;
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::memory_budget::{Budgets, Usage, UsedUp};
 
@@ -34,6 +34,8 @@ pub(crate) struct FunctionMemory {
     /// What an instance has at its start, as far as one was made.
     initial: AtomicU64,
     is_limited: bool,
+    /// Held by the call that is next to get memory, so that calls get it in the order of their arrival.
+    line: Mutex<()>,
     changed: Notify,
 }
 
@@ -55,6 +57,7 @@ impl FunctionMemory {
             used: AtomicU64::new(0),
             initial: AtomicU64::new(0),
             is_limited: budget < Limits::default().total_memory.bytes(),
+            line: Mutex::new(()),
             changed: Notify::new(),
         })
     }
@@ -69,20 +72,11 @@ impl FunctionMemory {
         if bytes == 0 {
             return Ok(());
         }
-        let budgets = Budgets {
-            function: self.budget,
-            process: self.process.budget,
-        };
+        let budgets = self.budgets();
         // Two calls may pass at once by the same numbers; the exchanges below let only one take the last bytes.
         let mut function = self.used.load(Ordering::Acquire);
         loop {
-            let others = self.process.functions.load(Ordering::Acquire);
-            let used = Usage {
-                function,
-                process: self.process.used.load(Ordering::Acquire),
-                functions: others + u64::from(function == 0),
-            };
-            budgets.check(used, bytes)?;
+            budgets.check(self.usage(function), bytes)?;
             let taken = self.used.compare_exchange_weak(
                 function,
                 function + bytes,
@@ -119,6 +113,37 @@ impl FunctionMemory {
         self.notify();
     }
 
+    /// Whether the function is within an equal part of the process's budget with another instance.
+    pub(crate) fn is_within_part(&self) -> bool {
+        let used = self.usage(self.used.load(Ordering::Acquire));
+        let initial = self.initial.load(Ordering::Relaxed);
+        self.budgets().is_fair(used, initial)
+    }
+
+    /// Whether only the memory of idle instances may be missing for another instance.
+    pub(crate) fn needs_room(&self) -> bool {
+        let used = self.usage(self.used.load(Ordering::Acquire));
+        let initial = self.initial.load(Ordering::Relaxed);
+        let found = self.budgets().check(used, initial);
+        found == Err(UsedUp::Process) && self.is_within_part()
+    }
+
+    fn budgets(&self) -> Budgets {
+        Budgets {
+            function: self.budget,
+            process: self.process.budget,
+        }
+    }
+
+    fn usage(&self, function: u64) -> Usage {
+        let others = self.process.functions.load(Ordering::Acquire);
+        Usage {
+            function,
+            process: self.process.used.load(Ordering::Acquire),
+            functions: others + u64::from(function == 0),
+        }
+    }
+
     /// Notes what an instance has at its start.
     pub(crate) fn note_initial(&self, bytes: u64) {
         if self.initial.load(Ordering::Relaxed) < bytes {
@@ -140,13 +165,21 @@ impl FunctionMemory {
         }
     }
 
+    /// Waits until the calls before this one have their memory. `None` without a budget, which always has room.
+    pub(crate) async fn line(&self) -> Option<MutexGuard<'_, ()>> {
+        if !self.is_limited {
+            return None;
+        }
+        Some(self.line.lock().await)
+    }
+
     /// Ready when memory is given back, or an instance gets idle, after this call. Never ready without
     /// a budget, which always has room.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Wakes the calls that wait for memory or for an idle instance.
+    /// Wakes the call that waits for memory or for an idle instance.
     pub(crate) fn notify(&self) {
         if self.is_limited {
             self.changed.notify_waiters();
@@ -174,11 +207,16 @@ impl Reservation {
         self.bytes -= reserved;
         Ok(())
     }
+
+    /// Gives the rest back.
+    pub(crate) fn release(&mut self) {
+        self.account.give_back(std::mem::take(&mut self.bytes));
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.account.give_back(self.bytes);
+        self.release();
     }
 }
 
@@ -227,6 +265,40 @@ mod tests {
         assert!(changed.now_or_never().is_some() && memory.reserve().is_some());
         assert_eq!(memory.used.load(Ordering::Relaxed), 0);
         assert!(memory.changed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn calls_get_memory_in_the_order_of_their_arrival() {
+        let process = ProcessMemory::new(None);
+        let memory = FunctionMemory::new(&process, 100);
+        let first = memory.line().now_or_never().flatten();
+        assert!(first.is_some());
+        let mut second = Box::pin(memory.line());
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        // The line is the second one's, also before it looks.
+        assert!(memory.line().now_or_never().is_none());
+        assert!(second.now_or_never().flatten().is_some());
+        let most = Limits::default().total_memory.bytes();
+        let unlimited = FunctionMemory::new(&process, most);
+        assert!(unlimited.line().now_or_never().expect("at once").is_none());
+    }
+
+    #[test]
+    fn only_a_function_within_its_part_makes_others_drop_instances() {
+        let process = ProcessMemory::new(Some(100));
+        let (large, small) = (
+            FunctionMemory::new(&process, 100),
+            FunctionMemory::new(&process, 100),
+        );
+        for memory in [&large, &small] {
+            memory.note_initial(20);
+        }
+        assert_eq!((large.take(70), small.take(20)), (Ok(()), Ok(())));
+        assert!(small.is_within_part() && small.needs_room());
+        assert!(!large.is_within_part() && !large.needs_room());
+        large.give_back(20);
+        assert!(small.is_within_part() && !small.needs_room());
     }
 
     #[test]

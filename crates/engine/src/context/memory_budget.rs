@@ -2,7 +2,7 @@
 //!
 //! A function has a budget for all its instances, and the process one for those of all functions. In the last part of the
 //! process's budget, only functions within an equal part of it get more, so that one which grows does not take the
-//! memory of all others.
+//! memory of all others. A function without memory gets its first instance.
 
 /// The part of the process's budget in which functions are compared.
 const SCARCE_PART: u64 = 5;
@@ -44,11 +44,17 @@ impl Budgets {
         };
         let process = used.process.saturating_add(asked);
         let is_scarce = process > budget - budget / SCARCE_PART;
-        let is_fair = function <= budget / used.functions.max(1);
-        if process > budget || (is_scarce && !is_fair) {
+        if process > budget || (is_scarce && !self.is_fair(used, asked)) {
             return Err(UsedUp::Process);
         }
         Ok(())
+    }
+
+    /// Whether the function is within an equal part of the process's budget with so many bytes more.
+    pub(super) fn is_fair(self, used: Usage, asked: u64) -> bool {
+        let function = used.function.saturating_add(asked);
+        self.process
+            .is_none_or(|budget| used.function == 0 || function <= budget / used.functions.max(1))
     }
 }
 
@@ -103,5 +109,25 @@ mod tests {
         check(990, 990, 1, Ok(()));
         check(991, 991, 1, Err(UsedUp::Process));
         check(0, 991, 4, Err(UsedUp::Process));
+    }
+
+    #[test]
+    fn a_function_without_memory_gets_its_first_instance() {
+        let check = |function: u64, asked: u64, expected: Result<(), UsedUp>| {
+            let budgets = Budgets {
+                function: u64::MAX,
+                process: Some(1000),
+            };
+            let used = Usage {
+                function,
+                process: 600 + function,
+                functions: 4,
+            };
+            let found = budgets.check(used, asked);
+            assert_eq!(found, expected, "{function} + {asked}");
+        };
+        check(0, 400, Ok(()));
+        check(0, 401, Err(UsedUp::Process));
+        check(1, 300, Err(UsedUp::Process));
     }
 }

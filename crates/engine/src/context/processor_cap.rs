@@ -75,11 +75,11 @@ mod tests {
         while now < started + Duration::from_millis(milliseconds) {
             if let Some(wait) = cap.wait(now) {
                 now += wait;
-                continue;
+            } else {
+                now += tick;
+                used += tick;
+                cap.charge(tick, now);
             }
-            now += tick;
-            used += tick;
-            cap.charge(tick, now);
         }
         used
     }

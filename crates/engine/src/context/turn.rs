@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep};
 
 use super::fair_queue::Ticket;
-use super::fair_share::FunctionShare;
+use super::fair_share::{FunctionShare, LONG_POLL};
 use crate::observer::Wait;
 
 /// The turns of one guest, one after the other.
 pub(crate) struct Turn {
     share: Arc<FunctionShare>,
     state: State,
-    /// Whether the guest was interrupted before.
+    /// Whether the guest was interrupted in a long poll before.
     is_long: bool,
     /// Runs while the function is at its cap.
     cap: Option<Pin<Box<Sleep>>>,
@@ -67,7 +67,8 @@ impl Turn {
             return;
         }
         self.state = State::Free;
-        self.is_long |= was_interrupted;
+        // The tick also interrupts a guest that waited for something else since the last one.
+        self.is_long |= was_interrupted && spent >= LONG_POLL;
         if !was_interrupted {
             self.share.give_back(spent);
         } else if let Some(ticket) = self.share.renew(spent) {

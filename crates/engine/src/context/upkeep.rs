@@ -10,8 +10,8 @@ pub(crate) trait Sweep: Send + Sync {
     /// Drops what has been idle for long. Returns whether a later sweep may drop more.
     fn sweep(&self) -> bool;
 
-    /// Drops all idle instances of this engine.
-    fn drop_idle_instances(&self, engine: &wasmtime::Engine);
+    /// Drops all idle instances; with an engine, only those in its pool.
+    fn drop_idle_instances(&self, engine: Option<&wasmtime::Engine>);
 }
 
 /// Functions to sweep. Clones share one list.

@@ -1,6 +1,7 @@
 //! Calls wasi:http handlers: takes an idle instance or makes one, and keeps or replaces it afterwards.
 
 use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +23,13 @@ use crate::error::CallError;
 pub(crate) struct Handler {
     pre: ProxyPre<Host>,
     idle: Idle<Instance>,
+}
+
+/// What a call gets.
+enum Admitted {
+    ToIdle(Used<Instance>),
+    /// The memory of a new instance.
+    ToNew(Reservation),
 }
 
 struct Instance {
@@ -73,29 +81,51 @@ impl Handler {
 
     /// Takes an idle instance or makes one.
     async fn obtain(&self, call: &Arc<Call>) -> Result<Used<Instance>, CallError> {
-        let mut room = Room::default();
+        let memory = &call.function.memory;
+        let (mut room, mut was_refused) = (Room::default(), false);
         loop {
-            let changed = call.function.memory.changed();
-            if let Some(mut used) = self.idle.take() {
-                used.instance.store.data_mut().begin(Arc::clone(call));
-                used.instance.store.set_epoch_deadline(1);
-                return Ok(used);
-            }
-            let Some(reserved) = call.function.memory.reserve() else {
-                call.wait_for_memory(changed).await;
-                continue;
+            let reserved = match self.admit(call).await {
+                Admitted::ToIdle(mut used) => {
+                    used.instance.store.data_mut().begin(Arc::clone(call));
+                    used.instance.store.set_epoch_deadline(1);
+                    return Ok(used);
+                }
+                Admitted::ToNew(reserved) => reserved,
             };
             let made = self.instantiate(call, reserved).await;
-            let is_full = matches!(
-                made,
-                Err(CallError::Instances
-                    | CallError::ProcessMemory
-                    | CallError::TotalMemory { .. })
-            );
-            if !is_full || !room.make(self.instance_pre().engine(), call).await {
+            let is_tried_again = match &made {
+                Err(CallError::Instances) => {
+                    let engine = self.instance_pre().engine();
+                    room.make(Some(engine), call).await
+                }
+                // A function beyond its part does not get the idle instances of others.
+                Err(CallError::ProcessMemory) => {
+                    memory.is_within_part() && room.make(None, call).await
+                }
+                // What an instance takes is known now, so the next try waits for others of this function.
+                Err(CallError::TotalMemory { .. }) => !mem::replace(&mut was_refused, true),
+                _ => false,
+            };
+            if !is_tried_again {
                 let served = 0;
                 return made.map(|instance| Used { instance, served });
             }
+        }
+    }
+
+    /// Waits for an idle instance, or for the memory of a new one, in the order of the calls.
+    async fn admit(&self, call: &Call) -> Admitted {
+        let memory = &call.function.memory;
+        let _first = call.wait_for_memory(memory.line()).await;
+        loop {
+            let changed = memory.changed();
+            if let Some(used) = self.idle.take() {
+                return Admitted::ToIdle(used);
+            }
+            if let Some(reserved) = memory.reserve() {
+                return Admitted::ToNew(reserved);
+            }
+            call.wait_for_memory(changed).await;
         }
     }
 
@@ -149,6 +179,7 @@ impl Handler {
             .instantiate_async(&mut store)
             .await
             .map_err(|error| store.data().failure(error))?;
+        store.data_mut().started();
         call.function.observer.instantiated(started.elapsed());
         Ok(Instance { store, proxy })
     }

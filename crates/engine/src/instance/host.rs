@@ -129,6 +129,11 @@ impl Host {
         self.call = call;
     }
 
+    /// Notes that the instance has started.
+    pub(crate) fn started(&mut self) {
+        self.limiter.started();
+    }
+
     /// The failure of a call that ended with this error.
     pub(crate) fn failure(&self, error: wasmtime::Error) -> CallError {
         CallError::of(error, self.limiter.refused)

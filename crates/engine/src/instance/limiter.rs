@@ -19,20 +19,33 @@ pub(crate) struct Limiter {
     memory: usize,
     memory_used: usize,
     table_used: usize,
+    is_started: bool,
     /// The most recent refused growth, for the message of the trap that usually follows.
     pub(crate) refused: Option<RefusedGrowth>,
 }
 
 impl Limiter {
     pub(super) fn new(memory: u64, reserved: Reservation) -> Self {
+        // More than the function's budget is too much for one instance alone, however many others end.
+        let memory = memory.min(reserved.account().budget());
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         Self {
             reserved,
             memory,
             memory_used: 0,
             table_used: 0,
+            is_started: false,
             refused: None,
         }
+    }
+
+    /// Notes what the instance has after its start, and gives back what was reserved beyond it.
+    pub(crate) fn started(&mut self) {
+        self.is_started = true;
+        self.reserved
+            .account()
+            .note_initial(bytes(self.memory_used));
+        self.reserved.release();
     }
 }
 
@@ -41,8 +54,12 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // wasmtime refuses that after this call, and does not take back what was counted here.
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         let used = self
             .memory_used
             .saturating_sub(current)
@@ -51,13 +68,14 @@ impl ResourceLimiter for Limiter {
             self.refused = Some(RefusedGrowth::Instance);
             return Ok(false);
         }
-        if current == 0 {
-            self.reserved.account().note_initial(bytes(used));
-        }
         if let Err(used_up) = self
             .reserved
             .take(bytes(used.saturating_sub(self.memory_used)))
         {
+            if !self.is_started {
+                // The next one waits for as much.
+                self.reserved.account().note_initial(bytes(used));
+            }
             self.refused = Some(match used_up {
                 UsedUp::Function => RefusedGrowth::Total {
                     limit: self.reserved.account().budget(),
@@ -74,8 +92,11 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         let used = self
             .table_used
             .saturating_sub(current)
@@ -142,6 +163,56 @@ mod tests {
         check(0, 40, true);
         check(60, 61, false);
         assert_eq!(limiter.refused, Some(RefusedGrowth::Instance));
+    }
+
+    #[test]
+    fn a_growth_past_the_maximum_of_a_memory_or_a_table_is_not_counted() {
+        let mut limiter = limiter(100, 100);
+        let grow = |limiter: &mut Limiter, current, desired| {
+            let grown = limiter.memory_growing(current, desired, Some(60));
+            grown.expect("never fails")
+        };
+        assert!(grow(&mut limiter, 0, 40));
+        assert!(!grow(&mut limiter, 40, 61));
+        assert_eq!((limiter.memory_used, limiter.refused), (40, None));
+        assert!(grow(&mut limiter, 0, 60));
+        let grown = limiter.table_growing(0, 11, Some(10));
+        assert!(!grown.expect("never fails"));
+        assert_eq!(limiter.table_used, 0);
+    }
+
+    #[test]
+    fn an_instance_cannot_have_more_than_the_budget_of_its_function() {
+        let mut limiter = limiter(200, 100);
+        let grown = limiter.memory_growing(0, 101, None);
+        assert!(!grown.expect("never fails"));
+        assert_eq!(limiter.refused, Some(RefusedGrowth::Instance));
+    }
+
+    #[test]
+    fn the_next_instance_reserves_what_the_last_one_had_after_its_start() {
+        let account = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        let mut first = Limiter::new(100, Reservation::none(&account));
+        let mut grow = |current, desired| {
+            let grown = first.memory_growing(current, desired, None);
+            assert!(grown.expect("never fails"));
+        };
+        grow(0, 10);
+        grow(10, 30);
+        first.started();
+        let mut grow = |current, desired| {
+            let grown = first.memory_growing(current, desired, None);
+            assert!(grown.expect("never fails"));
+        };
+        // Another memory, which was empty until now.
+        grow(0, 40);
+        drop(first);
+        let mut other = Limiter::new(100, account.reserve().expect("there is room"));
+        assert_eq!(account.take(71), Err(UsedUp::Function));
+        // It needs less, and the rest is free for others.
+        assert!(other.memory_growing(0, 10, None).expect("never fails"));
+        other.started();
+        assert_eq!(account.take(90), Ok(()));
     }
 
     #[test]

@@ -22,17 +22,17 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Makes room after the engine's pool was full: drops the instances of all its functions that wait for a request, and
+    /// Makes room after the engine's pool was full, or after the memory of all pools was: that is without an engine. Drops the instances of all functions that wait for a request, and
     /// waits for those that have served one. Returns whether the instantiation is to be tried again, with a new store: one
     /// keeps what a failed instantiation has made.
-    pub(crate) async fn make(&mut self, engine: &Engine, call: &Call) -> bool {
+    pub(crate) async fn make(&mut self, engine: Option<&Engine>, call: &Call) -> bool {
         if self.tries == MAX_TRIES {
             return false;
         }
         self.tries += 1;
-        let (function, engine) = (Arc::clone(&call.function), engine.clone());
+        let (function, engine) = (Arc::clone(&call.function), engine.cloned());
         // It may be many instances, each with memory to reset.
-        let dropping = spawn_blocking(move || function.drop_idle_instances(&engine));
+        let dropping = spawn_blocking(move || function.drop_idle_instances(engine.as_ref()));
         if let Err(error) = dropping.await {
             tracing::warn!(%error, "idle instances were not dropped");
         }
@@ -43,6 +43,12 @@ impl Room {
     /// Makes room as long as the engine's pool is full, for an instantiation that cannot be tried again.
     pub(crate) async fn wait(engine: &Engine, call: &Call) {
         let mut room = Self::default();
-        while call.function.is_full(engine) && room.make(engine, call).await {}
+        while call.function.is_full(engine) && room.make(Some(engine), call).await {}
+    }
+
+    /// Makes room as long as the process lacks memory that this function may have.
+    pub(crate) async fn wait_for_memory(call: &Call) {
+        let mut room = Self::default();
+        while call.function.memory.needs_room() && room.make(None, call).await {}
     }
 }

@@ -116,12 +116,12 @@ impl Sweep for ReloadableModule {
         false
     }
 
-    fn drop_idle_instances(&self, engine: &wasmtime::Engine) {
+    fn drop_idle_instances(&self, engine: Option<&wasmtime::Engine>) {
         let slot = self.resident.read().unwrap_or_else(PoisonError::into_inner);
         let module = slot.as_ref().map(|resident| Arc::clone(&resident.module));
         drop(slot);
         if let Some(module) = module
-            && wasmtime::Engine::same(module.engine(), engine)
+            && engine.is_none_or(|engine| wasmtime::Engine::same(module.engine(), engine))
             && let Entry::Handler(handler) = &module.entry
         {
             handler.idle().clear();

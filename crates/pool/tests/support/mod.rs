@@ -60,6 +60,15 @@ pub(crate) fn guest_with(word: &str, first: &str) -> Vec<u8> {
 
 /// A [`guest`] with so many pages of memory.
 pub(crate) fn guest_of(word: &str, first: &str, pages: u32) -> Vec<u8> {
+    program(word, first, "", pages)
+}
+
+/// A [`guest_of`] that computes after its answer until its call ends.
+pub(crate) fn lasting_guest(word: &str, first: &str, pages: u32) -> Vec<u8> {
+    program(word, first, "(loop $again (br $again))", pages)
+}
+
+fn program(word: &str, first: &str, last: &str, pages: u32) -> Vec<u8> {
     let head = format!("content-type: text/plain\\n\\n{word}\\n");
     let length = head.replace("\\n", "\n").len();
     let text = format!(
@@ -78,7 +87,8 @@ pub(crate) fn guest_of(word: &str, first: &str, pages: u32) -> Vec<u8> {
             (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 32)))
             (i32.store (i32.const 16) (i32.const 8192))
             (i32.store (i32.const 20) (i32.load (i32.const 4)))
-            (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 32)))))"#
+            (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 32)))
+            {last}))"#
     );
     wat::parse_str(text).expect("the text is WebAssembly")
 }
@@ -281,6 +291,23 @@ pub(crate) fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Sends a request to a port, and reads its answer until a word. The call goes on until the stream is dropped.
+pub(crate) async fn begin(port: u16, word: &str) -> TcpStream {
+    let exchange = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let head = b"GET / HTTP/1.1\r\nhost: any.example\r\n\r\n";
+        stream.write_all(head).await?;
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains(word) {
+            let read = stream.read_buf(&mut answer).await?;
+            assert!(read > 0, "{word}: {}", String::from_utf8_lossy(&answer));
+        }
+        std::io::Result::Ok(stream)
+    };
+    let begun = timeout(TEST_TIMEOUT, exchange).await;
+    begun.expect("an answer in time").expect("an answer")
 }
 
 /// Sends a request to a port, and reads the whole answer.

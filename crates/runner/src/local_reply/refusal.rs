@@ -228,6 +228,11 @@ fn of_call(error: &CallError) -> Reply {
             cause,
             "too many functions are running at once; try again in a moment",
         ),
+        CallError::Processors { .. } => retryable(
+            S::SERVICE_UNAVAILABLE,
+            cause,
+            "no processor was free in time; try again in a moment",
+        ),
         CallError::TotalMemory { .. } => retryable(
             S::SERVICE_UNAVAILABLE,
             cause,
@@ -319,6 +324,7 @@ mod tests {
         );
         call(CallError::Body("secret".to_owned()), 502, "body", false);
         call(CallError::Instances, 503, "instances", true);
+        call(CallError::Processors { limit }, 503, "processors", true);
         call(CallError::Stopped, 503, "stopped", true);
         let used_up = CallError::TotalMemory { limit: 1 };
         call(used_up, 503, "total_memory", true);

@@ -38,6 +38,23 @@ impl Loops {
         loops
     }
 
+    /// Adds guests. Returns how many ticks each function gets of so many.
+    fn count(&mut self, more: &[(Member, usize)], ticks: usize) -> BTreeMap<FunctionId, usize> {
+        for (member, count) in more {
+            for _ in 0..*count {
+                self.guests.push((*member, None));
+                self.want(self.guests.len() - 1);
+            }
+        }
+        let mut counts = BTreeMap::new();
+        for _ in 0..ticks {
+            for id in self.tick() {
+                *counts.entry(id).or_default() += 1;
+            }
+        }
+        counts
+    }
+
     fn want(&mut self, index: usize) {
         let (member, ticket) = self.guests[index];
         self.guests[index].1 = self.queue.take(long(member, ticket), || index);
@@ -119,6 +136,131 @@ fn idleness_earns_no_credit() {
         first += loops.tick().iter().filter(|id| **id == 0).count();
     }
     assert!(first >= 15, "the busy function got {first} of 40 slots");
+}
+
+#[test]
+fn a_function_with_all_slots_that_it_wants_holds_nothing_up() {
+    let (small, greedy, new) = (member(0, 100), member(1, 100), member(2, 100));
+    let check = |all: usize, more: (Member, usize), expected: &[usize]| {
+        let mut loops = Loops::start(Slots { common: 4, all }, &[small]);
+        let before = loops.count(&[(greedy, 50)], 1000);
+        assert!(before[&0].abs_diff(1000) <= 20, "{before:?}");
+        let counts = loops.count(&[more], 1000);
+        for (found, expected) in counts.values().zip(expected) {
+            assert!(found.abs_diff(*expected) <= 20, "{counts:?} with {more:?}");
+        }
+        assert_eq!(counts.len(), expected.len());
+    };
+    for all in [4, 7] {
+        check(all, (new, 50), &[1000, 1500, 1500]);
+        // It begins to want more.
+        check(all, (small, 50), &[2000, 2000]);
+        check(all, (small, 1), &[2000, 2000]);
+    }
+}
+
+#[test]
+fn a_function_that_wants_little_saves_nothing_up() {
+    let small = member(0, 100);
+    let mut loops = Loops::start(Slots { common: 4, all: 7 }, &[small]);
+    loops.count(&[(member(1, 100), 50)], 1000);
+    let more: Vec<_> = (2..10).map(|id| (member(id, 100), 10)).collect();
+    let counts = loops.count(&more, 1000);
+    assert!(
+        counts.values().all(|count| count.abs_diff(400) <= 20),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn what_functions_use_while_none_waits_is_forgotten() {
+    let (light, even, new) = (member(0, 1), member(1, 100), member(2, 100));
+    let mut loops = Loops::start(Slots { common: 4, all: 4 }, &[light, even]);
+    for _ in 0..1000 {
+        loops.tick();
+        assert!(loops.queue.tick().is_empty());
+    }
+    let counts = loops.count(&[(new, 50)], 1000);
+    assert!(counts[&2] >= 2000, "{counts:?}");
+    let counts = loops.count(&[(even, 49), (light, 50)], 1000);
+    assert!(counts[&0] <= 60, "{counts:?}");
+    assert!(counts[&1].abs_diff(counts[&2]) <= 60, "{counts:?}");
+}
+
+#[test]
+fn a_function_keeps_its_precedence_over_one_of_less_weight() {
+    let (light, heavy) = (member(0, 1), member(1, 100));
+    let mut loops = Loops::start(Slots { common: 1, all: 3 }, &[light, light, heavy]);
+    let mut other = 0;
+    for _ in 0..200 {
+        other += loops.count(&[], 10).get(&0).copied().unwrap_or(0);
+        // A request that ends at once.
+        loops.count(&[(heavy, 1)], 0);
+        loops.stop(loops.guests.len() - 1);
+        loops.guests.pop();
+    }
+    assert!(other <= 100, "the light function got {other} of 2000 slots");
+}
+
+#[test]
+fn months_of_guest_time_do_not_end_the_order() {
+    let (one, other) = (member(0, 1), member(1, 1));
+    let mut loops = Loops::start(TWO, &[one, other]);
+    for member in [one, other] {
+        let months = Duration::from_hours(64 * 24 * 365);
+        loops.queue.charge(member, months);
+    }
+    let counts = loops.count(&[(one, 5), (other, 5)], 500);
+    assert!(counts[&0].abs_diff(500) <= 20, "{counts:?}");
+}
+
+#[test]
+fn short_requests_get_additional_slots_in_their_order() {
+    let (greedy, quiet) = (member(0, 100), [1, 2, 3].map(|id| member(id, 100)));
+    let short = |member, ticket| Claim {
+        member,
+        ticket,
+        is_long: false,
+    };
+    let mut queue = FairQueue::new(TWO);
+    for _ in 0..2 {
+        assert_eq!(queue.take(long(greedy, None), || 'g'), None);
+    }
+    assert!(queue.take(long(greedy, None), || 'g').is_some());
+    assert_eq!(queue.take(short(quiet[0], None), || 'a'), None);
+    let second = queue.take(short(quiet[1], None), || 'b');
+    assert!(second.is_some());
+    assert!(queue.take(short(quiet[1], None), || 'c').is_some());
+    assert!(queue.take(short(quiet[2], None), || 'd').is_some());
+    assert_eq!(queue.give_back(quiet[0], Duration::ZERO), ['b']);
+    // The slot is for the guest that was called.
+    assert!(queue.take(short(quiet[0], None), || 'e').is_some());
+    assert_eq!(queue.take(short(quiet[1], second), || 'b'), None);
+    // One that ends a loop there waits for a common slot.
+    assert_eq!(queue.renew(quiet[1], TICK), (None, vec!['e']));
+}
+
+#[test]
+fn a_newer_request_of_a_function_does_not_overtake() {
+    let (greedy, ahead) = (member(0, 100), member(1, 100));
+    let short = |ticket| Claim {
+        member: ahead,
+        ticket,
+        is_long: false,
+    };
+    let mut queue = FairQueue::new(TWO);
+    for _ in 0..2 {
+        assert_eq!(queue.take(long(greedy, None), || 'g'), None);
+    }
+    assert!(queue.take(long(greedy, None), || 'g').is_some());
+    queue.charge(ahead, TICK * 4);
+    let first = queue.take(short(None), || 'a');
+    assert!(first.is_some());
+    // It may have an additional slot from now on.
+    queue.charge(greedy, TICK * 3);
+    assert!(queue.take(short(None), || 'b').is_some());
+    assert_eq!(queue.tick(), ['a']);
+    assert_eq!(queue.take(short(first), || 'a'), None);
 }
 
 #[test]
