@@ -215,6 +215,44 @@ fn values_change_the_rendered_objects() {
 }
 
 #[test]
+fn dashboards_become_config_maps_where_they_are_asked_for() {
+    let none = template(&[]).expect("rendered");
+    assert!(!none.contains("kind: ConfigMap\n"), "{none}");
+    let enabled = "--set=dashboards.enabled=true";
+    let check = |values: &[&str], expected: &[&str]| {
+        let rendered = template(values).expect("rendered");
+        for name in ["pools", "operator"] {
+            let map = object(&rendered, "ConfigMap", &format!("sampan-dashboard-{name}"));
+            for part in expected {
+                assert!(map.contains(part), "{values:?} lacks {part}: {map}");
+            }
+            let head = format!("\n  sampan-{name}.json: |-\n");
+            let (_, data) = map.split_once(&head).expect("the file's name");
+            let rendered: serde_json::Value = serde_json::from_str(data).expect("JSON");
+            let file = format!("{}/dashboards/{name}.json", chart());
+            let file = std::fs::read_to_string(file).expect("the dashboard");
+            let file: serde_json::Value = serde_json::from_str(&file).expect("JSON");
+            assert_eq!(rendered, file, "{name}");
+        }
+    };
+    check(
+        &[enabled],
+        &[
+            "\n    grafana_dashboard: \"1\"\n",
+            "\n  namespace: sampan-system\n",
+        ],
+    );
+    check(
+        &[
+            enabled,
+            "--set=dashboards.namespace=monitoring",
+            "--set-string=dashboards.labels.team=a",
+        ],
+        &["\n    team: a\n", "\n  namespace: monitoring\n"],
+    );
+}
+
+#[test]
 fn wrong_values_are_rejected_by_name() {
     let check = |value: &str, expected: &str| {
         let error = template(&[value]).expect_err(value);
@@ -233,6 +271,8 @@ fn wrong_values_are_rejected_by_name() {
     check("--set=operator.resync=10", "resync");
     check("--set=installer.flavour=crio", "flavour");
     check("--set=installer.label=a b", "label");
+    check("--set=dashboards.enable=true", "enable");
+    check("--set=dashboards.namespace=A", "namespace");
 }
 
 #[test]

@@ -72,6 +72,15 @@ impl Metrics {
             pools: Gauge::default(),
             refused: Family::default(),
         };
+        // A counter without its zero hides its first increase from Prometheus.
+        for result in ["done", "failed"] {
+            drop(families.reconciles.get_or_create(&ResultLabel { result }));
+        }
+        for to in [Placement::Pod, Placement::Pooled] {
+            let label = MoveLabel { to: to.as_str() };
+            drop(families.moves.get_or_create(&label));
+            drop(families.auto_moves.get_or_create(&label));
+        }
         registry.register(
             "operator_reconciles",
             "Reconciles by result",
@@ -140,7 +149,7 @@ impl Metrics {
     }
 
     /// Counts a request to the API server with the response's status, or without a response.
-    pub(crate) fn request(&self, method: &str, code: Option<u16>) {
+    pub fn request(&self, method: &str, code: Option<u16>) {
         let labels = RequestLabels {
             method: method.to_owned(),
             code: code.map_or_else(|| "none".to_owned(), |code| code.to_string()),
@@ -181,7 +190,7 @@ impl Metrics {
     }
 
     /// Sets whether the API server refuses a watch.
-    pub(crate) fn set_refused(&self, resource: &'static str, refused: bool) {
+    pub fn set_refused(&self, resource: &'static str, refused: bool) {
         let label = ResourceLabel { resource };
         self.0.refused.get_or_create(&label).set(refused.into());
     }

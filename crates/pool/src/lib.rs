@@ -40,6 +40,8 @@
 //! - The report, its revisions and the wait for one: `report.rs`, with its tests.
 //! - Readiness: `readiness.rs`, with its tests; tests in `tests/pulling.rs` and `tests/restarting.rs`.
 //! - Causes and repeated attempts: `error.rs`, with its tests.
+//! - Dashboards of the chart, and the list of metrics in `docs/operations.md`: `metrics.rs`; tests in
+//!   `tests/dashboards.rs`.
 //! - Processors and memory that functions share: the engine, and `memory.rs`, with its tests; tests in `tests/budgets.rs`.
 //!
 //! Deliberately absent: certificates for private registries, and files. A pooled function has neither
