@@ -121,7 +121,8 @@ pub struct WasmFunctionSpec {
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: Option<i32>,
     /// Automatic scaling of the function's own pods between two numbers, by a HorizontalPodAutoscaler
-    /// that the operator makes. It excludes replicas.
+    /// that the operator makes. It excludes replicas. With placement Auto, each pod requests auto.moveOut
+    /// processors, at most 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
     /// The function's environment; it inherits nothing else. PORT is taken: the function's

@@ -66,6 +66,17 @@ pub enum ValidPlacement {
     Auto(ValidAuto),
 }
 
+impl ValidPlacement {
+    /// The placement that the resource asks for.
+    pub fn policy(self) -> PlacementPolicy {
+        match self {
+            Self::Pod => PlacementPolicy::Pod,
+            Self::Pooled => PlacementPolicy::Pooled,
+            Self::Auto(_) => PlacementPolicy::Auto,
+        }
+    }
+}
+
 /// Access of a function from outside of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

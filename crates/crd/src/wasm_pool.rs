@@ -29,7 +29,7 @@ use crate::scale::ScaleTarget;
     derive = "PartialEq",
     derive = "Default",
     status = "WasmPoolStatus",
-    doc = "The settings of the pool of a namespace, whose pods serve all functions with placement Pooled. Its name is default. The operator makes the pool with the first such function and removes it after the last one.",
+    doc = "The settings of the pool of a namespace, whose pods serve all functions with placement Pooled, and those with Auto while their load is low. Its name is default. The operator makes the pool with the first such function and removes it after the last one.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -62,8 +62,8 @@ use crate::scale::ScaleTarget;
 )]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct WasmPoolSpec {
-    /// The number of pods. Default: the chart's pool.replicas. A pool with at least two pods has a
-    /// PodDisruptionBudget.
+    /// The number of pods. Default: the chart's pool.replicas. A pool that may have several pods has
+    /// a PodDisruptionBudget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<PoolReplicas>,
     /// The use of the pods that automatic scaling aims at.

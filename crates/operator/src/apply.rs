@@ -86,7 +86,10 @@ impl Applier<'_> {
         match pods {
             PodsAction::Apply => {
                 let deployment = match autoscaler {
-                    Some(_) => self.apply_scaled(&deployment, there).await,
+                    Some(autoscaler) => {
+                        let least = autoscaler.spec.min_replicas.unwrap_or(1);
+                        self.apply_scaled(&deployment, least, there).await
+                    }
                     None => self.apply_object(&deployment, there).await,
                 };
                 applied.deployment = applied.record(deployment)?;

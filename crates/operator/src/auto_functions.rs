@@ -48,6 +48,10 @@ pub(crate) enum UnknownLoad {
         "metrics.k8s.io does not answer, so the load of its pods is unknown, and it stays in them: check metrics-server"
     )]
     Silent,
+    #[error(
+        "metrics.k8s.io has no use of some of its pods, so their load is unknown, and it stays in them: check metrics-server and the nodes of the pods"
+    )]
+    Unmeasured,
 }
 
 /// What a reconcile publishes of a function.
@@ -181,13 +185,18 @@ impl AutoFunctions {
         decided
     }
 
-    /// Records whether the load of a namespace's functions in pods of their own is known. Returns the
-    /// names of those for which that is new.
-    pub(crate) fn set_unknown(&self, namespace: &str, cause: Option<UnknownLoad>) -> Vec<String> {
+    /// Records why the load of a namespace's functions in pods of their own is unknown, by their UIDs;
+    /// `None` for a known one. Returns the names of those for which that is new.
+    pub(crate) fn set_unknown(
+        &self,
+        namespace: &str,
+        cause: impl Fn(&str) -> Option<UnknownLoad>,
+    ) -> Vec<String> {
         let mut namespaces = self.lock();
         let functions = namespaces.get_mut(namespace).into_iter().flatten();
         let mut changed = Vec::new();
-        for (_, entry) in functions {
+        for (uid, entry) in functions {
+            let cause = cause(uid);
             if entry.state.place() == Placement::Pod && entry.unknown != cause {
                 (entry.unknown, entry.announced) = (cause, false);
                 changed.push(entry.name.clone());
@@ -318,15 +327,16 @@ mod tests {
         let functions = AutoFunctions::new(Instant::now());
         functions.wanted(&identity(), AUTO(), &placed(Some(Placement::Pod), 1));
         let cause = Some(UnknownLoad::NoApi);
-        assert_eq!(functions.set_unknown("ns", cause), ["f"]);
-        assert!(functions.set_unknown("ns", cause).is_empty());
+        let of = |uid: &str| cause.filter(|_| uid == "u");
+        assert_eq!(functions.set_unknown("ns", of), ["f"]);
+        assert!(functions.set_unknown("ns", of).is_empty());
         assert_eq!(functions.unknown(&identity()), cause);
         assert_eq!(functions.take_unpublished(&identity()).unknown, cause);
         assert_eq!(
             functions.take_unpublished(&identity()),
             Unpublished::default()
         );
-        assert_eq!(functions.set_unknown("ns", None), ["f"]);
+        assert_eq!(functions.set_unknown("ns", |_| None), ["f"]);
         assert_eq!(
             functions.take_unpublished(&identity()),
             Unpublished::default()

@@ -2,7 +2,8 @@
 //! autoscalers.
 //!
 //! A definition or a permission that is missing, as during an upgrade, is reported and stops nothing:
-//! pools have the settings of all pools, and no autoscaler is made.
+//! new pools have the settings of all pools, and no autoscaler is made. Only a missing definition says
+//! that there is no `WasmPool`. After another failure that is unknown, and a pool stays as it is.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -62,19 +63,36 @@ impl OptionalCaches {
         let pools = api::<WatchedPool>(client, namespace);
         let autoscalers = api::<HorizontalPodAutoscaler>(client, namespace);
         let of = Arc::clone(&optional);
-        tasks.spawn(of.watch(POOLS, pools, all, |it| &it.pools));
+        tasks.spawn(of.watch(POOLS, pools, all, |it| &it.pools, is_same_pool));
         let of = Arc::clone(&optional);
-        tasks.spawn(of.watch(AUTOSCALERS, autoscalers, ours, |it| &it.autoscalers));
+        tasks.spawn(of.watch(
+            AUTOSCALERS,
+            autoscalers,
+            ours,
+            |it| &it.autoscalers,
+            is_same_autoscaler,
+        ));
         optional
     }
 
-    /// Whether each list was read, or the API server refuses it.
+    /// Whether each list was read, or its watch fails.
     pub(crate) fn ready(&self) -> bool {
-        (self.pools.is_ready() || self.failures.is_refused(POOLS))
-            && (self.autoscalers.is_ready() || self.failures.is_refused(AUTOSCALERS))
+        (self.pools.is_ready() || self.failures.is_failing(POOLS))
+            && self.has_asked_for_autoscalers()
     }
 
-    /// The settings of a namespace's pool.
+    /// Whether the list of autoscalers was read, or its watch fails.
+    pub(crate) fn has_asked_for_autoscalers(&self) -> bool {
+        self.autoscalers.is_ready() || self.failures.is_failing(AUTOSCALERS)
+    }
+
+    /// Whether it is known which namespaces have settings of their own. Without the definition, none
+    /// has.
+    pub(crate) fn knows_pools(&self) -> bool {
+        self.pools.is_ready() || self.failures.is_missing(POOLS)
+    }
+
+    /// The settings of a namespace's pool; `None` also while they are unknown.
     pub(crate) fn pool(&self, namespace: &str) -> Option<Arc<WatchedPool>> {
         let key = (namespace.to_owned(), DEFAULT_POOL.to_owned());
         self.pools.get(&key)
@@ -104,12 +122,15 @@ impl OptionalCaches {
         self.failures.is_refused(resource)
     }
 
+    /// Follows a watch. An object is looked at unless `is_same` finds what the operator reads of it
+    /// unchanged.
     fn watch<K>(
         self: Arc<Self>,
         resource: &'static str,
         api: Api<K>,
         config: watcher::Config,
         index: fn(&Self) -> &Grouped<K>,
+        is_same: fn(&K, &K) -> bool,
     ) -> impl Future<Output = ()> + Send + use<K>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -122,7 +143,11 @@ impl OptionalCaches {
                     Ok(event) => {
                         let event = event.modify(slim);
                         let changed = match &event {
-                            Event::Apply(object) | Event::Delete(object) => key(object),
+                            Event::Apply(object) => key(object).filter(|key| {
+                                let before = index(&self).get(key);
+                                before.is_none_or(|before| !is_same(&before, object))
+                            }),
+                            Event::Delete(object) => key(object),
                             Event::Init | Event::InitApply(_) | Event::InitDone => None,
                         };
                         let is_listed = matches!(event, Event::InitDone);
@@ -186,7 +211,110 @@ where
     }
 }
 
+/// Whether an autoscaler differs in nothing but its status, which its controller writes all the time.
+fn is_same_autoscaler(before: &HorizontalPodAutoscaler, after: &HorizontalPodAutoscaler) -> bool {
+    let read = |object: &HorizontalPodAutoscaler| {
+        let metadata = object.metadata.clone();
+        (
+            object.spec.clone(),
+            metadata.uid,
+            metadata.labels,
+            metadata.annotations,
+            metadata.owner_references,
+            metadata.deletion_timestamp,
+        )
+    };
+    read(before) == read(after)
+}
+
+/// Whether a pool's settings differ in nothing but the status, which this operator writes.
+fn is_same_pool(before: &WatchedPool, after: &WatchedPool) -> bool {
+    let read = |object: &WatchedPool| {
+        let metadata = object.meta();
+        (
+            metadata.uid.clone(),
+            metadata.generation,
+            metadata.deletion_timestamp.clone(),
+        )
+    };
+    read(before) == read(after)
+}
+
 fn key<K: Resource>(object: &K) -> Option<Key> {
     let metadata = object.meta();
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{is_same_autoscaler, is_same_pool};
+
+    /// The object after a merge of a change.
+    fn changed(object: &Value, pointer: &str, value: Value) -> Value {
+        let mut changed = object.clone();
+        *changed.pointer_mut(pointer).expect("the field is there") = value;
+        changed
+    }
+
+    #[test]
+    fn a_status_is_no_change_of_an_autoscaler() {
+        let object = json!({
+            "metadata": {
+                "name": "f", "uid": "u", "resourceVersion": "1", "labels": {}, "annotations": {},
+                "ownerReferences": [], "deletionTimestamp": null,
+            },
+            "spec": { "maxReplicas": 2, "scaleTargetRef": { "kind": "Deployment", "name": "f" } },
+            "status": { "desiredReplicas": 1 },
+        });
+        let check = |pointer: &str, value: Value, expected| {
+            let after = changed(&object, pointer, value);
+            let read = |value: &Value| serde_json::from_value(value.clone()).expect("it is one");
+            assert_eq!(
+                is_same_autoscaler(&read(&object), &read(&after)),
+                expected,
+                "{pointer}"
+            );
+        };
+        check("/status/desiredReplicas", json!(2), true);
+        check("/metadata/resourceVersion", json!("2"), true);
+        check("/spec/maxReplicas", json!(3), false);
+        check("/metadata/uid", json!("v"), false);
+        check("/metadata/labels", json!({ "a": "b" }), false);
+        check("/metadata/annotations", json!({ "a": "b" }), false);
+        let owner = json!([{ "apiVersion": "v1", "kind": "K", "name": "n", "uid": "o" }]);
+        check("/metadata/ownerReferences", owner, false);
+        check(
+            "/metadata/deletionTimestamp",
+            json!("2026-01-01T00:00:00Z"),
+            false,
+        );
+    }
+
+    #[test]
+    fn a_status_is_no_change_of_a_pool() {
+        let object = json!({
+            "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmPool",
+            "metadata": { "name": "default", "uid": "u", "generation": 1, "deletionTimestamp": null },
+            "spec": {}, "status": { "functions": 1 },
+        });
+        let check = |pointer: &str, value: Value, expected| {
+            let after = changed(&object, pointer, value);
+            let read = |value: &Value| serde_json::from_value(value.clone()).expect("it is one");
+            assert_eq!(
+                is_same_pool(&read(&object), &read(&after)),
+                expected,
+                "{pointer}"
+            );
+        };
+        check("/status/functions", json!(2), true);
+        check("/metadata/generation", json!(2), false);
+        check("/metadata/uid", json!("v"), false);
+        check(
+            "/metadata/deletionTimestamp",
+            json!("2026-01-01T00:00:00Z"),
+            false,
+        );
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use sampan_crd::{MOVE_DRAIN, Placement};
+use sampan_crd::{MOVE_DRAIN, Placement, PlacementPolicy};
 
 use crate::backend::Backend;
 
@@ -20,6 +20,9 @@ const DRAIN: Duration = MOVE_DRAIN.saturating_add(Duration::from_secs(1));
 pub(crate) struct PlacementInput {
     /// The place where the function is to be served: that of the resource, or of its load.
     pub(crate) wanted: Placement,
+    /// The placement that the resource asks for. With `Auto`, it describes the function's pods as well
+    /// as its place in the pool.
+    pub(crate) policy: PlacementPolicy,
     /// The place of the last status.
     pub(crate) placement: Option<Placement>,
     /// Whether a status was ever written.
@@ -163,8 +166,13 @@ fn to_pool(input: &PlacementInput) -> PlacementDecision {
         },
         port => PlacementDecision {
             backend: Backend::Pods,
-            // Its fields, such as the number of replicas, are no longer the resource's.
-            pods: PodsAction::Leave,
+            // The fields of a pooled function, such as the number of replicas, are no longer those of
+            // its pods. A function that has no place yet waits for its port, and gets no pods.
+            pods: if input.policy == PlacementPolicy::Auto && input.known {
+                PodsAction::Apply
+            } else {
+                PodsAction::Leave
+            },
             placement: Placement::Pod,
             pool_port: port,
             moved_at: input.moved_at.clone(),

@@ -2,7 +2,7 @@
 //!
 //! One read of the metrics API for each namespace that has such functions, and none without.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sampan_crd::Placement;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::auto::Measure;
-use crate::auto_functions::AutoFunctions;
+use crate::auto_functions::{AutoFunctions, UnknownLoad};
 use crate::build::Identity;
 use crate::caches::Caches;
 use crate::pod_metrics::{PodUse, read, sum};
@@ -25,6 +25,10 @@ const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Consecutive failures after which the load counts as unknown.
 const MAX_FAILURES: u32 = 3;
+
+/// Consecutive reads without the use of a ready pod after which a function's load counts as unknown:
+/// three minutes. metrics-server has a new pod after two of its own intervals, a minute each at most.
+const MAX_UNMEASURED: u32 = 12;
 
 /// Namespaces that are read at the same time.
 const CONCURRENCY: usize = 16;
@@ -43,6 +47,54 @@ struct Reads {
     failures: u32,
     /// The last use of each function, by UID, and when it was read.
     last: HashMap<String, (Timestamp, Duration)>,
+    /// The consecutive reads without the use of all ready pods of a function, by UID.
+    unmeasured: HashMap<String, u32>,
+}
+
+impl Reads {
+    /// Why the load of a function is unknown although the API answers.
+    fn cause(&self, uid: &str) -> Option<UnknownLoad> {
+        let unmeasured = self.unmeasured.get(uid).copied().unwrap_or(0);
+        (unmeasured >= MAX_UNMEASURED).then_some(UnknownLoad::Unmeasured)
+    }
+
+    /// Records a read of a function's use at `now`. Returns a new measure.
+    fn record(&mut self, uid: &str, read: FunctionUse, now: Duration) -> Option<Measure> {
+        match read {
+            FunctionUse::NoPods => {
+                self.unmeasured.remove(uid);
+                None
+            }
+            FunctionUse::Unmeasured => {
+                let unmeasured = self.unmeasured.entry(uid.to_owned()).or_default();
+                *unmeasured = unmeasured.saturating_add(1);
+                None
+            }
+            FunctionUse::Measured(used) => {
+                self.unmeasured.remove(uid);
+                let (last, measure) = measure(used, self.last.get(uid).copied(), now);
+                self.last.insert(uid.to_owned(), last);
+                measure
+            }
+        }
+    }
+
+    /// Forgets all functions but these.
+    fn retain(&mut self, there: &HashSet<String>) {
+        self.last.retain(|uid, _| there.contains(uid));
+        self.unmeasured.retain(|uid, _| there.contains(uid));
+    }
+}
+
+/// What a read has of a function.
+#[derive(Clone, Copy, Debug)]
+enum FunctionUse {
+    /// No pod is ready, so there is no load.
+    NoPods,
+    /// A ready pod is not in the answer.
+    Unmeasured,
+    /// The use of all ready pods.
+    Measured(PodUse),
 }
 
 impl PodLoad {
@@ -67,24 +119,24 @@ impl PodLoad {
     }
 
     async fn poll(&self, namespace: String, mut reads: Reads) -> (String, Reads) {
-        let cause = match read(&self.client, &namespace).await {
+        let changed = match read(&self.client, &namespace).await {
             Ok(pods) => {
                 reads.failures = 0;
-                let measures = self.measures(&namespace, &pods, &mut reads.last);
+                let measures = self.measures(&namespace, &pods, &mut reads);
                 let decided = self.auto.add(&namespace, Placement::Pod, &measures);
                 self.touched.functions(&namespace, decided).await;
-                Some(None)
+                Some(self.auto.set_unknown(&namespace, |uid| reads.cause(uid)))
             }
             Err(error) => {
                 reads.failures = reads.failures.saturating_add(1);
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::debug!(namespace, %error, source, "the use of pods could not be read");
                 let lasts = reads.failures >= MAX_FAILURES;
-                lasts.then(|| Some(error.unknown_load()))
+                let cause = error.unknown_load();
+                lasts.then(|| self.auto.set_unknown(&namespace, |_| Some(cause)))
             }
         };
-        if let Some(cause) = cause {
-            let changed = self.auto.set_unknown(&namespace, cause);
+        if let Some(changed) = changed {
             self.touched.functions(&namespace, changed).await;
         }
         (namespace, reads)
@@ -94,11 +146,11 @@ impl PodLoad {
         &self,
         namespace: &str,
         pods: &HashMap<String, PodUse>,
-        last: &mut HashMap<String, (Timestamp, Duration)>,
+        reads: &mut Reads,
     ) -> HashMap<String, Measure> {
         let now = self.auto.now();
         let mut measures = HashMap::new();
-        let mut read = HashMap::new();
+        let mut there = HashSet::new();
         for (uid, name) in self.auto.at(namespace, Placement::Pod) {
             let identity = Identity {
                 namespace: namespace.to_owned(),
@@ -108,18 +160,18 @@ impl PodLoad {
             let own = self.caches.observe(&identity).pods;
             let ready = own.iter().filter(|pod| is_ready(pod));
             let names = ready.filter_map(|pod| pod.metadata.name.as_deref());
-            let before = last.get(&identity.uid).copied();
-            let Some(used) = sum(names, pods) else {
-                read.extend(before.map(|before| (identity.uid, before)));
-                continue;
+            let names: Vec<&str> = names.collect();
+            let read = match sum(names.iter().copied(), pods) {
+                Some(used) => FunctionUse::Measured(used),
+                None if names.is_empty() => FunctionUse::NoPods,
+                None => FunctionUse::Unmeasured,
             };
-            let (at, measure) = measure(used, before, now);
-            if let Some(measure) = measure {
+            if let Some(measure) = reads.record(&identity.uid, read, now) {
                 measures.insert(identity.uid.clone(), measure);
             }
-            read.insert(identity.uid, at);
+            there.insert(identity.uid);
         }
-        *last = read;
+        reads.retain(&there);
         measures
     }
 }
@@ -148,11 +200,43 @@ fn measure(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::time::Duration;
 
     use k8s_openapi::jiff::Timestamp;
 
-    use super::{PodUse, measure};
+    use super::{FunctionUse, MAX_UNMEASURED, PodUse, Reads, measure};
+    use crate::auto_functions::UnknownLoad;
+
+    #[test]
+    fn a_pod_that_is_never_measured_makes_the_load_unknown() {
+        let used = FunctionUse::Measured(PodUse {
+            at: Timestamp::UNIX_EPOCH,
+            processors: 0.5,
+        });
+        for end in [used, FunctionUse::NoPods] {
+            let mut reads = Reads::default();
+            for read in 1..=MAX_UNMEASURED {
+                assert_eq!(reads.cause("u"), None, "{read}");
+                let measure = reads.record("u", FunctionUse::Unmeasured, Duration::ZERO);
+                assert_eq!(measure, None);
+            }
+            assert_eq!(reads.cause("u"), Some(UnknownLoad::Unmeasured));
+            assert_eq!(reads.cause("other"), None);
+            reads.record("u", end, Duration::from_mins(1));
+            assert_eq!(reads.cause("u"), None, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_is_gone_is_forgotten() {
+        let mut reads = Reads::default();
+        for _ in 0..MAX_UNMEASURED {
+            reads.record("u", FunctionUse::Unmeasured, Duration::ZERO);
+        }
+        reads.retain(&HashSet::new());
+        assert_eq!(reads.cause("u"), None);
+    }
 
     #[test]
     fn a_use_is_measured_once_and_for_the_time_since_the_last_one() {

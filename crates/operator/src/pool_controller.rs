@@ -16,7 +16,7 @@ use sampan_crd::{Invalid, MOVE_DRAIN, POOL};
 use tokio::time::Instant;
 
 use crate::apply::{Applied, Applier};
-use crate::build::{Identity, PoolConfig, PoolObjects, PoolSettings, pool};
+use crate::build::{Identity, PodCount, PoolConfig, PoolObjects, PoolSettings, pool};
 use crate::caches::{Caches, ObservedPool};
 use crate::diagnose::{Cause, diagnose};
 use crate::failure::{Failure, ReconcileError, Request, backoff};
@@ -148,7 +148,7 @@ impl PoolController {
         let PoolObjects {
             service_account,
             role_binding,
-            mut deployment,
+            deployment,
             autoscaler,
             budget,
         } = pool(namespace, config);
@@ -157,18 +157,18 @@ impl PoolController {
         let (mut applied, mut extras) = (Applied::default(), Applied::default());
         ensure(&applier, &service_account, &mut applied).await?;
         let there = observed.deployment.as_ref();
-        if applied.refusal.is_none() {
-            let outcome = if autoscaler.is_some() && there.is_some() {
-                // The number is the autoscaler's.
-                if let Some(spec) = &mut deployment.spec {
-                    spec.replicas = None;
+        // Whether the namespace has settings of its own may be unknown. Then a pool keeps those that it
+        // has, and only a new one gets those of all pools.
+        let is_configured = self.optional.knows_pools() || there.is_none();
+        if applied.refusal.is_none() && is_configured {
+            let outcome = match config.pods {
+                PodCount::Scaled(scale) => {
+                    applier.apply_scaled(&deployment, scale.min, there).await
                 }
-                applier.apply_scaled(&deployment, there).await
-            } else {
-                if autoscaler.is_none() {
+                PodCount::Fixed(_) => {
                     scaling::remove_autoscaler(&applier, &self.optional, &mut extras).await?;
+                    applier.apply_object(&deployment, there).await
                 }
-                applier.apply_object(&deployment, there).await
             };
             applied.record(outcome)?;
         }
@@ -176,6 +176,8 @@ impl PoolController {
         // to remove.
         if applied.refusal.is_none() {
             ensure(&applier, &role_binding, &mut applied).await?;
+        }
+        if applied.refusal.is_none() && is_configured {
             let wanted = autoscaler.as_ref();
             scaling::apply_autoscaler(&applier, &self.optional, wanted, &mut extras).await?;
             scaling::apply_budget(&applier, budget.as_ref(), &mut extras).await?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use sampan_crd::{METRICS_PORT, Placement};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::auto_functions::AutoFunctions;
 use crate::caches::Caches;
@@ -27,6 +27,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Time limit of the answer of one pod.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit of the poll of one namespace, so that pods that do not answer delay no other namespace.
+const POLL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Functions with a request since the last answer and in this time before it are asked for. So a
 /// request that lasts up to this long is counted to its end.
@@ -94,8 +97,12 @@ impl PoolLoad {
         let asked = pods
             .iter()
             .map(|pod| self.ask(&namespace, pod, &usage, most));
-        let asked: Vec<_> = asked.collect();
-        let answers = stream::iter(asked).buffer_unordered(PODS_CONCURRENCY);
+        let mut asked: Vec<_> = asked.collect();
+        // Where the time does not suffice for all, each has its answers from time to time.
+        fastrand::shuffle(&mut asked);
+        let answers = stream::iter(asked)
+            .buffer_unordered(PODS_CONCURRENCY)
+            .take_until(sleep(POLL_TIMEOUT));
         let answers: Vec<PodAnswer> = answers.filter_map(std::future::ready).collect().await;
         let there = pods.iter().filter_map(|pod| pod.metadata.uid.as_deref());
         let there: HashSet<&str> = there.collect();

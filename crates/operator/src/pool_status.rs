@@ -87,7 +87,7 @@ fn no_functions() -> ConditionState {
     state(
         false,
         Reason::NoFunctions,
-        "no function of the namespace has the placement Pooled, so there is no pool",
+        "no function of the namespace has the placement Pooled or Auto, so there is no pool",
     )
 }
 

@@ -81,8 +81,8 @@ async fn reconcile_function(
         return Ok(Action::await_change());
     }
     let forbidden = match context.caches.ready(&identity.namespace) {
-        Ok(true) => None,
-        Ok(false) => return Ok(Action::requeue(CACHE_RETRY)),
+        Ok(true) if context.optional.has_asked_for_autoscalers() => None,
+        Ok(_) => return Ok(Action::requeue(CACHE_RETRY)),
         Err(refusal) => Some(refusal),
     };
 
@@ -112,12 +112,14 @@ async fn reconcile_function(
     let leaves_pool = wanted == Some(Placement::Pod) && place::is_pooled(&last);
     let digest = desired.as_ref().filter(|_| leaves_pool);
     let digest = digest.map(|desired| desired_digest(&desired.deployment));
-    let place = match (wanted, &forbidden) {
-        (Some(wanted), None) => Some(place::decide(
+    let policy = function.as_ref().ok().map(|it| it.placement.policy());
+    let place = match (wanted.zip(policy), &forbidden) {
+        (Some((wanted, policy)), None) => Some(place::decide(
             &place::PlaceInput {
                 resource,
                 identity: &identity,
                 wanted,
+                policy,
                 last: &last,
                 observed: &observed,
                 unconfirmed: context.history.has_unconfirmed_move(&identity.uid),
@@ -261,7 +263,12 @@ async fn apply(
     };
     let (optional, autoscaler) = (&context.optional, desired.autoscaler.clone());
     let mut before = Applied::default();
-    if autoscaler.is_none() || place.pods == PodsAction::Remove {
+    let has_no_pods = match place.pods {
+        PodsAction::Apply => false,
+        PodsAction::Leave => observed.deployment.is_none(),
+        PodsAction::Remove => true,
+    };
+    if autoscaler.is_none() || has_no_pods {
         remove_autoscaler(&applier, optional, &mut before).await?;
     }
     let mut applied = Box::pin(applier.apply(desired, place.pods, observed)).await?;

@@ -1,5 +1,7 @@
 //! Writes the resource's status, and an event when a condition changes its reason.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -140,12 +142,26 @@ impl StatusWriter {
             ..ObjectReference::default()
         };
         // Events are optional: the condition has the same content, and lasts.
-        if let Err(error) = self.recorder.publish(event, &reference).await {
+        if let Err(error) = self.recorder.publish(&distinct(event), &reference).await {
             let Identity {
                 namespace, name, ..
             } = identity;
             tracing::warn!(namespace, name, %error, "an event could not be written");
         }
+    }
+}
+
+/// The event with an action of its own for each note. The recorder counts an event with the same reason
+/// and the same action as a repetition, and keeps the note of the first one.
+fn distinct(event: &Event) -> Event {
+    let mut hasher = DefaultHasher::new();
+    event.note.hash(&mut hasher);
+    Event {
+        type_: event.type_,
+        reason: event.reason.clone(),
+        note: event.note.clone(),
+        action: format!("{}-{:016x}", event.action, hasher.finish()),
+        secondary: event.secondary.clone(),
     }
 }
 
@@ -231,7 +247,22 @@ fn transition(
 mod tests {
     use sampan_crd::{Placement, Processors, ValidAuto};
 
-    use super::{AutoMove, auto_move};
+    use super::{AutoMove, auto_move, distinct};
+
+    #[test]
+    fn an_event_with_another_note_is_no_repetition() {
+        let action = |milli| {
+            let event = distinct(&auto_move(&AutoMove {
+                to: Placement::Pod,
+                load: Processors::from_milli(milli),
+                rule: ValidAuto::default(),
+            }));
+            assert!(event.action.starts_with("Move-"), "{}", event.action);
+            event.action
+        };
+        assert_eq!(action(730), action(730));
+        assert_ne!(action(730), action(900));
+    }
 
     #[test]
     fn a_move_is_published_with_its_load() {

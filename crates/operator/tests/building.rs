@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 fn built(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.yaml"));
     let text = std::fs::read_to_string(path).expect("a fixture");
-    let resource: WasmFunction = serde_saphyr::from_str(&text).expect("a resource");
+    built_of(serde_saphyr::from_str(&text).expect("a resource"))
+}
+
+fn built_of(resource: WasmFunction) -> Value {
     let function = ValidFunction::of(&resource).expect("it is allowed");
     let identity = Identity {
         namespace: "functions".to_owned(),
@@ -56,6 +59,34 @@ fn a_function_with_every_field() {
 #[test]
 fn a_function_that_is_scaled() {
     check("scaled");
+}
+
+#[test]
+fn a_scaled_function_that_leaves_the_pool_requests_what_moves_it_out() {
+    let check = |more: Value, expected: &str| {
+        let mut spec = json!({ "image": "registry.example/f:1" });
+        let more = more.as_object().expect("fields").clone();
+        spec.as_object_mut().expect("fields").extend(more);
+        let resource = json!({
+            "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmFunction",
+            "metadata": { "name": "f" }, "spec": spec,
+        });
+        let built = built_of(serde_json::from_value(resource).expect("a resource"));
+        let container = &built["deployment"]["spec"]["template"]["spec"]["containers"][0];
+        let requests = &container["resources"]["requests"];
+        assert_eq!(requests["cpu"], expected, "{spec}");
+        assert_eq!(requests["memory"], "16Mi", "{spec}");
+    };
+    let auto = |move_out: &str, scale: Value| json!({ "placement": "Auto", "auto": { "moveOut": move_out }, "scale": scale });
+    let scale = json!({ "max": 4 });
+    check(json!({}), "10m");
+    check(json!({ "scale": scale }), "10m");
+    check(auto("200m", json!(null)), "10m");
+    check(auto("200m", scale.clone()), "200m");
+    check(json!({ "placement": "Auto", "scale": scale }), "500m");
+    check(auto("1", scale.clone()), "1");
+    // Larger pods fit on few nodes.
+    check(auto("8", scale.clone()), "1");
 }
 
 #[test]

@@ -167,8 +167,8 @@ fn a_wasm_pool_overlays_the_settings_of_all_pools() {
     }));
     let built = objects(&PoolConfig::of(&settings(), Some(&own)).expect("it is valid"));
     let deployment = &built["deployment"]["spec"];
-    // For a new Deployment; the autoscaler has the number of an existing one.
-    assert_eq!(deployment["replicas"], 2);
+    // The number is the autoscaler's.
+    assert_eq!(deployment.get("replicas"), None);
     let pod = &deployment["template"]["spec"];
     assert_eq!(pod["nodeSelector"], json!({ "disktype": "ssd" }));
     assert_eq!(pod["tolerations"], json!([{ "key": "spot" }]));
@@ -206,20 +206,21 @@ fn a_wasm_pool_overlays_the_settings_of_all_pools() {
 
 #[test]
 fn the_number_of_pods_decides_on_autoscaler_and_budget() {
-    let check = |replicas: Value, pods: i32, scaled: bool, protected: bool| {
+    let check = |replicas: Value, pods: Option<i32>, scaled: bool, protected: bool| {
         let own = own(&json!({ "replicas": replicas, "resources": { "limits": { "cpu": 1 } } }));
         let built = objects(&PoolConfig::of(&settings(), Some(&own)).expect("it is valid"));
-        assert_eq!(built["deployment"]["spec"]["replicas"], pods, "{replicas}");
+        let there = &built["deployment"]["spec"]["replicas"];
+        assert_eq!(*there, json!(pods), "{replicas}");
         assert_eq!(!built["autoscaler"].is_null(), scaled, "{replicas}");
         assert_eq!(!built["budget"].is_null(), protected, "{replicas}");
     };
     // Those of all pools.
-    check(json!(null), 2, false, true);
-    check(json!({ "min": 1 }), 1, false, false);
-    check(json!({ "min": 3 }), 3, false, true);
-    check(json!({ "min": 3, "max": 3 }), 3, false, true);
-    check(json!({ "min": 1, "max": 3 }), 1, true, false);
-    check(json!({ "min": 2, "max": 3 }), 2, true, true);
+    check(json!(null), Some(2), false, true);
+    check(json!({ "min": 1 }), Some(1), false, false);
+    check(json!({ "min": 3 }), Some(3), false, true);
+    check(json!({ "min": 3, "max": 3 }), Some(3), false, true);
+    check(json!({ "min": 1, "max": 3 }), None, true, true);
+    check(json!({ "min": 2, "max": 3 }), None, true, true);
 }
 
 #[test]

@@ -16,6 +16,15 @@ const PATH: &str = "/turns?20000000";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_leaves_the_pool_under_load_and_returns_without_a_failed_request() {
     let namespace = Namespace::create("auto").await;
+    // Without it the function would not return.
+    let metrics = namespace
+        .kubectl()
+        .run(&["get", "--raw=/apis/metrics.k8s.io/v1beta1/nodes"]);
+    assert!(
+        metrics.status.success(),
+        "the cluster does not serve metrics.k8s.io: make it with `cargo xtask cluster up --metrics-server`: {}",
+        String::from_utf8_lossy(&metrics.stderr)
+    );
     let image = push(namespace.cluster(), &guest("probe"), "auto/probe");
     let image = in_pods(namespace.cluster(), &image);
     namespace.deploy("swinging", &image, SETTINGS);

@@ -6,6 +6,9 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use sampan_cluster_tests::pooled::{POOL, deploy, wait_until_gone, wait_until_placed};
 use sampan_cluster_tests::{Namespace, Shell, hello, push};
 
+/// A target that no idle pod reaches.
+const IDLE: &str = "target: { cpuUtilization: 10000 }";
+
 fn configure(namespace: &Namespace, spec: &str) {
     namespace.kubectl().apply(&format!(
         "apiVersion: sampan.dev/v1alpha1\nkind: WasmPool\nmetadata: {{ name: default }}\nspec: {spec}\n"
@@ -30,7 +33,7 @@ async fn a_wasm_pool_scales_its_pool_and_leaves_nothing() {
     let resources = "{ requests: { cpu: 20m, memory: 64Mi }, limits: { memory: 1Gi } }";
     configure(
         &namespace,
-        &format!("{{ replicas: {{ min: 1, max: 3 }}, resources: {resources} }}"),
+        &format!("{{ replicas: {{ min: 1, max: 3 }}, {IDLE}, resources: {resources} }}"),
     );
     wait_for_reason(&namespace, "Ready", "NoFunctions");
     let kubectl = namespace.kubectl();
@@ -94,8 +97,8 @@ async fn a_scaled_function_has_an_autoscaler_that_keeps_its_pods() {
     let shown = ["get", "wfn", "hello", "-o", "jsonpath={.status.pods}"];
     namespace.until(&shown, |said| said == "2/2");
     let kubectl = namespace.kubectl();
-    let scale = "{\"spec\":{\"replicas\":null,\"scale\":{\"min\":2,\"max\":3}}}";
-    kubectl.output(&["patch", "wfn", "hello", "--type=merge", "-p", scale]);
+    let scale = format!("{{ spec: {{ replicas: null, scale: {{ min: 2, max: 3, {IDLE} }} }} }}");
+    kubectl.output(&["patch", "wfn", "hello", "--type=merge", "-p", &scale]);
     let range = "jsonpath={.spec.minReplicas} {.spec.maxReplicas}";
     let words = ["get", "hpa", "hello", "--ignore-not-found", "-o", range];
     namespace.until(&words, |said| said == "2 3");

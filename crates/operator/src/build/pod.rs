@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, SleepAction,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sampan_crd::{CONTAINER, PORT, Template, ValidFunction};
+use sampan_crd::{CONTAINER, PORT, Processors, Template, ValidFunction, ValidPlacement};
 use sampan_spec::annotations;
 
 use super::{Identity, Settings, labels, resources};
@@ -25,6 +25,10 @@ const SCRAPED_PORT: &str = "prometheus.io/port";
 
 /// The default user and group of a function, which own nothing.
 const USER: i64 = 65_532;
+
+/// The most processors that a scaled pod of a function with the placement `Auto` requests, so that it
+/// fits on ordinary nodes.
+const MOST_REQUESTED: Processors = Processors::from_milli(1_000);
 
 /// Seconds after the function's timeout until a pod that does not end is killed.
 const GRACE_MARGIN: u64 = 5;
@@ -143,8 +147,9 @@ fn container(function: &ValidFunction, template: &Template, settings: Settings) 
         env_from: filled(template.env_from.clone()),
         ports: Some(ports(function)),
         resources: Some(
-            (template.resources.clone())
-                .unwrap_or_else(|| resources::default(&function.function.limits)),
+            (template.resources.clone()).unwrap_or_else(|| {
+                resources::default(&function.function.limits, requested(function))
+            }),
         ),
         volume_mounts: filled(template.volume_mounts.clone()),
         security_context: Some(SecurityContext {
@@ -164,6 +169,16 @@ fn container(function: &ValidFunction, template: &Template, settings: Settings) 
         // The function's last log lines become part of the condition about its end.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
+    }
+}
+
+/// The processors that a pod requests; `None` for the default. An autoscaler takes shares of the
+/// request. A function that leaves the pool uses more than `moveOut`, and `template`, which would have
+/// another request, is refused: with the default, it would have all of its pods at once.
+fn requested(function: &ValidFunction) -> Option<Processors> {
+    match (function.placement, function.scale) {
+        (ValidPlacement::Auto(rule), Some(_)) => Some(rule.move_out.min(MOST_REQUESTED)),
+        _ => None,
     }
 }
 

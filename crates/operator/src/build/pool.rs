@@ -71,12 +71,12 @@ pub struct PoolObjects {
     pub service_account: ServiceAccount,
     /// The grant of the `ClusterRole`, in its namespace only.
     pub role_binding: RoleBinding,
-    /// Its pods. An autoscaled one has the fewest pods, which only a new Deployment is to get.
+    /// Its pods. An autoscaled one has no number of pods, which is the autoscaler's.
     pub deployment: Deployment,
     /// What chooses the number of its pods; `None` for a fixed number.
     pub autoscaler: Option<HorizontalPodAutoscaler>,
-    /// Keeps evictions from stopping several pods at once; `None` for a single pod, which could never
-    /// be evicted.
+    /// Keeps evictions from stopping several pods at once; `None` where there is never more than one
+    /// pod. A single pod of a pool that may have more can be evicted.
     pub budget: Option<PodDisruptionBudget>,
 }
 
@@ -106,7 +106,7 @@ pub fn pool(namespace: &str, config: &PoolConfig) -> PoolObjects {
             PodCount::Fixed(_) => None,
             PodCount::Scaled(scale) => Some(autoscaler(metadata(namespace), CONTAINER, scale)),
         },
-        budget: (config.pods.min() > 1).then(|| budget(namespace)),
+        budget: (config.pods.max() > 1).then(|| budget(namespace)),
     }
 }
 
@@ -157,7 +157,10 @@ fn deployment(namespace: &str, config: &PoolConfig) -> Deployment {
     Deployment {
         metadata: metadata(namespace),
         spec: Some(DeploymentSpec {
-            replicas: Some(config.pods.min()),
+            replicas: match config.pods {
+                PodCount::Fixed(count) => Some(count),
+                PodCount::Scaled(_) => None,
+            },
             revision_history_limit: Some(3),
             progress_deadline_seconds: Some(progress_deadline(&config.settings)),
             selector: label_selector(),

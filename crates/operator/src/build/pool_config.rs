@@ -46,11 +46,11 @@ pub enum PodCount {
 }
 
 impl PodCount {
-    /// The fewest pods.
-    pub fn min(self) -> i32 {
+    /// The most pods, but for those of a roll-out.
+    pub fn max(self) -> i32 {
         match self {
             Self::Fixed(count) => count,
-            Self::Scaled(scale) => scale.min,
+            Self::Scaled(scale) => scale.max,
         }
     }
 }

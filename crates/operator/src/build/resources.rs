@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use sampan_crd::Processors;
 use sampan_spec::{ByteSize, Limits};
 
 /// Memory of the server itself and of the compiled function.
@@ -15,14 +16,18 @@ const REQUESTS: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "16Mi")];
 
 /// The limit is the sum of the function's own limits: one instance for each concurrent request, or
 /// the compiler before there is any. A function within its limits is never killed for exceeding it,
-/// and one that exceeds them affects no other.
-pub(super) fn default(limits: &Limits) -> ResourceRequirements {
+/// and one that exceeds them affects no other. `processors` are those that it requests; `None` for
+/// next to nothing.
+pub(super) fn default(limits: &Limits, processors: Option<Processors>) -> ResourceRequirements {
     let most = instances(limits).max(limits.compile_memory.bytes());
     let quantity = |text: &str| Quantity(text.to_owned());
+    let mut requests =
+        BTreeMap::from(REQUESTS.map(|(name, amount)| (name.to_owned(), quantity(amount))));
+    if let Some(processors) = processors {
+        requests.insert("cpu".to_owned(), quantity(&processors.to_string()));
+    }
     ResourceRequirements {
-        requests: Some(BTreeMap::from(
-            REQUESTS.map(|(name, amount)| (name.to_owned(), quantity(amount))),
-        )),
+        requests: Some(requests),
         limits: Some(BTreeMap::from([(
             "memory".to_owned(),
             quantity(&with_overhead(most).to_string()),
@@ -96,7 +101,7 @@ mod tests {
                 compile_memory: ByteSize(compile << 20),
                 ..Limits::default()
             };
-            let resources = default(&limits).limits.expect("a limit");
+            let resources = default(&limits, None).limits.expect("a limit");
             assert_eq!(resources["memory"].0, total);
             let expected = format!("the memory limit of its pods, {total}, is {expected}");
             assert_eq!(memory_advice(&limits), expected);

@@ -36,9 +36,24 @@ impl WatchFailures {
 
     /// Whether the operator may not watch a resource, or there is no such resource.
     pub(crate) fn is_refused(&self, resource: &str) -> bool {
+        self.is(resource, |failure| failure.forbidden || failure.missing)
+    }
+
+    /// Whether there is no such resource: its definition is not installed.
+    pub(crate) fn is_missing(&self, resource: &str) -> bool {
+        self.is(resource, |failure| failure.missing)
+    }
+
+    /// Whether a watch fails, for any reason.
+    pub(crate) fn is_failing(&self, resource: &str) -> bool {
+        self.is(resource, |_| true)
+    }
+
+    /// Whether a watch has a current failure of this kind.
+    fn is(&self, resource: &str, kind: impl Fn(&WatchFailure) -> bool) -> bool {
         let failures = self.lock();
         let failure = failures.get(resource);
-        failure.is_some_and(|it| (it.forbidden || it.missing) && it.is_current())
+        failure.is_some_and(|failure| failure.is_current() && kind(failure))
     }
 
     /// Records a failure; `true` when it concerns every function's status.
@@ -81,5 +96,33 @@ fn code(error: &Error) -> Option<u16> {
         | Error::WatchFailed(kube::Error::Api(status))
         | Error::WatchError(status) => Some(status.code),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use kube::runtime::watcher::Error;
+
+    use super::WatchFailures;
+
+    #[test]
+    fn only_a_missing_definition_says_that_there_is_no_object() {
+        let check = |code, missing, refused| {
+            let failures = WatchFailures::default();
+            let status = Status::failure("", "").with_code(code).boxed();
+            failures.note("r", &Error::InitialListFailed(kube::Error::Api(status)));
+            assert!(failures.is_failing("r"), "{code}");
+            assert_eq!(failures.is_missing("r"), missing, "{code}");
+            assert_eq!(failures.is_refused("r"), refused, "{code}");
+            assert!(!failures.is_failing("other"), "{code}");
+            failures.clear("r");
+            assert!(!failures.is_failing("r"), "{code}");
+        };
+        check(404, true, true);
+        check(403, false, true);
+        for code in [429, 500, 503] {
+            check(code, false, false);
+        }
     }
 }

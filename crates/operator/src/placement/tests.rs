@@ -1,5 +1,6 @@
 //! Tests of each transition, and of an interruption at each point of it.
 
+mod auto;
 mod backend;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use sampan_crd::Placement::{self, Pod, Pooled};
+use sampan_crd::PlacementPolicy;
 
 use super::{Backend, DRAIN, PlacementInput, PodsAction, PodsState, decide};
 
@@ -22,6 +24,10 @@ fn time(second: i64) -> Time {
 fn in_pods(wanted: Placement) -> PlacementInput {
     PlacementInput {
         wanted,
+        policy: match wanted {
+            Pod => PlacementPolicy::Pod,
+            Pooled => PlacementPolicy::Pooled,
+        },
         placement: Some(Pod),
         known: true,
         pool_port: (wanted == Pooled).then_some(PORT),
@@ -372,29 +378,4 @@ fn a_function_that_loses_its_port_never_reaches_that_of_another_one() {
         false,
     );
     check(&lost, nowhere, None);
-}
-
-#[test]
-fn a_drain_begins_when_a_change_of_the_service_is_seen_whose_answer_was_lost() {
-    let into_pool = PlacementInput {
-        unconfirmed: true,
-        ..in_pool(Pooled, 100)
-    };
-    let drains = (POOL, PodsAction::Leave, Pooled, Some(PORT), Some(0), false);
-    check(&into_pool, drains, Some(DRAIN));
-    let out_of_pool = PlacementInput {
-        placement: Some(Pod),
-        service: Some(Backend::Pods),
-        unconfirmed: true,
-        ..in_pool(Pod, 100)
-    };
-    let kept = (
-        Backend::Pods,
-        PodsAction::Apply,
-        Pod,
-        Some(PORT),
-        Some(0),
-        false,
-    );
-    check(&out_of_pool, kept, Some(DRAIN));
 }

@@ -131,11 +131,26 @@ async fn a_function_moves_out_under_load_and_back_only_when_its_load_is_known_to
         }
     });
     wait_for_event(&namespace, "MoveToPool", "less than moveBack, 100m").await;
+    // Until the pool takes it back, its pods are kept as desired.
+    namespace.change("f", json!({ "args": ["a"] })).await;
+    until("its pods have the argument", async || {
+        let deployment = deployments.get("f").await.expect("the Deployment");
+        let deployment = serde_json::to_value(deployment).expect("JSON");
+        deployment["spec"]["template"]["spec"]["containers"][0]["args"][0] == "a"
+    })
+    .await;
     pool.serve(&namespace, "f").await;
     let function = namespace
-        .wait_for_status_where("f", |function| place(function) == Some(Placement::Pooled))
+        .wait_for_status_where("f", |function| {
+            reason(function, ConditionKind::Progressing) == "Complete"
+                && place(function) == Some(Placement::Pooled)
+        })
         .await;
-    assert_eq!(target(&namespace, "f").await, port(&function));
+    // The status is written before the Service is moved.
+    until("its Service leads to the pool", async || {
+        target(&namespace, "f").await == port(&function)
+    })
+    .await;
     operator.stop().await.expect("it ends");
 }
 

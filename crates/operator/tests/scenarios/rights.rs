@@ -1,9 +1,11 @@
 //! Tests of the operator's permissions: they suffice, and a missing one is reported.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use sampan_crd::{ConditionKind, POOL, WasmFunction};
+use sampan_crd::{ConditionKind, DEFAULT_POOL, POOL, WasmFunction, WasmPool};
 use serde_json::{Value, json};
 
 use crate::support::cluster::{cluster, until};
@@ -145,13 +147,35 @@ async fn scenario_31_the_permissions_suffice_for_a_pool() {
 
     let user = cluster.user("operator");
     let operator = Operator::start(&user, &FaultInjector::clear(), &namespace.name, None);
+    let resource: WasmPool = serde_json::from_value(json!({
+        "apiVersion": "sampan.dev/v1alpha1", "kind": "WasmPool",
+        "metadata": { "name": DEFAULT_POOL },
+        "spec": {
+            "replicas": { "min": 2, "max": 3 }, "resources": { "requests": { "cpu": "100m" } },
+        },
+    }))
+    .expect("a resource");
+    let pools = namespace.api::<WasmPool>();
+    pools
+        .create(&PostParams::default(), &resource)
+        .await
+        .expect("it is accepted");
     let spec = json!({ "image": "registry.example/f:1", "placement": "Pooled" });
     namespace.make("f", spec).await.expect("it is accepted");
     namespace.wait_for_status("f").await;
+    let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
+    let budgets = namespace.api::<PodDisruptionBudget>();
     until("the pool is there", async || {
         let deployment = namespace.api::<Deployment>().get_opt(POOL).await;
         let bound = bindings.get_opt(POOL).await.expect("an answer");
-        deployment.expect("an answer").is_some() && bound.is_some()
+        let scaled = autoscalers.get_opt(POOL).await.expect("an answer");
+        let protected = budgets.get_opt(POOL).await.expect("an answer");
+        let status = pools.get(DEFAULT_POOL).await.expect("the pool").status;
+        deployment.expect("an answer").is_some()
+            && bound.is_some()
+            && scaled.is_some()
+            && protected.is_some()
+            && status.is_some_and(|status| status.functions == 1)
     })
     .await;
     let functions = namespace.api::<WasmFunction>();
@@ -162,7 +186,12 @@ async fn scenario_31_the_permissions_suffice_for_a_pool() {
     until("the pool is gone", async || {
         let deployment = namespace.api::<Deployment>().get_opt(POOL).await;
         let bound = bindings.get_opt(POOL).await.expect("an answer");
-        deployment.expect("an answer").is_none() && bound.is_none()
+        let scaled = autoscalers.get_opt(POOL).await.expect("an answer");
+        let protected = budgets.get_opt(POOL).await.expect("an answer");
+        deployment.expect("an answer").is_none()
+            && bound.is_none()
+            && scaled.is_none()
+            && protected.is_none()
     })
     .await;
     operator.stop().await.expect("it ends");

@@ -118,7 +118,10 @@ async fn a_wasm_pool_configures_the_pool_of_its_namespace() {
     .await;
     let pool = wait_for_reason(&namespace, ConditionKind::Ready, "Starting").await;
     assert_eq!(pool.status.map(|status| status.functions), Some(1));
-    assert_eq!(object::<PodDisruptionBudget>(&namespace).await, Value::Null);
+    until("evictions stop one of its pods at a time", async || {
+        !object::<PodDisruptionBudget>(&namespace).await.is_null()
+    })
+    .await;
     until("the number of pods is the autoscaler's", async || {
         !sets_replicas(&deployment(&namespace).await)
     })
@@ -184,15 +187,19 @@ async fn the_number_of_pods_stays_when_an_autoscaler_takes_over() {
         !sets_replicas(&there) && !autoscaler(&namespace).await.is_null()
     })
     .await;
-    until("a single pod is not protected", async || {
-        object::<PodDisruptionBudget>(&namespace).await.is_null()
-    })
-    .await;
+    assert!(
+        !object::<PodDisruptionBudget>(&namespace).await.is_null(),
+        "there may be several pods"
+    );
 
-    reconfigure(&namespace, json!({ "replicas": { "min": 2, "max": null } })).await;
+    reconfigure(&namespace, json!({ "replicas": { "min": 1, "max": null } })).await;
     until("the number of pods is fixed", async || {
         let there = deployment(&namespace).await;
-        there["spec"]["replicas"] == 2 && autoscaler(&namespace).await.is_null()
+        there["spec"]["replicas"] == 1 && autoscaler(&namespace).await.is_null()
+    })
+    .await;
+    until("a single pod is not protected", async || {
+        object::<PodDisruptionBudget>(&namespace).await.is_null()
     })
     .await;
 
@@ -273,8 +280,8 @@ async fn the_api_server_refuses_what_the_definition_does_not_allow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pools_have_the_settings_of_all_pools_where_a_watch_is_refused() {
-    for code in [403, 404] {
+async fn a_new_pool_has_the_settings_of_all_pools_where_a_watch_fails() {
+    for code in [403, 404, 500] {
         let namespace = TestNamespace::new(cluster().await, "wpool-rights").await;
         let faults = FaultInjector::with(move |request| {
             let path = request.uri().path();
@@ -303,6 +310,58 @@ async fn pools_have_the_settings_of_all_pools_where_a_watch_is_refused() {
             deployment(&namespace).await["spec"]["replicas"] == 4
         })
         .await;
+        operator.stop().await.expect("it ends");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_stays_as_it_is_while_its_settings_are_unknown() {
+    for code in [403, 500] {
+        let namespace = TestNamespace::new(cluster().await, "wpool-unknown").await;
+        let faults = FaultInjector::clear();
+        let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
+        let own = json!({ "replicas": { "min": 4 }, "nodeSelector": { "disktype": "ssd" } });
+        configure(&namespace, DEFAULT_POOL, &own)
+            .await
+            .expect("it is accepted");
+        namespace.make("f", pooled()).await.expect("it is accepted");
+        until("the pool is there", async || {
+            !object::<RoleBinding>(&namespace).await.is_null()
+        })
+        .await;
+        operator.stop().await.expect("it ends");
+        let before = deployment(&namespace).await;
+        assert_eq!(before["spec"]["replicas"], 4);
+
+        let (bindings, parameters) = (namespace.api::<RoleBinding>(), DeleteParams::default());
+        let deleted = bindings.delete(POOL, &parameters);
+        deleted.await.expect("it is deleted");
+        let faults = FaultInjector::with(move |request| {
+            if request.uri().path().ends_with("/wasmpools") {
+                FaultAction::Answer(code)
+            } else {
+                FaultAction::Pass
+            }
+        });
+        let operator = Operator::start(&namespace.admin, &faults, &namespace.name, None);
+        // What does not depend on the settings is made again, so the pool was looked at.
+        until("the grant is there again", async || {
+            !object::<RoleBinding>(&namespace).await.is_null()
+        })
+        .await;
+        let after = deployment(&namespace).await;
+        assert_eq!(after["spec"], before["spec"], "{code}");
+
+        let own = json!({ "replicas": { "min": 3 } });
+        reconfigure(&namespace, own).await;
+        faults.change(|_| FaultAction::Pass);
+        until("the pool has its new number", async || {
+            deployment(&namespace).await["spec"]["replicas"] == 3
+        })
+        .await;
+        let there = deployment(&namespace).await;
+        let selector = &there["spec"]["template"]["spec"]["nodeSelector"];
+        assert_eq!(*selector, json!({ "disktype": "ssd" }));
         operator.stop().await.expect("it ends");
     }
 }
