@@ -147,8 +147,15 @@ async fn many_waits_keep_no_probe_waiting() {
     }
     let healthy = answer(ask(fixture.address, "GET /healthz").await).await;
     assert!(healthy.starts_with("HTTP/1.1 200 OK"), "{healthy}");
+    let mut documents = 0;
     for stream in waiting {
         let same = answer(stream).await;
-        assert!(same.ends_with("\r\n\r\n1"), "{same}");
+        if same.ends_with("\r\n\r\n1") {
+            documents += 1;
+        } else {
+            assert!(same.starts_with("HTTP/1.1 503 "), "{same}");
+        }
     }
+    // The other places are for probes: a busy server may have to refuse the rest.
+    assert!(documents >= 48, "{documents}");
 }
