@@ -97,8 +97,9 @@ async fn a_scaled_function_has_an_autoscaler_that_keeps_its_pods() {
     let shown = ["get", "wfn", "hello", "-o", "jsonpath={.status.pods}"];
     namespace.until(&shown, |said| said == "2/2");
     let kubectl = namespace.kubectl();
-    let scale = format!("{{ spec: {{ replicas: null, scale: {{ min: 2, max: 3, {IDLE} }} }} }}");
-    kubectl.output(&["patch", "wfn", "hello", "--type=merge", "-p", &scale]);
+    let scale =
+        r#"{"spec":{"replicas":null,"scale":{"min":2,"max":3,"target":{"cpuUtilization":10000}}}}"#;
+    kubectl.output(&["patch", "wfn", "hello", "--type=merge", "-p", scale]);
     let range = "jsonpath={.spec.minReplicas} {.spec.maxReplicas}";
     let words = ["get", "hpa", "hello", "--ignore-not-found", "-o", range];
     namespace.until(&words, |said| said == "2 3");
