@@ -150,7 +150,7 @@ impl Options {
 
 /// The processors that this process may use.
 pub(crate) fn processors() -> usize {
-    // An error means that the system has no number to tell, as the standard library documents.
+    // An error means that the system does not give the number, as the standard library documents.
     available_parallelism().map_or(1, NonZeroUsize::get)
 }
 

@@ -152,6 +152,7 @@ fn validated(resource: &Resource) -> Result<ValidFunction, PoolError> {
         spec.placement = Some(PlacementPolicy::Pooled);
         spec.auto = None;
         spec.replicas = None;
+        spec.scale = None;
         spec.metrics = None;
     }
     Ok(ValidFunction::of(&WasmFunction::new(&resource.name, spec))?)

@@ -213,7 +213,7 @@ fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     panels.filter(|panel| panel["type"] != "row")
 }
 
-/// The variables whose values are those of a label, with their queries.
+/// The variables that have the values of a label, with their queries.
 fn queries(dashboard: &Value) -> impl Iterator<Item = &str> {
     let variables = array(dashboard, "/templating/list").iter();
     let of_labels = variables.filter(|variable| variable["type"] == "query");

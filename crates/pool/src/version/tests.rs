@@ -96,6 +96,7 @@ fn a_resource_that_a_pool_cannot_serve_is_refused() {
         &json!({ "placement": "Pod", "replicas": 2, "metrics": {} }),
         None,
     );
+    check(&json!({ "placement": "Pod", "scale": { "max": 2 } }), None);
     let volumes = json!({ "volumes": [{ "name": "a", "emptyDir": {} }] });
     check(
         &json!({ "placement": "Pod", "template": volumes }),
