@@ -289,14 +289,13 @@ impl CallError {
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::Instances;
         }
-        let cause = match refused {
+        match refused {
             Some(RefusedGrowth::Total { limit }) => return Self::TotalMemory { limit },
             Some(RefusedGrowth::Process) => return Self::ProcessMemory,
-            Some(RefusedGrowth::Instance) => Some(TrapCause::OutOfMemory),
-            None => None,
-        };
-        let cause = if let Some(cause) = cause {
-            cause
+            Some(RefusedGrowth::Instance) | None => {}
+        }
+        let cause = if refused.is_some() {
+            TrapCause::OutOfMemory
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
             TrapCause::of(*trap)
         } else if error.is::<wasmtime::component::ResourceTableError>()

@@ -1,5 +1,6 @@
 //! Runs a WASI command to its exit code.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 
-use crate::context::call_state::Call;
+use crate::context::call_state::{Admitted, Call};
 use crate::error::CallError;
 use crate::instance::host::{CommandStdio, Folder, Host, Stdio};
 use crate::instance::room::Room;
@@ -86,17 +87,12 @@ pub(super) async fn run(
     stdio: CommandStdio,
 ) -> Result<i32, CallError> {
     // Its streams belong to the store, so it cannot be tried again with another one.
-    let memory = &call.function.memory;
     let reserved = {
-        let _first = call.wait_for_memory(memory.line()).await;
+        let _first = call.wait_for_memory(call.function.memory.line()).await;
         Room::wait_for_memory(&call).await;
-        loop {
-            let changed = memory.changed();
-            match memory.reserve() {
-                Some(reserved) => break reserved,
-                None => call.wait_for_memory(changed).await,
-            }
-        }
+        // No command is idle.
+        let Admitted::ToNew(reserved) = call.admit(|| None::<Infallible>).await;
+        reserved
     };
     Room::wait(module.engine(), &call).await;
     let mut store = Host::store(

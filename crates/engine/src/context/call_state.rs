@@ -11,6 +11,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::clock::Clock;
 use super::function_context::FunctionContext;
+use super::memory_account::Reservation;
 use crate::error::CallError;
 use crate::request_id::RequestId;
 
@@ -71,6 +72,14 @@ pub struct CgiContext {
     pub script_name: Box<str>,
     /// The function's own path, decoded.
     pub path_info: String,
+}
+
+/// What a call gets.
+pub(crate) enum Admitted<T> {
+    /// An idle instance.
+    ToIdle(T),
+    /// The memory of a new instance.
+    ToNew(Reservation),
 }
 
 pub(crate) struct Call {
@@ -197,6 +206,21 @@ impl Call {
         let result = changed.await;
         self.memory_waiting.store(false, Ordering::Relaxed);
         result
+    }
+
+    /// Waits for an idle instance, or for the memory of a new one. The caller holds the line of the function's memory.
+    pub(crate) async fn admit<T>(&self, idle: impl Fn() -> Option<T>) -> Admitted<T> {
+        let memory = &self.function.memory;
+        loop {
+            let changed = memory.changed();
+            if let Some(instance) = idle() {
+                return Admitted::ToIdle(instance);
+            }
+            if let Some(reserved) = memory.reserve() {
+                return Admitted::ToNew(reserved);
+            }
+            self.wait_for_memory(changed).await;
+        }
     }
 
     /// The budget of bytes that are read ahead of the guest.

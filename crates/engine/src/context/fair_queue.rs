@@ -22,8 +22,8 @@ type VirtualTime = u128;
 /// How far a function may be ahead of another one that waits, and still take a slot that is not common.
 const SLACK: u128 = 10_000_000;
 
-/// The ticks in which a guest that was called has to take its slot. Then the slot goes to another one: a task whose
-/// client reads nothing may not poll its guest for long.
+/// The ticks in which a guest that was called has to take its slot. Then the slot goes to another one: the
+/// task of a client that reads nothing may not poll its guest for long.
 const TICKS_TO_TAKE: u64 = 2;
 
 /// Names a function in a queue.

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use sampan_spec::ProcessorShare;
 
-use super::fair_queue::{Claim, FairQueue, FunctionId, Member, Slots, Ticket};
+use super::fair_queue::{Claim, FairQueue, Member, Slots, Ticket};
+use super::guest_time::process_time;
 use super::processor_cap::ProcessorCap;
 use crate::compile::config::SharedProcessors;
 
@@ -78,7 +78,7 @@ impl FairShare {
     /// The share of another function.
     pub(super) fn join(fair: &Arc<Self>, share: &ProcessorShare) -> Arc<FunctionShare> {
         let cap = share.processors.map(|processors| {
-            let cap = ProcessorCap::new(processors.millis(), Instant::now());
+            let cap = ProcessorCap::new(processors.milli(), Instant::now());
             Mutex::new(cap)
         });
         Arc::new(FunctionShare {
@@ -107,7 +107,7 @@ impl FairShare {
             self.is_on.store(false, Ordering::Relaxed);
         }
         drop(queue);
-        called.into_iter().for_each(Waker::wake);
+        wake(called);
     }
 
     /// Whether the processors were in use lately.
@@ -177,20 +177,20 @@ impl FunctionShare {
     /// Gives a slot back.
     pub(super) fn give_back(&self, spent: Duration) {
         let called = self.fair.queue().give_back(self.member, spent);
-        called.into_iter().for_each(Waker::wake);
+        wake(called);
     }
 
     /// Ends the poll of a guest that wants to go on. Returns its ticket if it keeps its slot.
     pub(super) fn renew(&self, spent: Duration) -> Option<Ticket> {
         let (ticket, called) = self.fair.queue().renew(self.member, spent);
-        called.into_iter().for_each(Waker::wake);
+        wake(called);
         ticket
     }
 
     /// Removes a guest that waits.
     pub(super) fn leave(&self, ticket: Ticket) {
-        let called = self.fair.queue().leave(self.id(), ticket);
-        called.into_iter().for_each(Waker::wake);
+        let called = self.fair.queue().leave(self.member.id, ticket);
+        wake(called);
     }
 
     /// Counts processor time that was used without a slot.
@@ -211,14 +211,8 @@ impl FunctionShare {
                 .charge(spent, now);
         }
     }
-
-    fn id(&self) -> FunctionId {
-        self.member.id
-    }
 }
 
-/// The processor time of this process.
-fn process_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(time).expect("a process's time has no sign")
+fn wake(called: Vec<Waker>) {
+    called.into_iter().for_each(Waker::wake);
 }

@@ -82,8 +82,16 @@ fn after_poll(
 
 /// The processor time of this thread.
 fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).expect("a thread's time has no sign")
+    time_of(ClockId::ThreadCPUTime)
+}
+
+/// The processor time of this process.
+pub(super) fn process_time() -> Duration {
+    time_of(ClockId::ProcessCPUTime)
+}
+
+fn time_of(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).expect("a processor time has no sign")
 }
 
 #[cfg(test)]

@@ -115,17 +115,21 @@ impl FunctionMemory {
 
     /// Whether the function is within an equal part of the process's budget with another instance.
     pub(crate) fn is_within_part(&self) -> bool {
-        let used = self.usage(self.used.load(Ordering::Acquire));
-        let initial = self.initial.load(Ordering::Relaxed);
+        let (used, initial) = self.another();
         self.budgets().is_fair(used, initial)
     }
 
     /// Whether only the memory of idle instances may be missing for another instance.
     pub(crate) fn needs_room(&self) -> bool {
+        let (used, initial) = self.another();
+        let budgets = self.budgets();
+        budgets.check(used, initial) == Err(UsedUp::Process) && budgets.is_fair(used, initial)
+    }
+
+    /// The memory in use, and what another instance has at its start.
+    fn another(&self) -> (Usage, u64) {
         let used = self.usage(self.used.load(Ordering::Acquire));
-        let initial = self.initial.load(Ordering::Relaxed);
-        let found = self.budgets().check(used, initial);
-        found == Err(UsedUp::Process) && self.is_within_part()
+        (used, self.initial.load(Ordering::Relaxed))
     }
 
     fn budgets(&self) -> Budgets {

@@ -14,7 +14,7 @@ use super::host::{Host, Stdio};
 use super::idle::{Idle, Used, reuse};
 use super::room::Room;
 use super::serve::serve;
-use crate::context::call_state::Call;
+use crate::context::call_state::{Admitted, Call};
 use crate::context::function_context::FunctionContext;
 use crate::context::memory_account::Reservation;
 use crate::error::CallError;
@@ -23,13 +23,6 @@ use crate::error::CallError;
 pub(crate) struct Handler {
     pre: ProxyPre<Host>,
     idle: Idle<Instance>,
-}
-
-/// What a call gets.
-enum Admitted {
-    ToIdle(Used<Instance>),
-    /// The memory of a new instance.
-    ToNew(Reservation),
 }
 
 struct Instance {
@@ -84,7 +77,11 @@ impl Handler {
         let memory = &call.function.memory;
         let (mut room, mut was_refused) = (Room::default(), false);
         loop {
-            let reserved = match self.admit(call).await {
+            let admitted = {
+                let _first = call.wait_for_memory(memory.line()).await;
+                call.admit(|| self.idle.take()).await
+            };
+            let reserved = match admitted {
                 Admitted::ToIdle(mut used) => {
                     used.instance.store.data_mut().begin(Arc::clone(call));
                     used.instance.store.set_epoch_deadline(1);
@@ -110,22 +107,6 @@ impl Handler {
                 let served = 0;
                 return made.map(|instance| Used { instance, served });
             }
-        }
-    }
-
-    /// Waits for an idle instance, or for the memory of a new one, in the order of the calls.
-    async fn admit(&self, call: &Call) -> Admitted {
-        let memory = &call.function.memory;
-        let _first = call.wait_for_memory(memory.line()).await;
-        loop {
-            let changed = memory.changed();
-            if let Some(used) = self.idle.take() {
-                return Admitted::ToIdle(used);
-            }
-            if let Some(reserved) = memory.reserve() {
-                return Admitted::ToNew(reserved);
-            }
-            call.wait_for_memory(changed).await;
         }
     }
 

@@ -22,9 +22,9 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Makes room after the engine's pool was full, or after the memory of all pools was: that is without an engine. Drops the instances of all functions that wait for a request, and
-    /// waits for those that have served one. Returns whether the instantiation is to be tried again, with a new store: one
-    /// keeps what a failed instantiation has made.
+    /// Makes room after an engine's pool was full; without an engine, after the memory of the process was used up. Drops
+    /// the instances of all functions that wait for a request, and waits for those that have served one. Returns whether
+    /// the instantiation is to be tried again, with a new store: one keeps what a failed instantiation has made.
     pub(crate) async fn make(&mut self, engine: Option<&Engine>, call: &Call) -> bool {
         if self.tries == MAX_TRIES {
             return false;
