@@ -14,7 +14,7 @@ use clap::ValueEnum as _;
 use sampan_measure::files::Files;
 
 use crate::arguments::{Engine, Measure};
-use crate::report::{Machine, Report, Row};
+use crate::report::{Row, publish};
 
 /// Runs the requested measurements.
 pub(crate) async fn run(asked: &Engine) -> Result<ExitCode> {
@@ -26,13 +26,7 @@ pub(crate) async fn run(asked: &Engine) -> Result<ExitCode> {
             rows.extend(measured(*measure, asked, &files).await?);
         }
     }
-    let report = Report {
-        machine: Machine::here(),
-        rows,
-    };
-    print!("{report}");
-    report.write(&asked.json)?;
-    eprintln!("samples: {}", asked.json.display());
+    publish(rows, &asked.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, ResourceExt as _};
 use sampan_measure::files::program;
+use sampan_measure::functions::{functions, resource};
 use sampan_measure::http_client::Connection;
 use sampan_measure::process::Process;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use crate::api_server::Server;
 use crate::arguments::Operator;
 use crate::kill_on_exit::KillOnExit;
 use crate::programs::free_address;
-use crate::report::{Goal, Machine, Report, Row, Unit};
+use crate::report::{Goal, Row, Unit, publish};
 use traffic::{Requests, reconciles};
 
 /// The namespace of the functions.
@@ -42,13 +43,7 @@ pub(crate) async fn run(asked: &Operator) -> Result<ExitCode> {
         eprintln!("==> {count} functions");
         rows.extend(measure(*count).await?);
     }
-    let report = Report {
-        machine: Machine::here(),
-        rows,
-    };
-    print!("{report}");
-    report.write(&asked.json)?;
-    eprintln!("samples: {}", asked.json.display());
+    publish(rows, &asked.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,7 +51,7 @@ async fn measure(count: usize) -> Result<Vec<Row>> {
     let server = Server::start().await?;
     let client = server.client()?;
     server.define(&program("sampan-operator")?)?;
-    let functions = functions(client.clone());
+    let functions = functions(client.clone(), NAMESPACE);
     wait_for_resource(&functions).await?;
     make(&functions, count).await?;
     eprintln!("  made");
@@ -186,10 +181,6 @@ impl Running {
     }
 }
 
-fn functions(client: Client) -> Api<DynamicObject> {
-    Api::namespaced_with(client, NAMESPACE, &resource())
-}
-
 /// Waits until the API server serves the defined resource.
 async fn wait_for_resource(functions: &Api<DynamicObject>) -> Result<()> {
     let begun = Instant::now();
@@ -216,11 +207,6 @@ async fn make(functions: &Api<DynamicObject>, count: usize) -> Result<()> {
         .buffer_unordered(MAX_CONCURRENT_CREATES)
         .try_collect::<()>()
         .await
-}
-
-fn resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk("sampan.dev", "v1alpha1", "WasmFunction");
-    ApiResource::from_gvk(&kind)
 }
 
 /// A typical function: every tenth has an Ingress, all have a limit, a rule and a variable.

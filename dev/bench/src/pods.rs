@@ -18,7 +18,7 @@ use sampan_measure::namespace::Namespace;
 use sampan_measure::netns_thread::NetnsThread;
 
 use crate::arguments::{PodMeasure, Pods};
-use crate::report::{Machine, Report, Row};
+use crate::report::{Row, publish};
 pub(crate) use contender::{Contender, PORT};
 pub(crate) use pod::Pod;
 
@@ -46,13 +46,7 @@ pub(crate) async fn run(asked: &Pods) -> Result<ExitCode> {
     // No pod stays and no sample is lost, however the measurements end; the first error is the one
     // to report.
     let removed = bench.namespace.remove().await;
-    let report = Report {
-        machine: Machine::here(),
-        rows,
-    };
-    print!("{report}");
-    report.write(&asked.json)?;
-    eprintln!("samples: {}", asked.json.display());
+    publish(rows, &asked.json)?;
     measured.and(removed).map(|()| ExitCode::SUCCESS)
 }
 

@@ -18,7 +18,7 @@ use clap::ValueEnum as _;
 use sampan_measure::files::Files;
 
 use crate::arguments::{Pool, PoolMeasure};
-use crate::report::{Machine, Report, Row};
+use crate::report::{Row, publish};
 use site::Site;
 
 /// Runs the requested measurements.
@@ -27,13 +27,7 @@ pub(crate) async fn run(asked: &Pool) -> Result<ExitCode> {
     let mut rows = Vec::new();
     let measured = all(asked, &files, &mut rows).await;
     // No sample is lost, however the measurements end.
-    let report = Report {
-        machine: Machine::here(),
-        rows,
-    };
-    print!("{report}");
-    report.write(&asked.json)?;
-    eprintln!("samples: {}", asked.json.display());
+    publish(rows, &asked.json)?;
     measured.map(|()| ExitCode::SUCCESS)
 }
 

@@ -13,13 +13,14 @@ use clap::ValueEnum as _;
 use kube::api::{Api, DynamicObject};
 use sampan_measure::cluster::Cluster;
 use sampan_measure::files::Files;
+use sampan_measure::functions::functions;
 use sampan_measure::namespace::Namespace;
 use sampan_measure::netns_thread::NetnsThread;
 use sampan_measure::pool;
 
 use crate::arguments::{PoolCluster, PoolClusterMeasure};
 use crate::pooled::{self, Modules, PortWatch};
-use crate::report::{Machine, Report, Row, Unit};
+use crate::report::{Row, Unit, publish};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
@@ -53,13 +54,7 @@ pub(crate) async fn run(asked: &PoolCluster) -> Result<ExitCode> {
     // No pod stays and no sample is lost, however the measurements end; the first error is the one
     // to report.
     let removed = bench.namespace.remove().await;
-    let report = Report {
-        machine: Machine::here(),
-        rows,
-    };
-    print!("{report}");
-    report.write(&asked.json)?;
-    eprintln!("samples: {}", asked.json.display());
+    publish(rows, &asked.json)?;
     measured.and(removed).map(|()| ExitCode::SUCCESS)
 }
 
@@ -96,7 +91,7 @@ impl Bench<'_> {
 
     /// The functions of the namespace.
     fn functions(&self) -> Api<DynamicObject> {
-        pooled::functions(self.namespace.client(), self.namespace.name())
+        functions(self.namespace.client(), self.namespace.name())
     }
 
     /// The image of the module that the pool has.

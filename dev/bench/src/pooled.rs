@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{Stream, StreamExt as _};
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Client, ResourceExt as _};
 use sampan_measure::files::{Files, distinct};
+use sampan_measure::functions::resource;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -62,11 +63,6 @@ impl Modules {
         );
         Ok(())
     }
-}
-
-/// The functions of a namespace.
-pub(crate) fn functions(client: Client, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(client, namespace, &resource())
 }
 
 /// Creates a pooled function. `number` is in its environment, which differs from all others.
@@ -134,11 +130,6 @@ impl PortWatch {
             }
         }
     }
-}
-
-fn resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk("sampan.dev", "v1alpha1", "WasmFunction");
-    ApiResource::from_gvk(&kind)
 }
 
 #[cfg(test)]

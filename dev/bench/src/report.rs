@@ -44,14 +44,30 @@ pub(crate) enum Goal {
 
 /// All results of one run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    pub(crate) machine: Machine,
-    pub(crate) rows: Vec<Row>,
+struct Report {
+    machine: Machine,
+    rows: Vec<Row>,
+}
+
+/// Prints the rows of a run on this machine, and writes its samples.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub(crate) fn publish(rows: Vec<Row>, json: &Path) -> Result<()> {
+    let report = Report {
+        machine: Machine::here(),
+        rows,
+    };
+    print!("{report}");
+    report.write(json)?;
+    eprintln!("samples: {}", json.display());
+    Ok(())
 }
 
 /// The machine of a run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Machine {
+struct Machine {
     kernel: String,
     processor: String,
     processors: usize,
@@ -59,7 +75,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// This machine.
-    pub(crate) fn here() -> Self {
+    fn here() -> Self {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
@@ -122,7 +138,7 @@ impl Unit {
 
 impl Report {
     /// Writes everything as JSON.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    fn write(&self, path: &Path) -> Result<()> {
         let mut json = serde_json::to_string_pretty(self)?;
         json.push('\n');
         fs::write(path, json).with_context(|| format!("failed to write {}", path.display()))

@@ -7,9 +7,8 @@
 //! operator can place; it has the same component, environment and rules.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use sampan_measure::namespace::Namespace;
+use kube::api::DynamicObject;
+use sampan_measure::functions::resource;
 use serde_json::{Value, json};
 
 use super::images::Function;
@@ -136,19 +135,6 @@ pub(super) fn pooled(label: &str, images: &Function, image: &str) -> DynamicObje
     }
     function.data = json!({ "spec": spec });
     function
-}
-
-/// The functions of a namespace as the API server serves them.
-pub(super) fn functions(namespace: &Namespace) -> Api<DynamicObject> {
-    Api::namespaced_with(namespace.client(), namespace.name(), &resource())
-}
-
-fn resource() -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "sampan.dev",
-        "v1alpha1",
-        "WasmFunction",
-    ))
 }
 
 /// The selector of the replicas with a label.

@@ -11,8 +11,9 @@ use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use sampan_measure::cluster::Cluster;
+use sampan_measure::functions::functions;
 use sampan_measure::namespace::{Namespace, wait};
 use sampan_measure::{pool, processes};
 use serde_json::{Value, json};
@@ -97,6 +98,10 @@ impl Pool {
         replicas.running(1).await.map(drop)
     }
 
+    fn functions(&self) -> Api<DynamicObject> {
+        functions(self.namespace.client(), self.namespace.name())
+    }
+
     /// Watches the functions with a label.
     pub(super) async fn watch(&self, label: &str) -> Result<Replicas> {
         let address = self.pod.as_ref().map(|pod| pod.address);
@@ -107,7 +112,7 @@ impl Pool {
     pub(super) async fn create(&self, label: &str, images: &Function, count: u32) -> Result<()> {
         let image = self.cluster.image_in_cluster(images.image(Kind::Pooled))?;
         let function = &manifest::pooled(label, images, &image);
-        let api = &manifest::functions(&self.namespace);
+        let api = &self.functions();
         futures_util::stream::iter(0..count)
             .map(|_| async move { api.create(&PostParams::default(), function).await })
             .buffer_unordered(MAX_CONCURRENT_CREATES)
@@ -118,14 +123,14 @@ impl Pool {
 
     /// Deletes one function; does not wait until it is gone.
     pub(super) async fn delete(&self, name: &str) -> Result<()> {
-        let api = manifest::functions(&self.namespace);
+        let api = self.functions();
         api.delete(name, &DeleteParams::default()).await?;
         Ok(())
     }
 
     /// Deletes all functions with a label, and waits until they are gone.
     pub(super) async fn remove(&self, label: &str) -> Result<()> {
-        let api = manifest::functions(&self.namespace);
+        let api = self.functions();
         let with_label = ListParams::default().labels(&manifest::selector(label));
         api.delete_collection(&DeleteParams::default(), &with_label)
             .await?;

@@ -13,11 +13,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt as _};
+use sampan_measure::functions::functions;
 use sampan_measure::namespace::Namespace;
 use serde::de::DeserializeOwned;
 
 use super::load::Target;
-use super::manifest::{PORT, functions, selector};
+use super::manifest::{PORT, selector};
 
 /// How long replicas may take to meet a condition; many at once take long.
 const CONDITION_TIMEOUT: Duration = Duration::from_mins(5);
@@ -97,7 +98,8 @@ impl Replicas {
         pool: Option<IpAddr>,
     ) -> Result<Self> {
         let observe = move |function: &DynamicObject| of_function(function, pool);
-        Self::watch(functions(namespace), label, observe).await
+        let functions = functions(namespace.client(), namespace.name());
+        Self::watch(functions, label, observe).await
     }
 
     async fn watch<K>(

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod containerd_log;
 pub mod files;
+pub mod functions;
 pub mod http_client;
 pub mod namespace;
 pub mod netns_thread;

@@ -13,6 +13,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use sampan_measure::files::{Files, program};
+use sampan_measure::functions::functions;
 use sampan_measure::http_client::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -154,7 +155,7 @@ impl Site {
     }
 
     pub(super) fn functions(&self, namespace: &str) -> Api<DynamicObject> {
-        pooled::functions(self.client.clone(), namespace)
+        functions(self.client.clone(), namespace)
     }
 
     /// Waits until the API server serves the resource.
