@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sampan_spec::Timespan;
+use sampan_spec::{Processors, Timespan};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::amount::Amount;
 use crate::invalid::Invalid;
 use crate::limits::amount;
 use crate::placement::PlacementPolicy;
-use crate::processors::Processors;
+use crate::processors;
 
 /// The allowed processors of `moveOut` and `moveBack`.
 const MIN_MOVE_OUT: Processors = Processors::from_milli(10);
@@ -41,12 +41,12 @@ pub struct Auto {
     /// The processors that the function has to use in the pool, on average over the window, to move
     /// to pods of its own: 10m to 1000. Default: 500m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "processors")]
+    #[schemars(schema_with = "processors::schema")]
     pub move_out: Option<Amount>,
     /// The processors below which all of its pods together have to stay to move back into the pool.
     /// Less than moveOut, at least 1m. Default: a fifth of moveOut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "processors")]
+    #[schemars(schema_with = "processors::schema")]
     pub move_back: Option<Amount>,
     /// The time over which the load is averaged, 10s to 1h. Default: 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,19 +151,10 @@ fn checked_processors(
     amount: Option<&Amount>,
     least: Processors,
 ) -> Result<Option<Processors>, Invalid> {
-    let Some(amount) = amount else {
-        return Ok(None);
-    };
-    let refuse = |message| Invalid::new(format!("spec.auto.{key}"), message);
-    let parsed: Processors = amount
-        .to_string()
-        .parse()
-        .map_err(|error| refuse(format!("{amount}: {error}")))?;
-    if parsed < least || parsed > MAX_PROCESSORS {
-        let message = format!("{amount} is not allowed ({least} to {MAX_PROCESSORS})");
-        return Err(refuse(message));
-    }
-    Ok(Some(parsed))
+    let field = format!("spec.auto.{key}");
+    let amount =
+        amount.map(|amount| processors::checked(&field, amount, &(least..=MAX_PROCESSORS)));
+    amount.transpose()
 }
 
 fn checked_time(
@@ -187,15 +178,6 @@ fn checked_time(
         )));
     }
     Ok(Some(time))
-}
-
-fn processors(_: &mut SchemaGenerator) -> Schema {
-    let schema = json!({
-        "x-kubernetes-int-or-string": true,
-        "pattern": r"^[0-9]+(m|\.[0-9]{1,3})?$",
-        "maxLength": 64,
-    });
-    Schema::try_from(schema).expect("an object is a schema")
 }
 
 fn time(_: &mut SchemaGenerator) -> Schema {

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 /// The type of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionKind {
@@ -23,6 +25,13 @@ impl ConditionKind {
             Self::Ready => "Ready",
             Self::Progressing => "Progressing",
         }
+    }
+
+    /// The condition of this kind in a status, if it was ever set.
+    pub(crate) fn find(self, conditions: &[Condition]) -> Option<&Condition> {
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == self.as_str())
     }
 }
 

@@ -5,7 +5,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 use kube_derive::CustomResource;
 use sampan_spec::{Function, HttpMode, InstancePolicy, Timespan, annotations};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
@@ -14,6 +14,7 @@ use crate::enumeration::enumeration;
 use crate::ingress::Ingress;
 use crate::limits::{Limits, amount};
 use crate::placement::PlacementPolicy;
+use crate::processors;
 use crate::scale::Scale;
 use crate::status::WasmFunctionStatus;
 use crate::template::Template;
@@ -189,16 +190,8 @@ pub struct PoolShare {
     /// The most processors that the function uses over time in each pod of the pool, such as 500m
     /// or 2: 10m to 1024. Default: no cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "processors")]
+    #[schemars(schema_with = "processors::schema")]
     pub processors: Option<Amount>,
-}
-
-fn processors(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "x-kubernetes-int-or-string": true,
-        "pattern": r"^([0-9]{1,7}m|[0-9]{1,4}(\.[0-9]{1,3})?)$",
-        "maxLength": 16,
-    })
 }
 
 /// A Secret of the function's namespace.

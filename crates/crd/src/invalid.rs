@@ -1,5 +1,7 @@
 //! The error of a value that a resource may not have.
 
+use serde::Serialize;
+
 /// A value of a resource that is not allowed. Formatted as one line with the field's path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
@@ -17,6 +19,20 @@ impl Invalid {
             message: message.into(),
         }
     }
+}
+
+/// Checks the size of a resource's `spec`: the objects that are made from it have to fit the cluster's store.
+///
+/// # Errors
+///
+/// [`Invalid`] when it has more than `most` bytes.
+pub(crate) fn check_size(spec: &impl Serialize, most: usize) -> Result<(), Invalid> {
+    let bytes = serde_json::to_vec(spec).map_or(usize::MAX, |text| text.len());
+    if bytes > most {
+        let message = format!("it has {bytes} bytes, the most is {most}");
+        return Err(Invalid::new("spec", message));
+    }
+    Ok(())
 }
 
 impl From<sampan_spec::Invalid> for Invalid {

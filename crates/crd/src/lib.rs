@@ -15,7 +15,8 @@
 //! - The range and the target of automatic scaling: `scale.rs`.
 //! - The definitions, made from the types: `definition.rs` and `pool_definition.rs`; tests in `tests/definition.rs`.
 //! - Conditions and their reasons: `condition.rs`.
-//! - When a function with the placement `Auto` moves: `auto.rs` and `processors.rs`; tests in `tests/auto.rs`.
+//! - When a function with the placement `Auto` moves: `auto.rs`; tests in `tests/auto.rs`.
+//! - Amounts of processors: `processors.rs`; tests in `tests/auto.rs` and `tests/pooled.rs`.
 //! - The fields that a pooled function cannot have: `pooled.rs`; tests in `tests/pooled.rs`.
 //! - The report of a pool's pod: `pool_report.rs`.
 //! - The conversion from `WasmApp`: `wasmapp.rs`; tests in `tests/wasmapp.rs`.
@@ -63,7 +64,6 @@ pub use limits::Limits;
 pub use placement::{Placement, PlacementPolicy};
 pub use pool_definition::{pool_definition, pool_definition_yaml};
 pub use pooled::POOL_FIELDS;
-pub use processors::{Processors, ProcessorsError};
 pub use scale::{NO_CPU_REQUEST, Scale, ScaleTarget, ValidScale, requests_cpu};
 pub use status::WasmFunctionStatus;
 pub use template::{PullPolicy, Template};

@@ -9,7 +9,7 @@ use crate::scale::RANGE;
 use crate::valid_pool::{DEFAULT_POOL, POOL_CLAIMS, POOL_NAME};
 use crate::wasm_pool::WasmPool;
 
-/// Fields with Kubernetes' own types, whose descriptions are shortened.
+/// Fields with Kubernetes' own types. Their descriptions are shortened.
 const FOREIGN: [&str; 4] = [
     "resources",
     "tolerations",

@@ -61,9 +61,6 @@ pub struct WasmFunctionStatus {
 impl WasmFunctionStatus {
     /// The condition of this kind, if it was ever set.
     pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
-        let kind = kind.as_str();
-        self.conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)
+        kind.find(&self.conditions)
     }
 }

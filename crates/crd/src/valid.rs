@@ -9,17 +9,18 @@ use std::num::NonZeroU16;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use sampan_spec::{
     Function, FunctionFile, HttpMode, InstancesFile, LIMITS, LimitsFile, Located, OutboundFile,
-    ProcessorShare, ProcessorsError, ReuseFile, SHARE_WEIGHT, Scalar, annotations,
+    ProcessorShare, ReuseFile, SHARE_PROCESSORS, SHARE_WEIGHT, Scalar, annotations,
 };
 
 use crate::amount::Amount;
 use crate::auto::{self, ValidAuto};
 use crate::function::{Instances, Metrics, Outbound, PoolShare, WasmFunction, WasmFunctionSpec};
 use crate::ingress::Ingress;
-use crate::invalid::Invalid;
+use crate::invalid::{Invalid, check_size};
 use crate::limits::Limits;
 use crate::placement::PlacementPolicy;
 use crate::pooled;
+use crate::processors;
 use crate::scale::{self, ValidScale};
 use crate::template::Template;
 use crate::{CONTAINER, FUNCTION_LABEL, METRICS_PORT, POOL, PORT};
@@ -118,11 +119,7 @@ impl ValidFunction {
             pool,
             template,
         } = resource.spec.clone();
-        let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
-        if bytes > MAX_BYTES {
-            let message = format!("it has {bytes} bytes, the most is {MAX_BYTES}");
-            return Err(Invalid::new("spec", message));
-        }
+        check_size(&resource.spec, MAX_BYTES)?;
         let name = checked_name(resource.metadata.name.clone().unwrap_or_default())?;
         pooled::check(&resource.spec)?;
         let placement = placement.unwrap_or_default();
@@ -137,7 +134,7 @@ impl ValidFunction {
             ..FunctionFile::default()
         };
         let mut function = file.validate(&name)?;
-        function.share = checked_share(pool.unwrap_or_default())?;
+        function.share = checked_share(&pool.unwrap_or_default())?;
         // A file name has no meaning in a pod.
         function.file = None;
         check_absolute(&function.certificate_authorities)?;
@@ -243,7 +240,7 @@ fn raw_instances(instances: Instances) -> InstancesFile {
     }
 }
 
-fn checked_share(pool: PoolShare) -> Result<ProcessorShare, Invalid> {
+fn checked_share(pool: &PoolShare) -> Result<ProcessorShare, Invalid> {
     let mut share = ProcessorShare::default();
     if let Some(weight) = pool.weight {
         let allowed = u64::try_from(weight).ok();
@@ -255,10 +252,9 @@ fn checked_share(pool: PoolShare) -> Result<ProcessorShare, Invalid> {
             Invalid::new("spec.pool.weight", message)
         })?;
     }
-    let processors = pool.processors.map(|text| text.to_string().parse());
-    share.processors = processors.transpose().map_err(|error: ProcessorsError| {
-        Invalid::new("spec.pool.processors", error.to_string())
-    })?;
+    let cap = pool.processors.as_ref();
+    let cap = cap.map(|cap| processors::checked("spec.pool.processors", cap, &SHARE_PROCESSORS));
+    share.processors = cap.transpose()?;
     Ok(share)
 }
 

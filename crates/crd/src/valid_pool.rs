@@ -1,7 +1,7 @@
 //! Validates a `WasmPool`.
 //!
 //! The first invalid value is reported, with its field. Kubernetes' own types are left to the API
-//! server, whose errors become a condition.
+//! server. Its errors become a condition.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::invalid::Invalid;
+use crate::invalid::{Invalid, check_size};
 use crate::scale::ValidScale;
 use crate::wasm_pool::{PoolReplicas, WasmPool, WasmPoolSpec};
 
@@ -66,11 +66,7 @@ impl ValidPool {
             cache_size,
             state_size,
         } = resource.spec.clone();
-        let bytes = serde_json::to_vec(&resource.spec).map_or(usize::MAX, |text| text.len());
-        if bytes > MAX_BYTES {
-            let message = format!("it has {bytes} bytes, the most is {MAX_BYTES}");
-            return Err(Invalid::new("spec", message));
-        }
+        check_size(&resource.spec, MAX_BYTES)?;
         let name = resource.metadata.name.as_deref().unwrap_or_default();
         if name != DEFAULT_POOL {
             return Err(Invalid::new("metadata.name", POOL_NAME));

@@ -29,7 +29,7 @@ use crate::scale::ScaleTarget;
     derive = "PartialEq",
     derive = "Default",
     status = "WasmPoolStatus",
-    doc = "The settings of the pool of a namespace, whose pods serve all functions with placement Pooled, and those with Auto while their load is low. Its name is default. The operator makes the pool with the first such function and removes it after the last one.",
+    doc = "The settings of the pool of a namespace. Its pods serve all functions with placement Pooled, and those with Auto while their load is low. The name of the resource is default. The operator makes the pool with the first such function and removes it after the last one.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -156,9 +156,6 @@ pub struct WasmPoolStatus {
 impl WasmPoolStatus {
     /// The condition of this kind, if it was ever set.
     pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
-        let kind = kind.as_str();
-        self.conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)
+        kind.find(&self.conditions)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sampan_crd::{Processors, ValidAuto, ValidFunction, ValidPlacement, WasmFunction};
+use sampan_crd::{ValidAuto, ValidFunction, ValidPlacement, WasmFunction};
+use sampan_spec::Processors;
 use serde_json::{Value, json};
 
 fn valid(spec: &Value) -> Result<ValidFunction, String> {

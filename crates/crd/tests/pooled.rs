@@ -102,10 +102,15 @@ fn only_a_pooled_function_has_a_share_of_processors() {
         Ok((1000, Some("500m"))),
     );
     check(&json!({ "processors": 2 }), Ok((100, Some("2"))));
+    check(&json!({ "processors": "10m" }), Ok((100, Some("10m"))));
+    check(&json!({ "processors": 1024 }), Ok((100, Some("1024"))));
     check(&json!({ "weight": 0 }), Err("spec.pool.weight"));
     check(&json!({ "weight": 1001 }), Err("spec.pool.weight"));
     check(&json!({ "processors": "2Gi" }), Err("spec.pool.processors"));
-    check(&json!({ "processors": "1m" }), Err("spec.pool.processors"));
+    for processors in ["1m", "9m", "0", "1025", "99999999999999999999"] {
+        let pool = json!({ "processors": processors });
+        check(&pool, Err("spec.pool.processors"));
+    }
 }
 
 #[test]

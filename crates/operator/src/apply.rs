@@ -63,6 +63,25 @@ pub(crate) enum Outcome<K> {
     Later(Duration),
 }
 
+/// An object of a namespace, of a kind that the operator applies.
+pub(crate) trait Managed:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+{
+}
+
+impl<K> Managed for K where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+{
+}
+
 impl Applier<'_> {
     /// Applies all objects but the autoscaler. A refused one does not stop the others.
     pub(crate) async fn apply(
@@ -111,18 +130,11 @@ impl Applier<'_> {
     }
 
     /// Applies one object.
-    pub(crate) async fn apply_object<K>(
+    pub(crate) async fn apply_object<K: Managed>(
         &self,
         desired: &K,
         observed: Option<&Arc<K>>,
-    ) -> Result<Outcome<K>, ReconcileError>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Serialize,
-    {
+    ) -> Result<Outcome<K>, ReconcileError> {
         let wanted = serde_json::to_value(desired).expect("an object of Kubernetes can be written");
         let digest = difference::digest(&wanted);
         let kind = kind::<K>();
@@ -194,17 +206,10 @@ impl Applier<'_> {
     }
 
     /// Deletes an object that is no longer desired, and what it owns.
-    pub(crate) async fn remove<K>(
+    pub(crate) async fn remove<K: Managed>(
         &self,
         observed: Option<&Arc<K>>,
-    ) -> Result<Outcome<K>, ReconcileError>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Serialize,
-    {
+    ) -> Result<Outcome<K>, ReconcileError> {
         let Some(object) = observed else {
             return Ok(Outcome::Kept);
         };
@@ -235,13 +240,7 @@ impl Applier<'_> {
     }
 
     /// Reads an object that no watch follows.
-    pub(crate) async fn read<K>(&self) -> Result<Option<Arc<K>>, ReconcileError>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + Debug
-            + DeserializeOwned,
-    {
+    pub(crate) async fn read<K: Managed>(&self) -> Result<Option<Arc<K>>, ReconcileError> {
         match self.api::<K>().get_opt(&self.identity.name).await {
             Ok(found) => Ok(found.map(Arc::new)),
             Err(error) => Err(self.request("get").classify::<K>(self.client, error).await),

@@ -12,7 +12,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sampan_crd::{MOVE_DRAIN, Placement, Processors, ValidAuto};
+use sampan_crd::{MOVE_DRAIN, Placement, ValidAuto};
+use sampan_spec::Processors;
 
 /// The longest time between two measures. After a longer one, those before it do not count.
 const MAX_GAP: Duration = Duration::from_mins(1);

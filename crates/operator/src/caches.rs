@@ -33,6 +33,7 @@ use crate::pool_changes::PoolChanges;
 use crate::pool_ports::PoolPorts;
 use crate::refusal::Refusal;
 use crate::watched::WatchedFunction;
+pub(crate) use grouping::by_name;
 use ports::note_and_apply;
 pub(crate) use watch_failures::WatchFailures;
 
@@ -240,6 +241,17 @@ impl Caches {
     }
 }
 
+/// The objects that the operator watches: those of a namespace, or of all.
+pub(crate) fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
 /// Parameters of every watch.
 struct Watch<'a> {
     client: &'a Client,
@@ -253,10 +265,7 @@ impl Watch<'_> {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        match self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        }
+        api(self.client, self.namespace)
     }
 
     fn functions(

@@ -19,7 +19,7 @@
 //! - The place of a function, its port in a pool, and moves between places: `placement.rs`,
 //!   `place.rs` and `pool_ports.rs`, with their tests; `cluster_pooled` of the package
 //!   `sampan-cluster-tests`.
-//! - Moves of functions with the placement `Auto`: `auto.rs` decides, `auto_functions.rs` has what is known,
+//! - Moves of functions with the placement `Auto`: `auto.rs` decides, `auto_functions.rs` has what is known, `auto_polls.rs`,
 //!   `pool_load.rs`, `pool_usage.rs`, `pod_load.rs` and `pod_metrics.rs` measure, with their tests;
 //!   `tests/scenarios/auto.rs`, and `cluster_auto` of the package `sampan-cluster-tests`.
 //! - Pools and what their pods report: `build/pool.rs`, `pool_loop.rs`, `pool_controller.rs`,
@@ -38,6 +38,7 @@
 mod apply;
 mod auto;
 mod auto_functions;
+mod auto_polls;
 mod backend;
 mod build;
 mod caches;

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::Api;
-use kube::core::NamespaceResourceScope;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
@@ -20,7 +19,7 @@ use sampan_crd::{DEFAULT_POOL, MANAGED_BY, POOL};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use crate::caches::{Caches, WatchFailures, slim};
+use crate::caches::{Caches, WatchFailures, api, by_name, slim};
 use crate::grouped::{Grouped, Key};
 use crate::refusal::Refusal;
 use crate::touched::Touched;
@@ -51,8 +50,8 @@ impl OptionalCaches {
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
         let optional = Arc::new(Self {
-            pools: Grouped::new(key),
-            autoscalers: Grouped::new(key),
+            pools: Grouped::new(by_name),
+            autoscalers: Grouped::new(by_name),
             failures: WatchFailures::default(),
             caches: Arc::clone(caches),
             touched,
@@ -143,11 +142,11 @@ impl OptionalCaches {
                     Ok(event) => {
                         let event = event.modify(slim);
                         let changed = match &event {
-                            Event::Apply(object) => key(object).filter(|key| {
+                            Event::Apply(object) => by_name(object).filter(|key| {
                                 let before = index(&self).get(key);
                                 before.is_none_or(|before| !is_same(&before, object))
                             }),
-                            Event::Delete(object) => key(object),
+                            Event::Delete(object) => by_name(object),
                             Event::Init | Event::InitApply(_) | Event::InitDone => None,
                         };
                         let is_listed = matches!(event, Event::InitDone);
@@ -190,24 +189,15 @@ impl OptionalCaches {
         }
         let state = self.caches.functions.state();
         let scaled = state.iter().filter(|function| function.is_scaled());
-        let mut functions: BTreeSet<Key> = scaled.filter_map(|function| key(&**function)).collect();
+        let mut functions: BTreeSet<Key> =
+            scaled.filter_map(|function| by_name(&**function)).collect();
         let autoscalers = self.autoscalers.all();
-        functions.extend(autoscalers.iter().filter_map(|object| key(&**object)));
+        functions.extend(autoscalers.iter().filter_map(|object| by_name(&**object)));
         for (namespace, name) in functions {
             if name != POOL {
                 self.touched.functions(&namespace, [name]).await;
             }
         }
-    }
-}
-
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
     }
 }
 
@@ -238,11 +228,6 @@ fn is_same_pool(before: &WatchedPool, after: &WatchedPool) -> bool {
         )
     };
     read(before) == read(after)
-}
-
-fn key<K: Resource>(object: &K) -> Option<Key> {
-    let metadata = object.meta();
-    Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }
 
 #[cfg(test)]

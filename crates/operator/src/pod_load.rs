@@ -6,14 +6,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use sampan_crd::Placement;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::auto::Measure;
 use crate::auto_functions::{AutoFunctions, UnknownLoad};
+use crate::auto_polls::poll_namespaces;
 use crate::build::Identity;
 use crate::caches::Caches;
 use crate::pod_metrics::{PodUse, read, sum};
@@ -100,22 +99,11 @@ enum FunctionUse {
 impl PodLoad {
     /// Measures until the task is ended.
     pub(crate) async fn run(self) {
-        let mut ticks = interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known: HashMap<String, Reads> = HashMap::new();
-        loop {
-            ticks.tick().await;
-            let namespaces = self.auto.namespaces(Placement::Pod).into_iter();
-            let polls = namespaces.map(|namespace| {
-                let reads = known.remove(&namespace).unwrap_or_default();
-                self.poll(namespace, reads)
-            });
-            let polls: Vec<_> = polls.collect();
-            known = stream::iter(polls)
-                .buffer_unordered(CONCURRENCY)
-                .collect()
-                .await;
-        }
+        let polls = (INTERVAL, CONCURRENCY);
+        poll_namespaces(&self.auto, Placement::Pod, polls, |namespace, reads| {
+            self.poll(namespace, reads)
+        })
+        .await;
     }
 
     async fn poll(&self, namespace: String, mut reads: Reads) -> (String, Reads) {

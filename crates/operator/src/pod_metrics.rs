@@ -187,7 +187,7 @@ mod tests {
         let check = |pods: &[&str], expected: Option<(&str, u32)>| {
             let found = sum(pods.iter().copied(), &read);
             let found = found.map(|found| {
-                let milli = sampan_crd::Processors::nearest(found.processors).milli();
+                let milli = sampan_spec::Processors::nearest(found.processors).milli();
                 (found.at.to_string(), milli)
             });
             let expected = expected.map(|(at, milli)| (at.to_owned(), milli));

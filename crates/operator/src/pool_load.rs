@@ -3,7 +3,7 @@
 //! Asks all pods of a pool at the same time what its active functions have used. Pools without such
 //! functions are not asked. The long polls of `pool_poll.rs` have no load: it changes all the time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use sampan_crd::{METRICS_PORT, Placement};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::auto_functions::AutoFunctions;
+use crate::auto_polls::poll_namespaces;
 use crate::caches::Caches;
 use crate::pod_state::address;
 use crate::pool_fetch::{BodyBudget, Query, fetch, most_bytes};
@@ -69,22 +70,11 @@ impl PoolLoad {
 
     /// Measures until the task is ended.
     pub(crate) async fn run(self) {
-        let mut ticks = interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known: HashMap<String, PoolUsage> = HashMap::new();
-        loop {
-            ticks.tick().await;
-            let namespaces = self.auto.namespaces(Placement::Pooled).into_iter();
-            let polls = namespaces.map(|namespace| {
-                let usage = known.remove(&namespace).unwrap_or_default();
-                self.poll(namespace, usage)
-            });
-            let polls: Vec<_> = polls.collect();
-            known = stream::iter(polls)
-                .buffer_unordered(CONCURRENCY)
-                .collect()
-                .await;
-        }
+        let polls = (INTERVAL, CONCURRENCY);
+        poll_namespaces(&self.auto, Placement::Pooled, polls, |namespace, usage| {
+            self.poll(namespace, usage)
+        })
+        .await;
     }
 
     async fn poll(&self, namespace: String, mut usage: PoolUsage) -> (String, PoolUsage) {

@@ -3,12 +3,13 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sampan_crd::{ConditionKind, ConditionState, Invalid, Reason, WasmPoolStatus};
 
-use crate::diagnose::{Cause, cut, diagnose};
+use crate::diagnose::{Cause, diagnose};
 use crate::refusal::Refusal;
-use crate::status::Counts;
+use crate::status::conditions::{accepted, answering, state, unchanged};
+use crate::status::{Counts, condition};
 
 /// What the status depends on.
 #[derive(Clone, Copy, Default)]
@@ -36,14 +37,10 @@ pub(crate) fn pool_status(
 ) -> WasmPoolStatus {
     let counts = Counts::of(input.deployment);
     let refusal = input.problem.or(input.scaling);
-    let cause = refusal.map(|refusal| Cause {
-        reason: refusal.reason(),
-        message: refusal.to_string(),
-        vague: false,
-    });
+    let cause = refusal.map(Refusal::cause);
     let cause = cause.or_else(|| diagnose(input.deployment, input.pods, input.warnings));
     let states = [
-        (ConditionKind::Accepted, accepted(input, refusal)),
+        (ConditionKind::Accepted, accepted(input.invalid, refusal)),
         (ConditionKind::Ready, ready(input, counts, cause.as_ref())),
         (
             ConditionKind::Progressing,
@@ -51,19 +48,8 @@ pub(crate) fn pool_status(
         ),
     ];
     let conditions = states.into_iter().map(|(kind, state)| {
-        let status = if state.holds { "True" } else { "False" };
         let before = previous.condition(kind);
-        let unchanged = before.filter(|before| before.status == status);
-        Condition {
-            type_: kind.as_str().to_owned(),
-            status: status.to_owned(),
-            reason: state.reason.to_string(),
-            message: state.message,
-            observed_generation: input.generation,
-            last_transition_time: unchanged
-                .map_or(now, |before| &before.last_transition_time)
-                .clone(),
-        }
+        condition(kind, state, input.generation, before, now)
     });
     WasmPoolStatus {
         observed_generation: input.generation,
@@ -75,14 +61,6 @@ pub(crate) fn pool_status(
     }
 }
 
-fn state(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
-    ConditionState {
-        holds,
-        reason,
-        message: message.into(),
-    }
-}
-
 fn no_functions() -> ConditionState {
     state(
         false,
@@ -91,30 +69,11 @@ fn no_functions() -> ConditionState {
     )
 }
 
-fn accepted(input: PoolStatusInput<'_>, refusal: Option<&Refusal>) -> ConditionState {
-    match (input.invalid, refusal) {
-        (Some(invalid), _) => state(false, Reason::Invalid, cut(&invalid.to_string())),
-        (None, Some(refusal)) if refusal.reason() == Reason::Rejected => {
-            state(false, Reason::Rejected, refusal.to_string())
-        }
-        (None, _) => state(true, Reason::Valid, "the resource is valid"),
-    }
-}
-
 fn ready(input: PoolStatusInput<'_>, counts: Counts, cause: Option<&Cause>) -> ConditionState {
-    let Counts {
-        wanted, available, ..
-    } = counts;
     if input.functions == 0 {
         return no_functions();
     }
-    let answer = format!("{available} of {wanted} pods answer");
-    match (available, cause) {
-        (0, Some(cause)) => state(false, cause.reason, &cause.message),
-        (0, None) => state(false, Reason::Starting, "no pod answers yet"),
-        _ if available >= wanted => state(true, Reason::AllReady, answer),
-        _ => state(true, Reason::SomeReady, answer),
-    }
+    answering(counts, cause)
 }
 
 fn progressing(
@@ -122,16 +81,8 @@ fn progressing(
     counts: Counts,
     cause: Option<&Cause>,
 ) -> ConditionState {
-    let Counts {
-        wanted,
-        there,
-        available,
-        updated,
-        current,
-    } = counts;
     if input.invalid.is_some() {
-        let message = "no change is made until the resource is valid: see Accepted";
-        return state(false, Reason::Invalid, message);
+        return unchanged();
     }
     if input.functions == 0 {
         return no_functions();
@@ -139,15 +90,16 @@ fn progressing(
     if let Some(cause) = cause {
         return state(false, cause.reason, &cause.message);
     }
-    if input.deployment.is_some()
-        && current
-        && updated == wanted
-        && available == wanted
-        && there == wanted
-    {
+    if input.deployment.is_some() && counts.is_complete() {
         let message = "every pod has the current settings";
         return state(false, Reason::Complete, message);
     }
+    let Counts {
+        wanted,
+        available,
+        updated,
+        ..
+    } = counts;
     let message =
         format!("{updated} of {wanted} pods have the current settings, {available} pods answer");
     state(true, Reason::RollingOut, message)

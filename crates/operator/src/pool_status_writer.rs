@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::apply::MANAGER;
 use crate::failure::{Failure, ReconcileError, Request};
+use crate::status_writer::resource_version;
 use crate::watched_pool::WatchedPool;
 
 /// The last status that this operator has written, which the cache may not have yet.
@@ -22,7 +23,7 @@ struct Written {
 impl WrittenStatus {
     /// The newest status of a pool that is known, if one was ever written.
     pub(crate) fn newest(&self, pool: &WatchedPool) -> Option<WasmPoolStatus> {
-        let shown = version(pool);
+        let shown = resource_version(pool);
         let written = self.0.as_ref().filter(|written| {
             written.uid == pool.meta().uid && shown.is_some() && written.version > shown
         });
@@ -58,7 +59,7 @@ impl WrittenStatus {
             Ok(written) => {
                 self.0 = Some(Written {
                     uid: written.uid(),
-                    version: version(&written),
+                    version: resource_version(&written),
                     status,
                 });
                 Ok(())
@@ -82,9 +83,4 @@ impl WrittenStatus {
             }
         }
     }
-}
-
-/// The resource version, which grows with each change.
-fn version<K: kube::Resource>(object: &K) -> Option<u64> {
-    object.meta().resource_version.as_ref()?.parse().ok()
 }

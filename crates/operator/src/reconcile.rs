@@ -26,7 +26,7 @@ use crate::pool_view::PoolView;
 use crate::pools::Pools;
 use crate::scaling::{apply_autoscaler, remove_autoscaler};
 use crate::status::{Placed, StatusInput, status};
-use crate::status_writer::StatusWriter;
+use crate::status_writer::{StatusWriter, resource_version};
 use crate::touched::Touched;
 use crate::watched::WatchedFunction;
 
@@ -104,7 +104,7 @@ async fn reconcile_function(
         return Ok(Action::requeue(REPORT_RETRY + spread));
     }
     // A cache that is behind must not take a port away from a function that serves with it.
-    let version = pool.as_ref().and_then(|_| version(resource));
+    let version = pool.as_ref().and_then(|_| resource_version(resource));
     let now = whole_seconds(Timestamp::now());
     let desired = function.as_ref().ok();
     let desired = desired.map(|function| build(&identity, function, context.settings));
@@ -331,19 +331,13 @@ fn validate(resource: &WatchedFunction) -> Result<ValidFunction, Invalid> {
     }
 }
 
-/// The resource version in the cache, which grows with each change.
-fn version(resource: &WatchedFunction) -> Option<u64> {
-    let version = resource.meta().resource_version.as_deref();
-    version.and_then(|version| version.parse().ok())
-}
-
 /// The last written status, which the cache may not have yet.
 fn previous(
     resource: &WatchedFunction,
     identity: &Identity,
     context: &Context,
 ) -> Result<Option<WasmFunctionStatus>, Failure> {
-    let version = version(resource);
+    let version = resource_version(resource);
     let shown = resource
         .status()
         .map_err(|error| Failure::StatusNotParsed(error.to_owned()))?;

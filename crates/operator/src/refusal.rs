@@ -4,7 +4,7 @@ use std::fmt;
 
 use sampan_crd::{POOL_PORTS, Reason};
 
-use crate::diagnose::cut;
+use crate::diagnose::{Cause, cut};
 
 /// Reasons why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,15 @@ impl Refusal {
             Self::PoolFull => Reason::PoolFull,
             Self::PoolDisabled => Reason::PoolDisabled,
             Self::PoolInvalid { .. } => Reason::PoolInvalid,
+        }
+    }
+
+    /// The cause of a failure, in full: no foreign message is cut once more.
+    pub(crate) fn cause(&self) -> Cause {
+        Cause {
+            reason: self.reason(),
+            message: self.to_string(),
+            vague: false,
         }
     }
 }

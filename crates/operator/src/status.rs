@@ -3,7 +3,7 @@
 //! A pure function of the previous status, the observed objects, the result of applying, and the
 //! time. Unchanged conditions keep their time, so that a status without changes is not written.
 
-mod conditions;
+pub(crate) mod conditions;
 mod pooled;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -101,7 +101,10 @@ pub(crate) fn status(
     }
     let conditions = states
         .into_iter()
-        .map(|(kind, state)| condition(kind, state, input.generation, previous, now))
+        .map(|(kind, state)| {
+            let before = previous.condition(kind);
+            condition(kind, state, input.generation, before, now)
+        })
         .collect();
     let shown = match input.place() {
         Placement::Pod => Shown {
@@ -157,6 +160,18 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Whether each requested pod answers and runs the current version, and no other pod exists.
+    pub(crate) fn is_complete(self) -> bool {
+        let Self {
+            wanted,
+            there,
+            available,
+            updated,
+            current,
+        } = self;
+        current && updated == wanted && available == wanted && there == wanted
+    }
+
     pub(crate) fn of(deployment: Option<&Deployment>) -> Self {
         let Some(deployment) = deployment else {
             return Self {
@@ -180,17 +195,16 @@ impl Counts {
     }
 }
 
-fn condition(
+/// A condition in this state. `before` is the last one of its kind.
+pub(crate) fn condition(
     kind: ConditionKind,
     state: ConditionState,
     generation: Option<i64>,
-    previous: &WasmFunctionStatus,
+    before: Option<&Condition>,
     now: &Time,
 ) -> Condition {
     let status = if state.holds { "True" } else { "False" };
-    let unchanged = previous
-        .condition(kind)
-        .filter(|previous| previous.status == status);
+    let unchanged = before.filter(|before| before.status == status);
     Condition {
         type_: kind.as_str().to_owned(),
         status: status.to_owned(),

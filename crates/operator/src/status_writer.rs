@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource as _, ResourceExt as _};
+use kube::{Client, Resource};
 use sampan_crd::{ConditionKind, Placement, Reason, WasmFunction, WasmFunctionStatus};
 use sampan_spec::Timespan;
 use serde_json::json;
@@ -75,9 +75,7 @@ impl StatusWriter {
             .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
             .await
         {
-            Ok(written) => Ok(written
-                .resource_version()
-                .and_then(|version| version.parse().ok())),
+            Ok(written) => Ok(resource_version(&written)),
             Err(error) => {
                 let request = Request {
                     verb: "patch",
@@ -149,6 +147,11 @@ impl StatusWriter {
             tracing::warn!(namespace, name, %error, "an event could not be written");
         }
     }
+}
+
+/// The resource version of an object, which grows with each change.
+pub(crate) fn resource_version<K: Resource>(object: &K) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
 }
 
 /// The event with an action of its own for each note. The recorder counts an event with the same reason
@@ -245,7 +248,8 @@ fn transition(
 
 #[cfg(test)]
 mod tests {
-    use sampan_crd::{Placement, Processors, ValidAuto};
+    use sampan_crd::{Placement, ValidAuto};
+    use sampan_spec::Processors;
 
     use super::{AutoMove, auto_move, distinct};
 

@@ -15,7 +15,7 @@
 //! - The hosts that a function may call, by name: `outbound/rule.rs`; tests in `tests/outbound_rules.rs`.
 //! - The same by resolved address: `outbound/permit.rs`, and `outbound/resolve.rs` of the engine; tests in
 //!   `tests/outbound_addresses.rs`.
-//! - A share of the processors of a pool: `share.rs`, with its tests.
+//! - A share of the processors of a pool: `share.rs`; an amount of processors: `processors.rs`, with its tests.
 //! - A function's rules as annotations of its pod: `annotations.rs`, with its tests.
 
 pub mod annotations;
@@ -28,6 +28,7 @@ mod limits;
 mod located;
 mod name;
 mod outbound;
+mod processors;
 mod quantity;
 mod schema;
 mod share;
@@ -45,7 +46,8 @@ pub use name::{FunctionName, NameError, is_object_name};
 pub use outbound::{
     HostPattern, OutboundRules, Permit, Rule, RuleError, Scheme, UnknownScheme, name_may_resolve_to,
 };
+pub use processors::{Processors, ProcessorsError};
 pub use quantity::{ByteSize, QuantityError, Timespan};
-pub use share::{ProcessorShare, Processors, ProcessorsError, SHARE_WEIGHT};
+pub use share::{ProcessorShare, SHARE_PROCESSORS, SHARE_WEIGHT};
 pub use validate::{MAX_CERTIFICATE_AUTHORITIES, MAX_ENVIRONMENT, MAX_OUTBOUND_RULES};
 pub use yaml::{MAX_FILE_BYTES, parse};

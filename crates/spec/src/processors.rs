@@ -101,14 +101,19 @@ mod tests {
         check("500m", Ok(500));
         check("1500m", Ok(1_500));
         check("0.5", Ok(500));
+        check("1.5", Ok(1_500));
         check("1.05", Ok(1_050));
         check("0.001", Ok(1));
+        check("10m", Ok(10));
+        check("0.25", Ok(250));
+        check("1024", Ok(1_024_000));
         check("4294967295m", Ok(u32::MAX));
         for text in ["4294967296m", "4294968", "9999999999999999999999"] {
             check(text, Err(ProcessorsError::TooLarge));
         }
         for text in [
-            "", "m", "-1", "+1", "1.", ".5", "0.0001", "1.5m", "5k", "1e3", " 1", "٣",
+            "", "m", "-1", "+1", "1.", ".5", "0.0001", "1.0000", "1.5m", "5k", "1e3", " 1", "1 ",
+            "½", "٣",
         ] {
             check(text, Err(ProcessorsError::Malformed));
         }

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{
     PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, SleepAction,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sampan_crd::{CONTAINER, PORT, Processors, Template, ValidFunction, ValidPlacement};
-use sampan_spec::annotations;
+use sampan_crd::{CONTAINER, PORT, Template, ValidFunction, ValidPlacement};
+use sampan_spec::{Processors, annotations};
 
 use super::{Identity, Settings, labels, resources};
 

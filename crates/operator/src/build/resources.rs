@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use sampan_crd::Processors;
-use sampan_spec::{ByteSize, Limits};
+use sampan_spec::{ByteSize, Limits, Processors};
 
 /// Memory of the server itself and of the compiled function.
 const OVERHEAD: u64 = 256 << 20;

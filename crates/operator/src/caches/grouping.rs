@@ -18,8 +18,8 @@ const REASONS: [&str; 4] = [
     "FailedCreatePodContainer",
 ];
 
-/// A Deployment, Service or Ingress: its name is the function's.
-pub(super) fn by_name<K: Resource>(object: &K) -> Option<Key> {
+/// An object with the name of its function or pool, such as a Deployment or an autoscaler.
+pub(crate) fn by_name<K: Resource>(object: &K) -> Option<Key> {
     let metadata = object.meta();
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }

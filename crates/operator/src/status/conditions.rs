@@ -1,10 +1,11 @@
 //! Computes the three conditions with their reasons.
 
-use sampan_crd::{ConditionKind, ConditionState, Reason, WasmFunctionStatus};
+use sampan_crd::{ConditionKind, ConditionState, Invalid, Reason, WasmFunctionStatus};
 
 use super::{Counts, StatusInput};
 use crate::build::memory_advice;
-use crate::diagnose::{Cause, diagnose};
+use crate::diagnose::{Cause, cut, diagnose};
+use crate::refusal::Refusal;
 
 /// All conditions, in the order of their output.
 pub(super) fn conditions(
@@ -14,7 +15,10 @@ pub(super) fn conditions(
 ) -> [(ConditionKind, ConditionState); 3] {
     let cause = cause(input, previous);
     [
-        (ConditionKind::Accepted, accepted(input)),
+        (
+            ConditionKind::Accepted,
+            accepted(input.function.err(), input.refusal),
+        ),
         (ConditionKind::Ready, ready(input, counts, cause.as_ref())),
         (
             ConditionKind::Progressing,
@@ -23,7 +27,7 @@ pub(super) fn conditions(
     ]
 }
 
-pub(super) fn state(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
+pub(crate) fn state(holds: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
     ConditionState {
         holds,
         reason,
@@ -31,28 +35,41 @@ pub(super) fn state(holds: bool, reason: Reason, message: impl Into<String>) -> 
     }
 }
 
-pub(super) fn accepted(input: StatusInput<'_>) -> ConditionState {
-    match (input.function, input.refusal) {
-        (Err(invalid), _) => state(
-            false,
-            Reason::Invalid,
-            crate::diagnose::cut(&invalid.to_string()),
-        ),
-        (Ok(_), Some(refusal)) if refusal.reason() == Reason::Rejected => {
+/// Whether a resource is accepted. `refusal` is that of an object that was made for it.
+pub(crate) fn accepted(invalid: Option<&Invalid>, refusal: Option<&Refusal>) -> ConditionState {
+    match (invalid, refusal) {
+        (Some(invalid), _) => state(false, Reason::Invalid, cut(&invalid.to_string())),
+        (None, Some(refusal)) if refusal.reason() == Reason::Rejected => {
             state(false, Reason::Rejected, refusal.to_string())
         }
-        (Ok(_), _) => state(true, Reason::Valid, "the resource is valid"),
+        (None, _) => state(true, Reason::Valid, "the resource is valid"),
+    }
+}
+
+/// The progress of an invalid resource.
+pub(crate) fn unchanged() -> ConditionState {
+    let message = "no change is made until the resource is valid: see Accepted";
+    state(false, Reason::Invalid, message)
+}
+
+/// How many of the requested pods answer. `cause` is why none does.
+pub(crate) fn answering(counts: Counts, cause: Option<&Cause>) -> ConditionState {
+    let Counts {
+        wanted, available, ..
+    } = counts;
+    let message = format!("{available} of {wanted} pods answer");
+    match (available, cause) {
+        (0, Some(cause)) => state(false, cause.reason, &cause.message),
+        (0, None) => state(false, Reason::Starting, "no pod answers yet"),
+        _ if available >= wanted => state(true, Reason::AllReady, message),
+        _ => state(true, Reason::SomeReady, message),
     }
 }
 
 /// The cause of a function that is not as requested, with advice where only the operator has it.
 pub(super) fn cause(input: StatusInput<'_>, previous: &WasmFunctionStatus) -> Option<Cause> {
     if let Some(refusal) = input.refusal {
-        return Some(Cause {
-            reason: refusal.reason(),
-            message: refusal.to_string(),
-            vague: false,
-        });
+        return Some(refusal.cause());
     }
     let mut cause = diagnose(input.deployment, input.pods, input.warnings)?;
     // "Back-off" says less than the earlier message about the failure itself.
@@ -84,31 +101,16 @@ pub(super) fn ready(
     counts: Counts,
     cause: Option<&Cause>,
 ) -> ConditionState {
-    let Counts {
-        wanted, available, ..
-    } = counts;
-    let invalid = input.function.err();
-    match (available, cause) {
-        (0, _) if invalid.is_some() => state(
+    match (counts.available, cause) {
+        (0, _) if input.function.is_err() => state(
             false,
             Reason::Invalid,
             "the resource is invalid: see Accepted",
         ),
-        (0, Some(cause)) => state(false, cause.reason, &cause.message),
-        (0, None) if wanted == 0 && input.deployment.is_some() && counts.current => {
+        (0, None) if counts.wanted == 0 && input.deployment.is_some() && counts.current => {
             state(false, Reason::ScaledToZero, "no pod is requested")
         }
-        (0, None) => state(false, Reason::Starting, "no pod answers yet"),
-        _ if available >= wanted => state(
-            true,
-            Reason::AllReady,
-            format!("{available} of {wanted} pods answer"),
-        ),
-        _ => state(
-            true,
-            Reason::SomeReady,
-            format!("{available} of {wanted} pods answer"),
-        ),
+        _ => answering(counts, cause),
     }
 }
 
@@ -117,30 +119,26 @@ pub(super) fn progressing(
     counts: Counts,
     cause: Option<&Cause>,
 ) -> ConditionState {
-    let Counts {
-        wanted,
-        there,
-        available,
-        updated,
-        current,
-    } = counts;
     if input.function.is_err() {
-        return state(
-            false,
-            Reason::Invalid,
-            "no change is made until the resource is valid: see Accepted",
-        );
+        return unchanged();
     }
     if let Some(cause) = cause {
         return state(false, cause.reason, &cause.message);
     }
-    if current && updated == wanted && available == wanted && there == wanted {
+    if counts.is_complete() {
         return state(
             false,
             Reason::Complete,
             "every pod runs the current version",
         );
     }
+    let Counts {
+        wanted,
+        available,
+        updated,
+        current,
+        ..
+    } = counts;
     let message = if current {
         format!("{updated} of {wanted} pods run the current version, {available} pods answer")
     } else {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use sampan_crd::pool_report::PoolCause;
 use sampan_crd::{ConditionKind, ConditionState, Placement, Reason, WasmFunctionStatus};
 
-use super::conditions::{accepted, cause, progressing, ready, state};
+use super::conditions::{accepted, cause, progressing, ready, state, unchanged};
 use super::{Counts, Shown, StatusInput};
 use crate::diagnose::{Cause, cut, diagnose};
 use crate::pool_reports::Reach;
@@ -80,7 +80,10 @@ pub(super) fn conditions(
         Placement::Pod => leaving(progressing(input, counts, of_pods.as_ref())),
     };
     [
-        (ConditionKind::Accepted, accepted(input)),
+        (
+            ConditionKind::Accepted,
+            accepted(input.function.err(), input.refusal),
+        ),
         (ConditionKind::Ready, ready),
         (ConditionKind::Progressing, progressing),
     ]
@@ -101,11 +104,7 @@ fn leaving(progressing: ConditionState) -> ConditionState {
 /// Why the pool does not serve the current version.
 fn pool_cause(input: StatusInput<'_>, counts: &PoolCounts) -> Option<Cause> {
     if let Some(refusal) = input.refusal {
-        return Some(Cause {
-            reason: refusal.reason(),
-            message: refusal.to_string(),
-            vague: false,
-        });
+        return Some(refusal.cause());
     }
     let pool = input.pool?;
     let failure = pool.pods.iter().find_map(|pod| {
@@ -168,11 +167,7 @@ fn pool_progressing(
 ) -> ConditionState {
     let PoolCounts { ready, current, .. } = pool;
     if input.function.is_err() {
-        return state(
-            false,
-            Reason::Invalid,
-            "no change is made until the resource is valid: see Accepted",
-        );
+        return unchanged();
     }
     if let Some(cause) = cause {
         return state(false, cause.reason, &cause.message);

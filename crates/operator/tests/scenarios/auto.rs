@@ -1,10 +1,9 @@
 //! Tests of functions with the placement `Auto`: a load moves them out of the pool, and quiet moves them back.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use sampan_crd::{ConditionKind, Placement};
 use serde_json::{Value, json};
 
@@ -33,24 +32,9 @@ async fn wait_for_event(namespace: &TestNamespace, wanted: &str, words: &str) {
 
 /// Makes a ready pod of the function, and reports the Deployment as available.
 async fn start_pod(namespace: &TestNamespace) {
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {
-            "name": "f-1",
-            "labels": { "app.kubernetes.io/managed-by": "sampan-operator", "sampan.dev/function": "f" },
-        },
-        "spec": { "containers": [{ "name": "function", "image": "i" }] },
-    }))
-    .expect("a pod");
-    let pods = namespace.api::<Pod>();
-    pods.create(&PostParams::default(), &pod)
-        .await
-        .expect("the pod");
-    let status = json!({ "status": {
-        "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }],
-    } });
-    pods.patch_status("f-1", &PatchParams::default(), &Patch::Merge(&status))
-        .await
-        .expect("its status");
+    namespace
+        .start_pod("f-1", ("sampan.dev/function", "f"), None)
+        .await;
     let deployments = namespace.api::<Deployment>();
     let deployment = deployments.get("f").await.expect("the Deployment");
     let status = json!({ "status": {

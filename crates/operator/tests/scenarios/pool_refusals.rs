@@ -2,9 +2,9 @@
 
 use http::Method;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::DeleteParams;
 use sampan_crd::{ConditionKind, POOL, WasmFunction};
 use serde_json::json;
 
@@ -88,25 +88,14 @@ async fn the_right_to_read_secrets_is_not_left_without_a_pool() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_is_forbidden_is_reported_although_no_pod_reports() {
     let namespace = TestNamespace::new(cluster().await, "pool-forbidden").await;
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {
-            "name": "pool-pod",
-            "labels": { "app.kubernetes.io/managed-by": "sampan-operator", "sampan.dev/pool": "default" },
-        },
-        "spec": { "containers": [{ "name": "pool", "image": "i" }] },
-    }))
-    .expect("a pod");
-    let pods = namespace.api::<Pod>();
-    let made = pods.create(&PostParams::default(), &pod).await;
-    made.expect("the pod");
     // Nothing answers at this address.
-    let status = json!({ "status": {
-        "phase": "Running", "podIP": "127.0.77.9", "podIPs": [{ "ip": "127.0.77.9" }],
-        "conditions": [{ "type": "Ready", "status": "True" }],
-    } });
-    pods.patch_status("pool-pod", &PatchParams::default(), &Patch::Merge(&status))
-        .await
-        .expect("its status");
+    namespace
+        .start_pod(
+            "pool-pod",
+            ("sampan.dev/pool", "default"),
+            Some("127.0.77.9"),
+        )
+        .await;
     let faults = FaultInjector::with(|request| {
         if request.uri().path().ends_with("/ingresses") {
             FaultAction::Answer(403)

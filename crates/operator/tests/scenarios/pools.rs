@@ -11,9 +11,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{Patch, PatchParams, PostParams};
 use sampan_crd::pool_report::{PoolReport, PooledFunction, Serving};
 use sampan_crd::{ConditionKind, POOL, Placement, WasmFunction};
 use serde_json::{Value, json};
@@ -206,25 +205,8 @@ impl ReportingPod {
                     .await;
             }
         });
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": {
-                "name": "pool-pod",
-                "labels": { "app.kubernetes.io/managed-by": "sampan-operator", "sampan.dev/pool": "default" },
-            },
-            "spec": { "containers": [{ "name": "pool", "image": "i" }] },
-        }))
-        .expect("a pod");
-        let pods = namespace.api::<Pod>();
-        pods.create(&PostParams::default(), &pod)
-            .await
-            .expect("the pod");
-        let status = json!({ "status": {
-            "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
-            "conditions": [{ "type": "Ready", "status": "True" }],
-        } });
-        pods.patch_status("pool-pod", &PatchParams::default(), &Patch::Merge(&status))
-            .await
-            .expect("its status");
+        let label = ("sampan.dev/pool", "default");
+        namespace.start_pod("pool-pod", label, Some(address)).await;
         Self {
             report,
             busy_since,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ResourceRequirements, Service};
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
@@ -159,6 +159,39 @@ impl TestNamespace {
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// Makes a ready pod with a label of a function or of the pool. No kubelet runs it; `address` is
+    /// where the test answers in its place.
+    pub(crate) async fn start_pod(
+        &self,
+        name: &str,
+        (label, value): (&str, &str),
+        address: Option<&str>,
+    ) {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {
+                "name": name,
+                "labels": { "app.kubernetes.io/managed-by": "sampan-operator", label: value },
+            },
+            "spec": { "containers": [{ "name": "c", "image": "i" }] },
+        }))
+        .expect("a pod");
+        let pods = self.api::<Pod>();
+        pods.create(&PostParams::default(), &pod)
+            .await
+            .expect("the pod");
+        let mut status = json!({
+            "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }],
+        });
+        if let Some(address) = address {
+            status["podIP"] = address.into();
+            status["podIPs"] = json!([{ "ip": address }]);
+        }
+        let status = Patch::Merge(json!({ "status": status }));
+        pods.patch_status(name, &PatchParams::default(), &status)
+            .await
+            .expect("its status");
     }
 
     /// Makes a function. Returns the API server's rejection.

@@ -1,4 +1,4 @@
-//! Tests of a function with the placement `Auto`, whose resource describes its pods as well.
+//! Tests of a function with the placement `Auto`: its resource describes its pods as well.
 
 use sampan_crd::PlacementPolicy;
 

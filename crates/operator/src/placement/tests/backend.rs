@@ -1,4 +1,4 @@
-//! Tests of what a Service points at, and of a change of it whose answer was lost.
+//! Tests of the backend of a Service, and of a change of it after which the answer was lost.
 
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
