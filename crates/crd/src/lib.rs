@@ -89,8 +89,18 @@ pub const PORT: u16 = 8080;
 /// The default port of a function's metrics.
 pub const METRICS_PORT: u16 = 9090;
 
-/// The name of every object of a namespace's pool: its Deployment, its service account and its grant.
+/// The name of every object of a namespace's pool but [`POOL_KEY`]: its Deployment, its service account, its grant and
+/// the Service by which its pods find each other.
 pub const POOL: &str = "sampan-pool";
+
+/// The name of the Secret with the key by which the pods of a pool share compiled modules.
+pub const POOL_KEY: &str = "sampan-pool-key";
+
+/// The entry of [`POOL_KEY`] with the key.
+pub const POOL_KEY_ENTRY: &str = "key";
+
+/// The port on which a pool's pods give compiled modules to each other.
+pub const POOL_PEER_PORT: u16 = 9091;
 
 /// The label of a pool's pods, with its value.
 pub const POOL_LABEL: (&str, &str) = ("sampan.dev/pool", "default");

@@ -9,6 +9,7 @@ mod ingress;
 mod pod;
 mod pool;
 mod pool_config;
+mod pool_sharing;
 mod resources;
 mod service;
 
@@ -24,6 +25,7 @@ use sampan_crd::{CONTAINER, FUNCTION_LABEL, MANAGED_BY, ValidFunction, WasmFunct
 
 pub use pool::{PoolObjects, pool};
 pub use pool_config::{PodCount, PoolConfig, PoolSettings};
+pub(crate) use pool_sharing::key_secret;
 pub(crate) use resources::memory_advice;
 pub use service::service;
 

@@ -32,6 +32,12 @@ pub(crate) enum Failure {
     /// changed.
     #[error("the status cannot be parsed: {0}")]
     StatusNotParsed(String),
+    /// No key can be made.
+    #[error("the system has no random numbers")]
+    Random {
+        #[source]
+        source: getrandom::Error,
+    },
     /// The reconcile as a whole took too long.
     #[error("the API server did not answer within {} s", .0.as_secs())]
     Timeout(Duration),

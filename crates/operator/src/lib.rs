@@ -63,6 +63,7 @@ mod pod_state;
 mod pool_changes;
 mod pool_controller;
 mod pool_fetch;
+mod pool_key;
 mod pool_load;
 mod pool_loop;
 mod pool_poll;

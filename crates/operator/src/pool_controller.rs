@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
@@ -15,7 +15,7 @@ use kube::{Client, Resource as _};
 use sampan_crd::{Invalid, MOVE_DRAIN, POOL};
 use tokio::time::Instant;
 
-use crate::apply::{Applied, Applier};
+use crate::apply::{Applied, Applier, Outcome};
 use crate::build::{Identity, PodCount, PoolConfig, PoolObjects, PoolSettings, pool};
 use crate::caches::{Caches, ObservedPool};
 use crate::diagnose::{Cause, diagnose};
@@ -24,6 +24,7 @@ use crate::history::History;
 use crate::optional_caches::OptionalCaches;
 use crate::placement::whole_seconds;
 use crate::pod_state::is_ready;
+use crate::pool_key::{make_key, remove_key};
 use crate::pool_status::{PoolStatusInput, pool_status};
 use crate::pool_status_writer::WrittenStatus;
 use crate::pools::Pools;
@@ -60,6 +61,8 @@ pub(crate) struct Namespace {
     pub(crate) failures: u32,
     /// Whether this operator may have made objects of the pool.
     made: bool,
+    /// When its key was made, or found to be there.
+    key_made: Option<Instant>,
     shown: Shown,
     /// Why the autoscaler or the disruption budget is not as configured.
     scaling: Option<Refusal>,
@@ -148,6 +151,7 @@ impl PoolController {
         let PoolObjects {
             service_account,
             role_binding,
+            peers,
             deployment,
             autoscaler,
             budget,
@@ -156,6 +160,13 @@ impl PoolController {
         let applier = self.applier(&identity);
         let (mut applied, mut extras) = (Applied::default(), Applied::default());
         ensure(&applier, &service_account, &mut applied).await?;
+        ensure(&applier, &peers, &mut applied).await?;
+        // Its pods wait for the key.
+        if state.key_made.is_none_or(|at| at.elapsed() >= self.resync) {
+            let made = make_key(&self.client, namespace, &deployment.metadata).await;
+            state.key_made = made.is_ok().then(Instant::now);
+            applied.record::<Secret>(made.map(|()| Outcome::Kept))?;
+        }
         let there = observed.deployment.as_ref();
         // Whether the namespace has settings of its own may be unknown. Then a pool keeps those that it
         // has, and only a new one gets those of all pools.
@@ -228,6 +239,10 @@ impl PoolController {
         // The Deployment last: it shows that there is something to remove.
         discard::<RoleBinding>(&applier, &mut applied).await?;
         discard::<ServiceAccount>(&applier, &mut applied).await?;
+        discard::<Service>(&applier, &mut applied).await?;
+        state.key_made = None;
+        let removed = remove_key(&self.client, namespace).await;
+        applied.record::<Secret>(removed.map(|()| Outcome::Kept))?;
         if let Some(refusal) = applied.refusal {
             tracing::warn!(namespace, %refusal, "the pool is not removed");
             return Ok(Some(self.resync));

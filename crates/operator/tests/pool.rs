@@ -34,6 +34,7 @@ fn objects(config: &PoolConfig) -> Value {
     json!({
         "serviceAccount": objects.service_account,
         "roleBinding": objects.role_binding,
+        "peers": objects.peers,
         "deployment": objects.deployment,
         "autoscaler": objects.autoscaler,
         "budget": objects.budget,
@@ -84,8 +85,28 @@ fn a_pool_is_admitted_where_pods_are_restricted() {
     let expected = json!([
         { "name": "state", "emptyDir": { "medium": "Memory", "sizeLimit": "256Mi" } },
         { "name": "cache", "emptyDir": { "sizeLimit": "10Gi" } },
+        { "name": "key", "secret": { "secretName": "sampan-pool-key", "defaultMode": 0o444 } },
     ]);
     assert_eq!(pod["volumes"], expected);
+}
+
+#[test]
+fn the_pods_of_a_pool_find_each_other_before_they_are_ready() {
+    let built = built(&settings());
+    let pod = &built["deployment"]["spec"]["template"];
+    let service = &built["peers"]["spec"];
+    assert_eq!(service["clusterIP"], "None");
+    assert_eq!(service["publishNotReadyAddresses"], true);
+    let selector = service["selector"].as_object().expect("a selector");
+    for (label, value) in selector {
+        assert_eq!(&pod["metadata"]["labels"][label], value);
+    }
+    let port =
+        json!({ "name": "modules", "port": 9091, "targetPort": "modules", "protocol": "TCP" });
+    assert_eq!(service["ports"], json!([port]));
+    let ports = pod["spec"]["containers"][0]["ports"].as_array();
+    let expected = json!({ "name": "modules", "containerPort": 9091, "protocol": "TCP" });
+    assert!(ports.expect("ports").contains(&expected));
 }
 
 #[test]
@@ -111,7 +132,7 @@ fn a_pool_loses_no_request_when_its_pods_are_replaced() {
         assert_eq!(container[probe]["httpGet"], expected, "{probe}");
     }
     // A list of 20,000 ports would be in every pod.
-    assert_eq!(container["ports"].as_array().expect("ports").len(), 1);
+    assert_eq!(container["ports"].as_array().expect("ports").len(), 2);
 }
 
 #[test]
@@ -130,6 +151,8 @@ fn a_pod_of_the_pool_has_every_field_that_functions_may_ask_for() {
         "--drain-delay=0s",
         "--drain-timeout=3600s",
         "--ready-timeout=900s",
+        "--peer-key=/etc/sampan/key/key",
+        "--peers=sampan-pool:9091",
         "--plain-http-registry=one.example:5000",
         "--plain-http-registry=two.example",
     ]);

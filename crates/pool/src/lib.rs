@@ -19,6 +19,7 @@
 //!   environment.
 //! - `load.rs`: from a version to a function that accepts requests, with `blocking.rs`; `artifacts.rs`
 //!   pulls images, `image_store.rs` has them on disk, and `leases.rs` says which of them stay there.
+//! - `peers.rs` has compiled modules from other pods, and gives them its own.
 //! - `report.rs`, `metrics.rs`, `readiness.rs` and `snapshot.rs`: what others see of it.
 //! - `error.rs`: why a version is not served, and when it is tried again, with `backoff.rs`.
 //! - `serve.rs` joins all of this, `options.rs` is the command line with `memory.rs`, and `start.rs` is the program.
@@ -42,6 +43,7 @@
 //! - Causes and repeated attempts: `error.rs`, with its tests.
 //! - Dashboards of the chart, and the list of metrics in `docs/operations.md`: `metrics.rs`; tests in
 //!   `tests/dashboards.rs`.
+//! - Modules that the pods of a pool compile once: `peers.rs` and its folder, with tests there; `tests/sharing.rs`.
 //! - Processors and memory that functions share: the engine, and `memory.rs`, with its tests; tests in `tests/budgets.rs`.
 //!
 //! Deliberately absent: certificates for private registries, and files. A pooled function has neither
@@ -66,6 +68,7 @@ mod memory;
 mod metrics;
 mod objects;
 mod options;
+mod peers;
 mod pool;
 mod readiness;
 mod report;
@@ -80,6 +83,7 @@ mod watches;
 pub use event::Event;
 pub use fields::PodFields;
 pub use objects::{ObjectData, ObjectKey, ObjectKind, SeenObject};
+pub use peers::PeerSettings;
 pub use report::{Query, Reports};
 pub use resource::{Resource, Seen};
 pub use serve::{Serving, Settings, StartError, serve};

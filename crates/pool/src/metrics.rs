@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -17,6 +18,24 @@ struct StateLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
+}
+
+/// What came of a request to another pod for a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerResult {
+    Fetched,
+    Missing,
+    Failed,
+}
+
+impl PeerResult {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetched => "fetched",
+            Self::Missing => "missing",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// The state of a function, as a metric counts it.
@@ -52,6 +71,7 @@ struct Families {
     functions: Family<StateLabel, Gauge>,
     loads: Family<ResultLabel, Histogram>,
     listed: Gauge,
+    peers: Family<ResultLabel, Counter>,
 }
 
 impl PoolMetrics {
@@ -63,6 +83,7 @@ impl PoolMetrics {
             functions: Family::default(),
             loads: Family::new_with_constructor(buckets),
             listed: Gauge::default(),
+            peers: Family::default(),
         };
         registry.register(
             "pool_functions",
@@ -79,6 +100,11 @@ impl PoolMetrics {
             "Whether the pool has seen the list of functions since its start",
             families.listed.clone(),
         );
+        registry.register(
+            "pool_peer_requests",
+            "Requests to other pods of the pool for compiled modules, by result",
+            families.peers.clone(),
+        );
         Self(Arc::new(families))
     }
 
@@ -90,6 +116,12 @@ impl PoolMetrics {
             .loads
             .get_or_create(&label)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a request to another pod for a module.
+    pub(crate) fn asked_peer(&self, result: PeerResult) {
+        let result = result.as_str();
+        self.0.peers.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// Moves a function from one state to another; `None` is outside of the pool.

@@ -1,6 +1,8 @@
 //! Command line of the pool.
 
-use std::net::SocketAddr;
+use std::fs;
+use std::io;
+use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -8,12 +10,13 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use sampan_artifact::Trust;
-use sampan_engine::CompileCommand;
+use sampan_engine::{CacheKey, CompileCommand, NotACacheKey};
 use sampan_runner::ServerConfig;
 use sampan_spec::{ByteSize, Timespan};
 
 use crate::fields::PodFields;
 use crate::memory::{MemoryError, instance_memory};
+use crate::peers::PeerSettings;
 use crate::serve::Settings;
 
 /// This program, even if its file has been replaced since the start: the compiling child must have
@@ -84,6 +87,28 @@ pub(crate) struct Options {
     /// The most open connections of all functions. At the limit, idle ones are closed.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value = "10000", env = "SAMPAN_CONNECTIONS")]
     connections: u32,
+    /// The file with the key of this pool's compiled modules: 32 random bytes, the same for all pods. With it, pods
+    /// give each other their modules, and each is compiled once. Default: every pod compiles all.
+    #[arg(long, value_name = "FILE", env = "SAMPAN_PEER_KEY")]
+    peer_key: Option<PathBuf>,
+    /// The pods of this pool, as HOST:PORT. A host may have many addresses. Repeatable; several are separated by
+    /// commas.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        env = "SAMPAN_PEERS",
+        requires = "peer_key"
+    )]
+    peers: Vec<String>,
+    /// The address that gives compiled modules to the other pods.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "[::]:9091",
+        env = "SAMPAN_PEER_LISTEN"
+    )]
+    peer_listen: SocketAddr,
     /// Format of log lines.
     #[arg(long, value_enum, default_value = "json", env = "SAMPAN_LOG_FORMAT")]
     pub(crate) log_format: Format,
@@ -98,6 +123,29 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Reasons why options cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OptionsError {
+    #[error("the memory for instances is not known")]
+    Memory(#[from] MemoryError),
+    #[error("{} cannot be read: give --peer-key the file of the pool's key", file.display())]
+    ReadKey {
+        file: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} has no key for --peer-key", file.display())]
+    Key {
+        file: PathBuf,
+        #[source]
+        source: NotACacheKey,
+    },
+    #[error("--peer-key needs the pod's address in POD_IP")]
+    NoAddress,
+    #[error("POD_IP is no address")]
+    Address(#[source] AddrParseError),
+}
+
 impl Options {
     /// The most threads that loads occupy: of new modules, and of known ones.
     pub(crate) fn load_threads(&self) -> usize {
@@ -109,18 +157,20 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`MemoryError`], when the memory limit of the container is needed and not known.
+    /// [`OptionsError`], when the memory limit of the container or the key of the pool is needed and not known.
     pub(crate) fn settings(
         &self,
         trust: Trust,
         compile: &str,
         fields: PodFields,
-    ) -> Result<Settings, MemoryError> {
+    ) -> Result<Settings, OptionsError> {
         let instance_memory = match self.instance_memory {
             Some(bytes) => Some(bytes),
             None => instance_memory()?,
         };
+        let peers = self.peers(&fields)?;
         Ok(Settings {
+            peers,
             state: self.state.clone(),
             cache: self.cache.clone(),
             compiler: CompileCommand {
@@ -145,6 +195,31 @@ impl Options {
             list_timeout: LIST_TIMEOUT,
             fields,
         })
+    }
+}
+
+impl Options {
+    fn peers(&self, fields: &PodFields) -> Result<Option<PeerSettings>, OptionsError> {
+        let Some(file) = &self.peer_key else {
+            return Ok(None);
+        };
+        let file = || file.clone();
+        let bytes = fs::read(file()).map_err(|source| OptionsError::ReadKey {
+            file: file(),
+            source,
+        })?;
+        let key = CacheKey::new(&bytes).map_err(|source| OptionsError::Key {
+            file: file(),
+            source,
+        })?;
+        let address = fields.get("status.podIP").ok_or(OptionsError::NoAddress)?;
+        let address: IpAddr = address.parse().map_err(OptionsError::Address)?;
+        Ok(Some(PeerSettings {
+            key,
+            listen: self.peer_listen,
+            own: SocketAddr::new(address, self.peer_listen.port()),
+            pods: self.peers.clone(),
+        }))
     }
 }
 
@@ -188,6 +263,50 @@ mod tests {
         check(&["--instance-memory", "half"], false);
         check(&["--admin", "9090"], false);
         check(&["--unknown"], false);
+        check(&["--peer-key", "/key", "--peers", "sampan-pool:9091"], true);
+        check(&["--peers", "sampan-pool:9091"], false);
+    }
+
+    #[test]
+    fn a_pool_with_a_key_shares_modules() {
+        fn check(key: Option<&[u8]>, address: Option<&str>, expected: Result<&str, &str>) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("key");
+            if let Some(key) = key {
+                fs::write(&file, key).expect("it is written");
+            }
+            let path = file.to_str().expect("it is text");
+            let options =
+                Options::parse_from(["sampan-pool", "--peer-key", path, "--peers", "a:1,b:2"]);
+            let fields =
+                PodFields::of(|name| address.filter(|_| name == "POD_IP").map(str::to_owned));
+            let found = match options.settings(Trust::Public, "compile", fields) {
+                Ok(settings) => {
+                    let peers = settings.peers.expect("there is a key");
+                    assert_eq!(peers.pods, ["a:1", "b:2"]);
+                    Ok(peers.own.to_string())
+                }
+                Err(error) => Err(error.to_string().replace(path, "FILE")),
+            };
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(found, expected);
+        }
+        let key = [1; CacheKey::LENGTH];
+        check(Some(&key), Some("10.0.0.1"), Ok("10.0.0.1:9091"));
+        check(Some(&key), Some("fd00::1"), Ok("[fd00::1]:9091"));
+        let missing = "FILE cannot be read: give --peer-key the file of the pool's key";
+        check(None, Some("10.0.0.1"), Err(missing));
+        check(
+            Some(&key[1..]),
+            Some("10.0.0.1"),
+            Err("FILE has no key for --peer-key"),
+        );
+        check(
+            Some(&key),
+            None,
+            Err("--peer-key needs the pod's address in POD_IP"),
+        );
+        check(Some(&key), Some("here"), Err("POD_IP is no address"));
     }
 
     #[test]

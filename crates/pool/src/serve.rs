@@ -1,6 +1,7 @@
 //! The pool without its watches: everything that serves functions, fed with events.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::fields::PodFields;
 use crate::load::Loader;
 use crate::metrics::PoolMetrics;
 use crate::objects::ObjectKey;
+use crate::peers::{PeerSettings, Peers};
 use crate::pool::{Parts, Pool};
 use crate::readiness::Readiness;
 use crate::report::Reports;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub list_timeout: Duration,
     /// The fields of the pool's pod.
     pub fields: PodFields,
+    /// How it shares compiled modules with other pods; `None` for a pod that compiles everything itself.
+    pub peers: Option<PeerSettings>,
 }
 
 /// Reasons why a pool could not start.
@@ -66,6 +70,14 @@ pub enum StartError {
     /// The engine did not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The address for the other pods cannot be used.
+    #[error("{address} cannot be listened on: choose another --peer-listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
     /// A folder cannot be used.
     #[error("the folder {} cannot be used: mount a writable volume there, or choose another with {option}", folder.display())]
     Folder {
@@ -89,6 +101,7 @@ pub struct Serving {
     readiness: Readiness,
     ports: Ports,
     task: JoinHandle<()>,
+    peer_server: Option<JoinHandle<()>>,
 }
 
 /// Starts a pool, which first serves what its folder says that it served before. The receiver gets
@@ -114,7 +127,21 @@ pub fn serve(
         processors: settings.processors,
         threads: Handle::current().metrics().num_workers(),
     });
+    let function_metrics = Metrics::register(registry);
+    let metrics = PoolMetrics::register(registry);
+    let peers = settings
+        .peers
+        .as_ref()
+        .map(|own| (own, Peers::new(own, metrics.clone())));
+    let shared = peers
+        .as_ref()
+        .map(|(own, peers)| peers.shared_modules(own.key.clone()));
+    config.shared_modules = shared;
     let engine = Engine::new(&config)?;
+    let peer_server = match &peers {
+        Some((own, peers)) => Some(serve_modules(own, peers, &engine)?),
+        None => None,
+    };
     let images = settings.cache.join("pulled");
     let plain_http = settings.plain_http_registries;
     let loads = settings.loads;
@@ -136,8 +163,6 @@ pub fn serve(
         "restored from the snapshot"
     );
 
-    let function_metrics = Metrics::register(registry);
-    let metrics = PoolMetrics::register(registry);
     let guests = engine.guests().clone();
     let ports = Ports::new(settings.server, function_metrics.clone(), guests);
     let loader = Loader::new(engine, artifacts, function_metrics, metrics.clone(), loads);
@@ -164,8 +189,20 @@ pub fn serve(
         readiness,
         ports,
         task,
+        peer_server,
     };
     Ok((serving, added))
+}
+
+fn serve_modules(
+    own: &PeerSettings,
+    peers: &Peers,
+    engine: &Engine,
+) -> Result<JoinHandle<()>, StartError> {
+    let address = own.listen;
+    peers
+        .serve(address, engine.clone())
+        .map_err(|source| StartError::Listen { address, source })
 }
 
 impl Serving {
@@ -182,6 +219,9 @@ impl Serving {
         sleep(delay).await;
         let summary = self.ports.drain().await;
         self.task.abort();
+        if let Some(server) = self.peer_server {
+            server.abort();
+        }
         summary
     }
 }

@@ -12,8 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fields::PodFields;
-use crate::memory::MemoryError;
-use crate::options::{Format, Options, processors};
+use crate::options::{Format, Options, OptionsError, processors};
 use crate::serve::{StartError, serve};
 use crate::watches;
 
@@ -45,8 +44,8 @@ enum Failure {
         #[source]
         source: std::io::Error,
     },
-    #[error("the memory for instances is not known")]
-    Memory(#[from] MemoryError),
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     #[error("the pool cannot start")]
     Start(#[from] StartError),
     #[error("{0} has ended, which is a fault of this program; the container has to restart")]

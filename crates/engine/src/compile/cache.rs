@@ -1,9 +1,9 @@
 //! On-disk cache of compiled modules, and the only place that deserializes compiled code.
 //!
 //! A file loads only if it ends with a keyed hash over its name and every byte of it. The key
-//! belongs to this folder. The name covers the WebAssembly, the wasmtime version and the
-//! configuration. A file that was copied, renamed, truncated, changed or written without the key is
-//! compiled again.
+//! belongs to this folder, or to the processes that share their modules: see [`super::shared`]. The
+//! name covers the WebAssembly, the wasmtime version and the configuration. A file that was renamed,
+//! truncated, changed or written without the key is compiled again.
 //!
 //! Only its owner can read the folder, and the owner could attach a debugger as well. The hash
 //! guards against files from elsewhere, not against the owner.
@@ -12,7 +12,6 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, PermissionsExt, fchown};
@@ -22,8 +21,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use super::config::Flavour;
 use super::lock::CompileLock;
+use super::module_name::ModuleName;
+use super::shared::CacheKey;
 use super::temporary;
 use crate::error::{EngineError, LoadError};
 
@@ -40,43 +40,7 @@ const UNUSED_ID: u32 = 0xffff_ff00;
 /// The folder of compiled modules.
 pub(crate) struct Cache {
     folder: PathBuf,
-    key: [u8; blake3::KEY_LEN],
-}
-
-impl Drop for Cache {
-    fn drop(&mut self) {
-        // A process that prepares modules for others forks afterwards. Its children must hold
-        // neither the key nor the folder.
-        self.key.fill(0);
-        std::hint::black_box(&self.key);
-    }
-}
-
-/// The name under which a compiled module is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key(String);
-
-impl Key {
-    /// The key of a module with this SHA-256 digest, compiled for this engine.
-    pub(crate) fn new(digest: &str, engine: &Engine, flavour: Flavour) -> Self {
-        struct Feed(Sha256);
-        impl Hasher for Feed {
-            fn write(&mut self, bytes: &[u8]) {
-                self.0.update(bytes);
-            }
-            fn finish(&self) -> u64 {
-                // Only the fed bytes matter.
-                0
-            }
-        }
-        let mut feed = Feed(Sha256::new());
-        digest.hash(&mut feed);
-        flavour.as_str().hash(&mut feed);
-        // Covers wasmtime's version, the target, the processor's features and every setting that
-        // changes code.
-        engine.precompile_compatibility_hash().hash(&mut feed);
-        Self(hex::encode(feed.0.finalize()))
-    }
+    key: CacheKey,
 }
 
 /// A file of compiled code, with the descriptor through which its keyed hash was verified. Only
@@ -129,13 +93,13 @@ pub(crate) enum Code {
 }
 
 impl Cache {
-    /// Opens the folder. Makes the folder and its key if they are missing.
+    /// Opens the folder. Makes the folder if it is missing, and without a given key also its own.
     ///
     /// # Errors
     ///
     /// [`EngineError::Cache`] with the failing path; [`EngineError::CacheKey`] for a key file of
     /// the wrong length.
-    pub(crate) fn open(folder: &Path) -> Result<Self, EngineError> {
+    pub(crate) fn open(folder: &Path, key: Option<&CacheKey>) -> Result<Self, EngineError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| EngineError::Cache { path, source }
@@ -146,12 +110,10 @@ impl Cache {
             .mode(0o700)
             .create(&modules)
             .map_err(at(&modules))?;
-        let path = folder.join("key");
-        let mut bytes = read_or_make_key(&path).map_err(at(&path))?;
-        let key = bytes.as_slice().try_into();
-        let key = key.map_err(|_| EngineError::CacheKey { path })?;
-        bytes.fill(0);
-        std::hint::black_box(&bytes);
+        let key = match key {
+            Some(key) => key.clone(),
+            None => own_key(folder)?,
+        };
         // A process may have been killed while it wrote the key, or a module.
         for folder in [folder, &modules] {
             temporary::remove_leftovers(folder).map_err(at(folder))?;
@@ -162,41 +124,41 @@ impl Cache {
         })
     }
 
-    pub(crate) fn path(&self, key: &Key) -> PathBuf {
-        self.folder.join(format!("{}.cwasm", key.0))
+    pub(crate) fn path(&self, name: &ModuleName) -> PathBuf {
+        self.folder.join(format!("{name}.cwasm"))
     }
 
-    /// Loads the module stored under `key`; `None` when there is no file or it does not verify.
+    /// Loads the module stored under a name; `None` when there is no file or it does not verify.
     ///
     /// # Errors
     ///
     /// [`LoadError::Cache`] when the file exists but cannot be read.
     pub(crate) fn load(
         &self,
-        key: &Key,
+        name: &ModuleName,
         engine: &Engine,
         component: bool,
     ) -> Result<Option<Code>, LoadError> {
-        let Some(verified) = self.find(key)? else {
+        let Some(verified) = self.find(name)? else {
             return Ok(None);
         };
         match verified.load(engine, component) {
             Ok(code) => Ok(Some(code)),
             Err(error) => {
-                let path = self.path(key);
+                let path = self.path(name);
                 tracing::warn!(path = %path.display(), %error, "a cached module does not load; compiling again");
                 Ok(None)
             }
         }
     }
 
-    /// Opens the file stored under `key`; `None` when there is no file or it does not verify.
+    /// Opens the file stored under a name; `None` when there is no file or it does not verify.
     ///
     /// # Errors
     ///
     /// [`LoadError::Cache`] when the file exists but cannot be read.
-    pub(crate) fn find(&self, key: &Key) -> Result<Option<Verified>, LoadError> {
-        let path = self.path(key);
+    pub(crate) fn find(&self, name: &ModuleName) -> Result<Option<Verified>, LoadError> {
+        let path = self.path(name);
         let failed = |error: io::Error| LoadError::Cache {
             path: path.clone(),
             message: error.to_string(),
@@ -206,20 +168,23 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        if !self.verifies(key, &mut file).map_err(failed)? {
+        if !self.verifies(name, &mut file).map_err(failed)? {
             tracing::warn!(path = %path.display(), "a cached module does not verify; compiling again");
             return Ok(None);
         }
         Ok(Some(Verified(file)))
     }
 
-    /// Removes all modules but those of these keys.
+    /// Removes all modules but those of these names.
     ///
     /// # Errors
     ///
     /// [`LoadError::Cache`] when the folder cannot be read or written.
-    pub(crate) fn retain(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), LoadError> {
-        let kept: HashSet<PathBuf> = keys.into_iter().map(|key| self.path(&key)).collect();
+    pub(crate) fn retain(
+        &self,
+        names: impl IntoIterator<Item = ModuleName>,
+    ) -> Result<(), LoadError> {
+        let kept: HashSet<PathBuf> = names.into_iter().map(|name| self.path(&name)).collect();
         let remove = || -> io::Result<()> {
             for entry in fs::read_dir(&self.folder)? {
                 let path = entry?.path();
@@ -236,13 +201,13 @@ impl Cache {
         })
     }
 
-    /// Waits until no other process compiles the module of this key.
+    /// Waits until no other process compiles the module of this name.
     ///
     /// # Errors
     ///
     /// [`LoadError::Cache`] when the folder cannot be written.
-    pub(crate) fn lock(&self, key: &Key) -> Result<CompileLock, LoadError> {
-        let path = self.folder.join(format!("{}.lock", key.0));
+    pub(crate) fn lock(&self, name: &ModuleName) -> Result<CompileLock, LoadError> {
+        let path = self.folder.join(format!("{name}.lock"));
         CompileLock::take(&path).map_err(|error| LoadError::Cache {
             path,
             message: error.to_string(),
@@ -254,18 +219,54 @@ impl Cache {
     /// # Errors
     ///
     /// [`LoadError::Cache`] when the folder is full, read-only or missing.
-    pub(crate) fn store(&self, key: &Key, compiled: &[u8]) -> Result<(), LoadError> {
-        let path = self.path(key);
-        self.write(key, compiled, &path)
+    pub(crate) fn store(&self, name: &ModuleName, compiled: &[u8]) -> Result<(), LoadError> {
+        let path = self.path(name);
+        self.write(name, compiled, &path)
             .map_err(|error| LoadError::Cache {
                 path,
                 message: error.to_string(),
             })
     }
 
-    fn write(&self, key: &Key, compiled: &[u8], path: &Path) -> io::Result<()> {
+    /// Stores the whole file of another cache with the same key. Returns whether it verifies; nothing is
+    /// stored otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::store`].
+    pub(crate) fn receive(&self, name: &ModuleName, file: &[u8]) -> Result<bool, LoadError> {
+        let Some((compiled, mac)) = file.split_last_chunk::<MAC_LENGTH>() else {
+            return Ok(false);
+        };
+        let mut expected = self.mac(name);
+        expected.update(compiled);
+        // blake3 compares in constant time.
+        if expected.finalize() != blake3::Hash::from_bytes(*mac) {
+            return Ok(false);
+        }
+        self.store(name, compiled).map(|()| true)
+    }
+
+    /// Reads the whole file of a module, for another cache with the same key; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`] when the file exists but cannot be read.
+    pub(crate) fn read(&self, name: &ModuleName) -> Result<Option<Vec<u8>>, LoadError> {
+        let path = self.path(name);
+        match fs::read(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LoadError::Cache {
+                path,
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    fn write(&self, name: &ModuleName, compiled: &[u8], path: &Path) -> io::Result<()> {
         let mut temporary = temporary::make(&self.folder)?;
-        let mut mac = self.mac(key);
+        let mut mac = self.mac(name);
         mac.update(compiled);
         temporary.write_all(compiled)?;
         temporary.write_all(mac.finalize().as_bytes())?;
@@ -281,19 +282,19 @@ impl Cache {
         temporary::remove_leftovers(&self.folder)
     }
 
-    fn mac(&self, key: &Key) -> blake3::Hasher {
-        let mut mac = blake3::Hasher::new_keyed(&self.key);
+    fn mac(&self, name: &ModuleName) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(self.key.as_bytes());
         mac.update(CONTEXT);
-        mac.update(key.0.as_bytes());
+        mac.update(name.as_str().as_bytes());
         mac
     }
 
-    fn verifies(&self, key: &Key, file: &mut File) -> io::Result<bool> {
+    fn verifies(&self, name: &ModuleName, file: &mut File) -> io::Result<bool> {
         let length = file.metadata()?.len();
         let Some(payload) = length.checked_sub(MAC_LENGTH as u64) else {
             return Ok(false);
         };
-        let mut mac = self.mac(key);
+        let mut mac = self.mac(name);
         let mut buffer = vec![0; 256 << 10];
         let mut rest = payload;
         while rest > 0 {
@@ -311,6 +312,19 @@ impl Cache {
         // blake3 compares in constant time.
         Ok(mac.finalize() == blake3::Hash::from_bytes(stored))
     }
+}
+
+/// The key of a folder, which is made if it is missing.
+fn own_key(folder: &Path) -> Result<CacheKey, EngineError> {
+    let path = folder.join("key");
+    let mut bytes = read_or_make_key(&path).map_err(|source| EngineError::Cache {
+        path: path.clone(),
+        source,
+    })?;
+    let key = CacheKey::new(&bytes).map_err(|_| EngineError::CacheKey { path });
+    bytes.fill(0);
+    std::hint::black_box(&bytes);
+    key
 }
 
 /// Reads the key file. If it is missing, a new random key is put in place atomically; the first of
@@ -347,8 +361,8 @@ fn deserialize(
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: deserialisation asks that the bytes come from wasmtime's own compiler and do not
     // change while they are mapped. `Cache::find` is the only maker of a `Verified`; it has verified,
-    // through this descriptor, a keyed hash that only `Cache::store` makes, over bytes that our own
-    // compiler process wrote. Files are never written in place, only replaced by renaming.
+    // through this descriptor, a keyed hash that only `Cache::store` makes, here or in a process that was
+    // given the same key, over bytes that our own compiler process wrote. Files are never written in place, only replaced by renaming.
     unsafe {
         if component {
             Component::deserialize_file(engine, path).map(Code::Component)

@@ -10,6 +10,7 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+use super::shared::SharedModules;
 use crate::kind::Kind;
 use crate::outbound::trust::Authorities;
 
@@ -36,6 +37,8 @@ pub struct EngineConfig {
     pub max_memory: u64,
     /// The program that compiles.
     pub compiler: CompileCommand,
+    /// The compiled modules that this process shares with others; `None` for a cache with a key of its own.
+    pub shared_modules: Option<SharedModules>,
     /// How long an idle module stays in memory; `None` for the default of a minute.
     pub module_idle: Option<Duration>,
     /// The most linear memory of all instances together, in bytes; `None` for no budget.
@@ -58,6 +61,7 @@ impl EngineConfig {
             instances: 1000,
             max_memory: 4 << 30,
             compiler,
+            shared_modules: None,
             module_idle: None,
             instance_memory: None,
             shared_processors: None,

@@ -8,6 +8,7 @@ use crate::call::function::LoadedFunction;
 use crate::compile::cache::{Cache, digest};
 use crate::compile::compiler::Compiler;
 use crate::compile::config::{EngineConfig, Flavour};
+use crate::compile::module_name::ModuleName;
 use crate::compile::wasm::Wasm;
 use crate::context::function_context::FunctionContext;
 use crate::context::guests::Guests;
@@ -29,9 +30,11 @@ impl Engine {
     ///
     /// [`EngineError`], when the cache folder cannot be used or memory cannot be reserved.
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
+        let shared = config.shared_modules.as_ref();
         let source = Source::Cache {
-            cache: Cache::open(&config.cache)?,
+            cache: Cache::open(&config.cache, shared.map(|shared| &shared.key))?,
             compiler: Box::new(Compiler::new(config.compiler.clone())),
+            peers: shared.map(|shared| Arc::clone(&shared.peers)),
         };
         let runtimes = [
             Runtime::new(Flavour::Sequential, config)?,
@@ -54,6 +57,18 @@ impl Engine {
     /// [`LoadError::Cache`], when the cache cannot be changed.
     pub fn retain(&self, digests: &[&str]) -> Result<(), LoadError> {
         self.0.retain(digests)
+    }
+
+    /// Reads the whole file of a compiled module, for a process with the same [`SharedModules::key`]; `None` if the
+    /// cache lacks it. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Cache`], when the file cannot be read.
+    ///
+    /// [`SharedModules::key`]: crate::SharedModules::key
+    pub fn compiled_file(&self, name: &ModuleName) -> Result<Option<Vec<u8>>, LoadError> {
+        self.0.read(name)
     }
 
     /// Loads a function. This takes microseconds from the cache, a tenth of a second for a Rust

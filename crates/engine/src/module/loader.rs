@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sampan_spec::Function;
+use sampan_spec::{Function, Limits};
 
 use super::linked::Module;
 use super::runtime::Runtime;
-use crate::compile::cache::{Cache, Key, Verified, digest};
+use super::turns::{FailedAttempt, Turns};
+use crate::compile::cache::{Cache, Verified, digest};
 use crate::compile::compiler::{Compiler, Job};
 use crate::compile::config::{EngineConfig, Flavour};
+use crate::compile::module_name::ModuleName;
+use crate::compile::shared::ModulePeers;
 use crate::compile::wasm::Wasm;
 use crate::context::engine_context::EngineContext;
 use crate::context::function_context::FunctionContext;
@@ -21,6 +24,7 @@ use crate::observer::Observer;
 pub(crate) struct Loader {
     runtimes: Vec<Runtime>,
     source: Source,
+    turns: Turns,
     pub(crate) engine: Arc<EngineContext>,
     pub(super) module_idle: Option<Duration>,
 }
@@ -31,6 +35,8 @@ pub(crate) enum Source {
     Cache {
         cache: Cache,
         compiler: Box<Compiler>,
+        /// Other processes that may have a module; `None` for a cache that is not shared.
+        peers: Option<Arc<dyn ModulePeers>>,
     },
     /// The one module that was prepared for this process.
     Prepared(Arc<Verified>),
@@ -59,6 +65,7 @@ impl Loader {
         Ok(Self {
             runtimes,
             source,
+            turns: Turns::default(),
             engine: Arc::new(engine),
             module_idle: config.module_idle,
         })
@@ -72,7 +79,7 @@ impl Loader {
             .ok_or_else(|| LoadError::Engine(format!("this engine does not run {kind}")))
     }
 
-    /// Takes a module from the cache. If it is missing, compiles it into the cache first.
+    /// Takes a module from the cache. If it is missing, gets it from another process or compiles it, into the cache.
     pub(crate) async fn module(
         &self,
         kind: Kind,
@@ -85,28 +92,88 @@ impl Loader {
             observer.cache(true);
             return Ok(module);
         }
-        let Source::Cache { cache, compiler } = &self.source else {
+        let asked = Instant::now();
+        let mut failed = self.turns.take(&self.name(kind, digest)?).await;
+        // Another function may have it by now, or the attempt of another may have failed.
+        if let Some(module) = self.cached(kind, digest)? {
+            observer.cache(true);
+            return Ok(module);
+        }
+        let limits = &function.limits;
+        if let Some(error) = failed.as_ref().and_then(|last| last.answer(asked, limits)) {
+            return Err(error);
+        }
+        let begun = Instant::now();
+        let result = self.obtain(kind, digest, limits, bytes, observer).await;
+        if let Err(error) = &result {
+            *failed = Some(FailedAttempt::new(begun, limits, error.clone()));
+        }
+        result
+    }
+
+    /// Gets a module from another process or compiles it, into the cache.
+    async fn obtain(
+        &self,
+        kind: Kind,
+        digest: &str,
+        limits: &Limits,
+        bytes: &Bytes,
+        observer: &dyn Observer,
+    ) -> Result<Module, LoadError> {
+        let Source::Cache {
+            cache,
+            compiler,
+            peers,
+        } = &self.source
+        else {
             return Err(LoadError::Engine("this engine compiles nothing".into()));
         };
         observer.cache(false);
+        let name = self.name(kind, digest)?;
+        // Until the module is in the cache, or nobody can have it from here.
+        let missing = peers.as_ref().map(|peers| peers.missing(&name));
+        if let Some(missing) = &missing
+            && let Some(file) = missing.fetch().await
+        {
+            let alone = compiler.block_spawns().await;
+            let verifies = cache.receive(&name, &file)?;
+            drop(alone);
+            if !verifies {
+                tracing::warn!(module = %name, "a module of another process does not verify; compiling");
+            } else if let Some(module) = self.cached(kind, digest)? {
+                return Ok(module);
+            }
+        }
         let started = Instant::now();
         let compiled = compiler
             .compile(Job {
                 wasm: bytes.clone(),
                 flavour: Flavour::of(kind),
                 component: kind.is_component(),
-                limits: &function.limits,
+                limits,
             })
             .await?;
         observer.compiled(started.elapsed());
-        let engine = &self.runtime(kind)?.engine;
-        let key = Key::new(digest, engine, Flavour::of(kind));
         let alone = compiler.block_spawns().await;
-        cache.store(&key, &compiled)?;
+        cache.store(&name, &compiled)?;
         drop(alone);
+        drop(missing);
         self.cached(kind, digest)?.ok_or_else(|| {
             LoadError::Link("the module just compiled is gone from the cache".into())
         })
+    }
+
+    /// Reads the whole file of a compiled module; `None` if the cache lacks it.
+    pub(crate) fn read(&self, name: &ModuleName) -> Result<Option<Vec<u8>>, LoadError> {
+        match &self.source {
+            Source::Cache { cache, .. } => cache.read(name),
+            Source::Prepared(_) => Ok(None),
+        }
+    }
+
+    fn name(&self, kind: Kind, digest: &str) -> Result<ModuleName, LoadError> {
+        let engine = &self.runtime(kind)?.engine;
+        Ok(ModuleName::new(digest, engine, Flavour::of(kind)))
     }
 
     /// Removes the compiled modules of all files but those with these digests.
@@ -114,11 +181,11 @@ impl Loader {
         let Source::Cache { cache, .. } = &self.source else {
             return Ok(());
         };
-        let keys = self.runtimes.iter().flat_map(|runtime| {
-            let key = |digest: &&str| Key::new(digest, &runtime.engine, runtime.flavour);
-            digests.iter().map(key)
+        let names = self.runtimes.iter().flat_map(|runtime| {
+            let name = |digest: &&str| ModuleName::new(digest, &runtime.engine, runtime.flavour);
+            digests.iter().map(name)
         });
-        cache.retain(keys)
+        cache.retain(names)
     }
 
     fn cached(&self, kind: Kind, digest: &str) -> Result<Option<Module>, LoadError> {
@@ -127,8 +194,8 @@ impl Loader {
         let code = match &self.source {
             Source::Prepared(verified) => Some(verified.load(&runtime.engine, component)?),
             Source::Cache { cache, .. } => {
-                let key = Key::new(digest, &runtime.engine, Flavour::of(kind));
-                cache.load(&key, &runtime.engine, component)?
+                let name = self.name(kind, digest)?;
+                cache.load(&name, &runtime.engine, component)?
             }
         };
         code.map(|code| Module::link(kind, &code, runtime))

@@ -1,7 +1,7 @@
 //! Modules that are ready to be instantiated: checked, compiled and linked with the host's interfaces.
 //!
 //! - [`check`]: whether a file fits its function and this host
-//! - [`loader`]: takes a module from the cache, or lets it be compiled
+//! - [`loader`]: takes a module from the cache, from another process or from the compiler, and [`turns`] orders that
 //! - [`runtime`]: the wasmtime engines, with their linkers
 //! - [`linker`]: the interfaces that a guest may import
 //! - [`linked`]: a linked module
@@ -17,3 +17,4 @@ pub(crate) mod loader;
 pub(crate) mod precompiler;
 pub(crate) mod reloadable;
 pub(crate) mod runtime;
+mod turns;

@@ -15,9 +15,10 @@ use sampan_spec::Function;
 use super::check::checked_kind;
 use super::linked::Module;
 use super::runtime::Runtime;
-use crate::compile::cache::{Cache, Key, Verified, digest};
+use crate::compile::cache::{Cache, Verified, digest};
 use crate::compile::compiler::{Compiler, Job};
 use crate::compile::config::{EngineConfig, Flavour, compiler};
+use crate::compile::module_name::ModuleName;
 use crate::compile::wasm::Wasm;
 use crate::error::{EngineError, LoadError};
 use crate::kind::Kind;
@@ -75,7 +76,7 @@ impl Precompiler {
     /// [`EngineError`], when the cache folder cannot be used.
     pub fn open(config: &EngineConfig) -> Result<Self, EngineError> {
         Ok(Self {
-            cache: Cache::open(&config.cache)?,
+            cache: Cache::open(&config.cache, None)?,
             compiler: Compiler::new(config.compiler.clone()),
         })
     }
@@ -101,12 +102,12 @@ impl Precompiler {
         let digest = digest(&bytes);
         let engine = wasmtime::Engine::new(&compiler(flavour))
             .map_err(|error| LoadError::Compiler(format!("{error:#}")))?;
-        let key = Key::new(&digest, &engine, flavour);
+        let name = ModuleName::new(&digest, &engine, flavour);
         drop(engine);
         let found = |code: Verified| {
             code.assign_unused_owner()
                 .map_err(|error| LoadError::Cache {
-                    path: self.cache.path(&key),
+                    path: self.cache.path(&name),
                     message: format!("giving the compiled module away: {error}"),
                 })?;
             Ok(Prepared {
@@ -115,13 +116,13 @@ impl Precompiler {
                 code: Arc::new(code),
             })
         };
-        if let Some(code) = self.cache.find(&key)? {
+        if let Some(code) = self.cache.find(&name)? {
             observer.cache(true);
             return found(code);
         }
-        let _lock = self.cache.lock(&key)?;
+        let _lock = self.cache.lock(&name)?;
         // The previous holder of the lock may have compiled it.
-        if let Some(code) = self.cache.find(&key)? {
+        if let Some(code) = self.cache.find(&name)? {
             observer.cache(true);
             return found(code);
         }
@@ -135,8 +136,8 @@ impl Precompiler {
         };
         let compiled = self.compiler.compile_blocking(&job)?;
         observer.compiled(started.elapsed());
-        self.cache.store(&key, &compiled)?;
-        let code = self.cache.find(&key)?.ok_or_else(|| {
+        self.cache.store(&name, &compiled)?;
+        let code = self.cache.find(&name)?.ok_or_else(|| {
             LoadError::Link("the module just compiled is gone from the cache".into())
         })?;
         found(code)

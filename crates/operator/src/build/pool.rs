@@ -1,4 +1,4 @@
-//! Builds the objects of a namespace's pool: its service account, its grant, its Deployment, its
+//! Builds the objects of a namespace's pool: its service account, its grant, its Service, its Deployment, its
 //! autoscaler and its disruption budget.
 //!
 //! The pool is an ordinary container that any cluster admits: Pod Security `restricted`, a
@@ -15,7 +15,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
     HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SecurityContext, ServiceAccount,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SecurityContext, Service, ServiceAccount,
     SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
@@ -28,6 +28,7 @@ use sampan_crd::{MANAGED_BY, METRICS_PORT, POOL, POOL_LABEL};
 use super::autoscaler::autoscaler;
 use super::pod::{filled, seccomp_default};
 use super::pool_config::{PodCount, PoolConfig, PoolSettings};
+use super::pool_sharing;
 
 /// The container of a pool's pod.
 const CONTAINER: &str = "pool";
@@ -71,6 +72,8 @@ pub struct PoolObjects {
     pub service_account: ServiceAccount,
     /// The grant of the `ClusterRole`, in its namespace only.
     pub role_binding: RoleBinding,
+    /// The name with the addresses of its pods, by which they find each other.
+    pub peers: Service,
     /// Its pods. An autoscaled one has no number of pods, which is the autoscaler's.
     pub deployment: Deployment,
     /// What chooses the number of its pods; `None` for a fixed number.
@@ -101,6 +104,7 @@ pub fn pool(namespace: &str, config: &PoolConfig) -> PoolObjects {
                 api_group: None,
             }]),
         },
+        peers: pool_sharing::peer_service(metadata(namespace), selector()),
         deployment: deployment(namespace, config),
         autoscaler: match config.pods {
             PodCount::Fixed(_) => None,
@@ -236,6 +240,7 @@ fn spec(config: &PoolConfig) -> PodSpec {
         volumes: Some(vec![
             volume(STATE, Some("Memory"), &settings.state_size),
             volume(CACHE, None, &settings.cache_size),
+            pool_sharing::volume(),
         ]),
         containers: vec![container(settings)],
         ..PodSpec::default()
@@ -271,6 +276,7 @@ fn container(settings: &PoolSettings) -> Container {
         format!("--drain-timeout={}s", GRACE.as_secs()),
         format!("--ready-timeout={}s", settings.ready_timeout.as_secs()),
     ];
+    arguments.extend(pool_sharing::arguments());
     let registries = settings.plain_http_registries.iter();
     arguments.extend(registries.map(|host| format!("--plain-http-registry={host}")));
     let pause = i64::try_from(settings.drain_delay.as_secs()).unwrap_or(i64::MAX);
@@ -280,14 +286,17 @@ fn container(settings: &PoolSettings) -> Container {
         image_pull_policy: settings.image_pull_policy.clone(),
         args: Some(arguments),
         env: Some(FIELDS.into_iter().map(field).collect()),
-        ports: Some(vec![ContainerPort {
-            name: Some("metrics".to_owned()),
-            container_port: METRICS_PORT.into(),
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(vec![
+            ContainerPort {
+                name: Some("metrics".to_owned()),
+                container_port: METRICS_PORT.into(),
+                protocol: Some("TCP".to_owned()),
+                ..ContainerPort::default()
+            },
+            pool_sharing::container_port(),
+        ]),
         resources: Some(settings.resources.clone()),
-        volume_mounts: Some(vec![mount(STATE), mount(CACHE)]),
+        volume_mounts: Some(vec![mount(STATE), mount(CACHE), pool_sharing::mount()]),
         // It answers before it has read its cache.
         startup_probe: Some(probe("/healthz", 1, 60)),
         liveness_probe: Some(probe("/healthz", 10, 6)),

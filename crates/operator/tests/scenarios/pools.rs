@@ -11,10 +11,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::DeleteParams;
 use sampan_crd::pool_report::{PoolReport, PooledFunction, Serving};
-use sampan_crd::{ConditionKind, POOL, Placement, WasmFunction};
+use sampan_crd::{ConditionKind, POOL, POOL_KEY, POOL_KEY_ENTRY, Placement, WasmFunction};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -42,6 +43,13 @@ pub(crate) fn port(function: &WasmFunction) -> Option<u16> {
 
 pub(crate) fn place(function: &WasmFunction) -> Option<Placement> {
     function.status.as_ref()?.placement
+}
+
+/// The key of the namespace's pool.
+async fn pool_key(namespace: &TestNamespace) -> Option<Vec<u8>> {
+    let secret = namespace.api::<Secret>().get_opt(POOL_KEY).await;
+    let mut data = secret.expect("an answer")?.data.unwrap_or_default();
+    data.remove(POOL_KEY_ENTRY).map(|key| key.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +95,38 @@ async fn a_pooled_function_has_a_port_and_its_namespace_a_pool() {
         .get(POOL)
         .await
         .expect("its pods");
+    let service = namespace.api::<Service>().get(POOL).await;
+    let service = service.expect("the name of its pods").spec;
+    assert_eq!(
+        service.and_then(|spec| spec.cluster_ip).as_deref(),
+        Some("None")
+    );
+    let key = pool_key(&namespace).await.expect("its key");
+    assert_eq!(key.len(), 32);
+    operator.stop().await.expect("it ends");
+
+    // Another operator leaves the key as it is, and makes one that is missing.
+    let operator = Operator::start(
+        &namespace.admin,
+        &FaultInjector::clear(),
+        &namespace.name,
+        None,
+    );
+    namespace.make("h", pooled()).await.expect("it is accepted");
+    let has_port = |function: &WasmFunction| port(function).is_some();
+    namespace.wait_for_status_where("h", has_port).await;
+    assert_eq!(pool_key(&namespace).await.as_ref(), Some(&key));
+    let secrets = namespace.api::<Secret>();
+    secrets
+        .delete(POOL_KEY, &DeleteParams::default())
+        .await
+        .expect("it is deleted");
+    until("there is another key", async || {
+        pool_key(&namespace)
+            .await
+            .is_some_and(|other| other.len() == 32 && other != key)
+    })
+    .await;
     operator.stop().await.expect("it ends");
 }
 

@@ -246,6 +246,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         ready_timeout: TEST_TIMEOUT,
         list_timeout: Duration::from_secs(1),
         fields: PodFields::of(|name| Some(format!("<{name}>"))),
+        peers: None,
     }
 }
 

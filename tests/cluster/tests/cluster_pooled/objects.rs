@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use sampan_cluster_tests::pooled::{POOL, deploy, wait_until_gone, wait_until_placed};
 use sampan_cluster_tests::{Namespace, Shell, TEST_TIMEOUT, hello, processes_of, push, signal};
@@ -50,6 +50,8 @@ async fn the_pool_comes_with_the_first_function_and_goes_with_the_last() {
     wait_until_gone::<Deployment>(&namespace, POOL).await;
     wait_until_gone::<ServiceAccount>(&namespace, POOL).await;
     wait_until_gone::<RoleBinding>(&namespace, POOL).await;
+    wait_until_gone::<Service>(&namespace, POOL).await;
+    wait_until_gone::<Secret>(&namespace, "sampan-pool-key").await;
     namespace.delete().await;
 }
 

@@ -1,0 +1,177 @@
+//! Compiled modules from the other pods of the pool, so that a module is compiled once for all of them.
+//!
+//! A pod that lacks a module asks the others for it, and compiles it when none has it. The file of a module ends with a
+//! keyed hash, which the engine verifies before it loads anything. The pods have the key from a Secret that the
+//! operator makes. Requests and answers have [proofs](proof) of the same key.
+//!
+//! When several pods want a module at once, the one of the highest [rank](rank) for it compiles. The others wait for its
+//! answer. A pod waits only for one that compiles or has a higher rank, so no two wait for each other.
+
+mod client;
+mod in_flight;
+mod known;
+mod proof;
+mod rank;
+mod server;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sampan_engine::{CacheKey, Engine, MissingModule, ModuleName, ModulePeers, SharedModules};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use self::client::{FetchError, fetch, request};
+use self::in_flight::{Coming, InFlight};
+use self::known::KnownPods;
+use self::proof::Prover;
+use self::server::{ModuleServer, serve};
+use crate::metrics::{PeerResult, PoolMetrics};
+
+/// Headers of a request: the address of the pod that asks, and a number that makes its proof its own.
+const FROM: &str = "sampan-from";
+const NONCE: &str = "sampan-nonce";
+
+/// Header of an answer: its proof. That of a request is in `Authorization`, after the scheme.
+const PROOF: &str = "sampan-proof";
+const SCHEME: &str = "Sampan";
+
+/// Where modules are, by name.
+const MODULES: &str = "/modules/";
+
+/// The most pods that are asked for one module. Every pod has what is served.
+const MOST_ASKED: usize = 3;
+
+/// How a pod shares compiled modules with others.
+#[derive(Clone, Debug)]
+pub struct PeerSettings {
+    /// The key of the pool.
+    pub key: CacheKey,
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The address by which the others reach this pod.
+    pub own: SocketAddr,
+    /// The names of the pods, as `HOST:PORT`; each may have many addresses, and this pod's among them.
+    pub pods: Vec<String>,
+}
+
+/// The other pods. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Peers(Arc<Shared>);
+
+struct Shared {
+    prover: Prover,
+    in_flight: InFlight,
+    pods: KnownPods,
+    own: SocketAddr,
+    metrics: PoolMetrics,
+}
+
+/// A module that this pod lacks.
+struct Missing {
+    coming: Coming,
+    shared: Arc<Shared>,
+}
+
+impl Peers {
+    pub(crate) fn new(settings: &PeerSettings, metrics: PoolMetrics) -> Self {
+        Self(Arc::new(Shared {
+            prover: Prover::new(&settings.key),
+            in_flight: InFlight::default(),
+            pods: KnownPods::new(settings.pods.clone(), settings.own),
+            own: settings.own,
+            metrics,
+        }))
+    }
+
+    /// For the engine's configuration.
+    pub(crate) fn shared_modules(&self, key: CacheKey) -> SharedModules {
+        let peers = Arc::new(self.clone());
+        SharedModules { key, peers }
+    }
+
+    /// Starts to give modules to the others.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub(crate) fn serve(&self, listen: SocketAddr, engine: Engine) -> io::Result<JoinHandle<()>> {
+        let listener = std::net::TcpListener::bind(listen)?;
+        listener.set_nonblocking(true)?;
+        let server = ModuleServer {
+            engine,
+            prover: self.0.prover.clone(),
+            in_flight: self.0.in_flight.clone(),
+            own: self.0.own,
+        };
+        Ok(tokio::spawn(serve(
+            TcpListener::from_std(listener)?,
+            server,
+        )))
+    }
+}
+
+impl ModulePeers for Peers {
+    fn missing(&self, name: &ModuleName) -> Box<dyn MissingModule> {
+        Box::new(Missing {
+            coming: self.0.in_flight.announce(name.clone()),
+            shared: Arc::clone(&self.0),
+        })
+    }
+}
+
+impl MissingModule for Missing {
+    fn fetch(&self) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + '_>> {
+        Box::pin(async move {
+            let found = self.shared.fetch(self.coming.name()).await;
+            if found.is_none() {
+                self.coming.compile();
+            }
+            found
+        })
+    }
+}
+
+impl Shared {
+    async fn fetch(&self, name: &ModuleName) -> Option<Vec<u8>> {
+        let pods = self.pods.others().await;
+        for pod in rank::in_order(name, pods, MOST_ASKED) {
+            let fetched = match request(name, self.own) {
+                Ok(request) => fetch(&self.prover, &request, pod).await,
+                Err(error) => Err(error),
+            };
+            match fetched {
+                Ok(Some(file)) => {
+                    self.metrics.asked_peer(PeerResult::Fetched);
+                    return Some(file.into());
+                }
+                Ok(None) => self.metrics.asked_peer(PeerResult::Missing),
+                Err(error) => {
+                    self.metrics.asked_peer(PeerResult::Failed);
+                    self.pods.set_failed(pod);
+                    log(&error, pod, name);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The module is compiled here, or comes from another pod, so a failure costs time only.
+fn log(error: &FetchError, pod: SocketAddr, module: &ModuleName) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(%pod, %module, %error, cause, "a pod of the pool gave no module");
+}
+
+/// The path of a module.
+fn path(name: &ModuleName) -> String {
+    format!("{MODULES}{name}")
+}
+
+/// The module of a path.
+fn module_of(path: &str) -> Option<ModuleName> {
+    path.strip_prefix(MODULES)?.parse().ok()
+}
