@@ -241,6 +241,10 @@ pub(crate) struct PoolCluster {
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) burst: usize,
 
+    /// How many distinct modules a further pod of the pool has
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) further: usize,
+
     /// The file of the samples
     #[arg(long, value_name = "FILE", default_value = "bench-pool-cluster.json")]
     pub(crate) json: PathBuf,
@@ -254,6 +258,8 @@ pub(crate) enum PoolClusterMeasure {
     Created,
     /// Many functions at once, against many pods
     Burst,
+    /// A further pod of the pool, which gets its modules from the first, against one that compiles them
+    Further,
 }
 
 #[derive(Debug, Args)]

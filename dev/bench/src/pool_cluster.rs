@@ -3,6 +3,7 @@
 mod burst;
 mod created;
 mod deployment;
+mod further;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -69,6 +70,8 @@ impl Bench<'_> {
             rows.extend(match measure {
                 PoolClusterMeasure::Created => created::measure(self, pool).await?,
                 PoolClusterMeasure::Burst => burst::measure(self, pool).await?,
+                // The last one: it replaces the pod of the others.
+                PoolClusterMeasure::Further => further::measure(self).await?,
             });
         }
         Ok(())

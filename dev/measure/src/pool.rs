@@ -68,6 +68,16 @@ pub async fn ready_pod(
     }
 }
 
+/// Whether the conditions of a pod have it ready.
+pub fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut conditions = status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten();
+    conditions.any(|it| it.type_ == "Ready" && it.status == "True")
+}
+
 /// The address of a pod that is pinned to a node, ready and not being deleted.
 fn ready_address(pod: &Pod, node: &str) -> Result<Option<IpAddr>> {
     let spec = pod.spec.as_ref();
@@ -76,11 +86,11 @@ fn ready_address(pod: &Pod, node: &str) -> Result<Option<IpAddr>> {
     let Some(status) = &pod.status else {
         return Ok(None);
     };
-    let mut conditions = status.conditions.iter().flatten();
-    let is_ready = conditions.any(|it| it.type_ == "Ready" && it.status == "True");
     let is_terminating = pod.metadata.deletion_timestamp.is_some();
     match &status.pod_ip {
-        Some(address) if is_pinned && is_ready && !is_terminating => Ok(Some(address.parse()?)),
+        Some(address) if is_pinned && is_ready(pod) && !is_terminating => {
+            Ok(Some(address.parse()?))
+        }
         _ => Ok(None),
     }
 }
