@@ -102,7 +102,11 @@ mod tests {
             assert_eq!(failed.answer(asked, limits).is_some(), expected);
         };
         check(begun, &limits, true);
-        check(begun - Duration::from_secs(1), &limits, true);
+        check(
+            begun.checked_sub(Duration::from_secs(1)).expect("a time"),
+            &limits,
+            true,
+        );
         check(begun + Duration::from_secs(1), &limits, false);
         check(begun, &longer, false);
     }

@@ -48,7 +48,7 @@ impl KnownPods {
                     Ok(addresses) => found.extend(addresses),
                     // Modules are compiled here then, which is slower and needs no other pod.
                     Err(error) => {
-                        tracing::warn!(name, %error, "the other pods of the pool are not known")
+                        tracing::warn!(name, %error, "the other pods of the pool are not known");
                     }
                 }
             }
