@@ -8,6 +8,7 @@
 //! # Behaviours
 //!
 //! - Leftovers of pods on a node: `src/leftovers.rs`; tests in `tests/cluster_leftovers.rs`.
+//! - All objects of a namespace: `src/contents.rs`.
 //! - The chart and its installer: tests in `tests/cluster_chart.rs`.
 //! - An ingress controller: tests in `tests/cluster_ingress.rs`.
 //! - Functions in a pool: `src/pooled.rs`; tests in `tests/cluster_pooled`, and with faults in `tests/cluster_faults`.
@@ -24,6 +25,7 @@ mod authority;
 mod call;
 mod cluster;
 mod containers;
+mod contents;
 mod functions;
 mod image_config;
 mod images;
