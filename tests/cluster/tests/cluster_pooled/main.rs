@@ -2,7 +2,7 @@
 
 mod changes;
 mod churn;
-
+mod isolation;
 mod objects;
 
 use std::process::Command;
