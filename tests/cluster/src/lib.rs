@@ -8,9 +8,12 @@
 //! # Behaviours
 //!
 //! - Leftovers of pods on a node: `src/leftovers.rs`; tests in `tests/cluster_leftovers.rs`.
+//! - All objects of a namespace: `src/contents.rs`.
 //! - The chart and its installer: tests in `tests/cluster_chart.rs`.
 //! - An ingress controller: tests in `tests/cluster_ingress.rs`.
 //! - Functions in a pool: `src/pooled.rs`; tests in `tests/cluster_pooled`, and with faults in `tests/cluster_faults`.
+//! - Requests at a fixed rate while something happens to their targets: `src/open_load.rs` and `src/load_report.rs`;
+//!   tests in `tests/cluster_faults/pooled_load.rs`.
 //! - The settings and the scaling of pools: tests in `tests/cluster_pools.rs`.
 //! - Pods of a kubelet with systemd's driver: tests in `tests/systemd_pods.rs`.
 #![expect(
@@ -22,14 +25,17 @@ mod authority;
 mod call;
 mod cluster;
 mod containers;
+mod contents;
 mod functions;
 mod image_config;
 mod images;
 mod kubectl;
 mod leftovers;
 mod load;
+mod load_report;
 mod namespace;
 mod nginx;
+mod open_load;
 pub mod pooled;
 mod private_registry;
 mod shell;
@@ -48,8 +54,10 @@ pub use images::{guest, hello, push, push_bytes, push_image, push_text, staged};
 pub use kubectl::Kubectl;
 pub use leftovers::{LeftoverSearch, Leftovers};
 pub use load::Load;
+pub use load_report::{Exchange, Failure, Kill, LoadReport};
 pub use namespace::{Namespace, TEST_TIMEOUT};
 pub use nginx::Nginx;
+pub use open_load::{OpenLoad, Target};
 pub use private_registry::PrivateRegistry;
 pub use shell::{BUSYBOX, Shell};
 pub use wait::until;

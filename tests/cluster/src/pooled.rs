@@ -1,9 +1,13 @@
-//! Deploys functions into the pool of a test's namespace, and waits for their places.
+//! Deploys functions into the pool of a test's namespace, waits for their places, and finds the pool's pods.
 
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1;
+use kube::api::ListParams;
 use kube::runtime::wait::conditions::is_deleted;
 use kube::{Resource, ResourceExt as _};
 
-use crate::{Cluster, Namespace};
+use crate::{Cluster, Namespace, processes_of};
 
 /// The name of all objects of a pool.
 pub const POOL: &str = "sampan-pool";
@@ -16,6 +20,73 @@ pub fn in_pods(cluster: &Cluster, image: &str) -> String {
     let name = image.strip_prefix(&cluster.registry);
     let name = name.expect("the image is in the cluster's registry");
     format!("{}{name}", cluster.registry_in_cluster)
+}
+
+/// A running pod of a pool.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The address of its node.
+    pub node_address: IpAddr,
+    /// The identifier of its container, which changes with a restart.
+    pub container: String,
+}
+
+impl Pod {
+    /// `None` for a pod that ends, or does not run yet.
+    fn running(pod: &v1::Pod) -> Option<Pod> {
+        if pod.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let status = pod.status.as_ref()?;
+        let containers = status.container_statuses.as_ref()?;
+        let container = containers.first()?.container_id.as_ref()?;
+        let address = |text: &String| text.parse().expect("a status has valid addresses");
+        Some(Pod {
+            name: pod.name_any(),
+            address: address(status.pod_ip.as_ref()?),
+            node_address: address(status.host_ip.as_ref()?),
+            container: container.trim_start_matches("containerd://").to_owned(),
+        })
+    }
+
+    /// The processes of its container: the pool, and those that compile modules.
+    pub fn processes(&self) -> Vec<i32> {
+        processes_of(std::slice::from_ref(&self.container))
+    }
+
+    /// The process of the pool. The others end with it.
+    pub fn server(&self) -> i32 {
+        let first = self.processes().into_iter().min();
+        first.expect("the container has a process")
+    }
+}
+
+/// The running pods of the namespace's pool, by name.
+pub async fn pods(namespace: &Namespace) -> Vec<Pod> {
+    let of_pool = ListParams::default().labels("sampan.dev/pool");
+    let pods = namespace.api::<v1::Pod>().list(&of_pool).await;
+    let pods = pods.expect("failed to list pods").items;
+    let mut running: Vec<_> = pods.iter().filter_map(Pod::running).collect();
+    running.sort_by(|one, other| one.name.cmp(&other.name));
+    running
+}
+
+/// Gives the namespace's pool its settings: the `spec` of its `WasmPool`.
+pub fn configure(namespace: &Namespace, spec: &str) {
+    namespace.apply(&format!(
+        "apiVersion: sampan.dev/v1alpha1\nkind: WasmPool\nmetadata: {{ name: default }}\nspec: {spec}\n"
+    ));
+}
+
+/// Waits until the pool has this many pods, all of them ready.
+pub fn wait_until_ready(namespace: &Namespace, count: usize) {
+    let expected = format!("{count}/{count}");
+    let shown = ["get", "wpool", "default", "-o", "jsonpath={.status.pods}"];
+    namespace.until(&shown, |said| said == expected);
 }
 
 /// Deploys a pooled function.

@@ -3,17 +3,11 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use sampan_cluster_tests::pooled::{POOL, deploy, wait_until_gone, wait_until_placed};
+use sampan_cluster_tests::pooled::{POOL, configure, deploy, wait_until_gone, wait_until_placed};
 use sampan_cluster_tests::{Namespace, Shell, hello, push};
 
 /// A target that no idle pod reaches.
 const IDLE: &str = "target: { cpuUtilization: 10000 }";
-
-fn configure(namespace: &Namespace, spec: &str) {
-    namespace.kubectl().apply(&format!(
-        "apiVersion: sampan.dev/v1alpha1\nkind: WasmPool\nmetadata: {{ name: default }}\nspec: {spec}\n"
-    ));
-}
 
 /// Waits until a condition of the pool has this reason, in a status of its current generation.
 fn wait_for_reason(namespace: &Namespace, condition: &str, reason: &str) {

@@ -7,6 +7,7 @@ mod churn;
 mod disk;
 mod operator;
 mod pooled;
+mod pooled_load;
 mod readers;
 
 use sampan_cluster_tests::Node;

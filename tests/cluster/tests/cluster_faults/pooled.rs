@@ -1,70 +1,13 @@
-//! Tests pooled functions while parts of the node and of the cluster are restarted or down.
+//! Tests pooled functions while the API server is down.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use sampan_cluster_tests::pooled::{POOL, deploy, wait_until_placed};
+use sampan_cluster_tests::pooled::{deploy, wait_until_placed};
 use sampan_cluster_tests::{
-    Load, Namespace, Shell, cluster_command, guest, hello, processes_of, push, signal, until,
+    Namespace, Shell, cluster_command, guest, processes_of, push, signal, until,
 };
 
 use crate::{NODES_LOCK, call};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pooled_functions_lose_no_request_while_parts_of_the_cluster_are_replaced() {
-    let _lock = NODES_LOCK.lock().await;
-    let namespace = Namespace::create("pooled-busy").await;
-    let cluster = namespace.cluster().clone();
-    let images = [
-        push(&cluster, &hello(), "pooled-busy/hello"),
-        push(&cluster, &guest("probe"), "pooled-busy/probe"),
-    ];
-    for (name, image) in ["hello", "probe"].into_iter().zip(&images) {
-        deploy(&namespace, name, image, "");
-        wait_until_placed(&namespace, name, "Pooled");
-        namespace.wait_until_reachable(name);
-    }
-    let shells = [
-        Shell::start(&namespace, None).await,
-        Shell::start(&namespace, None).await,
-    ];
-    let loads = [
-        Load::start(&shells[0], "hello", "/").await,
-        Load::start(&shells[1], "probe", "/").await,
-    ];
-    let go_on = async || {
-        for load in &loads {
-            load.wait_for_requests().await;
-        }
-    };
-
-    let kubectl = namespace.kubectl();
-    let deployment = format!("deployment/{POOL}");
-    kubectl.output(&["rollout", "restart", &deployment]);
-    kubectl.output(&["rollout", "status", &deployment, "--timeout=300s"]);
-    go_on().await;
-    for node in 1..=cluster.nodes.len() {
-        cluster.restart_containerd(node, node % 2 == 1);
-    }
-    go_on().await;
-    let system = cluster.kubectl().within("sampan-system");
-    let operator = ["pod", "-l", "app.kubernetes.io/component=operator"];
-    system.output(&[&["delete", "--grace-period=0", "--force"][..], &operator].concat());
-    let available = ["rollout", "status", "deployment/sampan-operator"];
-    system.output(&[&available[..], &["--timeout=120s"]].concat());
-    go_on().await;
-    // A new version, of which the new operator hears.
-    let env = "  env: [{ name: VERSION, value: '2' }]\n";
-    deploy(&namespace, "probe", &images[1], env);
-    wait_until_placed(&namespace, "probe", "Pooled");
-    go_on().await;
-    for load in loads {
-        let outcome = load.stop().await;
-        assert_eq!(outcome.bad, 0, "{outcome:?}");
-    }
-    let answer = shells[0].get("probe", "/variables").await;
-    assert!(answer.text().contains("(\"VERSION\", \"2\")"), "{answer:?}");
-    namespace.delete().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pooled_functions_answer_while_the_api_server_is_down_also_after_a_kill() {

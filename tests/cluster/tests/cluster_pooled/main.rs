@@ -1,6 +1,8 @@
 //! Tests functions that the pool of their namespace serves: every way to them, and their names.
 
 mod changes;
+mod churn;
+mod isolation;
 mod objects;
 
 use std::process::Command;
