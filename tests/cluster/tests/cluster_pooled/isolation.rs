@@ -11,6 +11,9 @@ use sampan_cluster_tests::{Namespace, Shell, guest, push};
 /// The port of a pool's reports and metrics.
 const REPORT_PORT: u16 = 9090;
 
+/// The port on which a pool's pods give compiled modules to each other, with a path that needs no proof to get 404.
+const PEER_PORT: u16 = 9091;
+
 /// The port of the API server.
 const API_PORT: u16 = 6443;
 
@@ -132,6 +135,7 @@ impl Server {
             all.push(Server::http(&pod, REPORT_PORT, "/functions"));
             all.push(Server::http(&pod, REPORT_PORT, "/metrics"));
             all.push(Server::http(&pod, port, "/"));
+            all.push(Server::http(&pod, PEER_PORT, "/"));
             all.push(Server::https(&node, KUBELET_PORT, "/pods"));
         }
         all
@@ -226,7 +230,9 @@ async fn a_pooled_function_reaches_no_server_of_the_cluster_that_its_rules_do_no
             if server.origin.starts_with("https:") {
                 assert!(said.starts_with("ErrorCode::Tls"), "{context}");
             } else {
-                assert_eq!(said, "200", "{context}");
+                let is_peer = server.origin.ends_with(&format!(":{PEER_PORT}"));
+                let expected = if is_peer { "404" } else { "200" };
+                assert_eq!(said, expected, "{context}");
             }
         }
     }
