@@ -109,6 +109,11 @@ pub const POOL_LABEL: (&str, &str) = ("sampan.dev/pool", "default");
 /// port of a connection says which function it is for, whatever the request's host is.
 pub const POOL_PORTS: std::ops::RangeInclusive<u16> = 10_000..=29_999;
 
+/// How much longer a pool's pod that ends accepts requests for each of its functions. Each has a Service, and the
+/// controller of their endpoints sends 20 requests a second where nobody has raised its rate
+/// (`--kube-api-qps` of the `kube-controller-manager`).
+pub const POOL_DRAIN_PER_FUNCTION: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// How long the old place of a function goes on serving after its Service has moved. By then every proxy has
 /// the new one.
 pub const MOVE_DRAIN: std::time::Duration = std::time::Duration::from_secs(15);

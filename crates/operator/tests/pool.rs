@@ -119,8 +119,8 @@ fn a_pool_loses_no_request_when_its_pods_are_replaced() {
     let pod = &spec["template"]["spec"];
     let container = &pod["containers"][0];
     assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 3);
-    // The longest timeout of a function is an hour.
-    assert_eq!(pod["terminationGracePeriodSeconds"], 3_608);
+    // The longest timeout of a function is an hour, and the endpoints of 20,000 functions take 1000 s.
+    assert_eq!(pod["terminationGracePeriodSeconds"], 4_608);
     // A new pod waits for its functions, and the roll-out waits for the pod: 30 times 15 minutes.
     assert_eq!(spec["progressDeadlineSeconds"], 27_000);
     for (probe, path) in [

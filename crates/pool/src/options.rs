@@ -63,7 +63,8 @@ pub(crate) struct Options {
         env = "SAMPAN_PLAIN_HTTP_REGISTRIES"
     )]
     plain_http_registry: Vec<String>,
-    /// How long the pod accepts requests after SIGTERM, until every proxy has removed it.
+    /// How long the pod accepts requests after SIGTERM, until every proxy has removed it. Each function but the first
+    /// adds 50 ms: the endpoints of Services change one after the other.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5s", env = "SAMPAN_DRAIN_DELAY")]
     pub(crate) drain_delay: Duration,
     /// How long requests in progress may then take. The rest is cut.

@@ -132,6 +132,11 @@ impl Reports {
         }
     }
 
+    /// The number of functions.
+    pub(crate) fn count(&self) -> usize {
+        self.state().functions.len()
+    }
+
     /// The report for what a client knows.
     pub fn report(&self, query: &Query) -> PoolReport {
         let state = self.state();

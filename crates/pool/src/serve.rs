@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sampan_allocator::release_memory;
 use sampan_artifact::Trust;
+use sampan_crd::POOL_DRAIN_PER_FUNCTION;
 use sampan_engine::{CompileCommand, Engine, EngineConfig, EngineError, SharedProcessors};
 use sampan_runner::{Metrics, Ports, ServerConfig, Summary};
 use sampan_telemetry::{Health, Registry};
@@ -194,6 +195,12 @@ pub fn serve(
     Ok((serving, added))
 }
 
+/// How long a pod that ends goes on accepting requests.
+fn serves_on_for(delay: Duration, functions: usize) -> Duration {
+    let others = u32::try_from(functions.saturating_sub(1)).unwrap_or(u32::MAX);
+    delay.saturating_add(POOL_DRAIN_PER_FUNCTION.saturating_mul(others))
+}
+
 fn serve_modules(
     own: &PeerSettings,
     peers: &Peers,
@@ -213,15 +220,41 @@ impl Serving {
         let _ = (&mut self.task).await;
     }
 
-    /// Gets unready, serves on for `delay`, until every proxy knows, and then drains.
+    /// Gets unready, serves on until every proxy knows, and then drains. That takes `delay` for a function, and
+    /// [`POOL_DRAIN_PER_FUNCTION`] more for each other one, because their endpoints change one after the other.
     pub async fn stop(self, delay: Duration) -> Summary {
         self.readiness.stop();
-        sleep(delay).await;
+        let functions = self.reports.count();
+        let until_drain = serves_on_for(delay, functions);
+        tracing::info!(
+            functions,
+            ?until_drain,
+            "serving on until no proxy leads here"
+        );
+        sleep(until_drain).await;
         let summary = self.ports.drain().await;
         self.task.abort();
         if let Some(server) = self.peer_server {
             server.abort();
         }
         summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_serves_on_while_the_endpoints_of_its_functions_change() {
+        fn check(delay: u64, functions: usize, expected: u64) {
+            let found = serves_on_for(Duration::from_secs(delay), functions);
+            assert_eq!(found, Duration::from_millis(expected), "{functions}");
+        }
+        check(3, 0, 3_000);
+        check(3, 1, 3_000);
+        check(3, 9, 3_400);
+        check(0, 1_001, 50_000);
+        check(5, 20_000, 1_004_950);
     }
 }

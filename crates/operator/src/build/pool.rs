@@ -23,7 +23,7 @@ use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use sampan_crd::{MANAGED_BY, METRICS_PORT, POOL, POOL_LABEL};
+use sampan_crd::{MANAGED_BY, METRICS_PORT, POOL, POOL_DRAIN_PER_FUNCTION, POOL_LABEL, POOL_PORTS};
 
 use super::autoscaler::autoscaler;
 use super::pod::{filled, seccomp_default};
@@ -45,6 +45,10 @@ const USER: i64 = 65_532;
 /// How long requests may take to end when a pod ends: the longest `limits.timeout`. A pod without
 /// requests ends at once.
 const GRACE: Duration = Duration::from_hours(1);
+
+/// How long a pod with all functions that a pool can have goes on accepting requests when it ends.
+const LAST_ENDPOINT: Duration =
+    POOL_DRAIN_PER_FUNCTION.saturating_mul((*POOL_PORTS.end() - *POOL_PORTS.start()) as u32 + 1);
 
 /// Time beyond that until a pod that does not end is killed.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -211,7 +215,7 @@ fn spec(config: &PoolConfig) -> PodSpec {
     } = config;
     let grace = settings
         .drain_delay
-        .saturating_add(GRACE + MARGIN)
+        .saturating_add(LAST_ENDPOINT + GRACE + MARGIN)
         .as_secs();
     let secrets = settings.image_pull_secrets.iter();
     PodSpec {
@@ -271,7 +275,7 @@ fn container(settings: &PoolSettings) -> Container {
     let mut arguments = vec![
         format!("--state={}", STATE.1),
         format!("--cache={}", CACHE.1),
-        // The kubelet waits before it stops the container.
+        // The kubelet waits before it stops the container. The pool itself adds a time for each function.
         "--drain-delay=0s".to_owned(),
         format!("--drain-timeout={}s", GRACE.as_secs()),
         format!("--ready-timeout={}s", settings.ready_timeout.as_secs()),
