@@ -150,7 +150,8 @@ impl Parts {
         newness: Newness,
     ) -> Result<Live, PoolError> {
         let function = &version.function;
-        let observer = FunctionObserver::new(function.name.clone(), &self.function_metrics);
+        let observer = FunctionObserver::new(function.name.clone(), &self.function_metrics)
+            .with_cold_starts(self.metrics.cold_starts());
         let wasm = Wasm::File(artifact.path.clone());
         let (engine, specification) = (self.engine.clone(), Arc::clone(function));
         let identity = version.resource.uid.clone();
