@@ -46,6 +46,8 @@
 //!   `sampan-pool`.
 //! - The processors that functions share: `fair_queue.rs`, `processor_cap.rs`, `fair_share.rs` and `turn.rs` of `context`,
 //!   with tests beside the first two, and `tests/budgets.rs` of `sampan-pool`.
+//! - The accounts that versions of a function share: `context/function_accounts.rs`, with its tests, and `tests/budgets.rs`
+//!   of `sampan-pool`.
 //! - An answer and its declared length, and a guest that goes on after its answer: `body.rs`, `length.rs` and `rest.rs`
 //!   of `call`; tests in `length.rs` and `scenario_calls`.
 //! - Spares and reuse: `instance/handler.rs` and `instance/idle.rs`, with tests in `idle.rs`. A busy thread clears
@@ -89,6 +91,7 @@ pub use compile::shared::{CacheKey, MissingModule, ModulePeers, NotACacheKey, Sh
 pub use compile::wasm::Wasm;
 pub use context::call_state::{CallContext, CgiContext, TraceFields};
 pub use context::guests::Guests;
+pub use context::memory_use::MemoryUse;
 pub use error::{CallError, EngineError, LoadError, RequestBodyError};
 pub use kind::Kind;
 pub use load::engine::Engine;

@@ -103,6 +103,11 @@ pub trait Observer: Send + Sync {
     fn instantiated(&self, took: Duration) {
         let _ = took;
     }
+    /// The first request of this version was answered, so long after its arrival. Only called if no instance of the version
+    /// waited for it. The answer's body is still to come.
+    fn cold_start(&self, took: Duration) {
+        let _ = took;
+    }
     /// Instances of the function have used so much processor time: in calls, and when they are made or dropped between
     /// calls. Called after each piece of work, if [`crate::EngineConfig::shared_processors`] is set.
     fn guest_time(&self, spent: Duration) {

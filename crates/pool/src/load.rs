@@ -150,10 +150,17 @@ impl Parts {
         newness: Newness,
     ) -> Result<Live, PoolError> {
         let function = &version.function;
-        let observer = FunctionObserver::new(function.name.clone(), &self.function_metrics);
+        let observer = FunctionObserver::new(function.name.clone(), &self.function_metrics)
+            .with_cold_starts(self.metrics.cold_starts());
         let wasm = Wasm::File(artifact.path.clone());
         let (engine, specification) = (self.engine.clone(), Arc::clone(function));
-        let load = async move { engine.load(specification, wasm, Arc::new(observer)).await };
+        let identity = version.resource.uid.clone();
+        let load = async move {
+            let observer = Arc::new(observer);
+            engine
+                .load_version(&identity, specification, wasm, observer)
+                .await
+        };
         let loaded = run_blocking(load).await?;
         if loaded.digest() != artifact.module.as_str() {
             self.artifacts.store().remove(&artifact).await?;
@@ -164,10 +171,14 @@ impl Parts {
         }
         if newness != Newness::Restored {
             match loaded.warm_up().await {
-                // Others use every instance, the memory or the processors: that is no fault of this version.
+                // Others, or the version before, use every instance, the memory or the processors: that is no fault of this
+                // version.
                 Ok(())
                 | Err(
-                    CallError::Instances | CallError::ProcessMemory | CallError::Processors { .. },
+                    CallError::Instances
+                    | CallError::ProcessMemory
+                    | CallError::TotalMemory { .. }
+                    | CallError::Processors { .. },
                 ) => {}
                 Err(error) => return Err(PoolError::Instance(error)),
             }

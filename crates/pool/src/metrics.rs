@@ -70,6 +70,7 @@ pub(crate) struct PoolMetrics(Arc<Families>);
 struct Families {
     functions: Family<StateLabel, Gauge>,
     loads: Family<ResultLabel, Histogram>,
+    cold_starts: Histogram,
     listed: Gauge,
     peers: Family<ResultLabel, Counter>,
 }
@@ -82,6 +83,10 @@ impl PoolMetrics {
         let families = Families {
             functions: Family::default(),
             loads: Family::new_with_constructor(buckets),
+            // From a module in memory to one that is read from the disk for a guest with a long start.
+            cold_starts: Histogram::new([
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+            ]),
             listed: Gauge::default(),
             peers: Family::default(),
         };
@@ -94,6 +99,11 @@ impl PoolMetrics {
             "pool_load_seconds",
             "Time to load a version of a function, without its wait for a turn",
             families.loads.clone(),
+        );
+        registry.register(
+            "pool_cold_start_seconds",
+            "Time from the first request of a version until its answer, where no instance waited for it",
+            families.cold_starts.clone(),
         );
         registry.register(
             "pool_listed",
@@ -122,6 +132,11 @@ impl PoolMetrics {
     pub(crate) fn asked_peer(&self, result: PeerResult) {
         let result = result.as_str();
         self.0.peers.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// The seconds of cold starts.
+    pub(crate) fn cold_starts(&self) -> Histogram {
+        self.0.cold_starts.clone()
     }
 
     /// Moves a function from one state to another; `None` is outside of the pool.

@@ -3,6 +3,8 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::str::FromStr;
 
 use sampan_pool::Resource;
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use tokio::time::timeout;
 use support::registry::Registry;
 use support::{
     Fixture, TEST_TIMEOUT, begin, check, counting_guest, endless_guest, free_port, function, get,
-    guest, guest_of, lasting_guest, settings,
+    guest, guest_of, guest_with, lasting_guest, settings,
 };
 
 /// The bytes of a page.
@@ -32,12 +34,29 @@ fn used(pool: &Fixture, name: &str) -> f64 {
     function(&pool.report(), name).map_or(0.0, |function| function.guest_seconds)
 }
 
+/// The value of a series; 0 without one.
+fn value<T: FromStr<Err: Debug> + Default>(pool: &Fixture, series: &str) -> T {
+    let metrics = pool.metrics.encode().expect("the metrics");
+    let values = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+    let mut values = values.filter(|(found, _)| *found == series);
+    values.next().map_or_else(T::default, |(_, value)| {
+        value.parse().expect("it is a number")
+    })
+}
+
 /// How often calls of a function have waited for a reason.
 fn waits(pool: &Fixture, name: &str, reason: &str) -> u64 {
-    let metrics = pool.metrics.encode().expect("the metrics");
-    let line = format!("sampan_function_waits_total{{function=\"{name}\",reason=\"{reason}\"}} ");
-    let waits = metrics.lines().find_map(|found| found.strip_prefix(&line));
-    waits.map_or(0, |count| count.parse().expect("a number"))
+    let labels = format!("{{function=\"{name}\",reason=\"{reason}\"}}");
+    value(pool, &format!("sampan_function_waits_total{labels}"))
+}
+
+/// The memory of a function's instances, in bytes.
+fn memory(pool: &Fixture, name: &str) -> u64 {
+    let labels = format!("{{function=\"{name}\"}}");
+    value(
+        pool,
+        &format!("sampan_function_instance_memory_bytes{labels}"),
+    )
 }
 
 /// Waits for a condition that no event announces.
@@ -181,6 +200,70 @@ async fn instances_share_the_total_memory_of_their_function() {
     let metrics = pool.metrics.encode().expect("the metrics");
     let line = "sampan_function_requests_rejected_total{function=\"growing\",reason=\"memory\"} 1";
     assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn versions_share_the_total_memory_of_the_newest_one() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let grow = "(if (i32.eq (memory.grow (i32.const 32)) (i32.const -1)) (then unreachable))";
+    let (image, _) = registry.push("f", "1", lasting_guest("grown", grow, 2));
+    let port = free_port();
+    let apply = async |generation, total: &str| {
+        let mut limits = endless();
+        limits["totalMemory"] = total.into();
+        let more = json!({ "limits": limits, "pool": { "weight": 100 + generation } });
+        pool.apply(support::resource("f", generation, port, &image, more))
+            .await;
+        pool.until_serving("f", generation).await;
+    };
+    apply(1, "3Mi").await;
+    assert_eq!(memory(&pool, "f"), 0);
+    let first = begin(port, "grown").await;
+    assert_eq!(memory(&pool, "f"), 34 * PAGE);
+    // The request of the first version goes on, and has memory of the second one's budget.
+    apply(2, "3Mi").await;
+    let refused = &["sampan-cause: total_memory", "retry-after: 1"];
+    check(port, 503, refused, &["grown"]).await;
+    apply(3, "5Mi").await;
+    let third = begin(port, "grown").await;
+    until("both versions have memory", || {
+        memory(&pool, "f") == 68 * PAGE
+    })
+    .await;
+    drop(first);
+    until("the first version's memory is free", || {
+        memory(&pool, "f") == 34 * PAGE
+    })
+    .await;
+    drop(third);
+    until("all memory is free", || memory(&pool, "f") == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_answer_of_each_version_is_a_cold_start() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    let (works, _) = registry.push("works", "1", guest("works"));
+    let (fails, _) = registry.push("fails", "1", guest_with("never", "(unreachable)"));
+    let cold_starts = || -> u64 { value(&pool, "sampan_pool_cold_start_seconds_count") };
+    let (a, b) = (free_port(), free_port());
+    for generation in 1..=2 {
+        let more = json!({ "pool": { "weight": 100 + generation } });
+        let resource = support::resource("works", generation, a, &works, more);
+        pool.apply(resource).await;
+        pool.until_serving("works", generation).await;
+        let before = cold_starts();
+        for _ in 0..3 {
+            check(a, 200, &["works"], &[]).await;
+            assert_eq!(cold_starts(), before + 1, "generation {generation}");
+        }
+    }
+    let sum: f64 = value(&pool, "sampan_pool_cold_start_seconds_sum");
+    assert!(sum > 0.0, "{sum}");
+    // The runner's answer for a call that failed is not the function's.
+    pool.apply(with("fails", b, &fails, json!({}))).await;
+    pool.until_serving("fails", 1).await;
+    check(b, 500, &[], &[]).await;
+    assert_eq!(cold_starts(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

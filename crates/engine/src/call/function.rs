@@ -17,6 +17,7 @@ use super::command::{self, CommandIo};
 use super::guest::{Guest, GuestFuture};
 use crate::context::call_state::{Call, CallContext};
 use crate::context::guests::Guests;
+use crate::context::memory_use::MemoryUse;
 use crate::error::{CallError, RequestBodyError};
 use crate::kind::Kind;
 use crate::module::linked::Entry;
@@ -45,6 +46,11 @@ impl LoadedFunction {
     /// The guests of its engine that go on after their answers.
     pub fn guests(&self) -> &Guests {
         self.0.function.guests()
+    }
+
+    /// Reads the memory that the function's instances use.
+    pub fn memory_use(&self) -> MemoryUse {
+        MemoryUse::of(&self.0.function.memory)
     }
 
     /// Serves an HTTP request. Its target has a scheme and an authority, which the guest sees.
@@ -78,6 +84,7 @@ impl LoadedFunction {
     {
         let to_head = request.method() == Method::HEAD;
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let is_first = self.0.function.is_first_request();
         let limits = &self.0.function.spec.limits;
         let call = Arc::new(Call::new(
             Arc::clone(&self.0.function),
@@ -97,10 +104,14 @@ impl LoadedFunction {
             }
         })
         .await;
-        match answer {
-            Ok(response) => GuestBody::respond(response, guest, to_head),
-            Err(error) => Err(guest.fail(error)),
+        let response = match answer {
+            Ok(response) => GuestBody::respond(response, guest, to_head)?,
+            Err(error) => return Err(guest.fail(error)),
+        };
+        if is_first && !call.took_idle() {
+            self.0.function.observer.cold_start(call.clock.elapsed());
         }
+        Ok(response)
     }
 
     /// Prewarms a first instance of a handler before there is a request. A failure thus shows

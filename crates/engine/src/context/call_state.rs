@@ -92,6 +92,8 @@ pub(crate) struct Call {
     /// Written by the guest within a poll and taken by the poller right after it, so it needs no
     /// waker.
     answer: Mutex<Option<Answer>>,
+    /// Whether it runs in an instance that was made before.
+    took_idle: AtomicBool,
     /// Whether the guest has set a response. Only the thread that polls the guest uses this.
     has_responded: AtomicBool,
     /// The free ones of `limits.outboundConnections`.
@@ -122,6 +124,7 @@ impl Call {
             cgi: context.cgi,
             trace: context.trace,
             answer: Mutex::new(None),
+            took_idle: AtomicBool::new(false),
             has_responded: AtomicBool::new(false),
             outbound: Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX)),
             was_interrupted: AtomicBool::new(false),
@@ -214,13 +217,20 @@ impl Call {
         loop {
             let changed = memory.changed();
             if let Some(instance) = idle() {
+                self.took_idle.store(true, Ordering::Relaxed);
                 return Admitted::ToIdle(instance);
             }
             if let Some(reserved) = memory.reserve() {
                 return Admitted::ToNew(reserved);
             }
+            self.function.drop_idle_of_other_versions().await;
             self.wait_for_memory(changed).await;
         }
+    }
+
+    /// Whether it runs in an instance that was made before the call.
+    pub(crate) fn took_idle(&self) -> bool {
+        self.took_idle.load(Ordering::Relaxed)
     }
 
     /// The budget of bytes that are read ahead of the guest.

@@ -38,6 +38,11 @@ impl Clock {
         }
     }
 
+    /// The time since the arrival of the request.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }

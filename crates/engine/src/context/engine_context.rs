@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use sampan_spec::ProcessorShare;
+use sampan_spec::Function;
 
-use super::fair_share::{FairShare, FunctionShare};
+use super::function_accounts::{Accounts, FunctionAccounts};
 use super::guests::Guests;
-use super::memory_account::ProcessMemory;
 use super::prewarm_budget::PrewarmBudget;
 use super::ticker::{Active, Ticker};
 use super::upkeep::{Sweep, SweepList, Upkeep};
@@ -20,8 +19,7 @@ pub(crate) struct EngineContext {
     prewarm_budget: Arc<PrewarmBudget>,
     /// The size of each engine's pool.
     instances: u32,
-    fair: Option<Arc<FairShare>>,
-    memory: Arc<ProcessMemory>,
+    accounts: FunctionAccounts,
     authorities: Authorities,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
 }
@@ -37,11 +35,11 @@ impl EngineContext {
         config: &EngineConfig,
     ) -> std::io::Result<Self> {
         let swept = SweepList::default();
-        let fair = config.shared_processors.map(FairShare::new);
+        let accounts = FunctionAccounts::new(config);
         let ticker = Ticker::start(Upkeep {
             engines,
             functions: swept.clone(),
-            fair: fair.clone(),
+            fair: accounts.fair().cloned(),
             release_memory: config.release_memory,
         })?;
         Ok(Self {
@@ -50,8 +48,7 @@ impl EngineContext {
             guests: Guests::default(),
             prewarm_budget: PrewarmBudget::of(config.instances),
             instances: config.instances,
-            fair,
-            memory: ProcessMemory::new(config.instance_memory),
+            accounts,
             authorities: config.authorities.clone(),
             tls: OnceLock::new(),
         })
@@ -86,15 +83,10 @@ impl EngineContext {
         })
     }
 
-    /// The memory of all instances.
-    pub(super) fn memory(&self) -> &Arc<ProcessMemory> {
-        &self.memory
-    }
-
-    /// The share of another function; `None` if functions do not share processors.
-    pub(super) fn share(&self, share: &ProcessorShare) -> Option<Arc<FunctionShare>> {
-        let fair = self.fair.as_ref()?;
-        Some(FairShare::join(fair, share))
+    /// The accounts of another version of the function with this identity; without one, of a function that has no other
+    /// version.
+    pub(super) fn join(&self, identity: Option<&str>, function: &Function) -> Accounts {
+        self.accounts.join(identity, function)
     }
 
     pub(crate) fn guests(&self) -> &Guests {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sampan_spec::ProcessorShare;
 
-use super::fair_queue::{Claim, FairQueue, Member, Slots, Ticket};
+use super::fair_queue::{Claim, FairQueue, FunctionId, Member, Slots, Ticket};
 use super::guest_time::process_time;
 use super::processor_cap::ProcessorCap;
 use crate::compile::config::SharedProcessors;
@@ -45,8 +45,11 @@ struct Load {
 /// A function's share.
 pub(crate) struct FunctionShare {
     fair: Arc<FairShare>,
-    member: Member,
-    cap: Option<Mutex<ProcessorCap>>,
+    id: FunctionId,
+    weight: AtomicU64,
+    is_capped: AtomicBool,
+    /// Stays when the cap is taken away, so that a cap that comes back is no new burst.
+    cap: Mutex<Option<ProcessorCap>>,
 }
 
 impl FairShare {
@@ -77,18 +80,15 @@ impl FairShare {
 
     /// The share of another function.
     pub(super) fn join(fair: &Arc<Self>, share: &ProcessorShare) -> Arc<FunctionShare> {
-        let cap = share.processors.map(|processors| {
-            let cap = ProcessorCap::new(processors.milli(), Instant::now());
-            Mutex::new(cap)
-        });
-        Arc::new(FunctionShare {
-            member: Member {
-                id: fair.next_id.fetch_add(1, Ordering::Relaxed),
-                weight: share.weight.into(),
-            },
-            cap,
+        let joined = FunctionShare {
+            id: fair.next_id.fetch_add(1, Ordering::Relaxed),
+            weight: AtomicU64::default(),
+            is_capped: AtomicBool::default(),
+            cap: Mutex::default(),
             fair: Arc::clone(fair),
-        })
+        };
+        joined.set(share);
+        Arc::new(joined)
     }
 
     /// The work of the ticker: turns the queue on or off, and calls guests.
@@ -135,16 +135,31 @@ impl FairShare {
 }
 
 impl FunctionShare {
+    /// Sets the weight and the cap from now on. What was used counts on.
+    pub(super) fn set(&self, share: &ProcessorShare) {
+        self.weight.store(share.weight.into(), Ordering::Relaxed);
+        if let Some(processors) = share.processors {
+            let (milli, now) = (processors.milli(), Instant::now());
+            match &mut *self.cap() {
+                Some(cap) => cap.set_rate(milli, now),
+                cap => *cap = Some(ProcessorCap::new(milli, now)),
+            }
+        }
+        self.is_capped
+            .store(share.processors.is_some(), Ordering::Relaxed);
+    }
+
     /// How long the function has to wait because of its cap; `None` if it may run.
     pub(super) fn cap_wait(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        let cap = self.cap.as_ref()?;
-        let mut cap = cap.lock().unwrap_or_else(PoisonError::into_inner);
-        cap.wait(now())
+        if !self.is_capped() {
+            return None;
+        }
+        self.cap().as_mut()?.wait(now())
     }
 
     /// Whether a guest may have to wait.
     pub(super) fn is_limited(&self) -> bool {
-        self.cap.is_some() || self.is_on()
+        self.is_capped() || self.is_on()
     }
 
     /// Whether a guest needs a slot to run.
@@ -160,7 +175,7 @@ impl FunctionShare {
         waker: &Waker,
     ) -> Option<Ticket> {
         let claim = Claim {
-            member: self.member,
+            member: self.member(),
             ticket,
             is_long,
         };
@@ -176,27 +191,27 @@ impl FunctionShare {
 
     /// Gives a slot back.
     pub(super) fn give_back(&self, spent: Duration) {
-        let called = self.fair.queue().give_back(self.member, spent);
+        let called = self.fair.queue().give_back(self.member(), spent);
         wake(called);
     }
 
     /// Ends the poll of a guest that wants to go on. Returns its ticket if it keeps its slot.
     pub(super) fn renew(&self, spent: Duration) -> Option<Ticket> {
-        let (ticket, called) = self.fair.queue().renew(self.member, spent);
+        let (ticket, called) = self.fair.queue().renew(self.member(), spent);
         wake(called);
         ticket
     }
 
     /// Removes a guest that waits.
     pub(super) fn leave(&self, ticket: Ticket) {
-        let called = self.fair.queue().leave(self.member.id, ticket);
+        let called = self.fair.queue().leave(self.id, ticket);
         wake(called);
     }
 
     /// Counts processor time that was used without a slot.
     pub(super) fn charge(&self, spent: Duration) {
         if self.is_on() {
-            self.fair.queue().charge(self.member, spent);
+            self.fair.queue().charge(self.member(), spent);
         }
     }
 
@@ -205,11 +220,27 @@ impl FunctionShare {
         if took >= LONG_POLL {
             self.fair.long_polls.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(cap) = &self.cap {
-            cap.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .charge(spent, now);
+        if self.is_capped()
+            && let Some(cap) = &mut *self.cap()
+        {
+            cap.charge(spent, now);
         }
+    }
+
+    fn member(&self) -> Member {
+        Member {
+            id: self.id,
+            weight: self.weight.load(Ordering::Relaxed),
+        }
+    }
+
+    fn is_capped(&self) -> bool {
+        self.is_capped.load(Ordering::Relaxed)
+    }
+
+    fn cap(&self) -> MutexGuard<'_, Option<ProcessorCap>> {
+        // No code panics between lock and unlock.
+        self.cap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,19 +1,23 @@
 //! Parts of a loaded function that its calls need: specification, observer, and client for outbound
 //! calls. The function's module is not among them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use sampan_spec::Function;
+use tokio::task::spawn_blocking;
 
 use super::engine_context::EngineContext;
 use super::fair_share::FunctionShare;
+use super::function_accounts::{Accounts, Version};
 use super::guest_time;
 use super::guests::Guests;
 use super::memory_account::FunctionMemory;
 use super::prewarm_budget::PrewarmBudget;
 use super::ticker::Active;
 use super::turn::Turn;
+use super::upkeep::Sweep;
 use crate::error::LoadError;
 use crate::kind::Kind;
 use crate::observer::Observer;
@@ -32,6 +36,9 @@ pub(crate) struct FunctionContext {
     pub(crate) memory: Arc<FunctionMemory>,
     /// Its share of the processors, where functions share them.
     share: Option<Arc<FunctionShare>>,
+    version: Version,
+    /// Whether a request has come to this version.
+    was_requested: AtomicBool,
     /// Limits the reports about outbound calls.
     pub(crate) report_limit: ReportLimit,
 }
@@ -45,24 +52,31 @@ pub(crate) struct Measured<T> {
 }
 
 impl FunctionContext {
-    /// Makes the context, and reads the function's certificate authorities.
+    /// Makes the context, and reads the function's certificate authorities. `identity` is that of the function's other
+    /// versions, with which it shares its accounts; `None` for a function without any.
     ///
     /// # Errors
     ///
     /// [`LoadError::Authorities`], when they cannot be read.
     pub(crate) fn new(
         spec: Arc<Function>,
+        identity: Option<&str>,
         observer: Arc<dyn Observer>,
         kind: Kind,
         engine: Arc<EngineContext>,
     ) -> Result<Arc<Self>, LoadError> {
         let authorities = engine.authorities();
         let tls = authorities.with_files(&spec.certificate_authorities)?;
-        let share = engine.share(&spec.share);
-        let memory = FunctionMemory::new(engine.memory(), spec.limits.total_memory.bytes());
+        let Accounts {
+            share,
+            memory,
+            version,
+        } = engine.join(identity, &spec);
         Ok(Arc::new(Self {
             share,
             memory,
+            version,
+            was_requested: AtomicBool::new(false),
             spec,
             observer,
             kind,
@@ -86,6 +100,36 @@ impl FunctionContext {
     /// Drops the idle instances of all functions; with an engine, only those in its pool.
     pub(crate) fn drop_idle_instances(&self, engine: Option<&wasmtime::Engine>) {
         self.engine.drop_idle_instances(engine);
+    }
+
+    /// Lets other versions of the function drop the idle instances of this one.
+    pub(crate) fn watch(&self, module: Weak<dyn Sweep>) {
+        self.version.watch(module);
+    }
+
+    /// Drops the idle instances of the function's other versions. They have memory of its budget, and this version
+    /// cannot use them.
+    pub(super) async fn drop_idle_of_other_versions(&self) {
+        let others = self.version.others();
+        if others.is_empty() {
+            return;
+        }
+        // It may be many instances, each with memory to reset.
+        let dropping = spawn_blocking(move || {
+            for other in others {
+                other.drop_idle_instances(None);
+            }
+        });
+        if let Err(error) = dropping.await {
+            tracing::warn!(%error, "idle instances were not dropped");
+        }
+    }
+
+    /// Notes a request. Returns whether it is the first one of this version.
+    pub(crate) fn is_first_request(&self) -> bool {
+        // Processors that only read keep the line in their caches.
+        !self.was_requested.load(Ordering::Relaxed)
+            && !self.was_requested.swap(true, Ordering::Relaxed)
     }
 
     /// Whether the pool of this engine has no room for another instance.

@@ -25,18 +25,23 @@ pub(crate) struct Reservation {
     bytes: u64,
 }
 
-/// The account of one function.
+/// The account of one function, with all its versions.
 #[derive(Debug)]
-pub(crate) struct FunctionMemory {
+pub(crate) struct FunctionAccount {
     process: Arc<ProcessMemory>,
-    budget: u64,
+    budget: AtomicU64,
     used: AtomicU64,
-    /// What an instance has at its start, as far as one was made.
-    initial: AtomicU64,
-    is_limited: bool,
     /// Held by the call that is next to get memory, so that calls get it in the order of their arrival.
     line: Mutex<()>,
     changed: Notify,
+}
+
+/// The account of a function, for one version of it.
+#[derive(Debug)]
+pub(crate) struct FunctionMemory {
+    account: Arc<FunctionAccount>,
+    /// What an instance of this version has at its start, as far as one was made.
+    initial: AtomicU64,
 }
 
 impl ProcessMemory {
@@ -49,32 +54,55 @@ impl ProcessMemory {
     }
 }
 
-impl FunctionMemory {
+impl FunctionAccount {
     pub(crate) fn new(process: &Arc<ProcessMemory>, budget: u64) -> Arc<Self> {
         Arc::new(Self {
             process: Arc::clone(process),
-            budget,
+            budget: AtomicU64::new(budget),
             used: AtomicU64::new(0),
-            initial: AtomicU64::new(0),
-            is_limited: budget < Limits::default().total_memory.bytes(),
             line: Mutex::new(()),
             changed: Notify::new(),
         })
     }
 
-    /// The budget, in bytes.
-    pub(crate) fn budget(&self) -> u64 {
-        self.budget
+    /// Sets another budget, in bytes. Instances keep what they have.
+    pub(super) fn set_budget(&self, budget: u64) {
+        self.budget.store(budget, Ordering::Release);
+        self.changed.notify_waiters();
     }
 
-    /// Takes so many bytes.
-    pub(crate) fn take(&self, bytes: u64) -> Result<(), UsedUp> {
+    /// The memory in use, in bytes.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    fn budgets(&self) -> Budgets {
+        Budgets {
+            function: self.budget.load(Ordering::Acquire),
+            process: self.process.budget,
+        }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.budgets().function < Limits::default().total_memory.bytes()
+    }
+
+    fn usage(&self, function: u64) -> Usage {
+        let others = self.process.functions.load(Ordering::Acquire);
+        Usage {
+            function,
+            process: self.process.used.load(Ordering::Acquire),
+            functions: others + u64::from(function == 0),
+        }
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), UsedUp> {
         if bytes == 0 {
             return Ok(());
         }
         let budgets = self.budgets();
         // Two calls may pass at once by the same numbers; the exchanges below let only one take the last bytes.
-        let mut function = self.used.load(Ordering::Acquire);
+        let mut function = self.used();
         loop {
             budgets.check(self.usage(function), bytes)?;
             let taken = self.used.compare_exchange_weak(
@@ -101,8 +129,7 @@ impl FunctionMemory {
         Ok(())
     }
 
-    /// Gives so many bytes back that were taken.
-    pub(crate) fn give_back(&self, bytes: u64) {
+    fn give_back(&self, bytes: u64) {
         if bytes == 0 {
             return;
         }
@@ -113,39 +140,60 @@ impl FunctionMemory {
         self.notify();
     }
 
+    /// Wakes the call that waits for memory or for an idle instance.
+    fn notify(&self) {
+        if self.is_limited() {
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl FunctionMemory {
+    /// The memory of another version.
+    pub(crate) fn new(account: Arc<FunctionAccount>) -> Arc<Self> {
+        Arc::new(Self {
+            account,
+            initial: AtomicU64::new(0),
+        })
+    }
+
+    /// The budget, in bytes.
+    pub(crate) fn budget(&self) -> u64 {
+        self.account.budgets().function
+    }
+
+    /// The account of all versions.
+    pub(super) fn account(&self) -> &Arc<FunctionAccount> {
+        &self.account
+    }
+
+    /// Takes so many bytes.
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), UsedUp> {
+        self.account.take(bytes)
+    }
+
+    /// Gives so many bytes back that were taken.
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.account.give_back(bytes);
+    }
+
     /// Whether the function is within an equal part of the process's budget with another instance.
     pub(crate) fn is_within_part(&self) -> bool {
         let (used, initial) = self.another();
-        self.budgets().is_fair(used, initial)
+        self.account.budgets().is_fair(used, initial)
     }
 
     /// Whether only the memory of idle instances may be missing for another instance.
     pub(crate) fn needs_room(&self) -> bool {
         let (used, initial) = self.another();
-        let budgets = self.budgets();
+        let budgets = self.account.budgets();
         budgets.check(used, initial) == Err(UsedUp::Process) && budgets.is_fair(used, initial)
     }
 
     /// The memory in use, and what another instance has at its start.
     fn another(&self) -> (Usage, u64) {
-        let used = self.usage(self.used.load(Ordering::Acquire));
+        let used = self.account.usage(self.account.used());
         (used, self.initial.load(Ordering::Relaxed))
-    }
-
-    fn budgets(&self) -> Budgets {
-        Budgets {
-            function: self.budget,
-            process: self.process.budget,
-        }
-    }
-
-    fn usage(&self, function: u64) -> Usage {
-        let others = self.process.functions.load(Ordering::Acquire);
-        Usage {
-            function,
-            process: self.process.used.load(Ordering::Acquire),
-            functions: others + u64::from(function == 0),
-        }
     }
 
     /// Notes what an instance has at its start.
@@ -164,30 +212,28 @@ impl FunctionMemory {
                 account: Arc::clone(self),
                 bytes: initial,
             }),
-            Err(UsedUp::Function) if self.used.load(Ordering::Acquire) > 0 => None,
+            Err(UsedUp::Function) if self.account.used() > 0 => None,
             Err(UsedUp::Function | UsedUp::Process) => Some(Reservation::none(self)),
         }
     }
 
     /// Waits until the calls before this one have their memory. `None` without a budget, which always has room.
     pub(crate) async fn line(&self) -> Option<MutexGuard<'_, ()>> {
-        if !self.is_limited {
+        if !self.account.is_limited() {
             return None;
         }
-        Some(self.line.lock().await)
+        Some(self.account.line.lock().await)
     }
 
     /// Ready when memory is given back, or an instance gets idle, after this call. Never ready without
     /// a budget, which always has room.
     pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+        self.account.changed.notified()
     }
 
     /// Wakes the call that waits for memory or for an idle instance.
     pub(crate) fn notify(&self) {
-        if self.is_limited {
-            self.changed.notify_waiters();
-        }
+        self.account.notify();
     }
 }
 
@@ -230,15 +276,16 @@ mod tests {
 
     use super::*;
 
+    fn version(process: &Arc<ProcessMemory>, budget: u64) -> Arc<FunctionMemory> {
+        FunctionMemory::new(FunctionAccount::new(process, budget))
+    }
+
     #[test]
     fn accounts_count_functions_and_bytes() {
         let process = ProcessMemory::new(Some(1000));
-        let (one, other) = (
-            FunctionMemory::new(&process, 600),
-            FunctionMemory::new(&process, 600),
-        );
+        let (one, other) = (version(&process, 600), version(&process, 600));
         let check = |used: [u64; 2], functions: u64| {
-            assert_eq!([&one, &other].map(|f| f.used.load(Ordering::Relaxed)), used);
+            assert_eq!([&one, &other].map(|f| f.account.used()), used);
             assert_eq!(process.used.load(Ordering::Relaxed), used[0] + used[1]);
             assert_eq!(process.functions.load(Ordering::Relaxed), functions);
         };
@@ -258,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_makes_room_for_an_instance() {
-        let memory = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        let memory = version(&ProcessMemory::new(None), 100);
         memory.note_initial(60);
         let mut first = memory.reserve().expect("there is room");
         first.take(70).expect("it fits");
@@ -267,14 +314,14 @@ mod tests {
         drop(first);
         memory.give_back(70);
         assert!(changed.now_or_never().is_some() && memory.reserve().is_some());
-        assert_eq!(memory.used.load(Ordering::Relaxed), 0);
+        assert_eq!(memory.account.used(), 0);
         assert!(memory.changed().now_or_never().is_none());
     }
 
     #[test]
     fn calls_get_memory_in_the_order_of_their_arrival() {
         let process = ProcessMemory::new(None);
-        let memory = FunctionMemory::new(&process, 100);
+        let memory = version(&process, 100);
         let first = memory.line().now_or_never().flatten();
         assert!(first.is_some());
         let mut second = Box::pin(memory.line());
@@ -284,17 +331,14 @@ mod tests {
         assert!(memory.line().now_or_never().is_none());
         assert!(second.now_or_never().flatten().is_some());
         let most = Limits::default().total_memory.bytes();
-        let unlimited = FunctionMemory::new(&process, most);
+        let unlimited = version(&process, most);
         assert!(unlimited.line().now_or_never().expect("at once").is_none());
     }
 
     #[test]
     fn only_a_function_within_its_part_makes_others_drop_instances() {
         let process = ProcessMemory::new(Some(100));
-        let (large, small) = (
-            FunctionMemory::new(&process, 100),
-            FunctionMemory::new(&process, 100),
-        );
+        let (large, small) = (version(&process, 100), version(&process, 100));
         for memory in [&large, &small] {
             memory.note_initial(20);
         }
@@ -307,7 +351,7 @@ mod tests {
 
     #[test]
     fn an_instance_that_is_larger_than_the_budget_is_tried() {
-        let memory = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        let memory = version(&ProcessMemory::new(None), 100);
         memory.note_initial(101);
         let mut tried = memory.reserve().expect("nothing else uses memory");
         assert_eq!(tried.take(101), Err(UsedUp::Function));

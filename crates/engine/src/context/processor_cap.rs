@@ -33,6 +33,13 @@ impl ProcessorCap {
         cap
     }
 
+    /// Changes the rate from now on. What was used counts on, so this is no new burst.
+    pub(super) fn set_rate(&mut self, millis: u32, now: Instant) {
+        self.fill(now);
+        self.rate = millis.max(1);
+        self.tokens = self.tokens.min(self.earned(BURST));
+    }
+
     /// Charges a poll.
     pub(super) fn charge(&mut self, spent: Duration, now: Instant) {
         self.fill(now);
@@ -98,6 +105,19 @@ mod tests {
         check(500, 5000);
         check(1000, 10_000);
         check(4000, 10_000);
+    }
+
+    #[test]
+    fn a_new_rate_is_no_new_burst() {
+        let now = Instant::now();
+        let mut cap = ProcessorCap::new(500, now);
+        cap.charge(Duration::from_millis(60), now);
+        cap.set_rate(1000, now);
+        assert_eq!(cap.wait(now).map(|wait| wait.as_millis()), Some(10));
+        let later = now + Duration::from_hours(1);
+        cap.set_rate(100, later);
+        cap.charge(Duration::from_millis(20), later);
+        assert_eq!(cap.wait(later).map(|wait| wait.as_millis()), Some(100));
     }
 
     #[test]

@@ -122,17 +122,24 @@ fn bytes(size: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::context::memory_account::{FunctionMemory, ProcessMemory};
+    use crate::context::memory_account::{FunctionAccount, FunctionMemory, ProcessMemory};
+
+    fn account(budget: u64) -> Arc<FunctionMemory> {
+        let process = ProcessMemory::new(None);
+        FunctionMemory::new(FunctionAccount::new(&process, budget))
+    }
 
     fn limiter(memory: u64, budget: u64) -> Limiter {
-        let account = FunctionMemory::new(&ProcessMemory::new(None), budget);
+        let account = account(budget);
         Limiter::new(memory, Reservation::none(&account))
     }
 
     #[test]
     fn instances_share_the_budget_of_their_function() {
-        let account = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        let account = account(100);
         let limiter = || Limiter::new(80, Reservation::none(&account));
         let grow = |limiter: &mut Limiter, current, desired| {
             let grown = limiter.memory_growing(current, desired, None);
@@ -191,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_next_instance_reserves_what_the_last_one_had_after_its_start() {
-        let account = FunctionMemory::new(&ProcessMemory::new(None), 100);
+        let account = account(100);
         let mut first = Limiter::new(100, Reservation::none(&account));
         let mut grow = |current, desired| {
             let grown = first.memory_growing(current, desired, None);

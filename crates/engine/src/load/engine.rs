@@ -71,14 +71,41 @@ impl Engine {
         self.0.read(name)
     }
 
-    /// Loads a function. This takes microseconds from the cache, a tenth of a second for a Rust
+    /// Loads a function that has no other version. [`Engine::load_version`] has the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load_version`].
+    pub async fn load(
+        &self,
+        function: Arc<Function>,
+        wasm: Wasm,
+        observer: Arc<dyn Observer>,
+    ) -> Result<LoadedFunction, LoadError> {
+        self.load_with(None, function, wasm, observer).await
+    }
+
+    /// Loads a version of a function. All versions with this identity share the function's processor time, its cap and its
+    /// memory, by the settings of the newest one that exists. This takes microseconds from the cache, a tenth of a second for a Rust
     /// component, and many seconds for a component that contains a language engine.
     ///
     /// # Errors
     ///
     /// [`LoadError`], which names the fault in the file, the specification or the cache.
-    pub async fn load(
+    pub async fn load_version(
         &self,
+        identity: &str,
+        function: Arc<Function>,
+        wasm: Wasm,
+        observer: Arc<dyn Observer>,
+    ) -> Result<LoadedFunction, LoadError> {
+        self.load_with(Some(identity), function, wasm, observer)
+            .await
+    }
+
+    async fn load_with(
+        &self,
+        identity: Option<&str>,
         function: Arc<Function>,
         wasm: Wasm,
         observer: Arc<dyn Observer>,
@@ -91,7 +118,7 @@ impl Engine {
             .module(kind, &digest, &function, &bytes, &*observer)
             .await?;
         let engine = Arc::clone(&self.0.engine);
-        let function = FunctionContext::new(function, observer, kind, engine)?;
+        let function = FunctionContext::new(function, identity, observer, kind, engine)?;
         let module = ReloadableModule::new(function, digest, wasm, Arc::clone(&self.0), module);
         module.watch();
         Ok(LoadedFunction(module))

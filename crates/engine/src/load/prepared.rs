@@ -39,7 +39,7 @@ impl LoadedFunction {
         let Prepared { kind, digest, code } = prepared;
         let loader = Loader::new([runtime], Source::Prepared(code), &config).map_err(failed)?;
         let engine = Arc::clone(&loader.engine);
-        let function = FunctionContext::new(function, observer, kind, engine)?;
+        let function = FunctionContext::new(function, None, observer, kind, engine)?;
         // A reload uses the descriptor, so there are no bytes to read again.
         let wasm = Wasm::Bytes(Bytes::new());
         let module = ReloadableModule::new(function, digest, wasm, Arc::new(loader), module);

@@ -56,8 +56,9 @@ impl LoadedFunction {
         let module = prepared.link(loader.runtime(prepared.kind)?)?;
         let Prepared { kind, digest, .. } = prepared;
         let engine = Arc::clone(&loader.engine);
-        let function =
-            FunctionContext::new(Arc::new(function()), Arc::new(NoObserver), kind, engine)?;
+        let function = Arc::new(function());
+        // Without an identity: a function of the same name has other accounts.
+        let function = FunctionContext::new(function, None, Arc::new(NoObserver), kind, engine)?;
         let wasm = Wasm::Bytes(Bytes::new());
         // The engine does not sweep it, so it is never unloaded: it lives for one call.
         Ok(Self(ReloadableModule::new(

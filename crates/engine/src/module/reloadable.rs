@@ -64,6 +64,7 @@ impl ReloadableModule {
     /// is not watched stays in memory.
     pub(crate) fn watch(self: &Arc<Self>) {
         let module: Weak<Self> = Arc::downgrade(self);
+        self.function.watch(module.clone());
         self.loader.engine.watch(module);
     }
 

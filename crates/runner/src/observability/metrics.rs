@@ -1,7 +1,8 @@
 //! Prometheus metrics of each function.
 //!
 //! A function's metrics are looked up once, when it is deployed. They belong to its name, so a new
-//! deployment continues them. Requests in progress are read from admission control.
+//! deployment continues them. Requests in progress are read from admission control, and the memory of instances
+//! from the engine.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use sampan_engine::{CallError, Observer, Outbound, RequestId, Wait};
+use prometheus_client::registry::Unit;
+use sampan_engine::{CallError, MemoryUse, Observer, Outbound, RequestId, Wait};
 use sampan_spec::FunctionName;
 use sampan_telemetry::Registry;
 
@@ -61,6 +63,8 @@ pub struct FunctionMetrics {
     outbound: [AtomicU64; OUTCOMES.len()],
     /// Admission controls of every deployment that has or may get requests.
     admissions: Mutex<Vec<Weak<Admission>>>,
+    /// The memory accounts of these deployments, each once.
+    memory: Mutex<Vec<MemoryUse>>,
     last_request: LastRequest,
     /// Nanoseconds.
     guest_time: AtomicU64,
@@ -151,6 +155,22 @@ impl FunctionMetrics {
         let mut admissions = self.admissions();
         admissions.retain(|admission| admission.strong_count() > 0);
         admissions.push(Arc::downgrade(admission));
+    }
+
+    /// Includes the memory of a deployment, unless it has the account of another one.
+    pub(crate) fn watch_memory(&self, memory: MemoryUse) {
+        let mut all = self.memory();
+        all.retain(|known| known.bytes().is_some() && !known.is_same(&memory));
+        all.push(memory);
+    }
+
+    /// The memory of the instances of all deployments, in bytes.
+    fn instance_memory(&self) -> u64 {
+        self.memory().iter().filter_map(MemoryUse::bytes).sum()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Vec<MemoryUse>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sum(&self, number: impl Fn(&Admission) -> u64) -> u64 {
@@ -247,12 +267,20 @@ impl Collector for Metrics {
         scrape.gauge(
             "function_requests_in_progress",
             "Requests in progress, with functions that go on after their answers",
+            None,
             |f| f.sum(Admission::in_progress),
         )?;
         scrape.gauge(
             "function_requests_queued",
             "Requests waiting in the queue",
+            None,
             |f| f.sum(Admission::waiting),
+        )?;
+        scrape.gauge(
+            "function_instance_memory",
+            "Linear memory of a function's instances",
+            Some(&Unit::Bytes),
+            FunctionMetrics::instance_memory,
         )?;
         scrape.counters(
             "function_requests_rejected",

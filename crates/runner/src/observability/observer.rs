@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
 use sampan_engine::{CallError, Observer, Outbound, OutboundFailure, RequestId, Stream, Wait};
 use sampan_spec::FunctionName;
 
@@ -14,13 +15,25 @@ use super::metrics::{FunctionMetrics, Metrics};
 pub struct FunctionObserver {
     name: FunctionName,
     metrics: Arc<FunctionMetrics>,
+    cold_starts: Option<Histogram>,
 }
 
 impl FunctionObserver {
     /// Makes an observer of the function with this name.
     pub fn new(name: FunctionName, metrics: &Metrics) -> Self {
         let metrics = metrics.function(&name);
-        Self { name, metrics }
+        Self {
+            name,
+            metrics,
+            cold_starts: None,
+        }
+    }
+
+    /// Counts cold starts in a histogram of seconds, which functions may share.
+    #[must_use]
+    pub fn with_cold_starts(mut self, histogram: Histogram) -> Self {
+        self.cold_starts = Some(histogram);
+        self
     }
 }
 
@@ -36,6 +49,12 @@ impl Observer for FunctionObserver {
 
     fn instantiated(&self, took: Duration) {
         self.metrics.instantiated(took);
+    }
+
+    fn cold_start(&self, took: Duration) {
+        if let Some(cold_starts) = &self.cold_starts {
+            cold_starts.observe(took.as_secs_f64());
+        }
     }
 
     fn guest_time(&self, spent: Duration) {

@@ -66,11 +66,12 @@ impl<F> Scrape<'_, '_, F> {
         &mut self,
         name: &str,
         help: &str,
+        unit: Option<&Unit>,
         value: impl Fn(&F) -> u64,
     ) -> fmt::Result {
         let mut metric = self
             .encoder
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+            .encode_descriptor(name, help, unit, MetricType::Gauge)?;
         for (name, function) in self.functions {
             let labels = [("function", name.as_str())];
             family(&mut metric, &labels)?.encode_gauge(&value(function))?;

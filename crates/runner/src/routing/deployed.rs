@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use sampan_engine::{CallContext, CallError, GuestBody, LoadedFunction};
+use sampan_engine::{CallContext, CallError, GuestBody, LoadedFunction, MemoryUse};
 use sampan_spec::Function;
 
 use crate::admission::Admission;
@@ -20,6 +20,11 @@ pub trait Callee: Send + Sync + 'static {
 
     /// The function's specification.
     fn function(&self) -> &Arc<Function>;
+
+    /// Reads the memory of its instances; `None` without any.
+    fn memory_use(&self) -> Option<MemoryUse> {
+        None
+    }
 
     /// Serves a request, like [`LoadedFunction::handle`].
     fn handle(
@@ -38,6 +43,10 @@ impl Callee for LoadedFunction {
 
     fn function(&self) -> &Arc<Function> {
         Self::function(self)
+    }
+
+    fn memory_use(&self) -> Option<MemoryUse> {
+        Some(Self::memory_use(self))
     }
 
     fn handle(
@@ -72,6 +81,9 @@ impl<F: Callee> Deployed<F> {
         let admission = Arc::new(Admission::new(limits.concurrency, limits.queue));
         let metrics = metrics.function(&function.name);
         metrics.watch(&admission);
+        if let Some(memory) = callee.memory_use() {
+            metrics.watch_memory(memory);
+        }
         Arc::new(Self {
             callee,
             admission,
