@@ -171,15 +171,13 @@ impl Parts {
         }
         if newness != Newness::Restored {
             match loaded.warm_up().await {
-                // Others, or the version before, use every instance, the memory or the processors: that is no fault of this
-                // version.
+                // Others use every instance, the memory or the processors: that is no fault of this version.
                 Ok(())
                 | Err(
-                    CallError::Instances
-                    | CallError::ProcessMemory
-                    | CallError::TotalMemory { .. }
-                    | CallError::Processors { .. },
+                    CallError::Instances | CallError::ProcessMemory | CallError::Processors { .. },
                 ) => {}
+                // The version before uses the memory of the function.
+                Err(CallError::TotalMemory { .. }) if loaded.memory_use().bytes() != Some(0) => {}
                 Err(error) => return Err(PoolError::Instance(error)),
             }
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use sampan_crd::pool_report::PoolCause;
 use sampan_pool::Resource;
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, yield_now};
@@ -237,6 +238,24 @@ async fn versions_share_the_total_memory_of_the_newest_one() {
     .await;
     drop(third);
     until("all memory is free", || memory(&pool, "f") == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_never_fits_into_its_memory_is_not_served() {
+    let (pool, registry) = (Fixture::start(), Registry::start().await);
+    // 4 MiB at its start.
+    let handler = include_str!("../../../tests/handler.wat").replace("MODULE", "(memory 64)");
+    let handler = wat::parse_str(handler).expect("it is WebAssembly");
+    let (image, _) = registry.push("f", "1", handler);
+    let more = |total: &str| json!({ "http": null, "limits": { "totalMemory": total } });
+    pool.apply(with("f", free_port(), &image, more("3Mi")))
+        .await;
+    let failed = pool.until_failed("f", PoolCause::StartFailed).await;
+    let message = failed.failure.expect("it fails").message;
+    assert!(message.contains("totalMemory"), "{message}");
+    pool.apply(with("g", free_port(), &image, more("5Mi")))
+        .await;
+    pool.until_serving("g", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
