@@ -32,7 +32,7 @@
 //!   `scenario_modules`.
 //! - The cache, with its key, its hash and atomic writes: `compile/cache.rs`; tests in `scenario_modules` and
 //!   `cli_watching`.
-//! - Compiled modules that processes share: `compile/shared.rs` and `module/turns.rs`; tests in `tests/sharing.rs` of
+//! - Compiled modules that processes share: `compile/peers.rs` and `module/attempts.rs`; tests in `tests/sharing.rs` of
 //!   `sampan-pool`.
 //! - Compiled modules that no container can change: `compile/cache.rs`; tests in `tests/modules.rs` of the shim.
 //! - A module that one process prepares for another: `module/precompiler.rs`, `load/prepared.rs` and `compile/lock.rs`;
@@ -84,10 +84,11 @@ mod trap_cause;
 pub use call::body::GuestBody;
 pub use call::command::CommandIo;
 pub use call::function::LoadedFunction;
+pub use compile::cache_key::{CacheKey, NotACacheKey};
 pub use compile::child::main as compile_child;
 pub use compile::config::{CompileCommand, EngineConfig, SharedProcessors};
 pub use compile::module_name::{ModuleName, NotAModuleName};
-pub use compile::shared::{CacheKey, MissingModule, ModulePeers, NotACacheKey, SharedModules};
+pub use compile::peers::{MissingModule, ModulePeers, SharedModules};
 pub use compile::wasm::Wasm;
 pub use context::call_state::{CallContext, CgiContext, TraceFields};
 pub use context::guests::Guests;

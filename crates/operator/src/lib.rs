@@ -23,7 +23,8 @@
 //!   `pool_load.rs`, `pool_usage.rs`, `pod_load.rs` and `pod_metrics.rs` measure, with their tests;
 //!   `tests/scenarios/auto.rs`, and `cluster_auto` of the package `sampan-cluster-tests`.
 //! - Pools and what their pods report: `build/pool.rs`, `pool_loop.rs`, `pool_controller.rs`,
-//!   `pool_poll.rs`, `pool_fetch.rs` and `pool_reports.rs`; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
+//!   `pool_poll.rs`, `pool_fetch.rs` and `pool_reports.rs`, with `build/pool_sharing.rs` and `pool_key.rs` for what its pods
+//!   share; tests beside them, in `tests/pool.rs` and `tests/scenarios/pools.rs`.
 //! - The settings of a namespace's pool, and their status: `build/pool_config.rs`, `watched_pool.rs`,
 //!   `pool_status.rs` and `pool_status_writer.rs`; tests beside them, in `tests/pool.rs` and
 //!   `tests/scenarios/wasm_pools.rs`.

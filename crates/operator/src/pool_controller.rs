@@ -38,6 +38,9 @@ use crate::watched_pool::WatchedPool;
 /// How long a pool stays after its last function.
 const LINGER: Duration = MOVE_DRAIN;
 
+/// How often a pool's key is made again if it is missing. Its pods cannot start without it.
+const KEY_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Functions in one page of the list that confirms that a pool is not needed.
 const PAGE_SIZE: u32 = 500;
 
@@ -161,8 +164,10 @@ impl PoolController {
         let (mut applied, mut extras) = (Applied::default(), Applied::default());
         ensure(&applier, &service_account, &mut applied).await?;
         ensure(&applier, &peers, &mut applied).await?;
-        // Its pods wait for the key.
-        if state.key_made.is_none_or(|at| at.elapsed() >= self.resync) {
+        if state
+            .key_made
+            .is_none_or(|at| at.elapsed() >= self.resync.min(KEY_INTERVAL))
+        {
             let made = make_key(&self.client, namespace, &deployment.metadata).await;
             state.key_made = made.is_ok().then(Instant::now);
             applied.record::<Secret>(made.map(|()| Outcome::Kept))?;
@@ -233,16 +238,16 @@ impl PoolController {
         let (mut applied, mut extras) = (Applied::default(), Applied::default());
         scaling::remove_autoscaler(&applier, &self.optional, &mut extras).await?;
         scaling::apply_budget(&applier, None, &mut extras).await?;
+        discard::<Service>(&applier, &mut extras).await?;
+        state.key_made = None;
+        let removed = remove_key(&self.client, namespace).await;
+        extras.record::<Secret>(removed.map(|()| Outcome::Kept))?;
         if let Some(refusal) = extras.refusal {
-            tracing::warn!(namespace, %refusal, "the autoscaler or the disruption budget of a pool is not removed");
+            tracing::warn!(namespace, %refusal, "an object of a pool is not removed");
         }
         // The Deployment last: it shows that there is something to remove.
         discard::<RoleBinding>(&applier, &mut applied).await?;
         discard::<ServiceAccount>(&applier, &mut applied).await?;
-        discard::<Service>(&applier, &mut applied).await?;
-        state.key_made = None;
-        let removed = remove_key(&self.client, namespace).await;
-        applied.record::<Secret>(removed.map(|()| Outcome::Kept))?;
         if let Some(refusal) = applied.refusal {
             tracing::warn!(namespace, %refusal, "the pool is not removed");
             return Ok(Some(self.resync));

@@ -1,6 +1,6 @@
 //! The Secret with the key by which the pods of a pool share compiled modules.
 //!
-//! The operator makes it and never reads it: it has no right to get Secrets. So each attempt to make one has a new key
+//! The operator makes it without reading it: it has no right to get Secrets. So each attempt to make one has a new key
 //! and a field manager of its own. If there is a key already, the API server refuses the attempt as a conflict.
 
 use k8s_openapi::api::core::v1::Secret;

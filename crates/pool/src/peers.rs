@@ -1,11 +1,12 @@
 //! Compiled modules from the other pods of the pool, so that a module is compiled once for all of them.
 //!
-//! A pod that lacks a module asks the others for it, and compiles it when none has it. The file of a module ends with a
-//! keyed hash, which the engine verifies before it loads anything. The pods have the key from a Secret that the
+//! A pod that lacks a module asks others for it, and compiles it when they do not have it. The file of a module ends
+//! with a keyed hash, which the engine verifies before it loads anything. The pods have the key from a Secret that the
 //! operator makes. Requests and answers have [proofs](proof) of the same key.
 //!
 //! When several pods want a module at once, the one of the highest [rank](rank) for it compiles. The others wait for its
-//! answer. A pod waits only for one that compiles or has a higher rank, so no two wait for each other.
+//! answer. A pod waits only for one that compiles or has a higher rank, so no two wait for each other. Every wait has a
+//! limit, after which the pod compiles.
 
 mod client;
 mod in_flight;
@@ -19,19 +20,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sampan_engine::{CacheKey, Engine, MissingModule, ModuleName, ModulePeers, SharedModules};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
-use self::client::{FetchError, fetch, request};
-use self::in_flight::{Coming, InFlight};
+use self::client::{Answer, FetchError, ModuleClient};
+use self::in_flight::{InFlight, PendingModule};
 use self::known::KnownPods;
 use self::proof::Prover;
 use self::server::{ModuleServer, serve};
 use crate::metrics::{PeerResult, PoolMetrics};
 
-/// Headers of a request: the address of the pod that asks, and a number that makes its proof its own.
+/// Headers of a request: the address of the pod that asks, and a random number.
 const FROM: &str = "sampan-from";
 const NONCE: &str = "sampan-nonce";
 
@@ -39,11 +42,14 @@ const NONCE: &str = "sampan-nonce";
 const PROOF: &str = "sampan-proof";
 const SCHEME: &str = "Sampan";
 
-/// Where modules are, by name.
+/// The path before the name of a module.
 const MODULES: &str = "/modules/";
 
-/// The most pods that are asked for one module. Every pod has what is served.
+/// The most pods that are asked for one module. Each of them should have what is served.
 const MOST_ASKED: usize = 3;
+
+/// Time limit for all of them together. A module with a language's engine takes as long to compile.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a pod shares compiled modules with others.
 #[derive(Clone, Debug)]
@@ -64,6 +70,7 @@ pub(crate) struct Peers(Arc<Shared>);
 
 struct Shared {
     prover: Prover,
+    client: ModuleClient,
     in_flight: InFlight,
     pods: KnownPods,
     own: SocketAddr,
@@ -72,14 +79,16 @@ struct Shared {
 
 /// A module that this pod lacks.
 struct Missing {
-    coming: Coming,
+    pending: PendingModule,
     shared: Arc<Shared>,
 }
 
 impl Peers {
     pub(crate) fn new(settings: &PeerSettings, metrics: PoolMetrics) -> Self {
+        let prover = Prover::new(&settings.key);
         Self(Arc::new(Shared {
-            prover: Prover::new(&settings.key),
+            client: ModuleClient::new(prover.clone(), settings.own),
+            prover,
             in_flight: InFlight::default(),
             pods: KnownPods::new(settings.pods.clone(), settings.own),
             own: settings.own,
@@ -101,23 +110,21 @@ impl Peers {
     pub(crate) fn serve(&self, listen: SocketAddr, engine: Engine) -> io::Result<JoinHandle<()>> {
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let server = ModuleServer {
             engine,
             prover: self.0.prover.clone(),
             in_flight: self.0.in_flight.clone(),
             own: self.0.own,
         };
-        Ok(tokio::spawn(serve(
-            TcpListener::from_std(listener)?,
-            server,
-        )))
+        Ok(tokio::spawn(serve(listener, server)))
     }
 }
 
 impl ModulePeers for Peers {
     fn missing(&self, name: &ModuleName) -> Box<dyn MissingModule> {
         Box::new(Missing {
-            coming: self.0.in_flight.announce(name.clone()),
+            pending: self.0.in_flight.add(name.clone()),
             shared: Arc::clone(&self.0),
         })
     }
@@ -125,45 +132,56 @@ impl ModulePeers for Peers {
 
 impl MissingModule for Missing {
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + '_>> {
-        Box::pin(async move {
-            let found = self.shared.fetch(self.coming.name()).await;
-            if found.is_none() {
-                self.coming.compile();
-            }
-            found
-        })
+        Box::pin(self.shared.fetch(self.pending.name()))
+    }
+
+    fn set_compiling(&self) {
+        self.pending.set_compiling();
     }
 }
 
 impl Shared {
+    /// Asks some of the pods, one after the other; `None` when none of them gives the module in time.
     async fn fetch(&self, name: &ModuleName) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + FETCH_TIMEOUT;
         let pods = self.pods.others().await;
         for pod in rank::in_order(name, pods, MOST_ASKED) {
-            let fetched = match request(name, self.own) {
-                Ok(request) => fetch(&self.prover, &request, pod).await,
-                Err(error) => Err(error),
-            };
-            match fetched {
+            let asked = timeout_at(deadline, self.fetch_from(name, pod)).await;
+            match asked.unwrap_or(Err(FetchError::Slow)) {
                 Ok(Some(file)) => {
                     self.metrics.asked_peer(PeerResult::Fetched);
-                    return Some(file.into());
+                    return Some(file);
                 }
                 Ok(None) => self.metrics.asked_peer(PeerResult::Missing),
                 Err(error) => {
                     self.metrics.asked_peer(PeerResult::Failed);
                     self.pods.set_failed(pod);
-                    log(&error, pod, name);
+                    // The module comes from another pod or is compiled here, so this costs time only.
+                    tracing::warn!(
+                        %pod, module = %name, %error, cause = error.cause(),
+                        "a pod of the pool gave no module"
+                    );
                 }
             }
         }
         None
     }
-}
 
-/// The module is compiled here, or comes from another pod, so a failure costs time only.
-fn log(error: &FetchError, pod: SocketAddr, module: &ModuleName) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(%pod, %module, %error, cause, "a pod of the pool gave no module");
+    /// Asks a pod until it has the module, or does not get it.
+    async fn fetch_from(
+        &self,
+        name: &ModuleName,
+        pod: SocketAddr,
+    ) -> Result<Option<Vec<u8>>, FetchError> {
+        loop {
+            match self.client.ask(name, pod).await? {
+                Answer::File(file) => return Ok(Some(file)),
+                Answer::Missing => return Ok(None),
+                // The pod has waited before it has said so.
+                Answer::Pending => {}
+            }
+        }
+    }
 }
 
 /// The path of a module.

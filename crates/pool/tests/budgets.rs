@@ -3,8 +3,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::str::FromStr;
 
 use sampan_crd::pool_report::PoolCause;
 use sampan_pool::Resource;
@@ -35,29 +33,16 @@ fn used(pool: &Fixture, name: &str) -> f64 {
     function(&pool.report(), name).map_or(0.0, |function| function.guest_seconds)
 }
 
-/// The value of a series; 0 without one.
-fn value<T: FromStr<Err: Debug> + Default>(pool: &Fixture, series: &str) -> T {
-    let metrics = pool.metrics.encode().expect("the metrics");
-    let values = metrics.lines().filter_map(|line| line.rsplit_once(' '));
-    let mut values = values.filter(|(found, _)| *found == series);
-    values.next().map_or_else(T::default, |(_, value)| {
-        value.parse().expect("it is a number")
-    })
-}
-
 /// How often calls of a function have waited for a reason.
 fn waits(pool: &Fixture, name: &str, reason: &str) -> u64 {
     let labels = format!("{{function=\"{name}\",reason=\"{reason}\"}}");
-    value(pool, &format!("sampan_function_waits_total{labels}"))
+    pool.value(&format!("sampan_function_waits_total{labels}"))
 }
 
 /// The memory of a function's instances, in bytes.
 fn memory(pool: &Fixture, name: &str) -> u64 {
     let labels = format!("{{function=\"{name}\"}}");
-    value(
-        pool,
-        &format!("sampan_function_instance_memory_bytes{labels}"),
-    )
+    pool.value(&format!("sampan_function_instance_memory_bytes{labels}"))
 }
 
 /// Waits for a condition that no event announces.
@@ -263,7 +248,7 @@ async fn the_first_answer_of_each_version_is_a_cold_start() {
     let (pool, registry) = (Fixture::start(), Registry::start().await);
     let (works, _) = registry.push("works", "1", guest("works"));
     let (fails, _) = registry.push("fails", "1", guest_with("never", "(unreachable)"));
-    let cold_starts = || -> u64 { value(&pool, "sampan_pool_cold_start_seconds_count") };
+    let cold_starts = || -> u64 { pool.value("sampan_pool_cold_start_seconds_count") };
     let (a, b) = (free_port(), free_port());
     for generation in 1..=2 {
         let more = json!({ "pool": { "weight": 100 + generation } });
@@ -276,7 +261,7 @@ async fn the_first_answer_of_each_version_is_a_cold_start() {
             assert_eq!(cold_starts(), before + 1, "generation {generation}");
         }
     }
-    let sum: f64 = value(&pool, "sampan_pool_cold_start_seconds_sum");
+    let sum: f64 = pool.value("sampan_pool_cold_start_seconds_sum");
     assert!(sum > 0.0, "{sum}");
     // The runner's answer for a call that failed is not the function's.
     pool.apply(with("fails", b, &fails, json!({}))).await;

@@ -97,6 +97,13 @@ pub fn signal(process: &str, kind: &str) {
     assert!(sent.expect("failed to start kill").success());
 }
 
+/// The parent of a process; `None` when the process has ended.
+pub fn parent_of(process: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent?.trim().parse().ok()
+}
+
 /// A field of a process's status in `/proc`, such as `PPid`.
 pub fn status_of(process: i32, name: &str) -> String {
     let file = format!("/proc/{process}/status");

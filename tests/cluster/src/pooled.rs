@@ -7,6 +7,7 @@ use kube::api::ListParams;
 use kube::runtime::wait::conditions::is_deleted;
 use kube::{Resource, ResourceExt as _};
 
+use crate::containers::parent_of;
 use crate::{Cluster, Namespace, processes_of};
 
 /// The name of all objects of a pool.
@@ -58,10 +59,15 @@ impl Pod {
         processes_of(std::slice::from_ref(&self.container))
     }
 
-    /// The process of the pool. The others end with it.
+    /// The process of the pool, which started the others.
     pub fn server(&self) -> i32 {
-        let first = self.processes().into_iter().min();
-        first.expect("the container has a process")
+        let processes = self.processes();
+        let is_first = |process: &&i32| {
+            // One that has ended was a compiler.
+            parent_of(**process).is_some_and(|parent| !processes.contains(&parent))
+        };
+        let first = processes.iter().find(is_first);
+        *first.expect("the container has a process")
     }
 }
 

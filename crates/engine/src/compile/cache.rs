@@ -1,7 +1,7 @@
 //! On-disk cache of compiled modules, and the only place that deserializes compiled code.
 //!
 //! A file loads only if it ends with a keyed hash over its name and every byte of it. The key
-//! belongs to this folder, or to the processes that share their modules: see [`super::shared`]. The
+//! belongs to this folder, or to the processes that share their modules: see [`super::peers`]. The
 //! name covers the WebAssembly, the wasmtime version and the configuration. A file that was renamed,
 //! truncated, changed or written without the key is compiled again.
 //!
@@ -21,9 +21,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
+use super::cache_key::CacheKey;
 use super::lock::CompileLock;
 use super::module_name::ModuleName;
-use super::shared::CacheKey;
 use super::temporary;
 use crate::error::{EngineError, LoadError};
 

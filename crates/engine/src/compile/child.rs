@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::compiler::{REFUSED, UNSUPPORTED};
-use super::config::{self, Flavour};
+use super::config;
 use super::features::{self, Rejection};
+use super::flavour::Flavour;
 
 /// Runs as the compiler. The arguments are `sequential|concurrent`, `component|module`, seconds of
 /// processor time and bytes of memory.

@@ -20,7 +20,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 
-use super::config::{CompileCommand, Flavour};
+use super::config::CompileCommand;
+use super::flavour::Flavour;
 use crate::error::LoadError;
 
 /// The child's exit code for WebAssembly that the compiler rejects. Its standard error has the

@@ -10,8 +10,8 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-use super::shared::SharedModules;
-use crate::kind::Kind;
+use super::flavour::Flavour;
+use super::peers::SharedModules;
 use crate::outbound::trust::Authorities;
 
 /// The program that compiles, as a child process. A module made to exhaust the compiler ends only
@@ -89,29 +89,6 @@ pub struct SharedProcessors {
     /// The threads of the runtime that polls guests. With more threads than processors, a short
     /// request does not wait for guests that compute.
     pub threads: usize,
-}
-
-/// One of the two engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Flavour {
-    Sequential,
-    Concurrent,
-}
-
-impl Flavour {
-    pub(crate) fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::HttpHandler03 => Self::Concurrent,
-            Kind::HttpHandler02 | Kind::Command02 | Kind::CommandPreview1 => Self::Sequential,
-        }
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Sequential => "sequential",
-            Self::Concurrent => "concurrent",
-        }
-    }
 }
 
 /// Settings on which the compiler and the engine must agree.

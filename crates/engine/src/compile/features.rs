@@ -4,7 +4,7 @@
 
 use wasmparser::{Validator, WasmFeatures};
 
-use super::config::Flavour;
+use super::flavour::Flavour;
 
 /// Reasons why an engine does not compile a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ fn supported(flavour: Flavour) -> WasmFeatures {
 #[cfg(test)]
 mod tests {
     use super::{Rejection, validate};
-    use crate::compile::config::{Flavour, compiler};
+    use crate::compile::config::compiler;
+    use crate::compile::flavour::Flavour;
 
     #[test]
     fn the_features_are_those_of_the_compiler() {

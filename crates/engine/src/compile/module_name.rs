@@ -7,7 +7,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use super::config::Flavour;
+use super::flavour::Flavour;
 
 /// The name under which caches have a compiled module: 64 lowercase hexadecimal digits. Two caches use the same
 /// name only for the same WebAssembly, compiled by the same wasmtime with the same settings for the same

@@ -3,8 +3,8 @@
 use wit_component::{DecodedWasm, WitPrinter};
 
 use super::linker;
-use crate::compile::config::Flavour;
 use crate::compile::features::{self, Rejection};
+use crate::compile::flavour::Flavour;
 use crate::compile::surface::Surface;
 use crate::error::LoadError;
 use crate::kind::Kind;

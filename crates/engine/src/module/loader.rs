@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sampan_spec::{Function, Limits};
 
+use super::attempts::{Attempts, FailedAttempt};
 use super::linked::Module;
 use super::runtime::Runtime;
-use super::turns::{FailedAttempt, Turns};
 use crate::compile::cache::{Cache, Verified, digest};
 use crate::compile::compiler::{Compiler, Job};
-use crate::compile::config::{EngineConfig, Flavour};
+use crate::compile::config::EngineConfig;
+use crate::compile::flavour::Flavour;
 use crate::compile::module_name::ModuleName;
-use crate::compile::shared::ModulePeers;
+use crate::compile::peers::ModulePeers;
 use crate::compile::wasm::Wasm;
 use crate::context::engine_context::EngineContext;
 use crate::context::function_context::FunctionContext;
@@ -24,7 +25,7 @@ use crate::observer::Observer;
 pub(crate) struct Loader {
     runtimes: Vec<Runtime>,
     source: Source,
-    turns: Turns,
+    attempts: Attempts,
     pub(crate) engine: Arc<EngineContext>,
     pub(super) module_idle: Option<Duration>,
 }
@@ -65,7 +66,7 @@ impl Loader {
         Ok(Self {
             runtimes,
             source,
-            turns: Turns::default(),
+            attempts: Attempts::default(),
             engine: Arc::new(engine),
             module_idle: config.module_idle,
         })
@@ -93,7 +94,7 @@ impl Loader {
             return Ok(module);
         }
         let asked = Instant::now();
-        let mut failed = self.turns.take(&self.name(kind, digest)?).await;
+        let mut failed = self.attempts.begin(&self.name(kind, digest)?).await;
         // Another function may have it by now, or the attempt of another may have failed.
         if let Some(module) = self.cached(kind, digest)? {
             observer.cache(true);
@@ -130,7 +131,7 @@ impl Loader {
         };
         observer.cache(false);
         let name = self.name(kind, digest)?;
-        // Until the module is in the cache, or nobody can have it from here.
+        // Dropped when the module is in the cache, or the attempt has failed.
         let missing = peers.as_ref().map(|peers| peers.missing(&name));
         if let Some(missing) = &missing
             && let Some(file) = missing.fetch().await
@@ -143,6 +144,9 @@ impl Loader {
             } else if let Some(module) = self.cached(kind, digest)? {
                 return Ok(module);
             }
+        }
+        if let Some(missing) = &missing {
+            missing.set_compiling();
         }
         let started = Instant::now();
         let compiled = compiler

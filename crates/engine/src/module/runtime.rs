@@ -3,7 +3,8 @@
 use wasmtime::component::Linker;
 
 use super::linker;
-use crate::compile::config::{EngineConfig, Flavour, runtime_config};
+use crate::compile::config::{EngineConfig, runtime_config};
+use crate::compile::flavour::Flavour;
 use crate::error::EngineError;
 use crate::instance::host::Host;
 use crate::kind::Kind;

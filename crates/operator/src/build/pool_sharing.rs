@@ -40,7 +40,8 @@ pub(super) fn peer_service(metadata: ObjectMeta, selector: BTreeMap<String, Stri
     }
 }
 
-/// The Secret with a key that nobody has seen.
+/// The Secret with a new key. It is not immutable: a kubelet with an old pod would give an immutable one of the same name
+/// to new pods with its old value.
 pub(crate) fn key_secret(labels: Option<BTreeMap<String, String>>, key: Vec<u8>) -> Secret {
     Secret {
         metadata: ObjectMeta {
@@ -52,8 +53,6 @@ pub(crate) fn key_secret(labels: Option<BTreeMap<String, String>>, key: Vec<u8>)
             POOL_KEY_ENTRY.to_owned(),
             ByteString(key),
         )])),
-        // Pods of two keys would not share their modules.
-        immutable: Some(true),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     }

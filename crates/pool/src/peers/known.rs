@@ -1,17 +1,22 @@
 //! The addresses of the other pods, as DNS has them, and which of them do not answer.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 /// How long an answer of DNS is used. A new pod asks for many modules at once.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// How long a pod that has not answered is not asked.
-const PENALTY: Duration = Duration::from_secs(10);
+/// Time limit of a question to DNS.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a pod that has failed is not asked: longer than the wait for its answer.
+const PENALTY: Duration = Duration::from_secs(30);
 
 /// The other pods.
 pub(super) struct KnownPods {
@@ -42,17 +47,24 @@ impl KnownPods {
             .asked
             .is_none_or(|asked| asked.elapsed() > FRESH)
         {
-            let mut found = Vec::new();
+            let (mut found, mut failed) = (Vec::new(), false);
             for name in &self.names {
-                match lookup_host(name).await {
+                let looked_up = timeout(LOOKUP_TIMEOUT, lookup_host(name)).await;
+                match looked_up.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                     Ok(addresses) => found.extend(addresses),
-                    // Modules are compiled here then, which is slower and needs no other pod.
+                    // Those that were known are asked, and otherwise modules are compiled here.
                     Err(error) => {
+                        failed = true;
                         tracing::warn!(name, %error, "the other pods of the pool are not known");
                     }
                 }
             }
             let mut state = self.lock();
+            if failed {
+                found.append(&mut state.addresses);
+            }
+            found.sort_unstable();
+            found.dedup();
             state.asked = Some(Instant::now());
             state.addresses = found;
         }

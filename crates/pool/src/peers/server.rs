@@ -1,7 +1,7 @@
-//! Gives compiled modules to other pods of the pool, which prove that they are.
+//! Gives compiled modules to other pods of the pool, after a proof of the pool's key.
 //!
-//! A connection has one request. Unproven ones cost a hash. The number of connections is limited, and so is that of the
-//! files that are in memory.
+//! A connection has one request. One without a proof costs a hash. Connections and the files in memory are limited in
+//! number, and a request waits for a module for [`HOLD`] at most.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,28 +19,29 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sampan_engine::{Engine, LoadError, ModuleName};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use super::in_flight::{InFlight, Stage};
+use super::in_flight::{InFlight, Wait};
 use super::proof::{ModuleRequest, Nonce, Proof, Prover};
 use super::rank::Rank;
 use super::{FROM, NONCE, PROOF, SCHEME, module_of};
 
-/// How long a request waits for a module that this pod is about to have.
-pub(super) const HOLD: Duration = Duration::from_mins(1);
+/// How long a request waits for a module that this pod is getting. Then the answer is 202, and the other pod may ask
+/// again. So a pod that does not answer at all is soon found out.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
 
-/// The most connections; further ones wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 64;
+/// The most connections. Further ones are closed, so that the other pod does not wait.
+const MAX_CONNECTIONS: usize = 256;
 
 /// The most files in memory.
 const MAX_FILES: usize = 4;
 
 /// Time limit for a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time limit of a connection beside its wait.
-const CONNECTION_TIME: Duration = Duration::from_mins(2);
+const CONNECTION_TIME: Duration = Duration::from_mins(1);
 
 /// The pause after a failed `accept`: the usual cause, too many open files, lasts for a while.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,10 +55,10 @@ pub(super) struct ModuleServer {
     pub(super) own: SocketAddr,
 }
 
-/// A file that is sent, with its place among [`MAX_FILES`].
+/// A file that is sent, with its permit of [`MAX_FILES`].
 struct SentFile {
     bytes: Vec<u8>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl AsRef<[u8]> for SentFile {
@@ -66,23 +67,25 @@ impl AsRef<[u8]> for SentFile {
     }
 }
 
-/// Serves until the task is aborted.
+/// Serves until the task is aborted, which ends its connections.
 pub(super) async fn serve(listener: TcpListener, server: ModuleServer) {
     let server = Arc::new(server);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let files = Arc::new(Semaphore::new(MAX_FILES));
+    let mut connections = JoinSet::new();
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // A connection neither panics nor returns anything.
+            Some(_) = connections.join_next() => continue,
         };
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match accepted {
+            Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                 let (server, files) = (Arc::clone(&server), Arc::clone(&files));
-                tokio::spawn(async move {
-                    connection(stream, server, files).await;
-                    drop(place);
-                });
+                connections.spawn(connection(stream, server, files));
+            }
+            Ok((stream, peer)) => {
+                tracing::debug!(%peer, "too many connections of other pods");
+                drop(stream);
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection of another pod can be accepted");
@@ -122,10 +125,15 @@ impl ModuleServer {
         if proof != self.prover.of_request(&asked, self.own) {
             return empty(StatusCode::UNAUTHORIZED);
         }
-        if !self.waited(&asked).await {
-            return empty(StatusCode::NOT_FOUND);
+        let outranks = Rank::new(&asked.name, self.own) > Rank::new(&asked.name, asked.from);
+        let waited = self.in_flight.wait(&asked.name, outranks);
+        match timeout(HOLD, waited).await {
+            Ok(Wait::Over) => {}
+            Ok(Wait::Refused) => return empty(StatusCode::NOT_FOUND),
+            Err(_) => return empty(StatusCode::ACCEPTED),
         }
-        let Ok(place) = files.acquire_owned().await else {
+        // The semaphore is never closed.
+        let Ok(permit) = files.acquire_owned().await else {
             return empty(StatusCode::SERVICE_UNAVAILABLE);
         };
         match self.read(asked.name.clone()).await {
@@ -133,7 +141,7 @@ impl ModuleServer {
                 &asked,
                 SentFile {
                     bytes,
-                    _place: place,
+                    _permit: permit,
                 },
             ),
             Ok(None) => empty(StatusCode::NOT_FOUND),
@@ -142,15 +150,6 @@ impl ModuleServer {
                 empty(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
-    }
-
-    /// Waits while this pod is about to have the module, unless it may wait for the pod that asks. Returns whether the
-    /// wait is over.
-    async fn waited(&self, asked: &ModuleRequest) -> bool {
-        let is_first = Rank::new(&asked.name, self.own) > Rank::new(&asked.name, asked.from);
-        let may_wait = |stage| stage == Stage::Compiling || is_first;
-        let ended = self.in_flight.ended(&asked.name, may_wait);
-        timeout(HOLD, ended).await.unwrap_or(false)
     }
 
     async fn read(&self, name: ModuleName) -> Result<Option<Vec<u8>>, LoadError> {
@@ -162,10 +161,9 @@ impl ModuleServer {
 
     fn file(&self, asked: &ModuleRequest, file: SentFile) -> Response<Full<Bytes>> {
         let proof = self.prover.of_answer(asked, file.bytes.len() as u64);
+        let proof = HeaderValue::try_from(proof.to_text()).expect("hexadecimal digits are a value");
         let mut answer = Response::new(Full::new(Bytes::from_owner(file)));
-        if let Ok(proof) = proof.to_text().parse() {
-            answer.headers_mut().insert(PROOF, proof);
-        }
+        answer.headers_mut().insert(PROOF, proof);
         answer
     }
 }

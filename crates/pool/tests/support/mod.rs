@@ -8,7 +8,9 @@
 
 pub(crate) mod registry;
 
+use std::fmt::Debug;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -152,6 +154,15 @@ impl Fixture {
 
     pub(crate) fn report(&self) -> PoolReport {
         self.serving.reports.report(&Query::default())
+    }
+
+    /// The value of a metric's series, with its labels; 0 without one.
+    pub(crate) fn value<T: FromStr<Err: Debug> + Default>(&self, series: &str) -> T {
+        let metrics = self.metrics.encode().expect("the metrics");
+        let mut lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        lines
+            .find(|(found, _)| *found == series)
+            .map_or_else(T::default, |(_, value)| value.parse().expect("a number"))
     }
 
     /// Waits for a report for which the condition holds.

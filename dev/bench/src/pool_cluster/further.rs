@@ -20,8 +20,8 @@ const TURNS: usize = 3;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The label of a pool's pods.
 const LABEL: &str = "sampan.dev/pool=default";
-/// The most time of a further pod, of that of one that compiles.
-const REACH: f64 = 0.1;
+/// The most time of a further pod, as a ratio to one that compiles.
+const MAX_RATIO: f64 = 0.1;
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let functions = bench.functions();
@@ -61,7 +61,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
             &fetched,
             &compiled,
         )
-        .with_goal(Goal::AtMost(REACH)),
+        .with_goal(Goal::AtMost(MAX_RATIO)),
         Row::new(&measure, "from another pod", Unit::Milliseconds, fetched),
         Row::new(&measure, "compiles them", Unit::Milliseconds, compiled),
     ])

@@ -78,7 +78,7 @@ async fn nine_pooled_functions_lose_no_request_to_changes_and_only_those_in_flig
     load.enter("the operator is killed");
     kill_operator(&cluster);
     load.wait_for_answers().await;
-    load.enter("a function gets a new version, of which the new operator hears");
+    load.enter("a function gets a new version, which the new operator applies");
     deploy(&namespace, UPDATED, &another_version(&cluster), 2);
     wait_until_placed(&namespace, UPDATED, "Pooled");
     load.wait_for_answers().await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sampan_cluster_tests::pooled::{POOL, POOLED, configure, in_pods};
+use sampan_cluster_tests::pooled::{POOLED, configure, in_pods};
 use sampan_cluster_tests::{LeftoverSearch, Namespace, hello, push};
 
 use crate::curl;
@@ -17,12 +17,14 @@ const BATCH: usize = 100;
 const SETTINGS: &str = "{ replicas: { min: 1, max: 2 }, target: { cpuUtilization: 10000 } }";
 
 /// The objects of the pool, by the names of `kubectl`.
-const OF_POOL: [&str; 5] = [
-    "deployment.apps",
-    "horizontalpodautoscaler.autoscaling",
-    "poddisruptionbudget.policy",
-    "rolebinding.rbac.authorization.k8s.io",
-    "serviceaccount",
+const OF_POOL: [&str; 7] = [
+    "deployment.apps/sampan-pool",
+    "horizontalpodautoscaler.autoscaling/sampan-pool",
+    "poddisruptionbudget.policy/sampan-pool",
+    "rolebinding.rbac.authorization.k8s.io/sampan-pool",
+    "secret/sampan-pool-key",
+    "service/sampan-pool",
+    "serviceaccount/sampan-pool",
 ];
 
 /// A thousand functions are created and deleted in batches that overlap, so that the pool goes on.
@@ -51,9 +53,8 @@ async fn a_thousand_functions_come_and_go_and_nothing_is_left() {
     }
     // What is searched for must be found while it exists, or the search below would prove nothing.
     let found = namespace.contents();
-    for kind in OF_POOL {
-        let object = format!("{kind}/{POOL}");
-        assert!(found.contains(&object), "no {object}: {found:#?}");
+    for object in OF_POOL {
+        assert!(found.contains(object), "no {object}: {found:#?}");
     }
     let last = FUNCTIONS / BATCH - 1;
     for kind in ["wasmfunction.sampan.dev", "service"] {

@@ -12,11 +12,11 @@ use crate::compile::module_name::ModuleName;
 use crate::error::LoadError;
 
 /// The last attempt that failed.
-type Turn = AsyncMutex<Option<FailedAttempt>>;
+type LastAttempt = AsyncMutex<Option<FailedAttempt>>;
 
 /// The modules that are compiled now, or waited for.
 #[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<ModuleName, Weak<Turn>>>);
+pub(super) struct Attempts(Mutex<HashMap<ModuleName, Weak<LastAttempt>>>);
 
 /// An attempt that failed.
 pub(super) struct FailedAttempt {
@@ -46,22 +46,22 @@ fn of_compiler(limits: &Limits) -> (Duration, u64) {
     (limits.compile_time, limits.compile_memory.bytes())
 }
 
-impl Turns {
+impl Attempts {
     /// Waits until no other function attempts to get the module.
-    pub(super) async fn take(&self, name: &ModuleName) -> OwnedMutexGuard<Option<FailedAttempt>> {
-        self.turn(name).lock_owned().await
+    pub(super) async fn begin(&self, name: &ModuleName) -> OwnedMutexGuard<Option<FailedAttempt>> {
+        self.last(name).lock_owned().await
     }
 
-    fn turn(&self, name: &ModuleName) -> Arc<Turn> {
+    fn last(&self, name: &ModuleName) -> Arc<LastAttempt> {
         // No code panics while the lock is held.
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(name).and_then(Weak::upgrade) {
-            return turn;
+        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = attempts.get(name).and_then(Weak::upgrade) {
+            return last;
         }
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::default();
-        turns.insert(name.clone(), Arc::downgrade(&turn));
-        turn
+        attempts.retain(|_, last| last.strong_count() > 0);
+        let last = Arc::default();
+        attempts.insert(name.clone(), Arc::downgrade(&last));
+        last
     }
 }
 
@@ -76,17 +76,17 @@ mod tests {
 
     #[tokio::test]
     async fn one_attempt_at_a_time_for_each_module() {
-        let turns = Turns::default();
+        let attempts = Attempts::default();
         let (a, b) = (name('a'), name('b'));
-        let first = turns.take(&a).await;
-        let mut second = Box::pin(turns.take(&a));
+        let first = attempts.begin(&a).await;
+        let mut second = Box::pin(attempts.begin(&a));
         assert!(futures_util::poll!(&mut second).is_pending());
-        drop(turns.take(&b).await);
+        drop(attempts.begin(&b).await);
         drop(first);
         assert!(second.await.is_none());
-        drop(turns.take(&b).await);
-        let known = turns.0.lock().expect("it is not poisoned").len();
-        assert_eq!(known, 1, "modules that nobody waits for are forgotten");
+        drop(attempts.begin(&b).await);
+        let known = attempts.0.lock().expect("it is not poisoned").len();
+        assert_eq!(known, 1, "modules without an attempt are forgotten");
     }
 
     #[test]

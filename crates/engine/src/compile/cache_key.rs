@@ -1,12 +1,7 @@
-//! Compiled modules that several processes share: the key of their caches, and how one gets a module from another.
+//! The key of a cache of compiled modules.
 
 use std::fmt;
-use std::future::Future;
 use std::hint::black_box;
-use std::pin::Pin;
-use std::sync::Arc;
-
-use super::module_name::ModuleName;
 
 /// The key of a cache. Who has it can make code that every process with the same key runs.
 #[derive(Clone)]
@@ -58,33 +53,4 @@ impl Drop for CacheKey {
         self.0.fill(0);
         black_box(&self.0);
     }
-}
-
-/// The modules that the processes with one key share.
-#[derive(Clone)]
-pub struct SharedModules {
-    /// The key of the caches.
-    pub key: CacheKey,
-    /// The other processes.
-    pub peers: Arc<dyn ModulePeers>,
-}
-
-impl fmt::Debug for SharedModules {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SharedModules")
-    }
-}
-
-/// Other processes that may have a compiled module.
-pub trait ModulePeers: Send + Sync {
-    /// Says that the cache lacks a module. Until the result is dropped, this process is about to have it; then it has
-    /// it, or could not be given it.
-    fn missing(&self, name: &ModuleName) -> Box<dyn MissingModule>;
-}
-
-/// A module that a process is about to have.
-pub trait MissingModule: Send + Sync {
-    /// Asks the others. Returns the whole file of one of their caches, or bytes that do not verify, which are
-    /// thrown away; `None` when no process has the module. It is compiled then.
-    fn fetch(&self) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + '_>>;
 }
