@@ -171,13 +171,15 @@ impl Parts {
         }
         if newness != Newness::Restored {
             match loaded.warm_up().await {
-                // Others use every instance, the memory or the processors: that is no fault of this version.
+                // Others, or the version before, use every instance, the memory or the processors: that is no fault of this
+                // version. An instance that is too large alone is another error.
                 Ok(())
                 | Err(
-                    CallError::Instances | CallError::ProcessMemory | CallError::Processors { .. },
+                    CallError::Instances
+                    | CallError::ProcessMemory
+                    | CallError::TotalMemory { .. }
+                    | CallError::Processors { .. },
                 ) => {}
-                // The version before uses the memory of the function.
-                Err(CallError::TotalMemory { .. }) if loaded.memory_use().bytes() != Some(0) => {}
                 Err(error) => return Err(PoolError::Instance(error)),
             }
         }

@@ -237,7 +237,8 @@ async fn a_handler_that_never_fits_into_its_memory_is_not_served() {
         .await;
     let failed = pool.until_failed("f", PoolCause::StartFailed).await;
     let message = failed.failure.expect("it fails").message;
-    assert!(message.contains("totalMemory"), "{message}");
+    let expected = "memory minimum size of 64 pages exceeds memory limits";
+    assert!(message.contains(expected), "{message}");
     pool.apply(with("g", free_port(), &image, more("5Mi")))
         .await;
     pool.until_serving("g", 1).await;
