@@ -110,6 +110,11 @@ impl PoolMetrics {
             "Whether the pool has seen the list of functions since its start",
             families.listed.clone(),
         );
+        // Rates need a first value before the first request.
+        for result in [PeerResult::Fetched, PeerResult::Missing, PeerResult::Failed] {
+            let result = result.as_str();
+            drop(families.peers.get_or_create(&ResultLabel { result }));
+        }
         registry.register(
             "pool_peer_requests",
             "Requests to other pods of the pool for compiled modules, by result",
