@@ -98,7 +98,7 @@ pub fn signal(process: &str, kind: &str) {
 }
 
 /// The parent of a process; `None` when the process has ended.
-pub fn parent_of(process: i32) -> Option<i32> {
+pub(crate) fn parent_of(process: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
     parent?.trim().parse().ok()
