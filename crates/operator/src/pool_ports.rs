@@ -13,14 +13,21 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Service;
 use kube::Resource as _;
-use sampan_crd::MOVE_DRAIN;
+use sampan_crd::{MOVE_DRAIN, POOL_DRAIN_PER_FUNCTION};
 
 use crate::backend::Backend;
 use crate::watched::WatchedFunction;
 use ledger::{Claim, Ledger};
 
-/// How long a port is not assigned again after its function has left it.
+/// How long a port is not assigned again after its function has left it, in a namespace without others.
 const REST: Duration = MOVE_DRAIN.saturating_add(Duration::from_secs(5));
+
+/// How long a port rests in a namespace with so many functions: when all of their Services change, the endpoints of the
+/// last one still lead to its old port for that long.
+fn rest(functions: usize) -> Duration {
+    let functions = u32::try_from(functions).unwrap_or(u32::MAX);
+    REST.saturating_add(POOL_DRAIN_PER_FUNCTION.saturating_mul(functions))
+}
 
 /// The wait for the watch of a function that is not known yet.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sampan_crd::POOL_PORTS;
 
-use super::{Claimant, REST};
+use super::{Claimant, rest};
 
 /// The ports of one namespace.
 #[derive(Debug, Default)]
@@ -216,8 +216,9 @@ impl Ledger {
 
     /// Frees the ports that have rested.
     pub(super) fn free_rested(&mut self, now: Instant) {
+        let rest = rest(self.functions.len());
         while let Some((left, port)) = self.resting.front().copied() {
-            if now.saturating_duration_since(left) < REST {
+            if now.saturating_duration_since(left) < rest {
                 return;
             }
             self.resting.pop_front();

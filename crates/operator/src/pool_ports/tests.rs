@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 
-use super::{Assignment, Claimant, PodsInput, PoolPorts, REST, UNKNOWN_RETRY};
+use super::{Assignment, Claimant, PodsInput, PoolPorts, REST, UNKNOWN_RETRY, rest};
 use crate::watched::WatchedFunction;
 
 const FIRST: u16 = 10_000;
@@ -130,7 +130,7 @@ fn no_port_is_assigned_when_none_is_free() {
     test.ports.remove(&all[5], test.now);
     assert_eq!(test.try_assign(&own), Assignment::Full);
     let test = Test {
-        now: test.now + REST,
+        now: test.now + rest(test.ports.count("ns")),
         ..test
     };
     assert_eq!(test.assign("f"), FIRST + 5);
@@ -200,7 +200,7 @@ fn a_port_rests_after_its_function_has_left_it() {
         } else {
             test.set("f-10000", 1, None);
         }
-        test.now += REST.saturating_sub(moment);
+        test.now += rest(test.ports.count("ns")).saturating_sub(moment);
         assert_eq!(test.try_assign(&own), Assignment::Full);
         test.now += moment;
         // A pod that has not listed the functions since its start may serve what it served before.
@@ -222,7 +222,7 @@ fn a_list_shows_what_was_deleted_meanwhile() {
     test.ports
         .set_services([service("f", FIRST), service("g", LAST)].iter());
     test.ports.set_all(all[1..].iter(), test.now);
-    test.now += REST;
+    test.now += rest(test.ports.count("ns"));
     assert_eq!(test.ports.name("ns", "f"), None);
     assert_eq!(test.ports.name("ns", "g").as_deref(), Some("g"));
     assert_eq!(test.ports.count("ns"), 1);
@@ -238,6 +238,16 @@ fn a_list_shows_what_was_deleted_meanwhile() {
     assert_eq!(test.ports.lock().len(), 1);
     test.ports.prune(test.now + REST, |_| false);
     assert_eq!(test.ports.lock().len(), 0);
+}
+
+#[test]
+fn a_port_rests_until_the_endpoints_of_all_functions_can_have_changed() {
+    fn check(functions: usize, expected: Duration) {
+        assert_eq!(rest(functions), expected, "{functions}");
+    }
+    check(0, Duration::from_secs(20));
+    check(100, Duration::from_secs(25));
+    check(20_000, Duration::from_secs(1_020));
 }
 
 #[test]
