@@ -194,21 +194,12 @@ impl Caches {
 
     /// Namespaces with functions that need a pool.
     pub(crate) fn needing_pools(&self) -> BTreeSet<String> {
-        let state = self.functions.state();
-        let needing = state.iter().filter(|function| function.needs_pool());
-        needing
-            .filter_map(|function| function.meta().namespace.clone())
-            .collect()
+        self.ports.namespaces()
     }
 
     /// The names of a namespace's functions that need its pool.
     pub(crate) fn pooled(&self, namespace: &str) -> Vec<String> {
-        let state = self.functions.state();
-        let here = state.iter().filter(|function| {
-            function.meta().namespace.as_deref() == Some(namespace) && function.needs_pool()
-        });
-        here.filter_map(|function| function.meta().name.clone())
-            .collect()
+        self.ports.names(namespace)
     }
 
     /// Whether a namespace's pool has pods.

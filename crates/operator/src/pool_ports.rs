@@ -7,7 +7,7 @@
 
 mod ledger;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -223,6 +223,22 @@ impl PoolPorts {
     /// The number of functions that need the pool of a namespace.
     pub(crate) fn count(&self, namespace: &str) -> usize {
         self.lock().get(namespace).map_or(0, Ledger::function_count)
+    }
+
+    /// The names of the functions that need the pool of a namespace.
+    pub(crate) fn names(&self, namespace: &str) -> Vec<String> {
+        self.lock()
+            .get(namespace)
+            .map_or_else(Vec::new, Ledger::names)
+    }
+
+    /// Namespaces with functions that need a pool.
+    pub(crate) fn namespaces(&self) -> BTreeSet<String> {
+        let ledgers = self.lock();
+        let needing = ledgers
+            .iter()
+            .filter(|(_, ledger)| ledger.function_count() > 0);
+        needing.map(|(namespace, _)| namespace.clone()).collect()
     }
 
     /// Forgets namespaces without pooled functions. `has_pods` says whether a pool has pods, which

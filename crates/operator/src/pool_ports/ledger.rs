@@ -204,6 +204,12 @@ impl Ledger {
         function.map(|function| function.name.clone())
     }
 
+    /// The names of the functions that need the pool.
+    pub(super) fn names(&self) -> Vec<String> {
+        let functions = self.functions.values();
+        functions.map(|function| function.name.clone()).collect()
+    }
+
     /// The number of functions that need the pool.
     pub(super) fn function_count(&self) -> usize {
         self.functions.len()

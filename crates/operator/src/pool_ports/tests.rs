@@ -226,11 +226,18 @@ fn a_list_shows_what_was_deleted_meanwhile() {
     assert_eq!(test.ports.name("ns", "f"), None);
     assert_eq!(test.ports.name("ns", "g").as_deref(), Some("g"));
     assert_eq!(test.ports.count("ns"), 1);
+    assert_eq!(test.ports.names("ns"), ["g"]);
+    assert_eq!(test.ports.names("other"), Vec::<String>::new());
+    assert_eq!(
+        test.ports.namespaces().into_iter().collect::<Vec<_>>(),
+        ["ns"]
+    );
     // Its Service is still there.
     assert_eq!(test.assign("a"), FIRST + 1);
     test.ports.set_services([service("g", LAST)].iter());
     test.ports.remove(&function("a", 9, None), test.now);
     test.ports.set_all([].into_iter(), test.now);
+    assert!(test.ports.namespaces().is_empty());
     test.ports.remove_service(&service("g", LAST));
     test.ports.prune(test.now, |_| false);
     assert_eq!(test.ports.lock().len(), 1);
