@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::credentials::Login;
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::reference::Reference;
 use authorize::Authorization;
@@ -158,6 +159,15 @@ impl Registry {
             retry: options.retry,
             authorizations: Mutex::default(),
         })
+    }
+
+    /// The same repository for another of its images, with the connections and authorizations that this one has.
+    #[must_use]
+    pub fn at(self, digest: &Digest) -> Self {
+        Self {
+            reference: self.reference.at(digest),
+            ..self
+        }
     }
 
     /// The reference.

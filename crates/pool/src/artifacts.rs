@@ -175,8 +175,8 @@ impl Artifacts {
         let artifact = if let Some(artifact) = self.store.find(lease.clone()).await? {
             artifact
         } else {
-            let exact = image.reference.at(&digest);
-            let registry = self.registry(exact, login).map_err(failed)?;
+            // Without another handshake and another token.
+            let registry = registry.at(&digest);
             let _permit = self.downloads.acquire().await.ok();
             let silent: sampan_artifact::Observer = Arc::new(|_| {});
             let pulled = pull(&registry, most, &silent).await.map_err(failed)?;
