@@ -144,6 +144,14 @@ impl PooledFunction {
         self.live.replace(live)
     }
 
+    /// Whether the version that was served before a restart is loaded for the first time. A refused connection carries no
+    /// request, and an answer that it is being compiled would lose one: proxies still lead here.
+    pub(crate) fn is_restoring(&self) -> bool {
+        let attempt = self.attempt.as_ref();
+        let restores = attempt.is_some_and(|attempt| matches!(attempt.origin, Origin::Restored(_)));
+        restores && self.live.is_none() && self.failure.is_none()
+    }
+
     /// How far it is, for the readiness of the pod.
     pub(crate) fn progress(&self) -> Progress {
         if self.live.is_some() {

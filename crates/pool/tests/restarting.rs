@@ -2,15 +2,20 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use sampan_crd::pool_report::PoolCause;
 use sampan_pool::{Event, ObjectKey};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use support::registry::Registry;
-use support::{Fixture, check, free_port, function, guest, pooled, resource, settings};
+use support::{
+    Fixture, TEST_TIMEOUT, check, free_port, function, guest, pooled, resource, settings,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_pool_serves_before_it_has_listed() {
@@ -65,6 +70,28 @@ async fn a_restarted_pool_serves_before_it_has_listed() {
         tokio::task::yield_now().await;
     }
     assert_eq!(registry.count(""), asked);
+}
+
+/// Proxies lead to a restarted pod before the kubelet has seen the restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_function_accepts_no_connection_before_it_is_loaded() {
+    let (folder, registry, image, port) = served_once("1").await;
+    let pool = Fixture::start_in(folder);
+    // Also when the list comes first.
+    let listed = vec![pooled(resource("f", 1, port, &image, json!({})))];
+    pool.send(Event::Listed(listed)).await;
+    let connected = async {
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(_) => return,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TEST_TIMEOUT, connected).await.expect("it listens");
+    check(port, 200, &["here"], &[]).await;
+    drop(registry);
 }
 
 /// The folder of a pool that has served a function and stopped, the registry, and the function's

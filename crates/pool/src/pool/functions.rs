@@ -133,7 +133,6 @@ impl Pool {
         let objects = function.objects.clone();
         self.functions.insert(uid.clone(), function);
         self.refer(&uid, HashSet::new(), &objects);
-        self.open_port(&uid);
         let image = self.parts.loader.lease(image);
         self.start(&uid, version, Origin::Restored(image));
         self.publish(&uid);

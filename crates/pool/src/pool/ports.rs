@@ -5,11 +5,14 @@ use crate::error::PoolError;
 use crate::function::Task;
 
 impl Pool {
-    /// Opens the port of a function, unless it is open.
+    /// Opens the port of a function, unless it is open or the function is being restored.
     pub(super) fn open_port(&mut self, uid: &str) {
         let Some(function) = self.functions.get_mut(uid) else {
             return;
         };
+        if function.is_restoring() {
+            return;
+        }
         let wanted = function.resource.port;
         if !function.port.differs(wanted) {
             (function.port.failure, function.port.retry) = (None, None);

@@ -178,6 +178,8 @@ impl Pool {
                 }
             }
         }
+        // That of a restored function opens only now.
+        self.open_port(uid);
         self.publish(uid);
     }
 
