@@ -110,7 +110,7 @@ pub const POOL_LABEL: (&str, &str) = ("sampan.dev/pool", "default");
 pub const POOL_PORTS: std::ops::RangeInclusive<u16> = 10_000..=29_999;
 
 /// How much longer a pool's pod that ends accepts requests for each of its functions. Each has a Service, and the
-/// controller of their endpoints sends 20 requests a second where nobody has raised its rate
+/// controller of their endpoints sends 20 requests a second unless its rate was raised
 /// (`--kube-api-qps` of the `kube-controller-manager`).
 pub const POOL_DRAIN_PER_FUNCTION: std::time::Duration = std::time::Duration::from_millis(50);
 

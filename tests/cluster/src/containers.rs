@@ -99,17 +99,27 @@ pub fn signal(process: &str, kind: &str) {
 
 /// The parent of a process; `None` when the process has ended.
 pub(crate) fn parent_of(process: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-    parent?.trim().parse().ok()
+    let status = fs::read_to_string(status_file(process)).ok()?;
+    let parent = field(&status, "PPid").expect("each process has a parent");
+    Some(parent.parse().expect("a parent is a number"))
 }
 
 /// A field of a process's status in `/proc`, such as `PPid`.
 pub fn status_of(process: i32, name: &str) -> String {
-    let file = format!("/proc/{process}/status");
+    let file = status_file(process);
     let status = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let value = field(&status, name);
+    value
+        .unwrap_or_else(|| panic!("{file} has no {name}: {status}"))
+        .to_owned()
+}
+
+fn status_file(process: i32) -> String {
+    format!("/proc/{process}/status")
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = status.lines().filter_map(|line| line.split_once(":\t"));
-    let found = lines.find(|(found, _)| *found == name);
-    let (_, value) = found.unwrap_or_else(|| panic!("{file} has no {name}: {status}"));
-    value.trim().to_owned()
+    let (_, value) = lines.find(|(found, _)| *found == name)?;
+    Some(value.trim())
 }

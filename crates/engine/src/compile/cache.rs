@@ -220,12 +220,7 @@ impl Cache {
     ///
     /// [`LoadError::Cache`] when the folder is full, read-only or missing.
     pub(crate) fn store(&self, name: &ModuleName, compiled: &[u8]) -> Result<(), LoadError> {
-        let path = self.path(name);
-        self.write(name, compiled, &path)
-            .map_err(|error| LoadError::Cache {
-                path,
-                message: error.to_string(),
-            })
+        self.store_with(name, compiled, &self.mac_of(name, compiled))
     }
 
     /// Stores the whole file of another cache with the same key. Returns whether it verifies; nothing is
@@ -238,13 +233,12 @@ impl Cache {
         let Some((compiled, mac)) = file.split_last_chunk::<MAC_LENGTH>() else {
             return Ok(false);
         };
-        let mut expected = self.mac(name);
-        expected.update(compiled);
+        let expected = self.mac_of(name, compiled);
         // blake3 compares in constant time.
-        if expected.finalize() != blake3::Hash::from_bytes(*mac) {
+        if expected != blake3::Hash::from_bytes(*mac) {
             return Ok(false);
         }
-        self.store(name, compiled).map(|()| true)
+        self.store_with(name, compiled, &expected).map(|()| true)
     }
 
     /// Reads the whole file of a module, for another cache with the same key; `None` when there is none.
@@ -264,12 +258,24 @@ impl Cache {
         }
     }
 
-    fn write(&self, name: &ModuleName, compiled: &[u8], path: &Path) -> io::Result<()> {
+    fn store_with(
+        &self,
+        name: &ModuleName,
+        compiled: &[u8],
+        mac: &blake3::Hash,
+    ) -> Result<(), LoadError> {
+        let path = self.path(name);
+        self.write(compiled, mac, &path)
+            .map_err(|error| LoadError::Cache {
+                path,
+                message: error.to_string(),
+            })
+    }
+
+    fn write(&self, compiled: &[u8], mac: &blake3::Hash, path: &Path) -> io::Result<()> {
         let mut temporary = temporary::make(&self.folder)?;
-        let mut mac = self.mac(name);
-        mac.update(compiled);
         temporary.write_all(compiled)?;
-        temporary.write_all(mac.finalize().as_bytes())?;
+        temporary.write_all(mac.as_bytes())?;
         // A process that received the file may open it again as another user. The folder's mode
         // keeps it from all other users.
         temporary
@@ -280,6 +286,10 @@ impl Cache {
         File::open(&self.folder)?.sync_all()?;
         // Removes files of processes that were killed while writing since this cache was opened.
         temporary::remove_leftovers(&self.folder)
+    }
+
+    fn mac_of(&self, name: &ModuleName, compiled: &[u8]) -> blake3::Hash {
+        self.mac(name).update(compiled).finalize()
     }
 
     fn mac(&self, name: &ModuleName) -> blake3::Hasher {
@@ -361,8 +371,9 @@ fn deserialize(
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: deserialisation asks that the bytes come from wasmtime's own compiler and do not
     // change while they are mapped. `Cache::find` is the only maker of a `Verified`; it has verified,
-    // through this descriptor, a keyed hash that only `Cache::store` makes, here or in a process that was
-    // given the same key, over bytes that our own compiler process wrote. Files are never written in place, only replaced by renaming.
+    // through this descriptor, a keyed hash that only `Cache::store` makes, here or in a process that
+    // was given the same key, over bytes that our own compiler process wrote. Files are never written
+    // in place, only replaced by renaming.
     unsafe {
         if component {
             Component::deserialize_file(engine, path).map(Code::Component)

@@ -87,8 +87,8 @@ impl Engine {
     }
 
     /// Loads a version of a function. All versions with this identity share the function's processor time, its cap and its
-    /// memory, by the settings of the newest one that exists. This takes microseconds from the cache, a tenth of a second for a Rust
-    /// component, and many seconds for a component that contains a language engine.
+    /// memory, by the settings of the newest one that exists. This takes microseconds from the cache, a tenth of a second
+    /// for a Rust component, and many seconds for a component that contains a language engine.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Tests a pool whose functions come and go by the hundred: nothing of them is left.
+//! Tests a pool whose functions come and go by the hundred, and what is left in the end.
 
 use std::time::Instant;
 
