@@ -197,9 +197,7 @@ impl Options {
             fields,
         })
     }
-}
 
-impl Options {
     fn peers(&self, fields: &PodFields) -> Result<Option<PeerSettings>, OptionsError> {
         let Some(file) = &self.peer_key else {
             return Ok(None);

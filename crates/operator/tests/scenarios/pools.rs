@@ -46,7 +46,7 @@ pub(crate) fn place(function: &WasmFunction) -> Option<Placement> {
 }
 
 /// The key of the namespace's pool.
-async fn pool_key(namespace: &TestNamespace) -> Option<Vec<u8>> {
+pub(crate) async fn pool_key(namespace: &TestNamespace) -> Option<Vec<u8>> {
     let secret = namespace.api::<Secret>().get_opt(POOL_KEY).await;
     let mut data = secret.expect("an answer")?.data.unwrap_or_default();
     data.remove(POOL_KEY_ENTRY).map(|key| key.0)

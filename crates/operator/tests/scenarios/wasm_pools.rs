@@ -2,16 +2,17 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Resource;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
-use sampan_crd::{ConditionKind, DEFAULT_POOL, POOL, POOL_KEY, WasmFunction, WasmPool};
+use sampan_crd::{ConditionKind, DEFAULT_POOL, POOL, WasmFunction, WasmPool};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::pools::pool_key;
 use crate::support::cluster::{cluster, until};
 use crate::support::fault::{FaultAction, FaultInjector};
 use crate::support::operator::{Operator, TestNamespace, reason};
@@ -65,12 +66,6 @@ async fn wait_for_reason(
     })
     .await;
     found.expect("it was found")
-}
-
-/// The key of the namespace's pool.
-async fn key(namespace: &TestNamespace) -> Option<Secret> {
-    let secret = namespace.api::<Secret>().get_opt(POOL_KEY).await;
-    secret.expect("an answer")
 }
 
 /// The object of the pool, as JSON; null without one.
@@ -225,7 +220,7 @@ async fn the_number_of_pods_stays_when_an_autoscaler_takes_over() {
             && object::<ServiceAccount>(&namespace).await.is_null()
             && object::<RoleBinding>(&namespace).await.is_null()
             && object::<Service>(&namespace).await.is_null()
-            && key(&namespace).await.is_none()
+            && pool_key(&namespace).await.is_none()
     })
     .await;
     wait_for_reason(&namespace, ConditionKind::Ready, "NoFunctions").await;
